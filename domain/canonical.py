@@ -1,0 +1,107 @@
+"""RFC 8785 canonical bytes: one JSON value, one byte string.
+
+The ordinary document takes orjson's fast path; whatever orjson would write differently from RFC 8785 (integral,
+tiny or huge floats, keys outside ASCII) goes to `rfc8785`. A fuzz test holds the two byte-equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+import rfc8785
+
+from domain.errors import NotCanonical
+
+INTEGER_MAX: Final = 2**53 - 1  # beyond it, JSON readers that use doubles lose digits
+_PLAIN_FLOAT_MIN: Final = 1e-5  # orjson and RFC 8785 write the same digits between these two
+_PLAIN_FLOAT_MAX: Final = 1e15
+_DEPTH_MAX: Final = 64  # deeper documents are nobody's honest payload
+
+
+def canonical_bytes(value: object) -> bytes:
+    """The RFC 8785 (JCS) bytes of a JSON value.
+
+    Tuples are arrays and mappings are objects.
+
+    Raises:
+        NotCanonical: NaN, infinity, |int| > 2^53 - 1, a lone surrogate, a key that is no string, or
+            a type that JSON does not have; the message names the path.
+    """
+    plain = _check(value, "", 0)
+    if plain:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical bytes of `value`, 64 lowercase hex digits."""
+    return hashlib.sha256(canonical_bytes(value)).hexdigest()
+
+
+def sha256_hex(content: bytes) -> str:
+    """SHA-256 of `content`, 64 lowercase hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def leaf_hash(content: bytes) -> bytes:
+    """RFC 6962 leaf hash of an entry's bytes: SHA-256(0x00 || bytes), 32 bytes."""
+    return hashlib.sha256(b"\x00" + content).digest()
+
+
+def _check(value: object, path: str, depth: int) -> bool:  # noqa: PLR0911, PLR0912
+    """Whether orjson writes `value` as RFC 8785 does; refuses what has no canonical form."""
+    kind = type(value)
+    if kind is str:
+        return _check_text(value, path)  # type: ignore[arg-type]
+    if value is None or kind is bool:
+        return True
+    if kind is int:
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:  # type: ignore[operator]
+            raise _refused(path, value, "an integer beyond 2^53 - 1", "write it as a string")
+        return True
+    if kind is float:
+        return _check_float(value, path)  # type: ignore[arg-type]
+    if depth >= _DEPTH_MAX:
+        raise _refused(path, "…", f"nested deeper than {_DEPTH_MAX}", "flatten it")
+    plain = True
+    if kind is dict:
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if type(key) is not str:
+                raise _refused(path, key, "a key that is not a string", "use string keys")
+            if not key.isascii():
+                _check_text(key, path)
+                plain = False
+            plain = _check(item, f"{path}/{key}", depth + 1) and plain
+        return plain
+    if kind is list or kind is tuple:
+        for index, item in enumerate(value):  # type: ignore[arg-type]
+            plain = _check(item, f"{path}/{index}", depth + 1) and plain
+        return plain
+    if isinstance(value, Mapping):
+        raise _refused(path, value, "a mapping that is no dict", "convert it to a dict")
+    raise _refused(path, value, f"a {kind.__name__}", "use null, true, numbers, strings, lists")
+
+
+def _check_text(value: str, path: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _refused(path, value, "a lone surrogate", "send valid Unicode") from None
+    return True
+
+
+def _check_float(value: float, path: str) -> bool:
+    if not math.isfinite(value):
+        raise _refused(path, value, "not a finite number", "leave it out, or send null")
+    size = abs(value)
+    return _PLAIN_FLOAT_MIN <= size < _PLAIN_FLOAT_MAX and not value.is_integer()
+
+
+def _refused(path: str, value: object, why: str, remedy: str) -> NotCanonical:
+    return NotCanonical(f"{path or '/'}: {value!r} has no canonical form ({why}); {remedy}.")

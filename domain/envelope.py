@@ -1,0 +1,135 @@
+"""What surrounds an event in the ledger, and the closed envelope whose canonical bytes are hashed.
+
+Position and stream version are not part of the bytes: both are assigned under the ledger's lock and follow
+from the order, so bytes and leaf hash are ready before the lock. A verifier derives both again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from domain.canonical import canonical_bytes
+from domain.errors import LedgerDamaged
+from domain.events import EVENT_TYPES, Event
+
+ENVELOPE_VERSION: Final = 1
+_FIELDS: Final = frozenset(
+    "v id stream type schema occurred_at recorded_at actor correlation_id causation_id data".split()
+)
+_EVENT_BY_NAME: Final = {(event.type, event.schema): event for event in EVENT_TYPES}
+_ADAPTERS: Final[dict[tuple[str, int], TypeAdapter[Any]]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An entry of the ledger, read back: the event and everything around it."""
+
+    position: int  # from 0, dense
+    stream: str
+    stream_version: int  # from 0, dense in its stream
+    id: str  # UUID
+    occurred_at: str  # when it happened in the world
+    recorded_at: str  # when the ledger took it
+    actor: str
+    correlation_id: str
+    causation_id: str | None
+    event: Event
+
+
+def envelope_bytes(  # noqa: PLR0913
+    event: Event,
+    *,
+    id: str,
+    stream: str,
+    occurred_at: str,
+    recorded_at: str,
+    actor: str,
+    correlation_id: str,
+    causation_id: str | None,
+) -> bytes:
+    """The canonical bytes that are stored and hashed.
+
+    Raises:
+        NotCanonical: the event holds NaN, infinity or an integer beyond 2^53 - 1.
+    """
+    return canonical_bytes(
+        {
+            "v": ENVELOPE_VERSION,
+            "id": id,
+            "stream": stream,
+            "type": event.type,
+            "schema": event.schema,
+            "occurred_at": occurred_at,
+            "recorded_at": recorded_at,
+            "actor": actor,
+            "correlation_id": correlation_id,
+            "causation_id": causation_id,
+            "data": event_data(event),
+        }
+    )
+
+
+def parse_entry(content: bytes, *, position: int, stream_version: int) -> Recorded:
+    """The entry whose stored bytes are `content`.
+
+    Raises:
+        LedgerDamaged: the bytes are no envelope of a version and type this code knows.
+    """
+    try:
+        envelope = orjson.loads(content)
+        if set(envelope) != _FIELDS or envelope["v"] != ENVELOPE_VERSION:
+            raise LedgerDamaged(
+                f"entry {position} has the envelope fields {sorted(envelope)}; version "
+                f"{ENVELOPE_VERSION} has {sorted(_FIELDS)}. Read it with the version that wrote it."
+            )
+        event = event_from_data(envelope["type"], envelope["schema"], envelope["data"])
+    except (orjson.JSONDecodeError, TypeError, ValidationError) as error:
+        raise LedgerDamaged(
+            f"entry {position} cannot be read: {error}. Verify the ledger against a checkpoint."
+        ) from error
+    return Recorded(
+        position=position,
+        stream=envelope["stream"],
+        stream_version=stream_version,
+        id=envelope["id"],
+        occurred_at=envelope["occurred_at"],
+        recorded_at=envelope["recorded_at"],
+        actor=envelope["actor"],
+        correlation_id=envelope["correlation_id"],
+        causation_id=envelope["causation_id"],
+        event=event,
+    )
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """The event's fields as JSON values."""
+    data: dict[str, Any] = _adapter(type(event)).dump_python(event, mode="json")
+    return data
+
+
+def event_from_data(name: str, schema: int, data: object) -> Event:
+    """The event of type `name` and schema number `schema` with the payload `data`.
+
+    Raises:
+        LedgerDamaged: no such type and schema.
+    """
+    kind = _EVENT_BY_NAME.get((name, schema))
+    if kind is None:
+        raise LedgerDamaged(
+            f"event type {name!r} schema {schema} is unknown to this version. "
+            "Use a version at least as new as the one that wrote it."
+        )
+    event: Event = _adapter(kind).validate_python(data, strict=False)
+    return event
+
+
+def _adapter(kind: type[Event]) -> TypeAdapter[Any]:
+    """The compiled reader and writer of one event type, made at its first use."""
+    adapter = _ADAPTERS.get((kind.type, kind.schema))
+    if adapter is None:
+        adapter = _ADAPTERS[(kind.type, kind.schema)] = TypeAdapter(kind)
+    return adapter

@@ -1,0 +1,190 @@
+"""What can go wrong, by meaning: one base error with a stable code, and the refusals derived from it.
+
+`app/problems.py` maps each code to an HTTP problem. A message names the thing, its value, the bound and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a document or a row.
+
+    `path` is a JSON pointer into what was sent ("/features/0/possible/min", "/rows/3/hpwt").
+    """
+
+    path: str
+    message: str
+    value: object = None
+
+    def as_json(self) -> dict[str, object]:
+        """The fault as JSON; a value that JSON cannot hold is shown as its text."""
+        fault = asdict(self)
+        if not isinstance(self.value, str | int | float | bool | None) or self.value != self.value:
+            fault["value"] = repr(self.value)[:200]
+        elif isinstance(self.value, float) and self.value in (float("inf"), float("-inf")):
+            fault["value"] = repr(self.value)
+        elif isinstance(self.value, str):
+            fault["value"] = self.value[:200]
+        return fault
+
+
+class WhyledgerError(Exception):
+    """The base of every error we raise on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.faults = tuple(faults)
+
+
+class NotCanonical(WhyledgerError):
+    """A value has no canonical bytes: NaN, infinity, an integer beyond 2^53 - 1, a lone surrogate."""
+
+    code = "not-canonical"
+
+
+class DocumentInvalid(WhyledgerError):
+    """A text is not the document it claims to be: broken YAML or JSON, or a key given twice."""
+
+    code = "document-invalid"
+
+
+class ContractInvalid(WhyledgerError):
+    """A contract has faults; all of them are listed at once."""
+
+    code = "contract-invalid"
+
+
+class PolicyInvalid(WhyledgerError):
+    """A policy has faults; all of them are listed at once."""
+
+    code = "policy-invalid"
+
+
+class RowsRefusedError(WhyledgerError):
+    """Rows break the contract; nothing of the request was kept. Every bad row is listed.
+
+    `reasons` counts refusals by reason ("hpwt: out of range") for the ledger.
+    """
+
+    code = "rows-refused"
+
+    def __init__(
+        self, message: str, faults: Sequence[Fault] = (), reasons: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(message, faults)
+        self.reasons = dict(reasons or {})
+
+
+class RequestInvalid(WhyledgerError):
+    """A request is understood and cannot be accepted as it is."""
+
+    code = "request-invalid"
+
+
+class VersionConflict(WhyledgerError):
+    """Somebody appended to the stream first. Read it again and decide again."""
+
+    code = "version-conflict"
+
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"stream {stream!r} is at version {actual}, not {expected}: someone appended first. "
+            "Read it again and decide again."
+        )
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class IdempotencyConflict(WhyledgerError):
+    """The id was used before with another body."""
+
+    code = "idempotency-conflict"
+
+
+class RequestInFlight(WhyledgerError):
+    """A request with the same idempotency key has not been answered yet."""
+
+    code = "request-in-flight"
+
+
+class UnknownModel(WhyledgerError):
+    """No contract was adopted under this model's name."""
+
+    code = "unknown-model"
+
+
+class UnknownThing(WhyledgerError):
+    """Something that was asked for by id does not exist: a cycle, a decision, an entry, a version."""
+
+    code = "not-found"
+
+
+class NoChampion(WhyledgerError):
+    """The model has no champion yet, so nothing can be predicted."""
+
+    code = "no-champion"
+
+
+class PromotionRefused(WhyledgerError):
+    """The candidate may not become champion."""
+
+    code = "promotion-refused"
+
+
+class RollbackRefused(WhyledgerError):
+    """The version named never was champion, or already serves."""
+
+    code = "rollback-refused"
+
+
+class CycleRunning(WhyledgerError):
+    """A cycle of this model is running; its URL is in the problem."""
+
+    code = "cycle-running"
+
+    def __init__(self, message: str, cycle: str) -> None:
+        super().__init__(message)
+        self.cycle = cycle
+
+
+class CycleRefused(WhyledgerError):
+    """A cycle may not start as asked: `as_of` in the future or before the last one, or nothing to force."""
+
+    code = "cycle-refused"
+
+
+class PolicyNotDecided(WhyledgerError):
+    """The rule engine and the plain evaluation disagreed, or the engine said too little. Fails closed."""
+
+    code = "policy-not-decided"
+
+
+class TrainingFailed(WhyledgerError):
+    """A candidate could not be trained."""
+
+    code = "training-failed"
+
+
+class LedgerBusy(WhyledgerError):
+    """The ledger could not take the append in time; nothing was kept. Try again."""
+
+    code = "ledger-busy"
+
+
+class LedgerDamaged(WhyledgerError):
+    """What the ledger holds does not fit what it must hold: a digest, a gap, an unknown event type."""
+
+    code = "ledger-damaged"
+
+
+class NothingToDecide(WhyledgerError):
+    """A cycle cannot decide anything: no contract, no policy, or no data."""
+
+    code = "nothing-to-decide"

@@ -1,0 +1,103 @@
+"""What a policy said, clause by clause, as the ledger remembers it; and the one sentence that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from domain.units import unit
+
+Verdict = Literal["met", "unmet", "unknown"]
+Operator = Literal[">", ">=", "<", "<="]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClauseVerdict:
+    """One clause of the policy against one observed fact."""
+
+    clause: Annotated[str, unit("name", "the clause")]
+    fact: Annotated[str, unit("name", "the fact it looks at")]
+    label: Annotated[str, unit("words", "the clause as people say it: 'cool-down'")]
+    operator: Annotated[Operator, unit("symbol", "fact operator threshold")]
+    threshold: Annotated[float, unit("as the fact", "the bound")]
+    unit: Annotated[str, unit("unit", "of fact, threshold and margin; empty when dimensionless")]
+    observed: Annotated[float | None, unit("as the fact", "null: unknown, or never retrained")]
+    verdict: Annotated[Verdict, unit("name", "unknown is not false")]
+    margin: Annotated[
+        float | None, unit("as the fact", "distance past the threshold; negative: short of it")
+    ]
+    note: Annotated[str, unit("words", "why it is unknown, or 'never retrained'; empty otherwise")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """One rule that held in the engine, with the facts it matched."""
+
+    rule: Annotated[str, unit("name", "the rule of the compiled policy")]
+    facts: Annotated[dict[str, float | str], unit("facts", "what the engine matched")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVerdict:
+    """What the policy concludes from the facts."""
+
+    policy: Annotated[str, unit("id", "the policy")]
+    policy_version: Annotated[int, unit("number", "its version")]
+    policy_digest: Annotated[str, unit("sha256 hex", "of the adopted document")]
+    facts: Annotated[dict[str, float | None], unit("facts", "all that were offered, null: unknown")]
+    clauses: tuple[ClauseVerdict, ...]
+    retrain: Annotated[bool, unit("flag", "every clause is met")]
+    trace: tuple[Firing, ...]
+
+
+def significant_digits(value: float, digits: int = 4) -> str:
+    """`value` with four significant digits, plain notation where a reader expects it.
+
+    >>> significant_digits(20.83333), significant_digits(50.0), significant_digits(0.0000123456)
+    ('20.83', '50', '1.235e-05')
+    """
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+def clause_sentence(clause: ClauseVerdict) -> str:
+    """One clause as people say it: `cool-down 20.8 h (needs > 24 h)`."""
+    measure = f" {clause.unit}" if clause.unit else ""
+    needs = f"(needs {clause.operator} {significant_digits(clause.threshold)}{measure})"
+    if clause.observed is None:
+        return f"{clause.label} {clause.note or 'unknown'} {needs}"
+    equals = " = " if clause.label.endswith(" p") else " "
+    return f"{clause.label}{equals}{significant_digits(clause.observed)}{measure} {needs}"
+
+
+def in_words(sentences: Sequence[str]) -> str:
+    """`a, b and c`."""
+    if len(sentences) <= 1:
+        return "".join(sentences)
+    return f"{', '.join(sentences[:-1])} and {sentences[-1]}"
+
+
+def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str = "") -> str:
+    """The verdict sentence, made only here, the same in API, page, command line and report.
+
+    >>> verdict_sentence("keep: nothing to judge", ())
+    'KEEP: nothing to judge, the window is empty'
+    """
+    blocking = in_words([clause_sentence(c) for c in clauses if c.verdict != "met"])
+    holding = in_words([clause_sentence(c) for c in clauses if c.verdict == "met"])
+    match outcome:
+        case "retrain":
+            return f"RETRAIN: {holding}"
+        case "keep: no drift":
+            return f"KEEP: no drift; {blocking}"
+        case "keep: nothing to judge":
+            return "KEEP: nothing to judge, the window is empty"
+        case "bootstrap":
+            return "BOOTSTRAP: no champion yet, the first candidate is trained"
+        case "override":
+            policy = f"the policy says keep: {blocking}" if blocking else "the policy says retrain"
+            return f"OVERRIDE: {reason}; {policy}"
+        case "not decided":
+            return f"NOT DECIDED: {reason}"
+        case _:
+            return f"KEEP: {blocking}"
