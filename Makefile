@@ -1,0 +1,58 @@
+# Whyledger: one word for each thing. Every target sets up what it needs in .venv, and may be
+# repeated without harm. A fresh machine needs Python 3.11 or 3.12 with its headers, a C compiler
+# (durable-rules has no wheel) and a package registry that pip can reach.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKS := requirements/build.txt requirements/dev.txt
+ARGS ?=
+WORKERS ?= 2
+
+.PHONY: help demo serve test check bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## twenty years of US cars through the running service (ARGS=--no-serve to end it)
+	$(BIN)/whyledger demo $(ARGS)
+
+serve: $(READY) ## start the service on loopback (ARGS="--port 8080")
+	$(BIN)/whyledger serve $(ARGS)
+
+test: $(READY) ## every test, doctests included (ARGS="-k drift", WORKERS=1)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+check: $(READY) ## format, lint, types, import contracts, migrations, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	state=$$(mktemp -d) && trap 'rm -rf "$$state"' EXIT \
+	  && export WHYLEDGER_DATABASE_URL="sqlite:///$$state/check.db" \
+	  && $(BIN)/alembic upgrade head && $(BIN)/alembic check
+	$(MAKE) test
+
+bench: $(READY) ## measure this machine and the service on it
+	$(BIN)/python -m benchmarks $(ARGS)
+
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --exclude-newer "7 days"
+
+lock: $(READY) ## pin everything anew, by hash, from what is at least a week old
+	$(COMPILE) requirements/build.in -o requirements/build.txt
+	$(COMPILE) requirements/runtime.in -o requirements/runtime.txt
+	$(COMPILE) -c requirements/build.txt -c requirements/runtime.txt \
+	  requirements/dev.in -o requirements/dev.txt
+
+clean: ## remove the environment and every cache; the ledger in state/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+# The environment is right when it is newer than the locks it was made from.
+$(READY): $(LOCKS) requirements/runtime.in pyproject.toml requirements/install.sh
+	@requirements/install.sh $(VENV)
+	@touch $@
