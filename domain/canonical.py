@@ -1,7 +1,8 @@
 """RFC 8785 canonical bytes: one JSON value, one byte string.
 
-The ordinary document takes orjson's fast path; whatever orjson would write differently from RFC 8785 (integral,
-tiny or huge floats, keys outside ASCII) goes to `rfc8785`. A fuzz test holds the two byte-equal.
+The ordinary document takes orjson's fast path; whatever orjson would write differently from
+RFC 8785 (integral, tiny or huge floats, keys outside ASCII) goes to `rfc8785`. A fuzz test holds
+the two byte-equal.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def leaf_hash(content: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + content).digest()
 
 
-def _check(value: object, path: str, depth: int) -> bool:  # noqa: PLR0911, PLR0912
+def _check(value: object, path: str, depth: int) -> bool:  # noqa: PLR0912
     """Whether orjson writes `value` as RFC 8785 does; refuses what has no canonical form."""
     kind = type(value)
     if kind is str:

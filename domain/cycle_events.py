@@ -33,7 +33,7 @@ class Force:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleStarted:
-    """A cycle exists. What it may know ends at its own position, what it may look at before as_of."""
+    """A cycle exists. It may know what stands before it, and look at what is before as_of."""
 
     type: ClassVar[str] = "cycle.started"
     schema: ClassVar[int] = 1

@@ -1,7 +1,7 @@
 """What surrounds an event in the ledger, and the closed envelope whose canonical bytes are hashed.
 
-Position and stream version are not part of the bytes: both are assigned under the ledger's lock and follow
-from the order, so bytes and leaf hash are ready before the lock. A verifier derives both again.
+Position and stream version are not part of the bytes: both are assigned under the ledger's lock
+and follow from the order, so bytes and leaf hash are ready before it. A verifier derives both again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Recorded:
     event: Event
 
 
-def envelope_bytes(  # noqa: PLR0913
+def envelope_bytes(
     event: Event,
     *,
     id: str,

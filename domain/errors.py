@@ -1,6 +1,7 @@
-"""What can go wrong, by meaning: one base error with a stable code, and the refusals derived from it.
+"""What can go wrong, by meaning: one base error with a stable code, and what derives from it.
 
-`app/problems.py` maps each code to an HTTP problem. A message names the thing, its value, the bound and the remedy.
+`app/problems.py` maps each code to an HTTP problem. A message names the thing, its value, the bound
+and the remedy.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class WhyledgerError(Exception):
 
 
 class NotCanonical(WhyledgerError):
-    """A value has no canonical bytes: NaN, infinity, an integer beyond 2^53 - 1, a lone surrogate."""
+    """No canonical bytes: NaN, infinity, an integer beyond 2^53 - 1, a lone surrogate."""
 
     code = "not-canonical"
 
@@ -121,7 +122,7 @@ class UnknownModel(WhyledgerError):
 
 
 class UnknownThing(WhyledgerError):
-    """Something that was asked for by id does not exist: a cycle, a decision, an entry, a version."""
+    """What was asked for by id does not exist: a cycle, a decision, an entry, a version."""
 
     code = "not-found"
 
@@ -155,13 +156,13 @@ class CycleRunning(WhyledgerError):
 
 
 class CycleRefused(WhyledgerError):
-    """A cycle may not start as asked: `as_of` in the future or before the last one, or nothing to force."""
+    """A cycle may not start as asked: `as_of` in the future, or before the last one."""
 
     code = "cycle-refused"
 
 
 class PolicyNotDecided(WhyledgerError):
-    """The rule engine and the plain evaluation disagreed, or the engine said too little. Fails closed."""
+    """Rule engine and plain evaluation disagreed, or the engine said too little. Fails closed."""
 
     code = "policy-not-decided"
 
@@ -179,7 +180,7 @@ class LedgerBusy(WhyledgerError):
 
 
 class LedgerDamaged(WhyledgerError):
-    """What the ledger holds does not fit what it must hold: a digest, a gap, an unknown event type."""
+    """The ledger does not hold what it must: a digest, a gap, an unknown event type."""
 
     code = "ledger-damaged"
 

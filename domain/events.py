@@ -1,7 +1,8 @@
-"""Every event there is: what happened, in the past tense, frozen, with a stable name and a schema number.
+"""Every event there is: past tense, frozen, with a stable name and a schema number.
 
-The catalogue `docs/events.md` is generated from this file. A changed payload is a new schema number and an
-upcaster, never an edit. Cycle events live in `cycle_events.py`; both join in `Event` and `EVENT_TYPES`.
+The catalogue `docs/events.md` is generated from this file. A changed payload is a new schema number
+and an upcaster, never an edit. Cycle events live in `cycle_events.py`; both join in `Event` and
+`EVENT_TYPES`.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class OutcomeRecorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsRefused:
-    """Rows broke the contract and were not kept. Counted, at most once a minute a model and door."""
+    """Rows broke the contract and were not kept: counted, at most once a minute a model."""
 
     type: ClassVar[str] = "observations.rows-refused"
     schema: ClassVar[int] = 1
@@ -159,7 +160,7 @@ class RowsRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetReceived:
-    """A CSV was read to its end; its good rows stand before this event, its bad rows in quarantine."""
+    """A CSV was read to its end: good rows stand before this event, bad ones in quarantine."""
 
     type: ClassVar[str] = "observations.dataset-received"
     schema: ClassVar[int] = 1

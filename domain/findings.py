@@ -1,4 +1,4 @@
-"""What was measured, as events remember it: drift of features and predictions, and what each gate saw.
+"""What was measured, as events remember it: drift, errors, segments, window checks.
 
 Plain values without the code that computes them, so that the service can read events without scipy.
 """
@@ -16,7 +16,7 @@ Gate = Literal["parity", "evaluation", "deployment"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureDrift:
-    """One feature of the window against the frozen reference. Always together, never one number alone."""
+    """One feature of the window against the frozen reference: never one number alone."""
 
     feature: Annotated[str, unit("name", "the feature")]
     kind: Annotated[Literal["number", "category"], unit("name", "how it was binned")]
@@ -45,7 +45,7 @@ class FeatureDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionDrift:
-    """The champion's predictions in the window against one distribution, on the transformed scale."""
+    """The champion's predictions in the window against one distribution, transformed scale."""
 
     against: Annotated[
         Literal["training-target", "out-of-fold"], unit("name", "what it was compared with")

@@ -1,4 +1,4 @@
-"""What a policy said, clause by clause, as the ledger remembers it; and the one sentence that says it."""
+"""What a policy said, clause by clause, as the ledger remembers it; and its one sentence."""
 
 from __future__ import annotations
 
