@@ -1,7 +1,7 @@
 """What surrounds an event in the ledger, and the closed envelope whose canonical bytes are hashed.
 
 Position and stream version are not part of the bytes: both are assigned under the ledger's lock
-and follow from the order, so bytes and leaf hash are ready before it. A verifier derives both again.
+and follow from the order, so bytes and leaf hash are ready before it. A verifier derives both.
 """
 
 from __future__ import annotations
