@@ -1,0 +1,111 @@
+"""The layers are checked, and each check is itself tried against a deliberate violation."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("app", "rules", "domain")
+SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+CONTRACTS = {contract["id"]: contract for contract in SETTINGS["importlinter"]["contracts"]}
+
+# contract, the file the violation is added to, the violation
+VIOLATIONS = [
+    ("layers", "domain/errors.py", "import rules"),
+    ("layers", "domain/errors.py", "import app"),
+    ("layers", "rules/__init__.py", "import app"),
+    ("pure-domain", "domain/errors.py", "import time"),
+    ("pure-domain", "domain/errors.py", "from pathlib import Path"),
+    ("pure-domain", "domain/errors.py", "def late() -> None:\n    import random"),
+    ("pure-domain", "domain/errors.py", "from fastapi import HTTPException"),
+    ("rule-engine", "rules/policy.py", "from durable.lang import ruleset"),
+    ("rule-engine", "app/cli.py", "import durable.engine"),
+    ("training", "app/cli.py", "import pandas"),
+    ("training", "app/retraining_cycle.py", "def late() -> None:\n    import mlflow"),
+    ("training", "rules/backtest.py", "from sklearn.linear_model import Ridge"),
+    ("serving-path", "app/main.py", "import scipy.stats"),
+    ("serving-path", "app/routes/__init__.py", "def late() -> None:\n    import pandas"),
+    ("serving-path", "app/serving/__init__.py", "import app.training"),
+    ("sql", "app/main.py", "from sqlalchemy import text"),
+    ("sql", "app/routes/__init__.py", "import sqlite3"),
+    ("sql", "rules/policy.py", "import psycopg"),
+]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The source tree and its settings, in a place where it may be spoilt."""
+    for package in PACKAGES:
+        shutil.copytree(
+            REPOSITORY / package,
+            tmp_path / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint_imports(tree: Path, *contracts: str) -> tuple[int, str]:
+    """Exit status and words of `lint-imports` over `tree`, for all contracts or the named ones."""
+    chosen = [word for contract in contracts for word in ("--contract", contract)]
+    finished = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", *chosen],
+        cwd=tree,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return finished.returncode, finished.stdout + finished.stderr
+
+
+def test_the_tree_keeps_every_contract(tree: Path) -> None:
+    status, words = lint_imports(tree)
+
+    assert status == 0, words
+    assert f"{len(CONTRACTS)} kept, 0 broken" in words
+
+
+@pytest.mark.parametrize(("contract", "file", "violation"), VIOLATIONS)
+def test_a_contract_names_itself_when_it_is_broken(
+    tree: Path, contract: str, file: str, violation: str
+) -> None:
+    spoilt = tree / file
+    spoilt.write_text(f"{spoilt.read_text(encoding='utf-8')}\n\n{violation}\n", encoding="utf-8")
+
+    status, words = lint_imports(tree, contract)
+
+    assert status == 1, words
+    assert f"{CONTRACTS[contract]['name']} BROKEN" in words
+
+
+def test_the_serving_path_may_not_reach_scipy_through_a_third_module(tree: Path) -> None:
+    (tree / "app" / "detour.py").write_text("def late() -> None:\n    import scipy\n")
+    (tree / "app" / "serving" / "shortcut.py").write_text("import app.detour\n")
+
+    status, words = lint_imports(tree, "serving-path")
+
+    assert status == 1, words
+    assert "app.serving.shortcut -> app.detour" in words
+
+
+def test_every_contract_is_tried_against_a_violation() -> None:
+    assert {contract for contract, _, _ in VIOLATIONS} == set(CONTRACTS)
+
+
+def test_a_running_service_has_loaded_nothing_of_training_statistics_or_the_rule_engine() -> None:
+    unwanted = {
+        name for name in CONTRACTS["serving-path"]["forbidden_modules"] if name != "app.training"
+    }
+    program = f"import sys, app.main; print(sorted({unwanted!r} & set(sys.modules)))"
+
+    finished = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+
+    assert finished.stdout.strip() == "[]"

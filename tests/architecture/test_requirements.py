@@ -1,0 +1,63 @@
+"""What is installed is pinned by hash, and names no registry and no machine."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+REQUIREMENTS = REPOSITORY / "requirements"
+LOCKS = ("build", "runtime", "dev")
+PIN = re.compile(
+    r"^(?P<name>[a-z0-9-]+)(\[[a-z,]+\])?==(?P<version>[^ ]+)"
+    r"(?P<marker> ;[^\\\n]+)? \\\n(?P<hashes>(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+)",
+    flags=re.MULTILINE,
+)
+
+
+def lock(name: str) -> str:
+    return (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def pins(name: str) -> set[tuple[str, str]]:
+    """Each (package, version) the lock `name` pins."""
+    return {(pin["name"], pin["version"]) for pin in PIN.finditer(lock(name))}
+
+
+def wanted(name: str) -> set[str]:
+    """The packages requirements/`name`.in asks for by itself."""
+    lines = (REQUIREMENTS / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    words = [re.match(r"[A-Za-z0-9-]+", line) for line in lines if not line.startswith("-r ")]
+    return {word[0].lower() for word in words if word}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_requirement_is_pinned_by_hash(name: str) -> None:
+    meaningful = [line for line in lock(name).splitlines() if re.match(r"[^ #]", line)]
+    assert len(meaningful) == len(list(PIN.finditer(lock(name)))) > 0
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_asked_for_is_in_its_lock(name: str) -> None:
+    assert wanted(name) <= {package for package, _ in pins(name)}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_no_registry_and_no_path(name: str) -> None:
+    assert re.findall(r"://|--(?:extra-)?index|--find-links|(?<!sha256)[ =]/", lock(name)) == []
+
+
+@pytest.mark.parametrize("part", ["build", "runtime"])
+def test_what_is_tested_is_what_is_shipped(part: str) -> None:
+    assert pins(part) <= pins("dev")
+
+
+def test_the_build_backend_is_the_one_that_is_pinned() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    setuptools = dict(pins("build"))["setuptools"]
+    assert project["build-system"]["requires"] == [f"setuptools=={setuptools}"]
+
+
+def test_the_rule_engine_is_the_release_whose_behaviour_was_observed() -> None:
+    assert ("durable-rules", "2.0.28") in pins("runtime")
