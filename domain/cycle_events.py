@@ -159,7 +159,9 @@ class DataMerged:
     new_samples: Annotated[int, unit("rows", "first labelled after the last completed training")]
     label_cutoff: Annotated[int, unit("position", "labels up to and with it were read")]
     dataset_sha256: Annotated[str, unit("sha256 hex", "of the merged CSV's bytes")]
-    identities_sha256: Annotated[str, unit("sha256 hex", "of the training rows' identities")]
+    identities_sha256: Annotated[
+        str, unit("sha256 hex", "the training rows' identities, an artefact")
+    ]
     dvc_pointer: Annotated[str, unit("file name", "beside the CSV, in the state directory")]
 
 
@@ -175,7 +177,9 @@ class CandidateTrained:
     plan_sha256: Annotated[str, unit("sha256 hex", "the serving plan, an artefact")]
     reference_sha256: Annotated[str, unit("sha256 hex", "the frozen drift reference, an artefact")]
     dataset_sha256: Annotated[str, unit("sha256 hex", "of the merged CSV's bytes")]
-    identities_sha256: Annotated[str, unit("sha256 hex", "of the training rows' identities")]
+    identities_sha256: Annotated[
+        str, unit("sha256 hex", "the training rows' identities, an artefact")
+    ]
     training_rows: Annotated[int, unit("rows", "rows it was fitted on")]
     trained_from: Annotated[str, unit("time", "first event time among them, inclusive")]
     trained_until: Annotated[str, unit("time", "end of their event time, exclusive")]
