@@ -37,7 +37,7 @@ check: $(READY) ## format, lint, types, import contracts, migrations, tests
 	  && $(BIN)/alembic upgrade head && $(BIN)/alembic check
 	$(MAKE) test
 
-bench: $(READY) ## measure this machine and the service on it
+bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_bytes for one)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
