@@ -1,0 +1,91 @@
+"""Times as text: UTC, exactly six decimals and `Z`, so the texts sort as the times do."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from domain.contract import DriftWindow
+from domain.errors import RequestInvalid
+
+_RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """The aware UTC time an RFC 3339 text names, at most six decimals.
+
+    Raises:
+        RequestInvalid: no such time, no offset, or more than six decimals.
+
+    >>> parse_time("1976-07-01T02:00:00+02:00").isoformat()
+    '1976-07-01T00:00:00+00:00'
+    """
+    if _RFC_3339.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass  # 30 February, hour 25, an offset that leaves year 1 or 9999
+    raise RequestInvalid(
+        f"{text[:100]!r} is not a time; write it like 1976-07-01T00:00:00Z, with an offset and at "
+        "most six decimals."
+    )
+
+
+def format_time(time: datetime) -> str:
+    """`time` (aware) as UTC text with exactly six decimals and `Z`.
+
+    >>> format_time(datetime(1976, 7, 1, tzinfo=UTC))
+    '1976-07-01T00:00:00.000000Z'
+    """
+    if time.tzinfo is None:
+        raise ValueError(f"{time.isoformat()} has no time zone; give it one")
+    text = time.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def normalise_time(text: str) -> str:
+    """`text` (RFC 3339) in our one form. Raises RequestInvalid as `parse_time` does."""
+    return format_time(parse_time(text))
+
+
+def mid_year(year: int) -> str:
+    """1 July of `year` (1 to 9999), 00:00 UTC: the event time of a row that knows only its year.
+
+    >>> mid_year(1976)
+    '1976-07-01T00:00:00.000000Z'
+    """
+    return f"{year:04d}-07-01T00:00:00.000000Z"
+
+
+def hours_between(earlier: str, later: str) -> float:
+    """Hours from `earlier` to `later`, negative when they are swapped; a day is exactly 24.0."""
+    return (parse_time(later) - parse_time(earlier)) / timedelta(hours=1)
+
+
+def days_between(earlier: str, later: str) -> float:
+    """Days of 24 hours from `earlier` to `later`, negative when they are swapped."""
+    return (parse_time(later) - parse_time(earlier)) / timedelta(days=1)
+
+
+def window_start(end: str, window: DriftWindow) -> str:
+    """The inclusive start of the window that ends (exclusive) at `end`.
+
+    Years and months are calendar ones: a day that the earlier month lacks becomes its last day.
+    Never before year 1.
+    """
+    moment = parse_time(end)
+    if window.days is not None:
+        reach = timedelta(days=window.days)
+        return format_time(moment - reach if moment - _FIRST >= reach else _FIRST)
+    months = window.months if window.months is not None else 12 * (window.years or 0)
+    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
+    if year < 1:
+        return format_time(_FIRST)
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    return format_time(moment.replace(year=year, month=month + 1, day=day))
