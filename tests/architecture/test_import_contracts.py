@@ -75,8 +75,8 @@ def test_the_tree_keeps_every_contract(tree: Path) -> None:
 def test_a_contract_names_itself_when_it_is_broken(
     tree: Path, contract: str, file: str, violation: str
 ) -> None:
-    spoilt = tree / file
-    spoilt.write_text(f"{spoilt.read_text(encoding='utf-8')}\n\n{violation}\n", encoding="utf-8")
+    with (tree / file).open("a", encoding="utf-8") as spoilt:
+        spoilt.write(f"\n\n{violation}\n")
 
     status, words = lint_imports(tree, contract)
 
