@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 import rfc8785
@@ -20,6 +20,8 @@ from domain.errors import NotCanonical
 INTEGER_MAX: Final = 2**53 - 1  # beyond it, JSON readers that use doubles lose digits
 _PLAIN_FLOAT_MIN: Final = 1e-5  # orjson and RFC 8785 write the same digits between these two
 _PLAIN_FLOAT_MAX: Final = 1e15
+# Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
+_Path: TypeAlias = "tuple[_Path, str | int] | None"
 _DEPTH_MAX: Final = 64  # deeper documents are nobody's honest payload
 
 
@@ -32,7 +34,7 @@ def canonical_bytes(value: object) -> bytes:
         NotCanonical: NaN, infinity, |int| > 2^53 - 1, a lone surrogate, a key that is no string, or
             a type that JSON does not have; the message names the path.
     """
-    plain = _check(value, "", 0)
+    plain = _check(value, None, 0)
     if plain:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     return rfc8785.dumps(value)  # type: ignore[arg-type]
@@ -53,7 +55,7 @@ def leaf_hash(content: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + content).digest()
 
 
-def _check(value: object, path: str, depth: int) -> bool:  # noqa: PLR0912
+def _check(value: object, path: _Path, depth: int) -> bool:  # noqa: PLR0912
     """Whether orjson writes `value` as RFC 8785 does; refuses what has no canonical form."""
     kind = type(value)
     if kind is str:
@@ -76,18 +78,18 @@ def _check(value: object, path: str, depth: int) -> bool:  # noqa: PLR0912
             if not key.isascii():
                 _check_text(key, path)
                 plain = False
-            plain = _check(item, f"{path}/{key}", depth + 1) and plain
+            plain = _check(item, (path, key), depth + 1) and plain
         return plain
     if kind is list or kind is tuple:
         for index, item in enumerate(value):  # type: ignore[arg-type]
-            plain = _check(item, f"{path}/{index}", depth + 1) and plain
+            plain = _check(item, (path, index), depth + 1) and plain
         return plain
     if isinstance(value, Mapping):
         raise _refused(path, value, "a mapping that is no dict", "convert it to a dict")
     raise _refused(path, value, f"a {kind.__name__}", "use null, true, numbers, strings, lists")
 
 
-def _check_text(value: str, path: str) -> bool:
+def _check_text(value: str, path: _Path) -> bool:
     if value.isascii():
         return True
     try:
@@ -97,12 +99,17 @@ def _check_text(value: str, path: str) -> bool:
     return True
 
 
-def _check_float(value: float, path: str) -> bool:
+def _check_float(value: float, path: _Path) -> bool:
     if not math.isfinite(value):
         raise _refused(path, value, "not a finite number", "leave it out, or send null")
     size = abs(value)
     return _PLAIN_FLOAT_MIN <= size < _PLAIN_FLOAT_MAX and not value.is_integer()
 
 
-def _refused(path: str, value: object, why: str, remedy: str) -> NotCanonical:
-    return NotCanonical(f"{path or '/'}: {value!r} has no canonical form ({why}); {remedy}.")
+def _refused(path: _Path, value: object, why: str, remedy: str) -> NotCanonical:
+    steps = []
+    while path is not None:
+        path, step = path
+        steps.append(f"/{step}")
+    place = "".join(reversed(steps)) or "/"
+    return NotCanonical(f"{place}: {value!r} has no canonical form ({why}); {remedy}.")
