@@ -38,6 +38,7 @@ def both_ways(a: Floats, b: Floats) -> None:
     assert ks(np.sort(b), a) == (theirs.statistic, theirs.pvalue)
 
 
+@settings(deadline=None)
 @given(SAMPLES, SAMPLES)
 @example([1.0], [1.0])
 @example([1.0], [2.0])
@@ -47,6 +48,7 @@ def test_exact_ks_equals_scipy_to_the_bit(a: list[float], b: list[float]) -> Non
     both_ways(np.array(a), np.array(b))
 
 
+@settings(deadline=None)
 @given(TIED_SAMPLES, TIED_SAMPLES)
 def test_exact_ks_equals_scipy_to_the_bit_when_values_are_tied(
     a: list[float], b: list[float]

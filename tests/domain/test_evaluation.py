@@ -268,6 +268,17 @@ def test_gates_refuse_sides_with_different_rows() -> None:
         compared(ACTUAL, ACTUAL[:3])
 
 
+def test_a_gate_without_a_training_target_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the training target; got 0 rows"):
+        evaluate_candidate(
+            predicted=ACTUAL,
+            actual=ACTUAL,
+            training_target=np.array([]),
+            rows_min=1,
+            inverse=inverse_of("none"),
+        )
+
+
 def test_a_champion_without_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="give its predictions and its name"):
         compare_with_champion(

@@ -92,7 +92,8 @@ def test_a_column_without_any_value_still_has_a_bin_for_values() -> None:
 
 
 def test_missing_new_and_rare_categories_have_bins_of_their_own() -> None:
-    frozen = freeze_categories("maker", [*["US"] * 90, *["JP"] * 8, "EU", "EU"], window=100)
+    trained: list[Value] = [*["US"] * 90, *["JP"] * 8, "EU", "EU"]
+    frozen = freeze_categories("maker", trained, window=100)
     assert frozen.bins == ("JP", "US", "(other)", "(new)", "(missing)")
     assert frozen.counts == (8, 90, 2, 0, 0)
     counted = frozen.count(["US", "EU", "KR", None, None])
@@ -101,7 +102,7 @@ def test_missing_new_and_rare_categories_have_bins_of_their_own() -> None:
 
 
 def test_a_category_expected_exactly_five_times_keeps_its_bin() -> None:
-    levels: list[Value] = ["a"] * 95 + ["b"] * 5
+    levels: list[Value] = [*["a"] * 95, *["b"] * 5]
     assert freeze_categories("maker", levels, window=100).pooled == ()
     assert freeze_categories("maker", levels, window=99).pooled == ("b",)
 
@@ -215,6 +216,13 @@ def test_a_document_whose_counts_are_not_those_of_its_values_is_refused() -> Non
     size = document["features"][0]
     size["values"] = [1.0, 2.0, 2.0]
     with pytest.raises(LedgerDamaged, match=r"counts of 'size' \(3 of 3 rows\) do not fit"):
+        reference_from_document(document)
+
+
+def test_a_document_with_a_bin_more_than_its_edges_make_is_refused() -> None:
+    document = reference([1.0, 2.0, 2.5], ["a", "b", None]).to_document()
+    document["features"][1]["counts"].insert(0, 0)
+    with pytest.raises(LedgerDamaged, match="counts of 'maker'"):
         reference_from_document(document)
 
 
