@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from domain.errors import WhyledgerError
+from domain.errors import NotMeasurable
 from domain.statistics import Floats, Moments, moments
 
 Value = float | int | str | None
@@ -24,12 +24,6 @@ EXPECTED_MIN: Final = 5  # rows expected in a bin; below it the chi-square appro
 MISSING, NEW, OTHER = "(missing)", "(new)", "(other)"
 _SIZE_MAX: Final = 1e150  # beyond it, squares leave the range of a double
 _DECILES: Final = np.linspace(0, 1, 11)[1:-1]
-
-
-class NotMeasurable(WhyledgerError):
-    """Drift cannot be measured: no rows, no column for a feature, or a value that is no number."""
-
-    code = "not-measurable"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

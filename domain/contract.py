@@ -125,7 +125,9 @@ class HealthSpec(Part):
         description="largest RMSE on rows labelled since promotion, transformed scale",
     )
     evaluation_within_days: Days = Field(description="days since the last evaluation, else stale")
-    labels_within_days: Days = Field(description="days since the newest label, else stale")
+    labels_within_days: Days = Field(
+        description="days after a row's event time by which its label should be known, else stale"
+    )
 
 
 class Contract(Part):

@@ -17,12 +17,12 @@ from domain.bins import (
     CategoryReference,
     Counted,
     FeatureReference,
-    NotMeasurable,
     NumberReference,
     Numbers,
     Value,
     numbers_of,
 )
+from domain.errors import NotMeasurable
 from domain.findings import Band, DriftReport, FeatureDrift, PredictionDrift
 from domain.reference import Reference, column_of
 from domain.statistics import (

@@ -189,3 +189,15 @@ class NothingToDecide(WhyledgerError):
     """A cycle cannot decide anything: no contract, no policy, or no data."""
 
     code = "nothing-to-decide"
+
+
+class NotMeasurable(WhyledgerError):
+    """Drift cannot be measured: no rows, no column for a feature, or a value that is no number."""
+
+    code = "not-measurable"
+
+
+class PredictionsUnusable(WhyledgerError):
+    """Predictions without an error: none, not finite, or beyond a double in the target's unit."""
+
+    code = "predictions-unusable"

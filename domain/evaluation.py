@@ -15,12 +15,12 @@ from typing import Final
 import numpy as np
 
 from domain.cycle_events import CandidateCompared, CandidateEvaluated, ParityChecked
+from domain.errors import PredictionsUnusable
 from domain.findings import Bootstrap, Errors
 from domain.prediction_errors import (
     Category,
     Floats,
     Inverse,
-    PredictionsUnusable,
     errors,
     paired_bootstrap,
     segment_errors,

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.errors import WhyledgerError
+from domain.errors import PredictionsUnusable
 from domain.findings import Bootstrap, Errors, SegmentErrors
 
 Floats = NDArray[np.float64]
@@ -22,12 +22,6 @@ Category = str | int | float | None
 
 DRAWS: Final = 2_000  # bootstrap resamples
 _DRAWN_AT_ONCE: Final = 2**21  # row indices held in memory at a time, 16 MiB
-
-
-class PredictionsUnusable(WhyledgerError):
-    """Predictions without an error: none, not finite, or beyond a double in the target's unit."""
-
-    code = "predictions-unusable"
 
 
 def inverse_of(transform: Literal["log", "none"]) -> Inverse:

@@ -14,7 +14,6 @@ from domain.bins import (
     CategoryReference,
     FeatureReference,
     Kind,
-    NotMeasurable,
     NumberReference,
     Numbers,
     Value,
@@ -23,7 +22,7 @@ from domain.bins import (
     freeze_numbers,
     numbers_of,
 )
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, NotMeasurable
 from domain.statistics import Floats
 
 FORMAT: Final = "whyledger.reference/1"

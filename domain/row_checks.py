@@ -169,10 +169,10 @@ class CompiledRule:
             return None
         if self._compare(left, right):
             return None
-        against = f"{rule.right} {right:.15g}" if isinstance(rule.right, str) else f"{right:.15g}"
+        against = f"{rule.right} {_plain(right)}" if isinstance(rule.right, str) else _plain(right)
         return Refusal(
             f"breaks {rule.name}",
-            f"is {left:.15g}, which is not {rule.op} {against} as rule {rule.name!r} asks "
+            f"is {_plain(left)}, which is not {rule.op} {against} as rule {rule.name!r} asks "
             f"({rule.because}); correct either",
         )
 
@@ -192,10 +192,15 @@ def shown(value: object) -> str:
     return "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
 
 
+def _plain(number: float) -> str:
+    """A whole number without its `.0`, any other as Python writes it."""
+    return str(int(number)) if number == int(number) else repr(number)
+
+
 def _out_of_range(value: float, low: float, high: float, measure: str) -> Refusal:
     return Refusal(
         "out of range",
-        f"is {shown(value)}, outside the possible range {low:.15g} to {high:.15g}{measure}; "
+        f"is {shown(value)}, outside the possible range {_plain(low)} to {_plain(high)}{measure}; "
         "check its unit",
     )
 

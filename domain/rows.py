@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from domain.contract import CategoryFeature, Contract
 from domain.errors import Fault, RowsRefusedError
@@ -22,6 +22,9 @@ INDEXES_SHOWN_MAX: Final = 20  # in the message; the faults list every one
 _ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
 _NUMBER_TEXT: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _INTEGER_TEXT: Final = re.compile(r"[+-]?[0-9]{1,19}")
+
+
+Found = tuple[str | None, object, Refusal]  # field (None: the row itself), value, why
 
 
 class Judged(NamedTuple):
@@ -114,19 +117,17 @@ class RowGuard:
             RowsRefusedError: it is no possible value of the target, or breaks a rule with the row.
         """
         value = self._check_target(label)
-        if isinstance(value, float):
-            whole = {**row, self._target: value}
-            broken = (rule.judge(whole) for rule in self._label_rules)
-            found = [(self._target, label, refusal) for refusal in broken if refusal]
-            if not found:
-                return value
+        if isinstance(value, Refusal):
+            refusals = [value]
         else:
-            refusal = value if isinstance(value, Refusal) else Refusal("missing", "is missing")
-            found = [(self._target, label, refusal)]
+            whole: Row = {**row, self._target: value}
+            refusals = [r for rule in self._label_rules if (r := rule.judge(whole))]
+            if not refusals:
+                return cast("float", value)
         raise RowsRefusedError(
-            f"the label of {self._target} {found[0][2].message}. Correct it and send it again.",
-            tuple(Fault(path, f"{field} {refusal.message}", v) for field, v, refusal in found),
-            Counter(_reason(field, refusal) for field, _, refusal in found),
+            f"the label of {self._target} {refusals[0].message}. Correct it and send it again.",
+            tuple(Fault(path, f"{self._target} {r.message}", _safe(label)) for r in refusals),
+            Counter(_reason(self._target, r) for r in refusals),
         )
 
     def parse_csv_row(self, cells: Mapping[str, str | None]) -> dict[str, object]:
@@ -158,19 +159,19 @@ class RowGuard:
     def event_time_of(self, row: Row) -> str:
         """When this accepted row happened in the world: UTC, six decimals, `Z`."""
         value = row[self.contract.event_time.column]
-        return value if isinstance(value, str) else mid_year(int(value or 0))
+        return value if isinstance(value, str) else mid_year(cast("int", value))
 
     def group_of(self, row: Row) -> str:
         """The group this accepted row is held out with."""
         return str(row[self.contract.group])
 
-    def _judge(self, row: object, labelled: bool) -> tuple[Row, list[tuple[str, object, Refusal]]]:
+    def _judge(self, row: object, labelled: bool) -> tuple[Row, list[Found]]:
         """The accepted row, and what is wrong with it: (field, value, why), none when accepted."""
         accepted: Row = {}
         if not isinstance(row, dict):
             refusal = Refusal("not an object", f"is {shown(row)}, not an object of columns")
-            return accepted, [("", row, refusal)]
-        found: list[tuple[str, object, Refusal]] = []
+            return accepted, [(None, row, refusal)]
+        found: list[Found] = []
         checks = self._labelled_checks if labelled else self._checks
         get = row.get
         for name, check in checks:
@@ -188,11 +189,9 @@ class RowGuard:
                     found.append((rule.rule.left, get(rule.rule.left), broken))
         return accepted, found
 
-    def _unknown(
-        self, row: dict[object, object], labelled: bool
-    ) -> list[tuple[str, object, Refusal]]:
+    def _unknown(self, row: dict[object, object], labelled: bool) -> list[Found]:
         names = [name for name in row if name not in self._known and name not in self._ignored]
-        found: list[tuple[str, object, Refusal]] = []
+        found: list[Found] = []
         if self._target in names:
             names.remove(self._target)
             if not labelled:
@@ -208,25 +207,30 @@ class RowGuard:
             found.append((str(name), row[name], Refusal("unknown field", message)))
         return found
 
-    def _refused_row(self, found: list[tuple[str, object, Refusal]], path: str) -> RowsRefusedError:
+    def _refused_row(self, found: list[Found], path: str) -> RowsRefusedError:
         field, _, refusal = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return RowsRefusedError(
             f"the row breaks the contract of {self.contract.model!r}: "
-            f"{_printable(field) or 'it'} {refusal.message}{more}.",
+            f"{'it' if field is None else _printable(field)} {refusal.message}{more}.",
             tuple(_fault(path, *fault) for fault in found),
             Counter(_reason(field, refusal) for field, _, refusal in found),
         )
 
 
-def _fault(path: str, field: str, value: object, refusal: Refusal) -> Fault:
-    """The fault at a JSON pointer; its value is one that any JSON writer takes."""
-    name = _printable(field).replace("~", "~0").replace("/", "~1")
+def _fault(path: str, field: str | None, value: object, refusal: Refusal) -> Fault:
+    if field is not None:
+        path = f"{path}/{_printable(field).replace('~', '~0').replace('/', '~1')}"
+    return Fault(path, refusal.message, _safe(value))
+
+
+def _safe(value: object) -> object:
+    """`value`, or its text where a JSON writer would refuse it."""
     if isinstance(value, str):
-        value = _printable(value)
-    elif type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 more than writers take
-        value = shown(value)
-    return Fault(f"{path}/{name}" if field else path, refusal.message, value)
+        return _printable(value)
+    if type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 more than writers take
+        return shown(value)
+    return value
 
 
 def _printable(text: str) -> str:
@@ -234,11 +238,11 @@ def _printable(text: str) -> str:
     return text[:200].encode("utf-8", "backslashreplace").decode()
 
 
-def _reason(field: str, refusal: Refusal) -> str:
+def _reason(field: str | None, refusal: Refusal) -> str:
     """How the refusal is counted in the ledger. A name that a client made up is never kept."""
     if refusal.reason == "unknown field":
         return "(any): unknown field"
-    return f"{field or '(row)'}: {refusal.reason}"
+    return f"{'(row)' if field is None else field}: {refusal.reason}"
 
 
 def _field(path: str) -> str:

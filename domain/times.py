@@ -63,6 +63,15 @@ def mid_year(year: int) -> str:
     return f"{year:04d}-07-01T00:00:00.000000Z"
 
 
+def just_after(time: str) -> str:
+    """The next time there is, a microsecond later: the exclusive end of what ends with `time`.
+
+    >>> just_after("1975-07-01T00:00:00.000000Z")
+    '1975-07-01T00:00:00.000001Z'
+    """
+    return format_time(parse_time(time) + timedelta(microseconds=1))
+
+
 def hours_between(earlier: str, later: str) -> float:
     """Hours from `earlier` to `later`, negative when they are swapped; a day is exactly 24.0."""
     return (parse_time(later) - parse_time(earlier)) / timedelta(hours=1)

@@ -79,15 +79,13 @@ def _within(
 
 def _broken(check: WindowCheck) -> str:
     """`the mean of hpwt is 3.94, outside 0.25 to 0.8`."""
-    match check.statistic:
-        case "mean":
-            low, high = check.low, check.high
-            return (
-                f"the mean of {check.subject} is {check.observed:.4g}, outside the plausible "
-                f"{low:.15g} to {high:.15g}"
-            )
-        case "missing_share":
-            what = f"the missing share of {check.subject}"
-        case "refused_share":
-            what = "the refused share of received rows"
+    if check.statistic == "mean":
+        return (
+            f"the mean of {check.subject} is {check.observed:.4g}, outside the plausible "
+            f"{check.low:.15g} to {check.high:.15g}"
+        )
+    what = {
+        "missing_share": f"the missing share of {check.subject}",
+        "refused_share": "the refused share of received rows",
+    }[check.statistic]
     return f"{what} is {check.observed:.4g}, above the plausible {check.high:.15g}"

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from domain.bins import NotMeasurable, Value
+from domain.bins import Value
 from domain.canonical import canonical_bytes
 from domain.drift import band, measure_drift, training_drift
+from domain.errors import NotMeasurable
 from domain.findings import DriftReport, FeatureDrift
 from domain.reference import Reference, freeze_reference
 from domain.statistics import Floats

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
 from domain.cycle_events import CandidateCompared, CandidateEvaluated
+from domain.errors import PredictionsUnusable
 from domain.evaluation import check_parity, compare_with_champion, evaluate_candidate
 from domain.prediction_errors import (
     DRAWS,
-    PredictionsUnusable,
     errors,
     inverse_of,
     paired_bootstrap,

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from domain.bins import (
     CategoryReference,
-    NotMeasurable,
     NumberReference,
     Value,
     freeze_categories,
     freeze_numbers,
 )
 from domain.canonical import canonical_bytes
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, NotMeasurable
 from domain.reference import Reference, freeze_reference, reference_from_document
 
 FINITE = st.floats(-1e9, 1e9, allow_subnormal=False)
