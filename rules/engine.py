@@ -6,7 +6,6 @@ policy, in one session whose memory is empty before each question, and never bel
 
 from __future__ import annotations
 
-import contextlib
 import json
 import locale
 import os
@@ -188,31 +187,42 @@ class _SafeRuleset(Ruleset):  # type: ignore[misc]  # the library ships no types
         # Not super().__init__: it wants an action per rule, and writes the numbers itself.
         self._order = {rule: index for index, rule in enumerate(definition)}
         self._handle = durable_rules_engine.create_ruleset(name, engine_text(definition))
-        self._in_use = False
+        self._in_use = False  # the session exists
+        self._untaken = False  # a question was asked whose answer was not taken to its end
 
     def firings(self, message: Message) -> tuple[Firing, ...]:
         """The rules that hold on `message` alone, in the order the policy names them."""
-        self._empty_memory()
-        self._in_use = True
         text = engine_text({"sid": SESSION, **message})
+        self._empty_memory()
+        self._in_use = self._untaken = True
         status, state = durable_rules_engine.assert_fact(self._handle, text)
         if status != _HANDLED:
-            return ()
-        found: list[Firing] = []
-        _, action = durable_rules_engine.start_action_for_state(self._handle, state)
-        while action:
-            found.append(_firing(action, message))
-            if len(found) > len(self._order):
-                raise durable_rules_engine.error(f"more than {len(self._order)} rules held")
-            action = durable_rules_engine.complete_and_start_action(self._handle, state)
+            raise durable_rules_engine.error(f"no rule holds on {message}")
+        held = self._held(state)
+        self._untaken = False
+        found = [_firing(action, message) for action in held]
         return tuple(sorted(found, key=lambda firing: self._order[firing.rule]))
 
+    def _held(self, state: int) -> list[str]:
+        """Every rule that holds, taken from the engine one by one until none waits."""
+        held: list[str] = []
+        _, action = durable_rules_engine.start_action_for_state(self._handle, state)
+        while action:
+            held.append(action)
+            if len(held) > len(self._order):
+                raise durable_rules_engine.error(f"more than {len(self._order)} rules held")
+            action = durable_rules_engine.complete_and_start_action(self._handle, state)
+        return held
+
     def discard(self) -> None:
-        """Free the ruleset. Without both calls, in this order, each one leaks some 100 kB."""
-        # A session that the engine never opened cannot be deleted, and need not be.
-        with contextlib.suppress(durable_rules_engine.error):
-            self.delete_state(SESSION)
-        durable_rules_engine.delete_ruleset(self._handle)
+        """Free the ruleset. Without both calls, in this order, each one leaks some 100 kB.
+
+        One with an answer not taken is left to leak: `delete_state` would then follow a pointer
+        that the engine never set, or freed before.
+        """
+        if not self._untaken:
+            self._empty_memory()
+            durable_rules_engine.delete_ruleset(self._handle)
 
     def _empty_memory(self) -> None:
         if self._in_use:
