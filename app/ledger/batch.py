@@ -1,0 +1,135 @@
+"""What is asked to be appended, and its preparation: bytes and hashes, made before the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from domain.canonical import leaf_hash, sha256_hex
+from domain.envelope import Recorded, envelope_bytes, parse_entry
+from domain.errors import LedgerDamaged, RequestInvalid
+from domain.events import Event
+
+EVENTS_PER_APPEND_MAX: Final = 10_000  # one transaction must not hold the lock for long
+_UNPLACED: Final = -1  # position and version of an entry that has neither yet
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that somebody wants in the ledger."""
+
+    event: Event
+    id: str  # UUID; UUIDv7 of ours, or UUIDv5 of what the client said
+    occurred_at: str
+    causation_id: str | None = None
+    request_digest: bytes | None = None  # SHA-256 of what the client sent, 32 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAppend:
+    """Events for one stream.
+
+    `expected_version` is the stream's version the decision was made on; -1: it must not exist yet;
+    None: whatever it is.
+    """
+
+    stream: str
+    events: tuple[NewEvent, ...]
+    expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """Bytes that an event names by digest, kept in the same transaction."""
+
+    sha256: str
+    kind: str  # plan, reference or identities
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEntry:
+    """An entry that lacks only its place."""
+
+    recorded: Recorded  # as it reads back, without position and version
+    content: bytes
+    leaf_hash: bytes
+    request_digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedStream:
+    """One stream's share of an append."""
+
+    stream: str
+    entries: tuple[PreparedEntry, ...]
+    expected_version: int | None
+
+
+def prepare(
+    appends: Sequence[StreamAppend], *, actor: str, correlation_id: str, recorded_at: str
+) -> tuple[PreparedStream, ...]:
+    """Canonical bytes and leaf hashes of everything, each read back once before it is kept.
+
+    What projections see is what was read back, so a later rebuild sees the same.
+
+    Raises:
+        NotCanonical: an event holds what JSON cannot.
+        RequestInvalid: more events than one append may hold.
+        ValueError: an event belongs into another category of streams.
+    """
+    count = sum(len(append.events) for append in appends)
+    if count > EVENTS_PER_APPEND_MAX:
+        raise RequestInvalid(
+            f"{count} events in one append; at most {EVENTS_PER_APPEND_MAX}. Send them in parts."
+        )
+    return tuple(
+        PreparedStream(
+            append.stream,
+            tuple(
+                _prepare_entry(append.stream, new, actor, correlation_id, recorded_at)
+                for new in append.events
+            ),
+            append.expected_version,
+        )
+        for append in appends
+    )
+
+
+def check_artefact(artefact: Artefact) -> None:
+    """Refuse bytes that are not what their name says.
+
+    Raises:
+        LedgerDamaged: the digest of the content is another one.
+    """
+    found = sha256_hex(artefact.content)
+    if found != artefact.sha256:
+        raise LedgerDamaged(
+            f"artefact {artefact.sha256} ({artefact.kind}) has the digest {found}. "
+            "Restore the database from a back-up, or make the artefact again."
+        )
+
+
+def category(stream: str) -> str:
+    """The part of a stream's name before the first `-`."""
+    return stream.partition("-")[0]
+
+
+def _prepare_entry(
+    stream: str, new: NewEvent, actor: str, correlation_id: str, recorded_at: str
+) -> PreparedEntry:
+    if category(stream) != category(new.event.stream):
+        raise ValueError(f"{new.event.type} belongs into {new.event.stream!r}, not {stream!r}")
+    content = envelope_bytes(
+        new.event,
+        id=new.id,
+        stream=stream,
+        occurred_at=new.occurred_at,
+        recorded_at=recorded_at,
+        actor=actor,
+        correlation_id=correlation_id,
+        causation_id=new.causation_id,
+    )
+    recorded = parse_entry(content, position=_UNPLACED, stream_version=_UNPLACED)
+    return PreparedEntry(recorded, content, leaf_hash(content), new.request_digest)

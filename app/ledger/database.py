@@ -1,0 +1,216 @@
+"""The database behind the ledger: connections, the one lock of writers, and the schema.
+
+SQLite and PostgreSQL differ here and in the migrations, nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.settings import Settings
+from domain.errors import LedgerBusy, LedgerDamaged
+
+SCHEMA_REVISION: Final = "0002"  # the newest migration this code was written for
+_LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
+_POOL_SIZE: Final = 5  # connections kept open
+_POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
+# Both for this transaction only; a database set to commit asynchronously must not acknowledge.
+_POSTGRES_PROMISE: Final = text(
+    "SELECT set_config('lock_timeout', :milliseconds, true),"
+    " set_config('synchronous_commit', 'on', true)"
+)
+_SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
+
+
+def create_database(url: str, settings: Settings) -> Engine:
+    """The engine for `url`; connects to nothing yet, but makes SQLite's directory.
+
+    `postgresql://` and `postgres://` mean psycopg 3. Every transaction begins explicitly: plain
+    for readers, through `take_lock` for writers.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        arguments: dict[str, Any] = {"application_name": "whyledger"}
+        options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
+    else:
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+        arguments = {"timeout": settings.busy_timeout_seconds, "check_same_thread": False}
+        options = {}
+    engine = create_engine(
+        parsed,
+        connect_args=arguments,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        pool_timeout=settings.busy_timeout_seconds,
+        **options,
+    )
+    if engine.dialect.name == "sqlite":
+        _configure_sqlite(engine)
+    return engine
+
+
+def take_lock(connection: Connection, seconds: float) -> None:
+    """Begin a transaction on `connection` that alone may append, waiting at most `seconds`.
+
+    SQLite: BEGIN IMMEDIATE. PostgreSQL: an advisory lock that ends with the transaction, under
+    READ COMMITTED, so that what is read next is what the last writer left.
+
+    Raises:
+        LedgerBusy: somebody else held the lock all the time.
+    """
+    milliseconds = max(1, int(seconds * 1000))
+    with busy_is_refused(seconds):
+        if connection.dialect.name == "sqlite":
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - narrows for the checker
+            raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            connection.begin()
+        else:
+            connection.execute(_POSTGRES_PROMISE, {"milliseconds": str(milliseconds)})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+
+
+@contextmanager
+def busy_is_refused(seconds: float) -> Iterator[None]:
+    """Turn the database's words for "in use" and "out of reach" into `LedgerBusy`."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise LedgerBusy(
+            f"no connection to the ledger came free within {seconds:g} s. Try again."
+        ) from error
+    except DBAPIError as error:
+        if _means_busy(error):
+            raise LedgerBusy(
+                f"the ledger was in use by another writer for {seconds:g} s; nothing was kept. "
+                "Try again."
+            ) from error
+        if _means_unreachable(error):
+            raise LedgerBusy(
+                f"the ledger's database cannot be reached: {error.orig}. Start it, or correct "
+                "WHYLEDGER_DATABASE_URL, and try again with the same ids."
+            ) from error
+        raise
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows given as tuples in the order of the table's columns: the driver's executemany."""
+    if rows:
+        connection.exec_driver_sql(_insert_statement(table, connection.dialect.name), list(rows))
+
+
+@cache
+def _insert_statement(table: Table, dialect: str) -> str:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(table.columns))
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+
+
+def migrate(engine: Engine, seconds: float) -> None:
+    """Bring the schema to the newest migration; harmless when it is there, and when others do it.
+
+    Raises:
+        LedgerBusy: another writer held the ledger for `seconds`.
+        LedgerDamaged: the schema is newer than this code.
+    """
+    with busy_is_refused(seconds):
+        if not needs_migration(engine):
+            return
+        with engine.connect() as connection:
+            take_lock(connection, seconds)
+            if _revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
+                _upgrade(connection)
+            connection.commit()
+
+
+def needs_migration(engine: Engine) -> bool:
+    """Whether the schema is not the one this code was written for."""
+    with engine.connect() as connection:
+        return _revision(connection) != SCHEMA_REVISION
+
+
+def migrations_directory() -> Path:
+    """Where the migrations stand, in a checkout or installed."""
+    found = importlib.util.find_spec("migrations")
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError("the package 'migrations' is not installed; install it with app")
+    return Path(found.submodule_search_locations[0])
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - heavy, and needed at most once a start
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise LedgerDamaged(
+            f"the schema of the ledger is {_revision(connection)!r}, unknown to this version "
+            f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
+        ) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar_one_or_none()
+    return found
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    """WAL and FULL: readers never wait, and a commit is on the disk before it is acknowledged."""
+
+    @event.listens_for(engine, "connect")
+    def prepare(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None  # the driver begins nothing on its own
+        if raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")
+        raw.execute("PRAGMA foreign_keys = ON")
+        raw.execute("PRAGMA trusted_schema = OFF")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN"))
+
+
+def _means_busy(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return _sqlite_code(error.orig) in _SQLITE_BUSY
+    return getattr(error.orig, "sqlstate", None) in _POSTGRES_BUSY
+
+
+def _means_unreachable(error: DBAPIError) -> bool:
+    if not isinstance(error, OperationalError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return _sqlite_code(error.orig) == sqlite3.SQLITE_CANTOPEN
+    state = getattr(error.orig, "sqlstate", None)  # none at all: the server never answered
+    return state is None or state.startswith(("08", "57P"))
+
+
+def _sqlite_code(error: sqlite3.Error) -> int:
+    """The primary result code, without the extended bits."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF

@@ -1,0 +1,238 @@
+"""The ledger: append and read. One code path above both databases.
+
+Positions are dense from 0, and order = visibility = position: an append takes the ledger's lock,
+reads the head, inserts, projects and commits, and nothing is acknowledged before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Engine, select
+
+from app.clock import monotonic_seconds, new_id, now
+from app.ledger.batch import Artefact, NewEvent, StreamAppend, check_artefact, prepare
+from app.ledger.commit import commit
+from app.ledger.database import busy_is_refused, create_database, migrate, take_lock
+from app.ledger.reading import STORED, head, known_entries, read_back, read_entries, stored_artefact
+from app.ledger.tables import ENTRIES
+from app.settings import Settings
+from domain.envelope import ENVELOPE_VERSION, Recorded
+from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing, VersionConflict
+from domain.events import LedgerCreated
+
+__all__ = [
+    "Artefact",
+    "Connection",
+    "Ledger",
+    "NewEvent",
+    "StreamAppend",
+    "StreamHistory",
+    "open_ledger",
+    "stored_artefact",
+]
+
+ACTOR: Final = "local:unauthenticated"  # there are no keys yet, so nobody is named
+_PAGE_ENTRIES: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHistory:
+    """One stream, whole: its entries, oldest first, and its version (-1: it does not exist)."""
+
+    stream: str
+    entries: tuple[Recorded, ...]
+    version: int
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of these settings: migrated, and with its first entry. Safe to race.
+
+    Raises:
+        LedgerBusy: the database is in use or out of reach.
+        LedgerDamaged: its schema is newer than this code.
+    """
+    engine = create_database(settings.ledger_url, settings)
+    migrate(engine, settings.busy_timeout_seconds)
+    ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
+    if ledger.size() == 0:
+        created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
+        event = NewEvent(created, id=new_id(), occurred_at=now())
+        try:
+            ledger.append([StreamAppend("ledger", (event,), -1)], correlation_id=new_id())
+        except VersionConflict:
+            pass  # another process opened it first
+    return ledger
+
+
+class Ledger:
+    """Append and read. Safe to share between threads.
+
+    Args:
+        engine: from `create_database`, already migrated.
+        busy_timeout_seconds: how long an append waits for the ledger's lock.
+    """
+
+    def __init__(self, engine: Engine, *, busy_timeout_seconds: float) -> None:
+        self.engine = engine
+        self.busy_timeout_seconds = busy_timeout_seconds
+        self._writing = threading.Lock()  # threads of this process queue here, not in the database
+
+    def append(
+        self,
+        appends: Sequence[StreamAppend],
+        *,
+        correlation_id: str,
+        actor: str = ACTOR,
+        recorded_at: str | None = None,
+        artefacts: Sequence[Artefact] = (),
+        check: Callable[[Connection], None] | None = None,
+    ) -> tuple[Recorded, ...]:
+        """Append to several streams, all or nothing; the entries, in the order they were given.
+
+        An event whose id and request digest are in the ledger already comes back as it was
+        recorded, and nothing of it is appended. `check` runs under the lock, after the artefacts
+        and before the events, when there is anything to append; what it raises undoes everything.
+
+        Raises:
+            VersionConflict: a stream is not at its expected version.
+            IdempotencyConflict: an id was used before with another request.
+            LedgerBusy: the lock did not come free in time.
+            NotCanonical: an event holds what JSON cannot.
+            LedgerDamaged: an artefact is not what its digest says.
+        """
+        prepared = prepare(
+            appends,
+            actor=actor,
+            correlation_id=correlation_id,
+            recorded_at=recorded_at or now(),
+        )
+        for artefact in artefacts:
+            check_artefact(artefact)
+        with self.writing() as connection:
+            return commit(connection, prepared, artefacts, check)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that holds the ledger's lock; committed at the end, undone on an error.
+
+        Raises:
+            LedgerBusy: the lock did not come free in time.
+        """
+        seconds = self.busy_timeout_seconds
+        deadline = monotonic_seconds() + seconds
+        if not self._writing.acquire(timeout=seconds):
+            raise LedgerBusy(
+                f"other appends of this process took more than {seconds:g} s; nothing was kept. "
+                "Try again."
+            )
+        try:
+            with busy_is_refused(seconds), self.engine.connect() as connection:
+                take_lock(connection, max(0.0, deadline - monotonic_seconds()))
+                yield connection
+                connection.commit()
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection to read with: everything read inside sees one moment of the ledger.
+
+        Raises:
+            LedgerBusy: no connection came free, or the database is out of reach.
+        """
+        with busy_is_refused(self.busy_timeout_seconds), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            yield connection
+
+    def read_stream(self, stream: str) -> StreamHistory:
+        """One stream, whole; empty, at version -1, when it does not exist.
+
+        Raises:
+            LedgerDamaged: an entry is not what its hash says, or cannot be read.
+        """
+        query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
+        with self.connect() as connection:
+            entries = tuple(read_back(row) for row in connection.execute(query))
+        return StreamHistory(stream, entries, len(entries) - 1)
+
+    def read(
+        self, after: int = -1, limit: int = _PAGE_ENTRIES, *, up_to: int | None = None
+    ) -> list[Recorded]:
+        """At most `limit` entries with position > `after` (and <= `up_to`), in order.
+
+        Raises:
+            LedgerDamaged: an entry is not what its hash says, or cannot be read.
+        """
+        with self.connect() as connection:
+            return read_entries(connection, after, limit, up_to=up_to)
+
+    def entry(self, position: int) -> Recorded:
+        """The entry at `position`. Raises UnknownThing, LedgerDamaged."""
+        found = self.read(position - 1, 1, up_to=position)
+        if not found:
+            raise UnknownThing(f"the ledger has no entry {position}. Its size is {self.size()}.")
+        return found[0]
+
+    def entry_by_id(self, id: str) -> Recorded:
+        """The entry of the event with this id. Raises UnknownThing, LedgerDamaged."""
+        with self.connect() as connection:
+            row = connection.execute(select(*STORED).where(ENTRIES.c.id == id)).one_or_none()
+        if row is None:
+            raise UnknownThing(f"the ledger has no event {id!r}. Look at GET /events for its ids.")
+        return read_back(row)
+
+    def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
+        """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
+        with self.connect() as connection:
+            return known_entries(connection, ids)
+
+    def stored_bytes(self, first: int, last: int) -> list[bytes]:
+        """The hashed bytes of the entries from `first` to `last`, both inclusive, in order."""
+        query = (
+            select(ENTRIES.c.bytes)
+            .where(ENTRIES.c.position.between(first, last))
+            .order_by(ENTRIES.c.position)
+        )
+        with self.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def leaf_hashes(self, first: int, last: int) -> list[bytes]:
+        """The RFC 6962 leaf hashes (32 bytes) from `first` to `last`, both inclusive, in order."""
+        query = (
+            select(ENTRIES.c.leaf_hash)
+            .where(ENTRIES.c.position.between(first, last))
+            .order_by(ENTRIES.c.position)
+        )
+        with self.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def artefact(self, sha256: str) -> bytes:
+        """The artefact with this digest. Raises UnknownThing, LedgerDamaged."""
+        with self.connect() as connection:
+            return stored_artefact(connection, sha256)
+
+    def size(self) -> int:
+        """How many entries there are."""
+        with self.connect() as connection:
+            return head(connection) + 1
+
+    def ledger_id(self) -> str:
+        """The id in the first entry, which names this ledger for ever. Raises LedgerDamaged."""
+        event = self.entry(0).event
+        if not isinstance(event, LedgerCreated):
+            raise LedgerDamaged(
+                f"entry 0 is {event.type!r}, not {LedgerCreated.type!r}. Restore a back-up."
+            )
+        return event.ledger_id
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()

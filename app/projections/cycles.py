@@ -1,0 +1,186 @@
+"""The cycles: where each stands, how it ended, and what every step of it left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+import orjson
+from sqlalchemy import Connection, Row, select, update
+
+from app.ledger.database import insert_rows
+from app.projections.rows import json_text
+from app.projections.tables import CYCLES
+from domain.cycle_events import (
+    CYCLE_EVENTS,
+    AttemptStarted,
+    CandidateCompared,
+    CandidateEvaluated,
+    CycleFailed,
+    CycleStarted,
+    Decided,
+    HealthReported,
+    NotDecided,
+    ParityChecked,
+    PromotionSettled,
+)
+from domain.envelope import Recorded, event_data
+from domain.errors import UnknownThing
+
+_STREAM_PREFIX: Final = "cycle-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleView:
+    """One cycle as recorded."""
+
+    cycle: str
+    model: str
+    number: int
+    as_of: str
+    status: Literal["open", "ended"]
+    outcome: str | None  # of the decision; "not decided" when the evaluations disagreed
+    conclusion: str | None  # how it ended; None until then
+    training_completed: bool  # promoted or rejected: it consumed its samples
+    attempts: int
+    started_at: str  # recorded_at of its first entry
+    started_position: int
+    ended_at: str | None
+    ended_position: int | None
+    state: dict[str, Any]  # event type -> the data of the last event of that type
+
+
+def get_cycle(connection: Connection, cycle: str) -> CycleView:
+    """The cycle with this id. Raises UnknownThing."""
+    row = connection.execute(select(CYCLES).where(CYCLES.c.cycle == cycle)).one_or_none()
+    if row is None:
+        raise UnknownThing(f"cycle {cycle!r} does not exist. Ask for the cycles of its model.")
+    return _view(row)
+
+
+def list_cycles(
+    connection: Connection, model: str, *, before_number: int | None = None, limit: int = 500
+) -> list[CycleView]:
+    """The model's cycles, newest first, at most `limit`, with a number below `before_number`."""
+    query = select(CYCLES).where(CYCLES.c.model == model)
+    if before_number is not None:
+        query = query.where(CYCLES.c.number < before_number)
+    rows = connection.execute(query.order_by(CYCLES.c.number.desc()).limit(limit))
+    return [_view(row) for row in rows]
+
+
+def unfinished_cycle(connection: Connection, model: str) -> CycleView | None:
+    """The model's cycle that has started and not ended; None when there is none."""
+    row = connection.execute(
+        select(CYCLES)
+        .where(CYCLES.c.model == model, CYCLES.c.status == "open")
+        .order_by(CYCLES.c.number)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _view(row)
+
+
+def unfinished_cycles(connection: Connection) -> list[CycleView]:
+    """Every cycle that has started and not ended, oldest first."""
+    rows = connection.execute(
+        select(CYCLES).where(CYCLES.c.status == "open").order_by(CYCLES.c.started_position)
+    )
+    return [_view(row) for row in rows]
+
+
+def latest_trained_cycle(
+    connection: Connection, model: str, *, before_number: int
+) -> CycleView | None:
+    """The model's last cycle below `before_number` whose training completed; None without one."""
+    row = connection.execute(
+        select(CYCLES)
+        .where(
+            CYCLES.c.model == model,
+            CYCLES.c.number < before_number,
+            CYCLES.c.training_completed == 1,
+        )
+        .order_by(CYCLES.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _view(row)
+
+
+def cycle_of(entry: Recorded) -> str:
+    """The id of the cycle whose stream the entry stands in."""
+    return entry.stream.removeprefix(_STREAM_PREFIX)
+
+
+def completes_training(entry: Recorded) -> bool | None:
+    """True: the candidate is promoted; False: it is rejected; None: neither follows from it."""
+    match entry.event:
+        case ParityChecked() | CandidateEvaluated() | CandidateCompared():
+            return None if entry.event.passed else False
+        case PromotionSettled():
+            return entry.event.promoted
+        case _:
+            return None
+
+
+def _view(row: Row[*tuple[Any, ...]]) -> CycleView:
+    values = dict(row._mapping)
+    values["state"] = orjson.loads(values["state"])
+    values["training_completed"] = bool(values["training_completed"])
+    return CycleView(**values)
+
+
+def _started(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = cast(CycleStarted, entry.event)
+        row = {
+            "cycle": event.cycle,
+            "model": event.model,
+            "number": event.number,
+            "as_of": event.as_of,
+            "status": "open",
+            "outcome": None,
+            "conclusion": None,
+            "training_completed": 0,
+            "attempts": 0,
+            "started_at": entry.recorded_at,
+            "started_position": entry.position,
+            "ended_at": None,
+            "ended_position": None,
+            "state": json_text({event.type: event_data(event)}),
+        }
+        insert_rows(connection, CYCLES, [tuple(row[c.name] for c in CYCLES.columns)])
+
+
+def _went_on(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        mine = CYCLES.c.cycle == cycle_of(entry)
+        before = connection.execute(select(CYCLES.c.state).where(mine)).scalar_one_or_none()
+        if before is None:
+            continue  # a step of a cycle nobody started: history happened, nothing is shown of it
+        state = orjson.loads(before)
+        state[entry.event.type] = event_data(entry.event)
+        changed = {"state": json_text(state), **_changed(entry)}
+        connection.execute(update(CYCLES).where(mine).values(changed))
+
+
+def _changed(entry: Recorded) -> dict[str, object]:
+    """What the event changes beside the state."""
+    ended = {"status": "ended", "ended_at": entry.recorded_at, "ended_position": entry.position}
+    if completes_training(entry) is not None:
+        return {"training_completed": 1}
+    match entry.event:
+        case AttemptStarted():
+            return {"attempts": entry.event.attempt}
+        case Decided():
+            return {"outcome": entry.event.outcome}
+        case NotDecided():
+            return {"outcome": "not decided"}
+        case HealthReported():
+            return ended | {"conclusion": entry.event.conclusion}
+        case CycleFailed():
+            return ended | {"conclusion": "failed"}
+        case _:
+            return {}
+
+
+APPLY: Final = {event: _started if event is CycleStarted else _went_on for event in CYCLE_EVENTS}

@@ -1,0 +1,119 @@
+"""Every decision, the undecided ones included: what was concluded, when, and the sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Row, select
+
+from app.ledger.database import insert_rows
+from app.projections.cycles import cycle_of
+from app.projections.rows import json_text
+from app.projections.tables import CYCLES, DECISIONS
+from domain.cycle import RETRAINING
+from domain.cycle_events import Decided, NotDecided
+from domain.envelope import Recorded, event_data
+from domain.errors import UnknownThing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionView:
+    """One decision as recorded."""
+
+    position: int
+    id: str  # of its event
+    model: str
+    cycle: str
+    outcome: str  # "not decided" when the evaluations disagreed
+    as_of: str
+    occurred_at: str
+    recorded_at: str
+    sentence: str
+    body: dict[str, Any]  # data of the event
+
+
+def get_decision(connection: Connection, id: str) -> DecisionView:
+    """The decision with this id. Raises UnknownThing."""
+    row = connection.execute(select(DECISIONS).where(DECISIONS.c.id == id)).one_or_none()
+    if row is None:
+        raise UnknownThing(f"decision {id!r} does not exist. List them: GET /audit/decisions.")
+    return _view(row)
+
+
+def list_decisions(
+    connection: Connection,
+    *,
+    model: str | None = None,
+    outcome: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 500,
+) -> list[DecisionView]:
+    """At most `limit` decisions, newest first; from `after` on, oldest first.
+
+    `since` (inclusive) and `until` (exclusive) bound `as_of`; `before` and `after` are positions to
+    page on from, both exclusive.
+    """
+    position = DECISIONS.c.position
+    bounds = [
+        (model, DECISIONS.c.model == model),
+        (outcome, DECISIONS.c.outcome == outcome),
+        (since, DECISIONS.c.as_of >= since),
+        (until, DECISIONS.c.as_of < until),
+        (before, position < before),
+        (after, position > after),
+    ]
+    query = select(DECISIONS).where(*(clause for value, clause in bounds if value is not None))
+    order = position.desc() if after is None else position.asc()
+    return [_view(row) for row in connection.execute(query.order_by(order).limit(limit))]
+
+
+def latest_retraining(connection: Connection, model: str, *, up_to: int) -> str | None:
+    """as_of of the last decision to retrain, bootstrap or override, up to a position."""
+    found: str | None = connection.execute(
+        select(DECISIONS.c.as_of)
+        .where(
+            DECISIONS.c.model == model,
+            DECISIONS.c.position <= up_to,
+            DECISIONS.c.outcome.in_(sorted(RETRAINING)),
+        )
+        .order_by(DECISIONS.c.position.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found
+
+
+def _view(row: Row[*tuple[Any, ...]]) -> DecisionView:
+    return DecisionView(**{**row._mapping, "body": orjson.loads(row.body)})
+
+
+def _decided(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = entry.event
+        assert isinstance(event, Decided | NotDecided)  # noqa: S101 - narrows for the checker
+        cycle = connection.execute(
+            select(CYCLES.c.model, CYCLES.c.as_of).where(CYCLES.c.cycle == cycle_of(entry))
+        ).one_or_none()
+        if cycle is None:
+            continue  # a step of a cycle nobody started
+        row = (
+            entry.position,
+            entry.id,
+            cycle.model,
+            cycle_of(entry),
+            event.outcome if isinstance(event, Decided) else "not decided",
+            cycle.as_of,
+            entry.occurred_at,
+            entry.recorded_at,
+            event.sentence,
+            json_text(event_data(event)),
+        )
+        insert_rows(connection, DECISIONS, [row])
+
+
+APPLY: Final = {Decided: _decided, NotDecided: _decided}

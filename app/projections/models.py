@@ -1,0 +1,206 @@
+"""The models: contract in force, who serves and since when, and how often what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from app.projections.cycles import completes_training, cycle_of
+from app.projections.rows import json_text, put
+from app.projections.tables import CHAMPIONS, CYCLES, MODELS
+from domain.cycle import RETRAINING
+from domain.cycle_events import (
+    CandidateCompared,
+    CandidateEvaluated,
+    CandidateTrained,
+    CycleFailed,
+    CycleStarted,
+    Decided,
+    HealthReported,
+    ParityChecked,
+    PromotionSettled,
+)
+from domain.envelope import Recorded, event_data
+from domain.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
+
+_COUNTS: Final = (
+    "cycles_started",
+    "cycles_ended",
+    "decisions",
+    "trainings",
+    "candidates",
+    "rejections",
+    "promotions",
+    "rollbacks",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """One model as it stands."""
+
+    model: str
+    contract_digest: str
+    contract: str  # canonical JSON of the document in force
+    contract_position: int
+    policy: str  # id of the policy the contract names
+    target: str  # the target's column
+    champion: str | None  # None: none was ever promoted
+    plan_sha256: str | None
+    reference_sha256: str | None
+    champion_since: str | None  # recorded_at of the promotion or rollback
+    champion_as_of: str | None  # as_of of the cycle that promoted it
+    champion_cycle: str | None
+    trained_until: str | None  # end of the champion's training rows' event time, exclusive
+    registry_run: str | None
+    promoted_position: int | None  # of the promotion or rollback
+    last_cycle: str | None
+    last_as_of: str | None
+    last_retraining_as_of: str | None  # of the last decision to retrain, however it ended
+    consumed_until: int | None  # label cut-off of the last completed training
+    cycles_started: int
+    cycles_ended: int
+    decisions: int  # undecided ones do not count
+    trainings: int  # started, failed ones included
+    candidates: int
+    rejections: int
+    promotions: int  # by cycles
+    rollbacks: int
+    health: str | None  # canonical JSON of the last health report
+    health_at: str | None  # its recorded_at
+    health_position: int | None
+
+
+def get_model(connection: Connection, model: str) -> ModelView | None:
+    """The model; None when no contract was adopted under this name."""
+    row = connection.execute(select(MODELS).where(MODELS.c.model == model)).one_or_none()
+    return None if row is None else ModelView(**row._mapping)
+
+
+def list_models(connection: Connection) -> list[ModelView]:
+    """Every model, by name."""
+    rows = connection.execute(select(MODELS).order_by(MODELS.c.model))
+    return [ModelView(**row._mapping) for row in rows]
+
+
+def target_of(connection: Connection, model: str) -> str | None:
+    """The target's column under the contract in force; None for an unknown model."""
+    found: str | None = connection.execute(
+        select(MODELS.c.target).where(MODELS.c.model == model)
+    ).scalar_one_or_none()
+    return found
+
+
+def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = cast(ContractAdopted, entry.event)
+        row: dict[str, Any] = {
+            "model": event.model,
+            "contract_digest": event.contract_digest,
+            "contract": json_text(event.contract),
+            "contract_position": entry.position,
+            "policy": event.contract.get("policy", ""),
+            "target": event.contract.get("target", {}).get("name", ""),
+        }
+        known = get_model(connection, event.model) is not None
+        put(connection, MODELS, row if known else row | dict.fromkeys(_COUNTS, 0))
+
+
+def _serves(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = entry.event
+        assert isinstance(event, CandidatePromoted | ChampionRolledBack)  # noqa: S101 - narrows
+        version = event.model_version
+        origin = connection.execute(
+            select(CHAMPIONS.c.cycle, CHAMPIONS.c.as_of).where(CHAMPIONS.c.model_version == version)
+        ).one_or_none()
+        counted = "promotions" if isinstance(event, CandidatePromoted) else "rollbacks"
+        _change(
+            connection,
+            event.model,
+            {
+                "champion": version,
+                "plan_sha256": event.plan_sha256,
+                "reference_sha256": event.reference_sha256,
+                "champion_since": entry.recorded_at,
+                "champion_as_of": origin.as_of if origin else None,
+                "champion_cycle": origin.cycle if origin else None,
+                "trained_until": event.trained_until,
+                "registry_run": event.registry_run,
+                "promoted_position": entry.position,
+            },
+            counted,
+        )
+
+
+def _cycle_started(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = cast(CycleStarted, entry.event)
+        changed = {"last_cycle": event.cycle, "last_as_of": event.as_of}
+        _change(connection, event.model, changed, "cycles_started")
+
+
+def _stepped(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        cycle = connection.execute(
+            select(CYCLES.c.model, CYCLES.c.as_of, CYCLES.c.state).where(
+                CYCLES.c.cycle == cycle_of(entry)
+            )
+        ).one_or_none()
+        if cycle is None:
+            continue  # a step of a cycle nobody started
+        changed, counted = _changed(entry, cycle.as_of)
+        completed = completes_training(entry)
+        if completed is not None:
+            trained = orjson.loads(cycle.state).get(CandidateTrained.type, {})
+            changed["consumed_until"] = trained.get("label_cutoff")
+            if not completed:
+                counted = (*counted, "rejections")
+        _change(connection, cycle.model, changed, *counted)
+
+
+def _changed(entry: Recorded, as_of: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the event changes, and what it adds one to."""
+    match entry.event:
+        case Decided():
+            if entry.event.outcome in RETRAINING:
+                return {"last_retraining_as_of": as_of}, ("decisions", "trainings")
+            return {}, ("decisions",)
+        case CandidateTrained():
+            return {}, ("candidates",)
+        case HealthReported():
+            return {
+                "health": json_text(event_data(entry.event)),
+                "health_at": entry.recorded_at,
+                "health_position": entry.position,
+            }, ("cycles_ended",)
+        case CycleFailed():
+            return {}, ("cycles_ended",)
+        case _:
+            return {}, ()
+
+
+def _change(connection: Connection, model: str, changed: dict[str, Any], *counted: str) -> None:
+    values = changed | {name: MODELS.c[name] + 1 for name in counted}
+    if values:
+        connection.execute(update(MODELS).where(MODELS.c.model == model).values(values))
+
+
+APPLY: Final = {
+    ContractAdopted: _adopted,
+    CandidatePromoted: _serves,
+    ChampionRolledBack: _serves,
+    CycleStarted: _cycle_started,
+    Decided: _stepped,
+    CandidateTrained: _stepped,
+    ParityChecked: _stepped,
+    CandidateEvaluated: _stepped,
+    CandidateCompared: _stepped,
+    PromotionSettled: _stepped,
+    HealthReported: _stepped,
+    CycleFailed: _stepped,
+}

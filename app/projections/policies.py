@@ -1,0 +1,75 @@
+"""Every policy document that ever was adopted, by digest; of each id the latest is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, select
+
+from app.projections.rows import json_text, put
+from app.projections.tables import POLICIES
+from domain.envelope import Recorded
+from domain.errors import UnknownThing
+from domain.events import PolicyAdopted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyView:
+    """One adopted policy document."""
+
+    policy: str
+    version: int  # as the document says
+    digest: str
+    document: str  # canonical JSON
+    position: int  # of its latest adoption
+
+
+def get_policy(connection: Connection, policy: str) -> PolicyView | None:
+    """The document in force under this id; None when none was adopted."""
+    row = connection.execute(
+        select(POLICIES)
+        .where(POLICIES.c.policy == policy)
+        .order_by(POLICIES.c.position.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else PolicyView(**row._mapping)
+
+
+def get_policy_document(connection: Connection, policy_digest: str) -> dict[str, Any]:
+    """The document with this digest, as it was adopted. Raises UnknownThing."""
+    found = connection.execute(
+        select(POLICIES.c.document).where(POLICIES.c.digest == policy_digest)
+    ).scalar_one_or_none()
+    if found is None:
+        raise UnknownThing(f"no policy with digest {policy_digest} was adopted. Adopt it first.")
+    document: dict[str, Any] = orjson.loads(found)
+    return document
+
+
+def list_policies(connection: Connection) -> list[PolicyView]:
+    """Every adopted document, in the order of adoption; the last of an id is in force."""
+    rows = connection.execute(select(POLICIES).order_by(POLICIES.c.position))
+    return [PolicyView(**row._mapping) for row in rows]
+
+
+def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = entry.event
+        assert isinstance(event, PolicyAdopted)  # noqa: S101 - narrows for the checker
+        put(
+            connection,
+            POLICIES,
+            {
+                "digest": event.policy_digest,
+                "policy": event.policy,
+                "version": event.policy_version,
+                "document": json_text(event.document),
+                "position": entry.position,
+            },
+        )
+
+
+APPLY: Final = {PolicyAdopted: _adopted}

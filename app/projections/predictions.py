@@ -1,0 +1,159 @@
+"""The predictions that were answered: the window a cycle judges, and the row an outcome labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+
+from app.ledger.database import insert_rows
+from app.projections import tables
+from app.projections.rows import json_text
+from app.projections.tables import PREDICTIONS
+from domain.envelope import Recorded
+from domain.events import PredictionMade
+from domain.events import Row as ModelRow
+
+OTHER_VERSION: Final = "made by another version"
+BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
+SUPERSEDED: Final = "a later prediction of the same row counts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPrediction:
+    """One prediction as recorded."""
+
+    position: int
+    id: str  # the prediction id
+    model: str
+    identity: str
+    event_time: str  # of the row
+    model_version: str
+    prediction: float  # target's unit
+    row: ModelRow  # as accepted, without label
+
+
+PredictedRow = StoredPrediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The predictions a cycle judges, and those it does not, by reason."""
+
+    rows: tuple[StoredPrediction, ...]  # by position
+    left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
+
+
+def find_prediction(connection: Connection, model: str, id: str) -> StoredPrediction | None:
+    """The model's prediction with this id; None when it made none."""
+    row = connection.execute(
+        select(PREDICTIONS).where(PREDICTIONS.c.id == id, PREDICTIONS.c.model == model)
+    ).one_or_none()
+    return None if row is None else _view(row)
+
+
+def latest_prediction(connection: Connection, model: str, identity: str) -> StoredPrediction | None:
+    """The model's last prediction of the row with this identity; None when it made none."""
+    row = connection.execute(
+        select(PREDICTIONS)
+        .where(PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity)
+        .order_by(PREDICTIONS.c.position.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _view(row)
+
+
+def window_predictions(
+    connection: Connection,
+    model: str,
+    *,
+    model_version: str,
+    start: str,
+    end: str,
+    up_to: int,
+    unclipped_start: str | None = None,
+) -> Window:
+    """`model_version`'s predictions with event time in [start, end), recorded up to a position.
+
+    The latest prediction per row identity counts. `unclipped_start`: where the drift window would
+    start were it not clipped at the champion's training; what is left out is counted from there.
+    """
+    table = PREDICTIONS.c
+    known = and_(table.model == model, table.position <= up_to)
+    inside = and_(
+        known,
+        table.model_version == model_version,
+        table.event_time >= start,
+        table.event_time < end,
+    )
+    latest = select(func.max(table.position)).where(inside).group_by(table.identity)
+    rows = connection.execute(
+        select(PREDICTIONS).where(table.position.in_(latest)).order_by(table.position)
+    )
+    found = tuple(_view(row) for row in rows)
+    reach = start if unclipped_start is None else unclipped_start
+    asked = and_(known, table.event_time >= reach, table.event_time < end)
+    counts = {
+        OTHER_VERSION: _count(connection, and_(asked, table.model_version != model_version)),
+        BEFORE_TRAINING_ENDED: _count(
+            connection,
+            and_(asked, table.model_version == model_version, table.event_time < start),
+        ),
+        SUPERSEDED: _count(connection, inside) - len(found),
+    }
+    return Window(rows=found, left_out={reason: n for reason, n in counts.items() if n})
+
+
+def unlabelled_predictions(
+    connection: Connection, model: str, *, model_version: str, start: str, before: str
+) -> tuple[int, int]:
+    """Rows that `model_version` predicted, event time in [start, before): all, unlabelled ones."""
+    table, labels = PREDICTIONS.c, tables.LABELS.c
+    asked = and_(
+        table.model == model,
+        table.model_version == model_version,
+        table.event_time >= start,
+        table.event_time < before,
+    )
+    distinct = func.count(table.identity.distinct())
+    labelled = (
+        select(labels.position)
+        .where(labels.model == model, labels.identity == table.identity)
+        .exists()
+    )
+    every = connection.execute(select(distinct).where(asked)).scalar_one()
+    late = connection.execute(select(distinct).where(asked, ~labelled)).scalar_one()
+    return int(every), int(late)
+
+
+def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
+    return int(connection.execute(select(func.count()).where(condition)).scalar_one())
+
+
+def _view(row: Row[*tuple[Any, ...]]) -> StoredPrediction:
+    return StoredPrediction(**{**row._mapping, "row": orjson.loads(row.row)})
+
+
+def _made(connection: Connection, entries: Sequence[Recorded]) -> None:
+    rows = []
+    for entry in entries:
+        event = cast(PredictionMade, entry.event)
+        rows.append(
+            (
+                entry.position,
+                entry.id,
+                event.model,
+                event.identity,
+                entry.occurred_at,
+                event.model_version,
+                event.prediction,
+                json_text(event.row),
+            )
+        )
+    insert_rows(connection, PREDICTIONS, rows)
+
+
+APPLY: Final = {PredictionMade: _made}

