@@ -84,12 +84,13 @@ def _from_json(text: str, name: str) -> object:
 
 def _line_of_repeat(text: str, key: str) -> str:
     """`, line 7` when YAML, which knows lines, reads this JSON and finds the same key twice."""
+    line = ""
     try:
         _from_yaml(text, "")
     except DocumentInvalid as found:
         where, _, said = found.message.partition(": ")
-        return where if said.startswith(f"the key {key!r} ") else ""
-    return ""
+        line = where if said.startswith(f"the key {key!r} ") else ""
+    return line
 
 
 def _from_yaml(text: str, name: str) -> object:

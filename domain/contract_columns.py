@@ -119,7 +119,9 @@ class NumberFeature(Part):
     missing: Missing = Field(default="refused", description="whether a row may lack it")
     personal: bool = Field(default=False, description="`true` is refused until erasure exists")
     transformers: tuple[Transformer, ...] = Field(
-        default=(), max_length=5, description="applied in this order, before the estimator"
+        default=(),
+        max_length=5,
+        description="in this order: `standardise`, `log`, `{clip: {low: 0.01, high: 0.99}}`",
     )
 
 
