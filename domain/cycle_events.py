@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
 from domain.findings import Bootstrap, DriftReport, Errors, SegmentErrors, WindowCheck
-from domain.units import unit
+from domain.units import noted
 from domain.verdicts import PolicyVerdict
 
 Outcome = Literal[
@@ -27,8 +27,8 @@ Conclusion = Literal["kept", "promoted", "rejected", "halted", "not decided", "f
 class Force:
     """Somebody asked to retrain whatever the policy says."""
 
-    actor: Annotated[str, unit("actor", "who forced it")]
-    reason: Annotated[str, unit("words", "why")]
+    actor: Annotated[str, noted("actor", "who forced it")]
+    reason: Annotated[str, noted("words", "why")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ class CycleStarted:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    cycle: Annotated[str, unit("id", "'car-price-12'")]
-    model: Annotated[str, unit("name", "the model")]
-    number: Annotated[int, unit("number", "1 for the model's first cycle")]
-    as_of: Annotated[str, unit("time", "data with event time before it is looked at")]
-    contract_digest: Annotated[str, unit("sha256 hex", "the contract it works under")]
-    policy: Annotated[str, unit("id", "the policy it is judged by")]
-    policy_digest: Annotated[str, unit("sha256 hex", "that policy's document")]
-    champion: Annotated[str | None, unit("name/number", "who serves; null before the first")]
+    cycle: Annotated[str, noted("id", "'car-price-12'")]
+    model: Annotated[str, noted("name", "the model")]
+    number: Annotated[int, noted("number", "1 for the model's first cycle")]
+    as_of: Annotated[str, noted("time", "data with event time before it is looked at")]
+    contract_digest: Annotated[str, noted("sha256 hex", "the contract it works under")]
+    policy: Annotated[str, noted("id", "the policy it is judged by")]
+    policy_digest: Annotated[str, noted("sha256 hex", "that policy's document")]
+    champion: Annotated[str | None, noted("name/number", "who serves; null before the first")]
     force: Force | None
 
 
@@ -58,7 +58,7 @@ class AttemptStarted:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    attempt: Annotated[int, unit("number", "1, 2 or 3")]
+    attempt: Annotated[int, noted("number", "1, 2 or 3")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +69,16 @@ class WindowGuarded:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    window_start: Annotated[str, unit("time", "inclusive")]
-    window_end: Annotated[str, unit("time", "exclusive")]
-    reference_start: Annotated[str | None, unit("time", "inclusive; null without a champion")]
-    reference_end: Annotated[str | None, unit("time", "exclusive; null without a champion")]
-    rows: Annotated[int, unit("rows", "in the window")]
-    reference_rows: Annotated[int, unit("rows", "the champion's training rows")]
+    window_start: Annotated[str, noted("time", "inclusive")]
+    window_end: Annotated[str, noted("time", "exclusive")]
+    reference_start: Annotated[str | None, noted("time", "inclusive; null without a champion")]
+    reference_end: Annotated[str | None, noted("time", "exclusive; null without a champion")]
+    rows: Annotated[int, noted("rows", "in the window")]
+    reference_rows: Annotated[int, noted("rows", "the champion's training rows")]
     left_out: Annotated[
-        dict[str, int], unit("rows", "predictions not in the window: reason -> count")
+        dict[str, int], noted("rows", "predictions not in the window: reason -> count")
     ]
-    refused_rows: Annotated[int, unit("rows", "refused since the model's last cycle started")]
+    refused_rows: Annotated[int, noted("rows", "refused since the model's last cycle started")]
     checks: tuple[WindowCheck, ...]
 
 
@@ -90,12 +90,12 @@ class CycleHalted:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    window_start: Annotated[str, unit("time", "inclusive")]
-    window_end: Annotated[str, unit("time", "exclusive")]
-    rows: Annotated[int, unit("rows", "in the window")]
-    refused_rows: Annotated[int, unit("rows", "refused since the model's last cycle started")]
+    window_start: Annotated[str, noted("time", "inclusive")]
+    window_end: Annotated[str, noted("time", "exclusive")]
+    rows: Annotated[int, noted("rows", "in the window")]
+    refused_rows: Annotated[int, noted("rows", "refused since the model's last cycle started")]
     checks: tuple[WindowCheck, ...]
-    reason: Annotated[str, unit("words", "which bounds were broken, by what value")]
+    reason: Annotated[str, noted("words", "which bounds were broken, by what value")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +106,12 @@ class DriftMeasured:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    reference_sha256: Annotated[str | None, unit("sha256 hex", "the frozen reference")]
+    reference_sha256: Annotated[str | None, noted("sha256 hex", "the frozen reference")]
     report: DriftReport | None
     champion_rmse: Annotated[
-        float | None, unit("transformed target", "the champion on the window's labelled rows")
+        float | None, noted("transformed target", "the champion on the window's labelled rows")
     ]
-    labelled_rows: Annotated[int, unit("rows", "window rows with a label")]
+    labelled_rows: Annotated[int, noted("rows", "window rows with a label")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +122,9 @@ class Decided:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    outcome: Annotated[Outcome, unit("name", "what happens next")]
+    outcome: Annotated[Outcome, noted("name", "what happens next")]
     verdict: PolicyVerdict
-    sentence: Annotated[str, unit("words", "the verdict sentence")]
+    sentence: Annotated[str, noted("words", "the verdict sentence")]
     force: Force | None
 
 
@@ -136,11 +136,11 @@ class NotDecided:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    policy: Annotated[str, unit("id", "the policy")]
-    policy_digest: Annotated[str, unit("sha256 hex", "of the adopted document")]
-    facts: Annotated[dict[str, float | None], unit("facts", "all that were offered")]
-    reason: Annotated[str, unit("words", "how the evaluations differed")]
-    sentence: Annotated[str, unit("words", "the verdict sentence")]
+    policy: Annotated[str, noted("id", "the policy")]
+    policy_digest: Annotated[str, noted("sha256 hex", "of the adopted document")]
+    facts: Annotated[dict[str, float | None], noted("facts", "all that were offered")]
+    reason: Annotated[str, noted("words", "how the evaluations differed")]
+    sentence: Annotated[str, noted("words", "the verdict sentence")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,18 +151,18 @@ class DataMerged:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    merged_rows: Annotated[int, unit("rows", "distinct labelled rows before as_of")]
-    duplicates: Annotated[int, unit("rows", "earlier labels that a later one replaced")]
-    training_rows: Annotated[int, unit("rows", "merged rows less the holdout")]
-    holdout_rows: Annotated[int, unit("rows", "held out of both sides' training")]
-    holdout_groups: Annotated[tuple[str, ...], unit("groups", "drawn whole, by hash")]
-    new_samples: Annotated[int, unit("rows", "first labelled after the last completed training")]
-    label_cutoff: Annotated[int, unit("position", "labels up to and with it were read")]
-    dataset_sha256: Annotated[str, unit("sha256 hex", "of the merged CSV's bytes")]
+    merged_rows: Annotated[int, noted("rows", "distinct labelled rows before as_of")]
+    duplicates: Annotated[int, noted("rows", "earlier labels that a later one replaced")]
+    training_rows: Annotated[int, noted("rows", "merged rows less the holdout")]
+    holdout_rows: Annotated[int, noted("rows", "held out of both sides' training")]
+    holdout_groups: Annotated[tuple[str, ...], noted("groups", "drawn whole, by hash")]
+    new_samples: Annotated[int, noted("rows", "first labelled after the last completed training")]
+    label_cutoff: Annotated[int, noted("position", "labels up to and with it were read")]
+    dataset_sha256: Annotated[str, noted("sha256 hex", "of the merged CSV's bytes")]
     identities_sha256: Annotated[
-        str, unit("sha256 hex", "the training rows' identities, an artefact")
+        str, noted("sha256 hex", "the training rows' identities, an artefact")
     ]
-    dvc_pointer: Annotated[str, unit("file name", "beside the CSV, in the state directory")]
+    dvc_pointer: Annotated[str, noted("file name", "beside the CSV, in the state directory")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,29 +173,29 @@ class CandidateTrained:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    candidate: Annotated[str, unit("name/number", "'car-price/7'")]
-    plan_sha256: Annotated[str, unit("sha256 hex", "the serving plan, an artefact")]
-    reference_sha256: Annotated[str, unit("sha256 hex", "the frozen drift reference, an artefact")]
-    dataset_sha256: Annotated[str, unit("sha256 hex", "of the merged CSV's bytes")]
+    candidate: Annotated[str, noted("name/number", "'car-price/7'")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan, an artefact")]
+    reference_sha256: Annotated[str, noted("sha256 hex", "the frozen drift reference, an artefact")]
+    dataset_sha256: Annotated[str, noted("sha256 hex", "of the merged CSV's bytes")]
     identities_sha256: Annotated[
-        str, unit("sha256 hex", "the training rows' identities, an artefact")
+        str, noted("sha256 hex", "the training rows' identities, an artefact")
     ]
-    training_rows: Annotated[int, unit("rows", "rows it was fitted on")]
-    trained_from: Annotated[str, unit("time", "first event time among them, inclusive")]
-    trained_until: Annotated[str, unit("time", "end of their event time, exclusive")]
-    label_cutoff: Annotated[int, unit("position", "labels up to and with it were read")]
-    estimator: Annotated[str, unit("name", "the kind of estimator")]
-    parameters: Annotated[dict[str, float | int | str], unit("parameters", "of the estimator")]
-    seed: Annotated[int, unit("seed", "the only source of randomness in training")]
-    code_commit: Annotated[str, unit("git commit", "of the code; 'unknown' outside a checkout")]
-    lock_sha256: Annotated[str, unit("sha256 hex", "of the lock file; 'unknown' without one")]
-    libraries: Annotated[dict[str, str], unit("versions", "of the libraries that fitted it")]
-    registry_run: Annotated[str | None, unit("id", "the MLflow run")]
+    training_rows: Annotated[int, noted("rows", "rows it was fitted on")]
+    trained_from: Annotated[str, noted("time", "first event time among them, inclusive")]
+    trained_until: Annotated[str, noted("time", "end of their event time, exclusive")]
+    label_cutoff: Annotated[int, noted("position", "labels up to and with it were read")]
+    estimator: Annotated[str, noted("name", "the kind of estimator")]
+    parameters: Annotated[dict[str, float | int | str], noted("parameters", "of the estimator")]
+    seed: Annotated[int, noted("seed", "the only source of randomness in training")]
+    code_commit: Annotated[str, noted("git commit", "of the code; 'unknown' outside a checkout")]
+    lock_sha256: Annotated[str, noted("sha256 hex", "of the lock file; 'unknown' without one")]
+    libraries: Annotated[dict[str, str], noted("versions", "of the libraries that fitted it")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run")]
     target_ks_p_value: Annotated[
-        float, unit("probability", "training target against out-of-fold predictions")
+        float, noted("probability", "training target against out-of-fold predictions")
     ]
     looks_drifted: Annotated[
-        bool, unit("flag", "that p < 0.05: it would look drifted on its own training data")
+        bool, noted("flag", "that p < 0.05: it would look drifted on its own training data")
     ]
 
 
@@ -207,8 +207,8 @@ class TrainingFailed:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    step: Annotated[Literal["merge", "train"], unit("name", "where it failed")]
-    reason: Annotated[str, unit("words", "the clear error, with its remedy")]
+    step: Annotated[Literal["merge", "train"], noted("name", "where it failed")]
+    reason: Annotated[str, noted("words", "the clear error, with its remedy")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,15 +219,15 @@ class ParityChecked:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    passed: Annotated[bool, unit("flag", "the largest difference is allowed")]
-    rows: Annotated[int, unit("rows", "compared; the holdout, or the training rows without one")]
+    passed: Annotated[bool, noted("flag", "the largest difference is allowed")]
+    rows: Annotated[int, noted("rows", "compared; the holdout, or the training rows without one")]
     largest_difference: Annotated[
-        float, unit("transformed target", "largest |plan - pipeline| / max(1, |pipeline|)")
+        float, noted("transformed target", "largest |plan - pipeline| / max(1, |pipeline|)")
     ]
-    allowed: Annotated[float, unit("transformed target", "0 for trees, 1e-12 for linear models")]
-    pipeline_digest: Annotated[str, unit("sha256 hex", "of the pipeline's predictions")]
-    plan_digest: Annotated[str, unit("sha256 hex", "of the plan's predictions")]
-    reason: Annotated[str, unit("words", "what the gate says")]
+    allowed: Annotated[float, noted("transformed target", "0 for trees, 1e-12 for linear models")]
+    pipeline_digest: Annotated[str, noted("sha256 hex", "of the pipeline's predictions")]
+    plan_digest: Annotated[str, noted("sha256 hex", "of the plan's predictions")]
+    reason: Annotated[str, noted("words", "what the gate says")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,13 +238,13 @@ class CandidateEvaluated:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    passed: Annotated[bool, unit("flag", "strictly better than both baselines")]
-    rows: Annotated[int, unit("rows", "of the holdout")]
-    rows_min: Annotated[int, unit("rows", "that the contract asks for")]
+    passed: Annotated[bool, noted("flag", "strictly better than both baselines")]
+    rows: Annotated[int, noted("rows", "of the holdout")]
+    rows_min: Annotated[int, noted("rows", "that the contract asks for")]
     candidate: Errors | None
     mean_baseline: Errors | None
     median_baseline: Errors | None
-    reason: Annotated[str, unit("words", "what the gate says, or 'not enough rows'")]
+    reason: Annotated[str, noted("words", "what the gate says, or 'not enough rows'")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,15 +255,15 @@ class CandidateCompared:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    passed: Annotated[bool, unit("flag", "strictly better, by the margin; or no champion yet")]
-    champion_version: Annotated[str | None, unit("name/number", "who it was compared with")]
-    rows: Annotated[int, unit("rows", "of the holdout")]
-    margin: Annotated[float, unit("transformed target", "that the contract asks for")]
+    passed: Annotated[bool, noted("flag", "strictly better, by the margin; or no champion yet")]
+    champion_version: Annotated[str | None, noted("name/number", "who it was compared with")]
+    rows: Annotated[int, noted("rows", "of the holdout")]
+    margin: Annotated[float, noted("transformed target", "that the contract asks for")]
     candidate: Errors
     champion: Errors | None
     segments: tuple[SegmentErrors, ...]
     bootstrap: Bootstrap | None
-    reason: Annotated[str, unit("words", "what the gate says")]
+    reason: Annotated[str, noted("words", "what the gate says")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,9 +274,9 @@ class PromotionSettled:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    promoted: Annotated[bool, unit("flag", "false: the champion had changed meanwhile")]
-    model_version: Annotated[str, unit("name/number", "the candidate")]
-    reason: Annotated[str, unit("words", "why")]
+    promoted: Annotated[bool, noted("flag", "false: the champion had changed meanwhile")]
+    model_version: Annotated[str, noted("name/number", "the candidate")]
+    reason: Annotated[str, noted("words", "why")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,25 +287,25 @@ class HealthReported:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    conclusion: Annotated[Conclusion, unit("name", "how the cycle ended")]
+    conclusion: Annotated[Conclusion, noted("name", "how the cycle ended")]
     state: Annotated[
-        Literal["healthy", "degraded", "stale", "no champion"], unit("name", "of the model")
+        Literal["healthy", "degraded", "stale", "no champion"], noted("name", "of the model")
     ]
-    reasons: Annotated[tuple[str, ...], unit("words", "why it is not healthy; empty when it is")]
-    champion: Annotated[str | None, unit("name/number", "who serves now")]
-    cycles: Annotated[int, unit("cycles", "of this model that ended, this one included")]
-    decisions: Annotated[int, unit("decisions", "of this model, this cycle's included")]
-    trainings: Annotated[int, unit("trainings", "started, failed ones included")]
-    promotions: Annotated[int, unit("promotions", "by cycles; rollbacks do not count")]
-    success_rate: Annotated[float | None, unit("share 0..1", "promotions / trainings started")]
-    promotion_rate: Annotated[float | None, unit("share 0..1", "promotions / decisions")]
-    mean_shift: Annotated[float | None, unit("reference sd", "predictions against the target")]
-    spread_ratio: Annotated[float | None, unit("ratio", "predictions against the target")]
+    reasons: Annotated[tuple[str, ...], noted("words", "why it is not healthy; empty when it is")]
+    champion: Annotated[str | None, noted("name/number", "who serves now")]
+    cycles: Annotated[int, noted("cycles", "of this model that ended, this one included")]
+    decisions: Annotated[int, noted("decisions", "of this model, this cycle's included")]
+    trainings: Annotated[int, noted("trainings", "started, failed ones included")]
+    promotions: Annotated[int, noted("promotions", "by cycles; rollbacks do not count")]
+    success_rate: Annotated[float | None, noted("share 0..1", "promotions / trainings started")]
+    promotion_rate: Annotated[float | None, noted("share 0..1", "promotions / decisions")]
+    mean_shift: Annotated[float | None, noted("reference sd", "predictions against the target")]
+    spread_ratio: Annotated[float | None, noted("ratio", "predictions against the target")]
     rmse_since_promotion: Annotated[
-        float | None, unit("transformed target", "the champion on rows labelled since; or null")
+        float | None, noted("transformed target", "the champion on rows labelled since; or null")
     ]
-    labelled_since_promotion: Annotated[int, unit("rows", "the rows behind it")]
-    value: Annotated[float | None, unit("contract's value unit", "null: not yet measured")]
+    labelled_since_promotion: Annotated[int, noted("rows", "the rows behind it")]
+    value: Annotated[float | None, noted("contract's value unit", "null: not yet measured")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,9 +316,9 @@ class CycleFailed:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    attempts: Annotated[int, unit("attempts", "that were made")]
-    step: Annotated[str, unit("name", "the step that never left an event")]
-    reason: Annotated[str, unit("words", "what is known, and the remedy")]
+    attempts: Annotated[int, noted("attempts", "that were made")]
+    step: Annotated[str, noted("name", "the step that never left an event")]
+    reason: Annotated[str, noted("words", "what is known, and the remedy")]
 
 
 CycleEvent = (

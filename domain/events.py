@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
 from domain.cycle_events import CYCLE_EVENTS, CycleEvent
-from domain.units import unit
+from domain.units import noted
 
 Json = dict[str, Any]  # a JSON object as the client sent it
 Row = dict[str, float | int | str | None]  # one row: column -> value, null where missing
@@ -25,8 +25,8 @@ class LedgerCreated:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "ledger"
 
-    ledger_id: Annotated[str, unit("UUIDv7", "names this ledger for ever")]
-    format: Annotated[int, unit("number", "version of the envelope and its bytes")]
+    ledger_id: Annotated[str, noted("UUIDv7", "names this ledger for ever")]
+    format: Annotated[int, noted("number", "version of the envelope and its bytes")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class ContractAdopted:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "model-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    contract: Annotated[Json, unit("document", "the contract, whole, as parsed, before defaults")]
-    contract_digest: Annotated[str, unit("sha256 hex", "of the contract's canonical bytes")]
+    model: Annotated[str, noted("name", "the model")]
+    contract: Annotated[Json, noted("document", "the contract, whole, as parsed, before defaults")]
+    contract_digest: Annotated[str, noted("sha256 hex", "of the contract's canonical bytes")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +50,10 @@ class PolicyAdopted:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "policy-<id>"
 
-    policy: Annotated[str, unit("id", "the policy")]
-    policy_version: Annotated[int, unit("number", "its version, as the document says")]
-    document: Annotated[Json, unit("document", "the policy, whole, as parsed, before defaults")]
-    policy_digest: Annotated[str, unit("sha256 hex", "of the document's canonical bytes")]
+    policy: Annotated[str, noted("id", "the policy")]
+    policy_version: Annotated[int, noted("number", "its version, as the document says")]
+    document: Annotated[Json, noted("document", "the policy, whole, as parsed, before defaults")]
+    policy_digest: Annotated[str, noted("sha256 hex", "of the document's canonical bytes")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +64,15 @@ class CandidatePromoted:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "model-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    model_version: Annotated[str, unit("name/number", "who serves from here on: 'car-price/7'")]
-    replaced: Annotated[str | None, unit("name/number", "who served before; null at the first")]
-    plan_sha256: Annotated[str, unit("sha256 hex", "the serving plan, an artefact")]
-    reference_sha256: Annotated[str, unit("sha256 hex", "the frozen drift reference, an artefact")]
-    cycle: Annotated[str, unit("id", "the cycle that trained and judged it: 'car-price-12'")]
-    as_of: Annotated[str, unit("time", "the cycle's as_of")]
-    trained_until: Annotated[str, unit("time", "end of its training rows' event time, exclusive")]
-    registry_run: Annotated[str | None, unit("id", "the MLflow run, null when there is none")]
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who serves from here on: 'car-price/7'")]
+    replaced: Annotated[str | None, noted("name/number", "who served before; null at the first")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan, an artefact")]
+    reference_sha256: Annotated[str, noted("sha256 hex", "the frozen drift reference, an artefact")]
+    cycle: Annotated[str, noted("id", "the cycle that trained and judged it: 'car-price-12'")]
+    as_of: Annotated[str, noted("time", "the cycle's as_of")]
+    trained_until: Annotated[str, noted("time", "end of its training rows' event time, exclusive")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run, null when there is none")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +83,14 @@ class ChampionRolledBack:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "model-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    model_version: Annotated[str, unit("name/number", "who serves from here on")]
-    replaced: Annotated[str, unit("name/number", "who served before")]
-    plan_sha256: Annotated[str, unit("sha256 hex", "the serving plan, an artefact")]
-    reference_sha256: Annotated[str, unit("sha256 hex", "the frozen drift reference, an artefact")]
-    trained_until: Annotated[str, unit("time", "end of its training rows' event time, exclusive")]
-    registry_run: Annotated[str | None, unit("id", "the MLflow run, null when there is none")]
-    reason: Annotated[str, unit("words", "why, as the person who did it says")]
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who serves from here on")]
+    replaced: Annotated[str, noted("name/number", "who served before")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan, an artefact")]
+    reference_sha256: Annotated[str, noted("sha256 hex", "the frozen drift reference, an artefact")]
+    trained_until: Annotated[str, noted("time", "end of its training rows' event time, exclusive")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run, null when there is none")]
+    reason: Annotated[str, noted("words", "why, as the person who did it says")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +101,16 @@ class PredictionMade:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "predictions-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    model_version: Annotated[str, unit("name/number", "who answered")]
-    plan_sha256: Annotated[str, unit("sha256 hex", "the serving plan that answered")]
-    identity: Annotated[str, unit("key", "the row's identity columns, 'year=1976|car_id=129'")]
-    row: Annotated[Row, unit("contract's", "features and other columns as accepted")]
-    prediction: Annotated[float, unit("target's unit", "for a log target a median, not a mean")]
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who answered")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan that answered")]
+    identity: Annotated[str, noted("key", "the row's identity columns, 'year=1976|car_id=129'")]
+    row: Annotated[Row, noted("contract's", "features and other columns as accepted")]
+    prediction: Annotated[float, noted("target's unit", "for a log target a median, not a mean")]
     unknown_categories: Annotated[
-        tuple[str, ...], unit("names", "features whose category the plan never saw")
+        tuple[str, ...], noted("names", "features whose category the plan never saw")
     ]
-    request_id: Annotated[str | None, unit("id", "the client's X-Request-Id, null without one")]
+    request_id: Annotated[str | None, noted("id", "the client's X-Request-Id, null without one")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +121,13 @@ class ObservationRecorded:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "observations-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    source: Annotated[str, unit("URI reference", "who sent it (CloudEvents source, or the upload)")]
-    source_id: Annotated[str, unit("id", "the id it has there")]
-    identity: Annotated[str, unit("key", "the row's identity columns")]
-    row: Annotated[Row, unit("contract's", "features, target and other columns as accepted")]
+    model: Annotated[str, noted("name", "the model")]
+    source: Annotated[
+        str, noted("URI reference", "who sent it (CloudEvents source, or the upload)")
+    ]
+    source_id: Annotated[str, noted("id", "the id it has there")]
+    identity: Annotated[str, noted("key", "the row's identity columns")]
+    row: Annotated[Row, noted("contract's", "features, target and other columns as accepted")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +138,12 @@ class OutcomeRecorded:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "observations-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    source: Annotated[str, unit("URI reference", "who sent it (CloudEvents source)")]
-    source_id: Annotated[str, unit("id", "the id it has there")]
-    prediction_id: Annotated[str, unit("UUID", "the prediction whose row is labelled")]
-    identity: Annotated[str, unit("key", "that row's identity columns")]
-    label: Annotated[float, unit("target's unit", "the true value")]
+    model: Annotated[str, noted("name", "the model")]
+    source: Annotated[str, noted("URI reference", "who sent it (CloudEvents source)")]
+    source_id: Annotated[str, noted("id", "the id it has there")]
+    prediction_id: Annotated[str, noted("UUID", "the prediction whose row is labelled")]
+    identity: Annotated[str, noted("key", "that row's identity columns")]
+    label: Annotated[float, noted("target's unit", "the true value")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +154,10 @@ class RowsRefused:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "observations-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    door: Annotated[str, unit("name", "where they came in: predictions, events or datasets")]
-    rows: Annotated[int, unit("rows", "refused rows, each counted once")]
-    reasons: Annotated[dict[str, int], unit("refusals", "'field: reason' -> count")]
+    model: Annotated[str, noted("name", "the model")]
+    door: Annotated[str, noted("name", "where they came in: predictions, events or datasets")]
+    rows: Annotated[int, noted("rows", "refused rows, each counted once")]
+    reasons: Annotated[dict[str, int], noted("refusals", "'field: reason' -> count")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +168,16 @@ class DatasetReceived:
     schema: ClassVar[int] = 1
     stream: ClassVar[str] = "observations-<model>"
 
-    model: Annotated[str, unit("name", "the model")]
-    dataset_sha256: Annotated[str, unit("sha256 hex", "of the CSV bytes as received")]
-    accepted: Annotated[int, unit("rows", "recorded as observations")]
-    already_known: Annotated[int, unit("rows", "recorded by an earlier upload, not recorded again")]
-    quarantined: Annotated[
-        int, unit("rows", "refused, with line and reason in the quarantine file")
+    model: Annotated[str, noted("name", "the model")]
+    dataset_sha256: Annotated[str, noted("sha256 hex", "of the CSV bytes as received")]
+    accepted: Annotated[int, noted("rows", "recorded as observations")]
+    already_known: Annotated[
+        int, noted("rows", "recorded by an earlier upload, not recorded again")
     ]
-    quarantine_file: Annotated[str | None, unit("file name", "in the state directory; or null")]
+    quarantined: Annotated[
+        int, noted("rows", "refused, with line and reason in the quarantine file")
+    ]
+    quarantine_file: Annotated[str | None, noted("file name", "in the state directory; or null")]
 
 
 ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack

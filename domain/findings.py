@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from domain.units import unit
+from domain.units import noted
 
 Band = Literal["stable", "minor", "significant"]
 Gate = Literal["parity", "evaluation", "deployment"]
@@ -18,29 +18,31 @@ Gate = Literal["parity", "evaluation", "deployment"]
 class FeatureDrift:
     """One feature of the window against the frozen reference: never one number alone."""
 
-    feature: Annotated[str, unit("name", "the feature")]
-    kind: Annotated[Literal["number", "category"], unit("name", "how it was binned")]
-    psi: Annotated[float, unit("PSI, nats", "population stability index, half a count in each bin")]
-    psi_expected: Annotated[float, unit("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m)")]
-    psi_critical: Annotated[float, unit("PSI, nats", "5 % critical value under no drift")]
-    psi_adjusted: Annotated[float, unit("PSI, nats", "max(0, psi - psi_expected)")]
-    p_value: Annotated[float, unit("probability", "chi-square p-value of psi")]
-    evidence: Annotated[bool, unit("flag", "Benjamini-Hochberg at 5 % over all features holds")]
-    band: Annotated[Band, unit("name", "stable < 0.1 <= minor <= 0.2 < significant, by psi alone")]
-    significant: Annotated[bool, unit("flag", "psi > 0.2 and evidence")]
-    low_power: Annotated[bool, unit("flag", "too few rows to say no drift")]
-    ks_statistic: Annotated[float | None, unit("distance 0..1", "KS D; null for categories")]
-    ks_p_value: Annotated[float | None, unit("probability", "KS p, as scipy; null for categories")]
-    mean_shift: Annotated[float | None, unit("reference sd", "current minus reference mean")]
-    mean_shift_p_value: Annotated[float | None, unit("probability", "Welch's t-test")]
-    spread_ratio: Annotated[float | None, unit("ratio", "current sd / reference sd")]
-    spread_p_value: Annotated[float | None, unit("probability", "Brown-Forsythe test")]
-    rows: Annotated[int, unit("rows", "rows of the window")]
-    missing: Annotated[int, unit("rows", "rows of the window without a value")]
-    unknown_categories: Annotated[int, unit("rows", "rows with a category the reference lacks")]
-    bins: Annotated[tuple[str, ...], unit("labels", "the bins, in order")]
-    reference_counts: Annotated[tuple[int, ...], unit("rows", "reference rows per bin")]
-    current_counts: Annotated[tuple[int, ...], unit("rows", "window rows per bin")]
+    feature: Annotated[str, noted("name", "the feature")]
+    kind: Annotated[Literal["number", "category"], noted("name", "how it was binned")]
+    psi: Annotated[
+        float, noted("PSI, nats", "population stability index, half a count in each bin")
+    ]
+    psi_expected: Annotated[float, noted("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m)")]
+    psi_critical: Annotated[float, noted("PSI, nats", "5 % critical value under no drift")]
+    psi_adjusted: Annotated[float, noted("PSI, nats", "max(0, psi - psi_expected)")]
+    p_value: Annotated[float, noted("probability", "chi-square p-value of psi")]
+    evidence: Annotated[bool, noted("flag", "Benjamini-Hochberg at 5 % over all features holds")]
+    band: Annotated[Band, noted("name", "stable < 0.1 <= minor <= 0.2 < significant, by psi alone")]
+    significant: Annotated[bool, noted("flag", "psi > 0.2 and evidence")]
+    low_power: Annotated[bool, noted("flag", "too few rows to say no drift")]
+    ks_statistic: Annotated[float | None, noted("distance 0..1", "KS D; null for categories")]
+    ks_p_value: Annotated[float | None, noted("probability", "KS p, as scipy; null for categories")]
+    mean_shift: Annotated[float | None, noted("reference sd", "current minus reference mean")]
+    mean_shift_p_value: Annotated[float | None, noted("probability", "Welch's t-test")]
+    spread_ratio: Annotated[float | None, noted("ratio", "current sd / reference sd")]
+    spread_p_value: Annotated[float | None, noted("probability", "Brown-Forsythe test")]
+    rows: Annotated[int, noted("rows", "rows of the window")]
+    missing: Annotated[int, noted("rows", "rows of the window without a value")]
+    unknown_categories: Annotated[int, noted("rows", "rows with a category the reference lacks")]
+    bins: Annotated[tuple[str, ...], noted("labels", "the bins, in order")]
+    reference_counts: Annotated[tuple[int, ...], noted("rows", "reference rows per bin")]
+    current_counts: Annotated[tuple[int, ...], noted("rows", "window rows per bin")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +50,16 @@ class PredictionDrift:
     """The champion's predictions in the window against one distribution, transformed scale."""
 
     against: Annotated[
-        Literal["training-target", "out-of-fold"], unit("name", "what it was compared with")
+        Literal["training-target", "out-of-fold"], noted("name", "what it was compared with")
     ]
-    ks_statistic: Annotated[float, unit("distance 0..1", "KS D")]
-    ks_p_value: Annotated[float, unit("probability", "KS p, as scipy")]
-    mean_shift: Annotated[float | None, unit("reference sd", "current minus reference mean")]
-    mean_shift_p_value: Annotated[float | None, unit("probability", "Welch's t-test")]
-    spread_ratio: Annotated[float | None, unit("ratio", "current sd / reference sd")]
-    spread_p_value: Annotated[float | None, unit("probability", "Brown-Forsythe test")]
-    rows: Annotated[int, unit("rows", "predictions in the window")]
-    reference_rows: Annotated[int, unit("rows", "rows of the reference")]
+    ks_statistic: Annotated[float, noted("distance 0..1", "KS D")]
+    ks_p_value: Annotated[float, noted("probability", "KS p, as scipy")]
+    mean_shift: Annotated[float | None, noted("reference sd", "current minus reference mean")]
+    mean_shift_p_value: Annotated[float | None, noted("probability", "Welch's t-test")]
+    spread_ratio: Annotated[float | None, noted("ratio", "current sd / reference sd")]
+    spread_p_value: Annotated[float | None, noted("probability", "Brown-Forsythe test")]
+    rows: Annotated[int, noted("rows", "predictions in the window")]
+    reference_rows: Annotated[int, noted("rows", "rows of the reference")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,54 +69,56 @@ class DriftReport:
     features: tuple[FeatureDrift, ...]
     predictions: tuple[PredictionDrift, ...]
     feature_drift_score: Annotated[
-        float, unit("PSI, nats", "largest psi among features with evidence, 0 when none has")
+        float, noted("PSI, nats", "largest psi among features with evidence, 0 when none has")
     ]
-    psi_max: Annotated[float, unit("PSI, nats", "largest psi of all features")]
-    drifted_features: Annotated[int, unit("features", "features that are significant")]
-    features_measured: Annotated[int, unit("features", "the denominator; inputs only")]
-    low_power: Annotated[bool, unit("flag", "some feature has too few rows to say no drift")]
+    psi_max: Annotated[float, noted("PSI, nats", "largest psi of all features")]
+    drifted_features: Annotated[int, noted("features", "features that are significant")]
+    features_measured: Annotated[int, noted("features", "the denominator; inputs only")]
+    low_power: Annotated[bool, noted("flag", "some feature has too few rows to say no drift")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errors:
     """One model's error on the holdout rows."""
 
-    rmse: Annotated[float, unit("transformed target", "root mean square error; this one decides")]
-    rmse_native: Annotated[float, unit("target's unit", "root mean square error")]
-    mae_native: Annotated[float, unit("target's unit", "mean absolute error")]
+    rmse: Annotated[float, noted("transformed target", "root mean square error; this one decides")]
+    rmse_native: Annotated[float, noted("target's unit", "root mean square error")]
+    mae_native: Annotated[float, noted("target's unit", "mean absolute error")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentErrors:
     """Error within one category of one feature: recorded, though it does not decide."""
 
-    feature: Annotated[str, unit("name", "the category feature")]
-    category: Annotated[str, unit("name", "its category, as text")]
-    rows: Annotated[int, unit("rows", "holdout rows in the segment")]
-    candidate_rmse: Annotated[float, unit("transformed target", "the candidate's")]
-    champion_rmse: Annotated[float | None, unit("transformed target", "null without a champion")]
+    feature: Annotated[str, noted("name", "the category feature")]
+    category: Annotated[str, noted("name", "its category, as text")]
+    rows: Annotated[int, noted("rows", "holdout rows in the segment")]
+    candidate_rmse: Annotated[float, noted("transformed target", "the candidate's")]
+    champion_rmse: Annotated[float | None, noted("transformed target", "null without a champion")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
     """A paired bootstrap of champion minus candidate RMSE over the holdout rows."""
 
-    low: Annotated[float, unit("transformed target", "2.5 % bound")]
-    high: Annotated[float, unit("transformed target", "97.5 % bound")]
-    draws: Annotated[int, unit("draws", "resamples")]
-    seed: Annotated[int, unit("seed", "of the resampling")]
-    within_noise: Annotated[bool, unit("flag", "the interval contains 0")]
+    low: Annotated[float, noted("transformed target", "2.5 % bound")]
+    high: Annotated[float, noted("transformed target", "97.5 % bound")]
+    draws: Annotated[int, noted("draws", "resamples")]
+    seed: Annotated[int, noted("seed", "of the resampling")]
+    within_noise: Annotated[bool, noted("flag", "the interval contains 0")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowCheck:
     """One bound of the statistical guard against the window."""
 
-    subject: Annotated[str, unit("name", "the feature, or 'rows' for the refused share")]
+    subject: Annotated[str, noted("name", "the feature, or 'rows' for the refused share")]
     statistic: Annotated[
-        Literal["mean", "missing_share", "refused_share"], unit("name", "what was computed")
+        Literal["mean", "missing_share", "refused_share"], noted("name", "what was computed")
     ]
-    observed: Annotated[float | None, unit("as the feature; shares 0..1", "null: nothing to judge")]
-    low: Annotated[float | None, unit("as observed", "smallest plausible value")]
-    high: Annotated[float | None, unit("as observed", "largest plausible value")]
-    passed: Annotated[bool, unit("flag", "within the bounds")]
+    observed: Annotated[
+        float | None, noted("as the feature; shares 0..1", "null: nothing to judge")
+    ]
+    low: Annotated[float | None, noted("as observed", "smallest plausible value")]
+    high: Annotated[float | None, noted("as observed", "largest plausible value")]
+    passed: Annotated[bool, noted("flag", "within the bounds")]

@@ -13,6 +13,6 @@ class Unit:
     meaning: str
 
 
-def unit(unit: str, meaning: str) -> Unit:
-    """Annotate a field: `rows: Annotated[int, unit("rows", "after de-duplication")]`."""
+def noted(unit: str, meaning: str) -> Unit:
+    """Annotate a field: `rows: Annotated[int, noted("rows", "after de-duplication")]`."""
     return Unit(unit, meaning)

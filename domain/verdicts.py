@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from domain.units import unit
+from domain.units import noted
 
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
@@ -16,38 +16,40 @@ Operator = Literal[">", ">=", "<", "<="]
 class ClauseVerdict:
     """One clause of the policy against one observed fact."""
 
-    clause: Annotated[str, unit("name", "the clause")]
-    fact: Annotated[str, unit("name", "the fact it looks at")]
-    label: Annotated[str, unit("words", "the clause as people say it: 'cool-down'")]
-    operator: Annotated[Operator, unit("symbol", "fact operator threshold")]
-    threshold: Annotated[float, unit("as the fact", "the bound")]
-    unit: Annotated[str, unit("unit", "of fact, threshold and margin; empty when dimensionless")]
-    observed: Annotated[float | None, unit("as the fact", "null: unknown, or never retrained")]
-    verdict: Annotated[Verdict, unit("name", "unknown is not false")]
+    clause: Annotated[str, noted("name", "the clause")]
+    fact: Annotated[str, noted("name", "the fact it looks at")]
+    label: Annotated[str, noted("words", "the clause as people say it: 'cool-down'")]
+    operator: Annotated[Operator, noted("symbol", "fact operator threshold")]
+    threshold: Annotated[float, noted("as the fact", "the bound")]
+    unit: Annotated[str, noted("unit", "of fact, threshold and margin; empty when dimensionless")]
+    observed: Annotated[float | None, noted("as the fact", "null: unknown, or never retrained")]
+    verdict: Annotated[Verdict, noted("name", "unknown is not false")]
     margin: Annotated[
-        float | None, unit("as the fact", "distance past the threshold; negative: short of it")
+        float | None, noted("as the fact", "distance past the threshold; negative: short of it")
     ]
-    note: Annotated[str, unit("words", "why it is unknown, or 'never retrained'; empty otherwise")]
+    note: Annotated[str, noted("words", "why it is unknown, or 'never retrained'; empty otherwise")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
     """One rule that held in the engine, with the facts it matched."""
 
-    rule: Annotated[str, unit("name", "the rule of the compiled policy")]
-    facts: Annotated[dict[str, float | str], unit("facts", "what the engine matched")]
+    rule: Annotated[str, noted("name", "the rule of the compiled policy")]
+    facts: Annotated[dict[str, float | str], noted("facts", "what the engine matched")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyVerdict:
     """What the policy concludes from the facts."""
 
-    policy: Annotated[str, unit("id", "the policy")]
-    policy_version: Annotated[int, unit("number", "its version")]
-    policy_digest: Annotated[str, unit("sha256 hex", "of the adopted document")]
-    facts: Annotated[dict[str, float | None], unit("facts", "all that were offered, null: unknown")]
+    policy: Annotated[str, noted("id", "the policy")]
+    policy_version: Annotated[int, noted("number", "its version")]
+    policy_digest: Annotated[str, noted("sha256 hex", "of the adopted document")]
+    facts: Annotated[
+        dict[str, float | None], noted("facts", "all that were offered, null: unknown")
+    ]
     clauses: tuple[ClauseVerdict, ...]
-    retrain: Annotated[bool, unit("flag", "every clause is met")]
+    retrain: Annotated[bool, noted("flag", "every clause is met")]
     trace: tuple[Firing, ...]
 
 
