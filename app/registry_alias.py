@@ -1,0 +1,43 @@
+"""The registry's alias follows the ledger: set from it, again and again, until both agree.
+
+The alias is a read model of another system. It is never read to decide anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.clock import now
+from app.ledger.store import Ledger
+from app.projections.models import get_model
+from app.settings import Settings
+from domain.times import parse_time
+
+
+def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
+    """Point MLflow's alias `champion` at the run of who serves; whether it had to be moved.
+
+    What was set last is remembered in a file, so that a cycle that keeps its model need not import
+    MLflow to know that nothing is to be done.
+
+    Raises:
+        UnknownThing: the MLflow store has lost that run.
+    """
+    with ledger.connect() as connection:
+        view = get_model(connection, model)
+    if view is None or view.registry_run is None:
+        return False
+    remembered = _remembered(settings, model)
+    if remembered.is_file() and remembered.read_text() == view.registry_run:
+        return False
+    from app.training.tracking import MlflowRegistry  # noqa: PLC0415 - heavy, and rarely needed
+
+    now_ms = int(parse_time(now()).timestamp() * 1000)
+    MlflowRegistry(settings.state_dir, now_ms).set_champion(model, view.registry_run)
+    remembered.parent.mkdir(parents=True, exist_ok=True)
+    remembered.write_text(view.registry_run)
+    return True
+
+
+def _remembered(settings: Settings, model: str) -> Path:
+    return settings.state_dir / "registry" / f"{model}.champion"

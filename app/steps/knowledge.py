@@ -1,0 +1,188 @@
+"""What a cycle may know: what stood in the ledger when it started, of what happened before as_of.
+
+Read once a run, and the same after a resume: the position of `CycleStarted` is the cut-off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from app.ledger.store import Artefact, Ledger
+from app.projections.champions import ChampionView, get_champion
+from app.projections.contracts import get_contract
+from app.projections.cycles import get_cycle
+from app.projections.labels import LabelledRow, labelled_rows
+from app.projections.models import ModelView, get_model
+from app.projections.policies import get_policy_document
+from app.projections.predictions import PredictedRow, Window, window_predictions
+from app.projections.refusals import RowCounts, rows_between
+from app.settings import Settings
+from domain.contract import Contract, parse_contract
+from domain.cycle import Cycle
+from domain.cycle_events import CandidateTrained, CycleEvent, CycleStarted
+from domain.errors import LedgerDamaged
+from domain.rows import RowGuard
+from domain.times import window_start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a step leaves: its event, and the artefacts that the event names."""
+
+    event: CycleEvent
+    artefacts: tuple[Artefact, ...] = ()
+
+
+class Knowledge:
+    """Everything one cycle looks at.
+
+    Args:
+        ledger: where it reads.
+        settings: state directory.
+        started: what the cycle was asked to do.
+        cutoff: position of `CycleStarted`; nothing after it is looked at.
+    """
+
+    def __init__(
+        self, ledger: Ledger, settings: Settings, started: CycleStarted, cutoff: int
+    ) -> None:
+        self.ledger = ledger
+        self.settings = settings
+        self.started = started
+        self.cutoff = cutoff
+
+    @cached_property
+    def model(self) -> ModelView:
+        """The model's read model. One cycle of a model runs at a time, so it stands still but for
+        what this cycle's own steps did."""
+        with self.ledger.connect() as connection:
+            view = get_model(connection, self.started.model)
+        if view is None:
+            raise LedgerDamaged(f"model {self.started.model!r} has a cycle and no read model.")
+        return view
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The contract in force when the cycle started."""
+        with self.ledger.connect() as connection:
+            return parse_contract(get_contract(connection, self.started.contract_digest))
+
+    @cached_property
+    def guard(self) -> RowGuard:
+        """The contract's compiled row guard."""
+        return RowGuard(self.contract)
+
+    @cached_property
+    def policy_document(self) -> dict[str, Any]:
+        """The policy in force when the cycle started."""
+        with self.ledger.connect() as connection:
+            return get_policy_document(connection, self.started.policy_digest)
+
+    @cached_property
+    def champion(self) -> ChampionView | None:
+        """Who served when the cycle started, and how it was trained."""
+        if self.started.champion is None:
+            return None
+        with self.ledger.connect() as connection:
+            return get_champion(connection, self.started.model, self.started.champion)
+
+    @cached_property
+    def bounds(self) -> tuple[str, str]:
+        """The window: start (inclusive) and end (exclusive), clipped at the champion's training."""
+        start = self.drift_window_start
+        if self.champion is not None:
+            start = max(start, self.champion.trained_until)
+        return start, self.started.as_of
+
+    @cached_property
+    def drift_window_start(self) -> str:
+        """as_of less the contract's drift window, not clipped."""
+        return window_start(self.started.as_of, self.contract.drift_window)
+
+    @cached_property
+    def window(self) -> Window:
+        """The champion's latest prediction per row in the window; empty without a champion."""
+        if self.champion is None:
+            return Window(rows=(), left_out={})
+        with self.ledger.connect() as connection:
+            return window_predictions(
+                connection,
+                self.started.model,
+                model_version=self.champion.model_version,
+                start=self.bounds[0],
+                unclipped_start=self.drift_window_start,
+                end=self.bounds[1],
+                up_to=self.cutoff,
+            )
+
+    @cached_property
+    def labelled(self) -> tuple[LabelledRow, ...]:
+        """Every labelled row before as_of, the latest label per identity, by event time."""
+        with self.ledger.connect() as connection:
+            return labelled_rows(
+                connection, self.started.model, before=self.started.as_of, up_to=self.cutoff
+            )
+
+    @property
+    def duplicates(self) -> int:
+        """Earlier labels that a later one of the same row replaced."""
+        return sum(row.labels - 1 for row in self.labelled)
+
+    @cached_property
+    def labels(self) -> dict[str, float]:
+        """The label by row identity."""
+        return {row.identity: row.label for row in self.labelled}
+
+    @cached_property
+    def judged_rows(self) -> tuple[PredictedRow, ...] | tuple[LabelledRow, ...]:
+        """The rows the window guard looks at: predictions, or at the first cycle the labels."""
+        if self.champion is not None:
+            return self.window.rows
+        start, end = self.bounds
+        return tuple(row for row in self.labelled if start <= row.event_time < end)
+
+    @cached_property
+    def counts(self) -> RowCounts:
+        """Rows accepted and refused since the model's previous cycle started."""
+        with self.ledger.connect() as connection:
+            return rows_between(
+                connection, self.started.model, after=self.previous_cutoff, up_to=self.cutoff
+            )
+
+    @cached_property
+    def previous_cutoff(self) -> int:
+        """Where the model's previous cycle started; -1 at the first."""
+        if self.started.number == 1:
+            return -1
+        previous = f"{self.started.model}-{self.started.number - 1}"
+        with self.ledger.connect() as connection:
+            return get_cycle(connection, previous).started_position
+
+    @cached_property
+    def new_samples(self) -> int:
+        """Rows first labelled after the last completed training read its labels."""
+        after = self.model.consumed_until
+        return sum(row.first_position > (-1 if after is None else after) for row in self.labelled)
+
+    @cached_property
+    def champion_identities(self) -> frozenset[str]:
+        """The rows the champion was trained on."""
+        if self.champion is None:
+            return frozenset()
+        with self.ledger.connect() as connection:
+            state = get_cycle(connection, self.champion.cycle).state
+        sha256 = state[CandidateTrained.type]["identities_sha256"]
+        return frozenset(orjson.loads(self.ledger.artefact(sha256)))
+
+
+@dataclass(slots=True)
+class Work:
+    """One step at work: what the cycle knows, and what its steps left."""
+
+    known: Knowledge
+    state: Cycle
+    fitted: Any = None  # app.training's Trained, kept from the train step for the parity gate
