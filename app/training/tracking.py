@@ -1,0 +1,166 @@
+"""MLflow as the model registry: a local SQLite store, one run a training, the alias `champion`.
+
+The fitted pipeline is logged for data scientists, in the skops format (loading it executes nothing
+that is not named below) with explicit requirements; serving never reads it. Importing this module
+costs more than a second, so a cycle that keeps its model never does.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow.sklearn
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from app.training.registry import TrainingRecord
+from app.training.third_party import their_warnings
+from domain.canonical import sha256_hex
+from domain.errors import TrainingFailed, UnknownThing
+
+CHAMPION: Final = "champion"
+PIPELINE: Final = "pipeline"  # the artefact folder a data scientist loads: runs:/<run>/pipeline
+TRUSTED_TYPES: Final = (  # what skops may build beside plain scikit-learn
+    "app.training.transformers.ClipToQuantiles",
+    "app.training.transformers.Log",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+_CANDIDATE: Final = "whyledger.candidate"
+_PLAN: Final = "whyledger.plan_sha256"
+_REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+
+
+class MlflowRegistry:
+    """The registry in `folder`: `mlflow.db` and `mlartifacts/`, made on first use (seconds, once).
+
+    `now_ms` is the time of the run in milliseconds since 1970 UTC: MLflow wants one on each metric.
+    """
+
+    @their_warnings()
+    def __init__(self, folder: Path, now_ms: int) -> None:
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        folder = folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._artefacts = folder / "mlartifacts"
+        self._now_ms = now_ms
+        self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+    @their_warnings()
+    def record_training(self, record: TrainingRecord) -> str:
+        """See `ModelRegistry.record_training`.
+
+        Raises:
+            TrainingFailed: MLflow's store or folder cannot be written.
+        """
+        try:
+            return self._record(record)
+        except (MlflowException, OSError) as error:
+            raise TrainingFailed(
+                f"MLflow could not keep the run of {record.candidate!r}: {error}. Free the disk or "
+                "the lock on its store, and run the cycle again."
+            ) from error
+
+    @their_warnings()
+    def add_metrics(self, run: str, metrics: Mapping[str, float]) -> None:
+        """See `ModelRegistry.add_metrics`."""
+        self._version(run)
+        self._client.log_batch(run, metrics=self._metrics(metrics))
+
+    @their_warnings()
+    def set_champion(self, model: str, run: str) -> None:
+        """See `ModelRegistry.set_champion`."""
+        found = self._version(run)
+        if found.name != model:
+            raise UnknownThing(f"run {run!r} is of {found.name!r}, not of {model!r}.")
+        self._client.set_registered_model_alias(model, CHAMPION, found.version)
+
+    @their_warnings()
+    def champion_run(self, model: str) -> str | None:
+        """See `ModelRegistry.champion_run`."""
+        try:
+            run: str = self._client.get_model_version_by_alias(model, CHAMPION).run_id
+        except MlflowException:
+            return None
+        return run
+
+    def _record(self, record: TrainingRecord) -> str:
+        experiment = self._experiment(record.model)
+        tags = {
+            **record.tags,
+            _CANDIDATE: record.candidate,
+            _PLAN: sha256_hex(record.plan),
+        }
+        known = self._finished(experiment, tags)
+        if known is not None:
+            return known
+        run: str = self._client.create_run(
+            experiment, start_time=self._now_ms, tags=tags, run_name=record.candidate
+        ).info.run_id
+        self._client.log_batch(
+            run,
+            params=[Param(name, str(value)) for name, value in record.parameters.items()],
+            metrics=self._metrics(record.metrics),
+        )
+        with tempfile.TemporaryDirectory(prefix="whyledger-") as folder:
+            mlflow.sklearn.save_model(
+                record.pipeline,
+                str(Path(folder) / PIPELINE),
+                pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+                serialization_format="skops",
+                skops_trusted_types=list(TRUSTED_TYPES),
+            )
+            (Path(folder) / "plan.json").write_bytes(record.plan)
+            self._client.log_artifacts(run, folder)
+        self._register(record, run)
+        self._client.set_terminated(run, end_time=self._now_ms)
+        return run
+
+    def _experiment(self, model: str) -> str:
+        found = self._client.get_experiment_by_name(model)
+        if found is not None:
+            known: str = found.experiment_id
+            return known
+        place = (self._artefacts / model).as_uri()
+        made: str = self._client.create_experiment(model, artifact_location=place)
+        return made
+
+    def _finished(self, experiment: str, tags: Mapping[str, str]) -> str | None:
+        """The run that a killed worker had finished for the same candidate and plan."""
+        runs = self._client.search_runs(
+            [experiment],
+            f"tags.`{_CANDIDATE}` = '{tags[_CANDIDATE]}' and tags.`{_PLAN}` = '{tags[_PLAN]}'"
+            " and attributes.status = 'FINISHED'",
+            max_results=1,
+        )
+        return runs[0].info.run_id if runs else None
+
+    def _register(self, record: TrainingRecord, run: str) -> None:
+        if not self._client.search_registered_models(f"name = '{record.model}'", max_results=1):
+            self._client.create_registered_model(record.model)
+        self._client.create_model_version(
+            record.model,
+            f"runs:/{run}/{PIPELINE}",
+            run_id=run,
+            tags={_CANDIDATE: record.candidate, _PLAN: sha256_hex(record.plan)},
+        )
+
+    def _version(self, run: str) -> Any:
+        found = self._client.search_model_versions(f"run_id = '{run}'", max_results=1)
+        if not found:
+            raise UnknownThing(
+                f"the MLflow store has no version of run {run!r}; it is a by-product of the "
+                "ledger and may be trained again."
+            )
+        return found[0]
+
+    def _metrics(self, metrics: Mapping[str, float]) -> list[Any]:
+        return [Metric(name, value, self._now_ms, 0) for name, value in metrics.items()]
