@@ -1,0 +1,180 @@
+"""Drift per feature over the windows: one small panel a feature, all on one scale.
+
+The scale is the square root of PSI: the 0.1 and 0.2 lines stay readable beside a PSI of 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+from markupsafe import Markup
+
+from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
+from app.web.windows import Window, features_of
+from domain.findings import FeatureDrift
+from domain.verdicts import significant_digits
+
+MINOR: Final = 0.1
+SIGNIFICANT: Final = 0.2
+_WIDTH: Final = 380.0
+_HEIGHT: Final = 172.0
+_LEFT: Final = 12.0
+_RIGHT: Final = _WIDTH - 34.0
+_TOP: Final = 14.0
+_BOTTOM: Final = _HEIGHT - 34.0
+_LABELS_MAX: Final = 8  # four-digit years that fit side by side, with the rows below them
+_SHORT_LABEL: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftPanel:
+    """One feature's picture, and what its heading says of the latest window."""
+
+    feature: str
+    picture: Markup
+    latest: str  # '0.131' or 'not measured'
+    band: str  # stable, minor, significant; empty when not measured
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftCell:
+    """One feature in one window, as the table says it."""
+
+    psi: str
+    band: str
+    symbol: str
+    low_power: bool
+
+
+BAND_SYMBOL: Final = {"stable": "○", "minor": "◐", "significant": "●"}
+
+
+def drift_panels(windows: Sequence[Window]) -> list[DriftPanel]:
+    """A panel for every feature that was ever measured; none when nothing was."""
+    features = features_of(windows)
+    found = {name: [window.drift_of(name) for window in windows] for name in features}
+    top = max(
+        (drift.psi for column in found.values() for drift in column if drift is not None),
+        default=SIGNIFICANT,
+    )
+    up = _upwards(max(top, SIGNIFICANT * 1.25))
+    return [_panel(name, found[name], windows, up, top) for name in features]
+
+
+def drift_table(windows: Sequence[Window]) -> list[tuple[Window, list[DriftCell | None]]]:
+    """Newest window first, a cell for each feature of `features_of(windows)`."""
+    features = features_of(windows)
+    return [(window, [_cell(window.drift_of(name)) for name in features]) for window in windows][
+        ::-1
+    ]
+
+
+def _cell(drift: FeatureDrift | None) -> DriftCell | None:
+    if drift is None:
+        return None
+    return DriftCell(
+        psi=significant_digits(drift.psi, 3),
+        band=drift.band,
+        symbol=BAND_SYMBOL[drift.band],
+        low_power=drift.low_power,
+    )
+
+
+def _panel(
+    feature: str,
+    column: Sequence[FeatureDrift | None],
+    windows: Sequence[Window],
+    up: Scale,
+    top: float,
+) -> DriftPanel:
+    across = linear(0, max(1, len(windows) - 1), _LEFT + 8, _RIGHT - 10)
+    latest = next((drift for drift in reversed(column) if drift is not None), None)
+    picture = drawing(
+        _WIDTH,
+        _HEIGHT,
+        *_grid(up, top),
+        *_axis(windows, across),
+        *polylines(
+            [
+                None if drift is None else (across(i), up(drift.psi))
+                for i, drift in enumerate(column)
+            ],
+            "series",
+        ),
+        *_points(column, windows, across, up),
+        label=f"PSI of {feature} over {len(windows)} windows, "
+        f"with the lines at {MINOR} and {SIGNIFICANT}; the table below holds every number",
+        class_="chart panel",
+    )
+    return DriftPanel(
+        feature=feature,
+        picture=picture,
+        latest="not measured" if latest is None else significant_digits(latest.psi, 3),
+        band="" if latest is None else latest.band,
+        symbol="" if latest is None else BAND_SYMBOL[latest.band],
+    )
+
+
+def _grid(up: Scale, top: float) -> list[Markup]:
+    parts = [line(_LEFT, up(0), _RIGHT, up(0), "axis")]
+    for value, kind in ((MINOR, "minor"), (SIGNIFICANT, "significant")):
+        parts += [
+            line(_LEFT, up(value), _RIGHT, up(value), f"bound {kind}"),
+            words(_RIGHT + 4, up(value) + 4, f"{value:g}", f"tick {kind}", "start"),
+        ]
+    for value in (1.0, 4.0, 16.0):
+        if value <= top:
+            parts += [
+                line(_LEFT, up(value), _RIGHT, up(value), "grid"),
+                words(_RIGHT + 4, up(value) + 4, f"{value:g}", "tick", "start"),
+            ]
+    return parts
+
+
+def _axis(windows: Sequence[Window], across: Scale) -> list[Markup]:
+    longest = max((len(window.label) for window in windows), default=_SHORT_LABEL)
+    step = every(len(windows), max(2, _LABELS_MAX * _SHORT_LABEL // max(_SHORT_LABEL, longest)))
+    parts = []
+    for i, window in enumerate(windows):
+        x = across(i)
+        if window.promoted:
+            parts += [
+                line(x, _TOP, x, _BOTTOM, "promotion"),
+                words(x, _TOP - 3, "▲", "promotion-mark"),
+            ]
+        if (len(windows) - 1 - i) % step == 0:
+            parts += [
+                words(x, _BOTTOM + 14, window.label, "tick"),
+                words(x, _BOTTOM + 27, f"n {window.rows}", "tick rows"),
+            ]
+    return parts
+
+
+def _points(
+    column: Sequence[FeatureDrift | None], windows: Sequence[Window], across: Scale, up: Scale
+) -> list[Markup]:
+    return [
+        tag(
+            "circle",
+            tag(
+                "title",
+                f"{window.label}: PSI {significant_digits(drift.psi, 3)}, {drift.band}, "
+                f"n = {drift.rows}{', low power' if drift.low_power else ''}",
+            ),
+            cx=across(i),
+            cy=up(drift.psi),
+            r=3.6,
+            class_=f"point {drift.band}{' hollow' if drift.low_power else ''}",
+        )
+        for i, (drift, window) in enumerate(zip(column, windows, strict=True))
+        if drift is not None
+    ]
+
+
+def _upwards(top: float) -> Scale:
+    height = linear(0, sqrt(top), _BOTTOM, _TOP + 4)
+    return lambda psi: height(sqrt(max(0.0, psi)))

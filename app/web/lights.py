@@ -1,0 +1,135 @@
+"""The clause lights: symbol, word, bar to the threshold. Never colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from app.web.svg import drawing, line, tag, words
+from domain.verdicts import ClauseVerdict, significant_digits
+
+SYMBOL: Final = {"met": "✓", "unmet": "✗", "unknown": "?"}
+_WIDTH: Final = 240.0
+_HEIGHT: Final = 36.0
+_BAR_TOP: Final = 4.0
+_BAR_HEIGHT: Final = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Light:
+    """One clause as the page shows it."""
+
+    verdict: str  # met, unmet, unknown
+    symbol: str
+    name: str
+    observed: str  # with its unit, or a word
+    needs: str  # '> 0.2'
+    distance: str  # how far past the threshold, or short of it
+    bar: Markup
+
+
+def lights(clauses: Sequence[ClauseVerdict]) -> list[Light]:
+    """The lights of a decision, in the policy's order."""
+    return [
+        Light(
+            verdict=clause.verdict,
+            symbol=SYMBOL[clause.verdict],
+            name=clause.label,
+            observed=_observed(clause),
+            needs=f"{clause.operator} {_measure(clause.threshold, clause.unit)}",
+            distance=_distance(clause),
+            bar=_bar(clause),
+        )
+        for clause in clauses
+    ]
+
+
+def share_of_bar(observed: float, threshold: float) -> float:
+    """Where `observed` stands on a bar whose middle is the threshold: 0 to 1, never leaving it.
+
+    Every clause reads alike, whatever its unit: the middle is the threshold, twice the threshold
+    stands at two thirds.
+
+    >>> share_of_bar(0.2, 0.2), share_of_bar(0.0, 50.0), round(share_of_bar(100.0, 50.0), 3)
+    (0.5, 0.0, 0.667)
+    """
+    low, bound = max(0.0, observed), abs(threshold)
+    if low + bound == 0:
+        return 0.5
+    return low / (low + bound)
+
+
+def _bar(clause: ClauseVerdict) -> Markup:
+    middle = _WIDTH / 2
+    wants_more = clause.operator.startswith(">")
+    parts = [
+        tag("rect", x=0, y=_BAR_TOP, width=_WIDTH, height=_BAR_HEIGHT, rx=3, class_="track"),
+        tag(
+            "rect",
+            x=middle if wants_more else 0,
+            y=_BAR_TOP,
+            width=middle,
+            height=_BAR_HEIGHT,
+            class_="wanted",
+        ),
+    ]
+    if clause.observed is not None:
+        end = share_of_bar(clause.observed, clause.threshold) * _WIDTH
+        parts += [
+            tag(
+                "rect",
+                x=0,
+                y=_BAR_TOP + 3,
+                width=max(end, 1.5),
+                height=_BAR_HEIGHT - 6,
+                class_=f"fill {clause.verdict}",
+            ),
+            tag(
+                "circle",
+                cx=min(max(end, 5.0), _WIDTH - 5),
+                cy=_BAR_TOP + _BAR_HEIGHT / 2,
+                r=5,
+                class_=f"knob {clause.verdict}",
+            ),
+        ]
+    parts += [
+        line(middle, 0, middle, _BAR_TOP + _BAR_HEIGHT + 4, "bound"),
+        words(middle, _HEIGHT - 4, significant_digits(clause.threshold), "tick"),
+        words(
+            _WIDTH if wants_more else 0,
+            _HEIGHT - 4,
+            "needed →" if wants_more else "← needed",
+            "tick",
+            "end" if wants_more else "start",
+        ),
+    ]
+    return drawing(
+        _WIDTH,
+        _HEIGHT,
+        *parts,
+        label=f"{clause.label}: {_observed(clause)}, needs {clause.operator} "
+        f"{_measure(clause.threshold, clause.unit)}: {clause.verdict}",
+        class_="bar",
+    )
+
+
+def _observed(clause: ClauseVerdict) -> str:
+    if clause.observed is None:
+        return clause.note or "unknown"
+    return _measure(clause.observed, clause.unit)
+
+
+def _distance(clause: ClauseVerdict) -> str:
+    if clause.margin is None or clause.observed is None:
+        return "" if clause.observed is None else clause.note
+    size = _measure(abs(clause.margin), clause.unit)
+    if clause.verdict == "met":
+        return f"{size} past the bound"
+    return f"{size} short of it" if clause.margin else "exactly at the bound, which is not enough"
+
+
+def _measure(value: float, unit: str) -> str:
+    return f"{significant_digits(value)} {unit}".rstrip()

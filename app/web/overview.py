@@ -1,0 +1,122 @@
+"""The overview page: what the read models say of one model, as one HTML page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import orjson
+
+from app.health import current_health
+from app.ledger.store import Connection, Ledger
+from app.projections.cycles import list_cycles
+from app.projections.decisions import DecisionView, list_decisions
+from app.projections.models import ModelView, get_model, list_models
+from app.web.overview_view import (
+    DECISIONS_SHOWN,
+    DecisionFacts,
+    ModelFacts,
+    Overview,
+    ServingFacts,
+    overview_of,
+)
+from app.web.pages import render
+from app.web.windows import Window, window_of
+from domain.contract import parse_contract
+from domain.cycle_events import Decided
+from domain.envelope import event_from_data
+from domain.errors import UnknownModel
+from domain.events import ChampionRolledBack
+from domain.verdicts import ClauseVerdict
+
+WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
+
+
+def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
+    """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
+
+    Raises:
+        UnknownModel: no contract was adopted under this name.
+    """
+    size = ledger.size()
+    with ledger.connect() as connection:
+        names = tuple(view.model for view in list_models(connection))
+        chosen = model or (names[0] if names else None)
+        if chosen is None:
+            return render("overview.html", view=Overview(now=now, ledger_size=size, models=()))
+        view = get_model(connection, chosen)
+        if view is None:
+            raise UnknownModel(f"model {chosen[:100]!r} is unknown. Known: {', '.join(names)}.")
+        cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
+        windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
+        found = list_decisions(connection, model=chosen, limit=DECISIONS_SHOWN)
+        facts = _facts(connection, view, now)
+    if view.champion is not None:
+        facts = _with_serving(ledger, view, windows, facts)
+    page = overview_of(
+        facts, windows, [_decision(d) for d in found], now=now, ledger_size=size, models=names
+    )
+    return render("overview.html", view=page)
+
+
+def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:
+    contract = parse_contract(orjson.loads(view.contract))
+    health = current_health(connection, view, contract, now)
+    return ModelFacts(
+        model=view.model,
+        title=contract.title,
+        scale="log" if contract.target.transform == "log" else "native",
+        contract_digest=view.contract_digest,
+        policy=view.policy,
+        state=health.state,
+        reasons=health.reasons,
+        serving=None,
+        cycles=view.cycles_ended,
+        decisions=view.decisions,
+        trainings=view.trainings,
+        rejections=view.rejections,
+        promotions=view.promotions,
+    )
+
+
+def _with_serving(
+    ledger: Ledger, view: ModelView, windows: list[Window], facts: ModelFacts
+) -> ModelFacts:
+    serving = ServingFacts(
+        model_version=view.champion or "",
+        since=view.champion_since or "",
+        as_of=view.champion_as_of,
+        trained_until=view.trained_until or "",
+        plan_sha256=view.plan_sha256 or "",
+        why=_why(ledger, view, windows),
+    )
+    return replace(facts, serving=serving)
+
+
+def _why(ledger: Ledger, view: ModelView, windows: list[Window]) -> str:
+    """The rollback's reason, or what the deployment gate said of the cycle that promoted it."""
+    if view.promoted_position is not None:
+        event = ledger.entry(view.promoted_position).event
+        if isinstance(event, ChampionRolledBack):
+            return f"Rolled back from {event.replaced}: {event.reason}"
+    window = next((w for w in windows if w.id == view.champion_cycle), None)
+    said = window.cycle.compared.reason if window and window.cycle.compared else ""
+    return f"Promoted by {view.champion_cycle}{f': {said}' if said else ''}."
+
+
+def _decision(view: DecisionView) -> DecisionFacts:
+    """A decision as recorded; one that could not be decided has no clauses."""
+    clauses: tuple[ClauseVerdict, ...] = ()
+    if view.outcome != "not decided":
+        event = event_from_data(Decided.type, Decided.schema, view.body)
+        clauses = event.verdict.clauses if isinstance(event, Decided) else ()
+    return DecisionFacts(
+        id=view.id,
+        position=view.position,
+        cycle=view.cycle,
+        outcome=view.outcome,
+        as_of=view.as_of,
+        recorded_at=view.recorded_at,
+        sentence=view.sentence,
+        clauses=clauses,
+    )

@@ -1,0 +1,96 @@
+"""One model's cycles as the page tells them: a label, what was measured, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.cycle import Cycle, fold
+from domain.cycle_events import CYCLE_EVENTS, CycleEvent
+from domain.envelope import event_from_data
+from domain.findings import FeatureDrift
+
+_SCHEMA = {kind.type: kind.schema for kind in CYCLE_EVENTS}
+_YEARLY_DAYS_MIN = 300
+_MONTHLY_DAYS_MIN = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One cycle and the window it judged."""
+
+    id: str  # the cycle's: 'car-price-12'
+    as_of: str  # UTC
+    label: str  # short, for an axis: '1976', 'Mar 1976', '3 May'
+    cycle: Cycle
+
+    @property
+    def promoted(self) -> bool:
+        """Whether a candidate came to serve at the end of it."""
+        settled = self.cycle.settled
+        return settled is not None and settled.promoted
+
+    @property
+    def rows(self) -> int:
+        """Predictions in the window."""
+        guarded, halted = self.cycle.guarded, self.cycle.halted
+        return guarded.rows if guarded else halted.rows if halted else 0
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in one word or two; 'running' before the end."""
+        cycle = self.cycle
+        if cycle.failed:
+            return "failed"
+        return cycle.health.conclusion if cycle.health else "running"
+
+    def drift_of(self, feature: str) -> FeatureDrift | None:
+        """What was measured of one feature; None when nothing was."""
+        drift = self.cycle.drift
+        if drift is None or drift.report is None:
+            return None
+        return next((found for found in drift.report.features if found.feature == feature), None)
+
+
+def window_of(cycle: str, as_of: str, state: Mapping[str, Any]) -> Window:
+    """The window of the cycle whose events' data stand in `state` by event type."""
+    folded = cycle_of(state)
+    return Window(id=cycle, as_of=as_of, label=_label(folded, as_of), cycle=folded)
+
+
+def cycle_of(state: Mapping[str, Any]) -> Cycle:
+    """The cycle folded from its events' data, keyed by event type, in any order."""
+    events: list[CycleEvent] = []
+    for kind, data in state.items():
+        if kind in _SCHEMA:
+            events.append(event_from_data(kind, _SCHEMA[kind], data))  # type: ignore[arg-type]
+    return fold(events)
+
+
+def features_of(windows: Sequence[Window]) -> list[str]:
+    """Every feature that was measured, in the order of the latest report that names it."""
+    names: list[str] = []
+    for window in reversed(windows):
+        drift = window.cycle.drift
+        if drift and drift.report:
+            names += [found.feature for found in drift.report.features]
+    return list(dict.fromkeys(names))
+
+
+def _label(cycle: Cycle, as_of: str) -> str:
+    """The middle of the window, as coarse as the window is long; `as_of` without one."""
+    bounds = cycle.guarded or cycle.halted
+    if bounds is None:
+        return as_of[:4]
+    start, end = _time(bounds.window_start), _time(bounds.window_end)
+    middle = start + (end - start) / 2
+    days = (end - start).days
+    if days >= _YEARLY_DAYS_MIN:
+        return str(middle.year)
+    return f"{middle:%b %Y}" if days >= _MONTHLY_DAYS_MIN else f"{middle.day} {middle:%b}"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,482 @@
+"""Sixteen cycles of one model with the shape of the real story: what page and reports are shown.
+
+The figures are made by a seeded generator; every event is one the service could have written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from app.clock import new_id
+from app.documents import parse_document
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from domain.cycle_events import (
+    AttemptStarted,
+    CandidateCompared,
+    CandidateEvaluated,
+    CandidateTrained,
+    Conclusion,
+    CycleEvent,
+    CycleHalted,
+    CycleStarted,
+    DataMerged,
+    Decided,
+    DriftMeasured,
+    HealthReported,
+    Outcome,
+    ParityChecked,
+    PromotionSettled,
+    WindowGuarded,
+)
+from domain.events import CandidatePromoted, ContractAdopted, Event, PolicyAdopted
+from domain.findings import (
+    Band,
+    Bootstrap,
+    DriftReport,
+    Errors,
+    FeatureDrift,
+    PredictionDrift,
+    SegmentErrors,
+    WindowCheck,
+)
+from domain.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
+
+MODEL = "car-price"
+FEATURES = ("hpwt", "mpd", "mpg", "space", "air", "region")
+HALTED_YEAR = 1983
+REJECTED_YEAR = 1986
+LAST_YEAR = 1990
+DIGEST = "ab" * 32
+_CONTRACT_FILE = Path(__file__).parents[3] / "data" / "contracts" / f"{MODEL}.yaml"
+CONTRACT = parse_document(_CONTRACT_FILE.read_bytes(), name=_CONTRACT_FILE.name)
+
+
+def time(year: int) -> str:
+    return f"{year}-01-01T00:00:00.000000Z"
+
+
+@dataclass
+class Told:
+    """One event and the stream it belongs to."""
+
+    stream: str
+    event: Event
+    occurred_at: str
+
+
+@dataclass
+class Story:
+    """The whole story, in the order of the ledger (without its first entry)."""
+
+    events: list[Told] = field(default_factory=list)
+
+    def tell(self, stream: str, event: Event, occurred_at: str) -> None:
+        self.events.append(Told(stream, event, occurred_at))
+
+    def cycle(self, number: int) -> list[CycleEvent]:
+        stream = f"cycle-{MODEL}-{number}"
+        return [told.event for told in self.events if told.stream == stream]  # type: ignore[misc]
+
+
+def car_story(last_year: int = LAST_YEAR) -> Story:
+    """Contract and policy, the bootstrap of 1975, and a cycle at the end of each later year."""
+    story = Story()
+    contract_digest = DIGEST
+    adopted = time(1971)
+    story.tell(
+        "policy-strict-and",
+        PolicyAdopted(
+            policy="strict-and",
+            policy_version=1,
+            document={"id": "strict-and"},
+            policy_digest=DIGEST,
+        ),
+        adopted,
+    )
+    story.tell(
+        f"model-{MODEL}",
+        ContractAdopted(model=MODEL, contract=CONTRACT, contract_digest=contract_digest),
+        adopted,
+    )
+    chance = np.random.default_rng(7)
+    champion: str | None = None
+    retrained: int | None = None
+    counts = {"decisions": 0, "trainings": 0, "promotions": 0}
+    for number, year in enumerate(range(1975, last_year + 1), start=1):
+        stream, as_of = f"cycle-{MODEL}-{number}", time(year + 1)
+        for event in _cycle(number, year, champion, retrained, counts, chance):
+            story.tell(stream, event, as_of)
+            if isinstance(event, Decided) and event.outcome in {"retrain", "bootstrap"}:
+                retrained = year
+            if isinstance(event, PromotionSettled) and event.promoted:
+                story.tell(
+                    f"model-{MODEL}", _promoted(event.model_version, champion, number, year), as_of
+                )
+                champion = event.model_version
+    return story
+
+
+def _cycle(
+    number: int,
+    year: int,
+    champion: str | None,
+    retrained: int | None,
+    counts: dict[str, int],
+    chance: np.random.Generator,
+) -> list[CycleEvent]:
+    rows = int(chance.integers(86, 131)) if champion else 0
+    events: list[CycleEvent] = [
+        CycleStarted(
+            cycle=f"{MODEL}-{number}",
+            model=MODEL,
+            number=number,
+            as_of=time(year + 1),
+            contract_digest=DIGEST,
+            policy="strict-and",
+            policy_digest=DIGEST,
+            champion=champion,
+            force=None,
+        ),
+        AttemptStarted(attempt=1),
+    ]
+    if year == HALTED_YEAR:
+        broken = WindowCheck(
+            subject="mpg", statistic="mean", observed=14.2, low=1.0, high=4.5, passed=False
+        )
+        reason = "mean of mpg is 14.2, plausible is 1 to 4.5. Send the rows in miles per gallon/10."
+        return [
+            *events,
+            CycleHalted(
+                window_start=time(year),
+                window_end=time(year + 1),
+                rows=rows,
+                refused_rows=3,
+                checks=(broken,),
+                reason=reason,
+            ),
+            _health("halted", champion, counts, number, None),
+        ]
+    events.append(
+        WindowGuarded(
+            window_start=time(year),
+            window_end=time(year + 1),
+            reference_start=time(1971) if champion else None,
+            reference_end=time(year) if champion else None,
+            rows=rows,
+            reference_rows=rows * 4,
+            left_out={"another champion": 2},
+            refused_rows=0,
+            checks=(),
+        )
+    )
+    age = 0 if retrained is None else year - retrained
+    report = _report(rows, age, chance) if champion else None
+    production = 0.19 + 0.05 * age + float(chance.normal(0, 0.012)) if champion else None
+    events.append(
+        DriftMeasured(
+            reference_sha256=DIGEST if champion else None,
+            report=report,
+            champion_rmse=production,
+            labelled_rows=rows,
+        )
+    )
+    decided = _decided(report, rows, age, champion)
+    counts["decisions"] += 1
+    events.append(decided)
+    if decided.outcome not in {"retrain", "bootstrap"}:
+        return [*events, _health("kept", champion, counts, number, production)]
+    counts["trainings"] += 1
+    ending, gates = _training(number, year, champion, production or 0.4, chance)
+    counts["promotions"] += ending == "promoted"
+    serves = f"{MODEL}/{number}" if ending == "promoted" else champion
+    return [*events, *gates, _health(ending, serves, counts, number, None)]
+
+
+def _report(rows: int, age: int, chance: np.random.Generator) -> DriftReport:
+    features = []
+    for name in FEATURES:
+        psi = float(abs(chance.normal(0.09 + 0.16 * age, 0.07))) + 0.02
+        if name in {"air", "region"}:
+            psi *= 0.5
+        if name == "mpd":
+            psi *= 4
+        features.append(_feature(name, psi, rows, low_power=rows < 95))
+    p = float(min(1.0, 10 ** -(0.2 + age * 0.9 + chance.random())))
+    predictions = tuple(
+        PredictionDrift(
+            against=against,
+            ks_statistic=0.2,
+            ks_p_value=p,
+            mean_shift=0.4,
+            mean_shift_p_value=p,
+            spread_ratio=1.1,
+            spread_p_value=0.3,
+            rows=rows,
+            reference_rows=rows * 4,
+        )
+        for against in ("training-target", "out-of-fold")
+    )
+    psi_max = max(feature.psi for feature in features)
+    return DriftReport(
+        features=tuple(features),
+        predictions=predictions,
+        feature_drift_score=max((f.psi for f in features if f.evidence), default=0.0),
+        psi_max=psi_max,
+        drifted_features=sum(feature.significant for feature in features),
+        features_measured=len(features),
+        low_power=any(feature.low_power for feature in features),
+    )
+
+
+def _feature(name: str, psi: float, rows: int, *, low_power: bool) -> FeatureDrift:
+    band: Band = "stable" if psi < 0.1 else "minor" if psi <= 0.2 else "significant"
+    return FeatureDrift(
+        feature=name,
+        kind="category" if name in {"air", "region"} else "number",
+        psi=psi,
+        psi_expected=0.09,
+        psi_critical=0.17,
+        psi_adjusted=max(0.0, psi - 0.09),
+        p_value=0.001 if psi > 0.17 else 0.4,
+        evidence=psi > 0.17,
+        band=band,
+        significant=psi > 0.2,
+        low_power=low_power,
+        ks_statistic=0.2,
+        ks_p_value=0.01,
+        mean_shift=0.3,
+        mean_shift_p_value=0.02,
+        spread_ratio=1.0,
+        spread_p_value=0.9,
+        rows=rows,
+        missing=0,
+        unknown_categories=0,
+        bins=("low", "high"),
+        reference_counts=(rows * 2, rows * 2),
+        current_counts=(rows // 2, rows - rows // 2),
+    )
+
+
+def clause(
+    name: str,
+    fact: str,
+    label: str,
+    operator: Operator,
+    threshold: float,
+    observed: float | None,
+    unit: str = "",
+    note: str = "",
+) -> ClauseVerdict:
+    if observed is None:
+        verdict, margin = ("met" if note == "never retrained" else "unknown"), None
+    else:
+        margin = observed - threshold if operator.startswith(">") else threshold - observed
+        met = margin > 0 or (margin == 0 and operator.endswith("="))
+        verdict = "met" if met else "unmet"
+    return ClauseVerdict(
+        clause=name,
+        fact=fact,
+        label=label,
+        operator=operator,
+        threshold=threshold,
+        unit=unit,
+        observed=observed,
+        verdict=verdict,  # type: ignore[arg-type]
+        margin=margin,
+        note=note,
+    )
+
+
+def _decided(report: DriftReport | None, rows: int, age: int, champion: str | None) -> Decided:
+    score = report.feature_drift_score if report else None
+    p = report.predictions[0].ks_p_value if report else None
+    hours = 8760.0 * age if champion else None
+    labels = float(rows * max(1, age)) if champion else 538.0
+    clauses = (
+        clause("feature_drift", "feature_drift_score", "feature drift", ">", 0.2, score,
+               note="" if report else "nothing to compare"),
+        clause("prediction_drift", "prediction_drift_p", "prediction drift p", "<", 0.05, p,
+               note="" if report else "nothing to compare"),
+        clause("enough_labels", "new_samples", "new samples", ">=", 50.0, labels, "rows"),
+        clause("cool_down", "hours_since_last_retraining", "cool-down", ">", 24.0, hours, "h",
+               note="" if champion else "never retrained"),
+    )  # fmt: skip
+    retrain = all(one.verdict == "met" for one in clauses)
+    outcome: Outcome = "retrain" if retrain else "keep: rules not met"
+    if champion is None:
+        outcome = "bootstrap"
+    verdict = PolicyVerdict(
+        policy="strict-and",
+        policy_version=1,
+        policy_digest=DIGEST,
+        facts={one.fact: one.observed for one in clauses},
+        clauses=clauses,
+        retrain=retrain,
+        trace=(Firing(rule="feature_drift", facts={"feature_drift_score": score or 0.0}),),
+    )
+    return Decided(
+        outcome=outcome,
+        verdict=verdict,
+        sentence=verdict_sentence(outcome, clauses),
+        force=None,
+    )
+
+
+def _training(
+    number: int, year: int, champion: str | None, champion_rmse: float, chance: np.random.Generator
+) -> tuple[Conclusion, list[CycleEvent]]:
+    candidate = f"{MODEL}/{number}"
+    rejected = year == REJECTED_YEAR
+    rmse = champion_rmse * (1.06 if rejected else 0.62) if champion else 0.2
+    holdout = int(chance.integers(36, 52))
+    events: list[CycleEvent] = [
+        DataMerged(
+            merged_rows=500 + 100 * number,
+            duplicates=0,
+            training_rows=460 + 100 * number,
+            holdout_rows=holdout,
+            holdout_groups=("AMGREM71",),
+            new_samples=100,
+            label_cutoff=1000 * number,
+            dataset_sha256=DIGEST,
+            identities_sha256=DIGEST,
+            dvc_pointer="dataset.csv.dvc",
+        ),
+        CandidateTrained(
+            candidate=candidate,
+            plan_sha256=f"{number:064x}",
+            reference_sha256=DIGEST,
+            dataset_sha256=DIGEST,
+            identities_sha256=DIGEST,
+            training_rows=460 + 100 * number,
+            trained_from=time(1971),
+            trained_until=time(year + 1),
+            label_cutoff=1000 * number,
+            estimator="ridge",
+            parameters={"alpha": 1.0},
+            seed=0,
+            code_commit="unknown",
+            lock_sha256="unknown",
+            libraries={"numpy": "2"},
+            registry_run=None,
+            target_ks_p_value=0.4,
+            looks_drifted=False,
+        ),
+        ParityChecked(
+            passed=True,
+            rows=holdout,
+            largest_difference=2.2e-16,
+            allowed=1e-12,
+            pipeline_digest=DIGEST,
+            plan_digest=DIGEST,
+            reason="plan and pipeline agree",
+        ),
+        CandidateEvaluated(
+            passed=True,
+            rows=holdout,
+            rows_min=20,
+            candidate=_errors(rmse),
+            mean_baseline=_errors(0.62),
+            median_baseline=_errors(0.64),
+            reason=f"RMSE {rmse:.4g} beats the mean (0.62) and the median (0.64)",
+        ),
+        CandidateCompared(
+            passed=not rejected,
+            champion_version=champion,
+            rows=holdout,
+            margin=0.0,
+            candidate=_errors(rmse),
+            champion=_errors(champion_rmse) if champion else None,
+            segments=(
+                SegmentErrors(
+                    feature="region",
+                    category="US",
+                    rows=20,
+                    candidate_rmse=rmse,
+                    champion_rmse=champion_rmse if champion else None,
+                ),
+            ),
+            bootstrap=Bootstrap(
+                low=-0.021 if rejected else 0.011,
+                high=0.008 if rejected else 0.113,
+                draws=1000,
+                seed=0,
+                within_noise=rejected,
+            )
+            if champion
+            else None,
+            reason="worse than the champion: production stays"
+            if rejected
+            else "better than the champion"
+            if champion
+            else "no champion yet",
+        ),
+    ]
+    if rejected:
+        return "rejected", events
+    reason = f"{candidate} replaces {champion or 'nobody'}"
+    settled = PromotionSettled(promoted=True, model_version=candidate, reason=reason)
+    return "promoted", [*events, settled]
+
+
+def _errors(rmse: float) -> Errors:
+    return Errors(rmse=rmse, rmse_native=rmse * 20, mae_native=rmse * 14)
+
+
+def _health(
+    ending: Conclusion,
+    champion: str | None,
+    counts: dict[str, int],
+    cycles: int,
+    rmse: float | None,
+) -> HealthReported:
+    degraded = rmse is not None and rmse > 0.25
+    reason = f"error since promotion {rmse or 0:.4g} (contract: at most 0.25, transformed scale)"
+    return HealthReported(
+        conclusion=ending,
+        state="no champion" if champion is None else "degraded" if degraded else "healthy",
+        reasons=(reason,) if degraded else (),
+        champion=champion,
+        cycles=cycles,
+        decisions=counts["decisions"],
+        trainings=counts["trainings"],
+        promotions=counts["promotions"],
+        success_rate=1.0,
+        promotion_rate=0.5,
+        mean_shift=None,
+        spread_ratio=None,
+        rmse_since_promotion=rmse,
+        labelled_since_promotion=0 if rmse is None else 112,
+        value=None,
+    )
+
+
+def _promoted(version: str, replaced: str | None, number: int, year: int) -> CandidatePromoted:
+    return CandidatePromoted(
+        model=MODEL,
+        model_version=version,
+        replaced=replaced,
+        plan_sha256=f"{number:064x}",
+        reference_sha256=DIGEST,
+        cycle=f"{MODEL}-{number}",
+        as_of=time(year + 1),
+        trained_until=time(year + 1),
+        registry_run=None,
+    )
+
+
+def record(ledger: Ledger, story: Story) -> None:
+    """Append the story in its order, in few transactions: each waits for the disk."""
+    appends = [
+        StreamAppend(
+            told.stream,
+            (NewEvent(event=told.event, id=new_id(), occurred_at=told.occurred_at),),
+            None,
+        )
+        for told in story.events
+    ]
+    for first in range(0, len(appends), 100):
+        ledger.append(appends[first : first + 100], correlation_id=new_id())

@@ -1,0 +1,119 @@
+"""Lights, drift panels, error chart and gates, from windows made of plain events."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.web.drift_chart import drift_panels, drift_table
+from app.web.error_chart import NARROW, error_chart
+from app.web.gates import gates
+from app.web.lights import lights, share_of_bar
+from app.web.svg import tag
+from app.web.windows import Window
+from domain.cycle import fold
+from tests.app.web.car_story import FEATURES, MODEL, REJECTED_YEAR, car_story, clause, time
+
+
+def windows() -> list[Window]:
+    story = car_story()
+    found = []
+    number = 1
+    while events := story.cycle(number):
+        year = 1974 + number
+        found.append(
+            Window(
+                id=f"{MODEL}-{number}", as_of=time(year + 1), label=str(year), cycle=fold(events)
+            )
+        )
+        number += 1
+    return found
+
+
+@given(st.floats(0, 1e12), st.floats(1e-9, 1e9))
+def test_a_value_stays_on_its_bar_and_on_its_side_of_the_threshold(
+    observed: float, threshold: float
+) -> None:
+    share = share_of_bar(observed, threshold)
+
+    assert 0 <= share <= 1
+    if observed > threshold:
+        assert share >= 0.5
+    else:
+        assert share <= 0.5
+
+
+def test_a_light_says_symbol_word_and_distance() -> None:
+    light = lights([clause("a", "new_samples", "new samples", ">=", 50.0, 38.0, "rows")])[0]
+
+    assert (light.symbol, light.verdict) == ("✗", "unmet")
+    assert light.distance == "12 rows short of it"
+
+
+def test_exactly_at_a_strict_bound_is_said_not_to_be_enough() -> None:
+    light = lights([clause("a", "feature_drift_score", "feature drift", ">", 0.2, 0.2)])[0]
+
+    assert "exactly at the bound" in light.distance
+
+
+def test_an_unknown_clause_has_a_question_mark_and_no_knob() -> None:
+    light = lights([clause("a", "feature_drift_score", "feature drift", ">", 0.2, None)])[0]
+
+    assert light.symbol == "?"
+    assert "circle" not in light.bar
+
+
+def test_there_is_a_panel_a_feature_with_both_lines_inside_the_plot() -> None:
+    panels = drift_panels(windows())
+
+    assert [panel.feature for panel in panels] == list(FEATURES)
+    for panel in panels:
+        heights = [float(y) for y in re.findall(r'y1="([\d.]+)"[^>]*class="bound', panel.picture)]
+        assert len(heights) == 2
+        assert all(0 < height < 172 for height in heights)
+
+
+def test_low_power_points_are_hollow() -> None:
+    low = sum(
+        drift.low_power
+        for window in windows()
+        for name in FEATURES
+        if (drift := window.drift_of(name))
+    )
+
+    assert low > 0
+    assert sum(panel.picture.count("hollow") for panel in drift_panels(windows())) == low
+
+
+def test_the_table_holds_a_cell_for_every_feature_and_window() -> None:
+    rows = drift_table(windows())
+
+    assert len(rows) == len(windows())
+    assert {len(cells) for _, cells in rows} == {len(FEATURES)}
+
+
+def test_promotions_and_rejections_are_marked_in_the_error_chart() -> None:
+    chart = error_chart(windows(), NARROW)
+
+    assert chart is not None
+    assert chart.count("candidate promoted") == sum(window.promoted for window in windows())
+    assert chart.count("candidate rejected") == 1
+
+
+def test_without_errors_there_is_no_chart() -> None:
+    assert error_chart([]) is None
+
+
+def test_gates_after_the_first_failed_one_are_not_evaluated() -> None:
+    rejected = windows()[REJECTED_YEAR - 1975]
+
+    assert [gate.verdict for gate in gates(rejected.cycle)] == [
+        "passed",
+        "passed",
+        "failed",
+        "not evaluated",
+    ]
+
+
+def test_text_in_a_picture_is_escaped() -> None:
+    assert str(tag("text", '<b> "&amp')) == "<text>&lt;b&gt; &#34;&amp;amp</text>"

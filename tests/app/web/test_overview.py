@@ -1,0 +1,143 @@
+"""The page says what the ledger holds, in one file, without scripts, for everybody."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from app.ledger.store import Ledger
+from app.projections.decisions import list_decisions
+from app.web.overview import overview_page
+from domain.errors import UnknownModel
+from tests.app.web.car_story import (
+    HALTED_YEAR,
+    MODEL,
+    REJECTED_YEAR,
+    car_story,
+    record,
+    time,
+)
+
+NOW = "2026-11-23T12:10:00.000000Z"
+
+
+class Page(HTMLParser):
+    """The elements of a page, and whether every one that opens is closed."""
+
+    VOID = frozenset({"meta", "link", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(sqlite_ledger: Ledger) -> str:
+    record(sqlite_ledger, car_story())
+    return overview_page(sqlite_ledger, MODEL, NOW)
+
+
+def test_a_ledger_without_models_says_how_to_begin(ledger: Ledger) -> None:
+    assert "whyledger adopt" in overview_page(ledger, None, NOW)
+
+
+def test_a_model_without_a_champion_says_that_nobody_serves(sqlite_ledger: Ledger) -> None:
+    story = car_story()
+    story.events = story.events[:2]  # policy and contract
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert "Nothing was decided yet." in page
+    assert "nobody" in page
+    assert "no champion" in page
+
+
+def test_an_unknown_model_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(UnknownModel, match="nowhere"):
+        overview_page(ledger, "nowhere", NOW)
+
+
+def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> None:
+    record(ledger, car_story())
+    with ledger.connect() as connection:
+        recorded = list_decisions(connection, model=MODEL, limit=1)[0]
+
+    page = overview_page(ledger, None, NOW)
+
+    headline = re.search(r'<h1 class="verdict"[^>]*>(.*?)</h1>', page)
+    assert headline is not None
+    assert unescape(headline[1]) == recorded.sentence
+
+
+def test_every_element_is_closed_and_every_id_stands_once(page: str) -> None:
+    parsed = Page(page)
+
+    assert parsed.open == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_it_holds_no_script_no_inline_style_and_nothing_from_elsewhere(page: str) -> None:
+    for tag, name, value in Page(page).attributes:
+        assert tag != "script"
+        assert name != "style"
+        assert not name.startswith("on")
+        if name in {"href", "src"}:
+            assert value is not None
+            assert value.startswith(("/", "#"))
+
+
+def test_it_stays_below_its_weight(page: str) -> None:
+    assert len(page.encode()) < 150_000
+
+
+def test_every_picture_is_well_formed_and_has_a_name(page: str) -> None:
+    pictures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+
+    assert len(pictures) > 10
+    for picture in pictures:
+        root = ElementTree.fromstring(picture)  # noqa: S314 - we made it
+        assert root.get("aria-label") or root.get("aria-hidden") == "true"
+
+
+def test_a_halted_window_is_shown_and_is_never_called_no_drift(sqlite_ledger: Ledger) -> None:
+    record(sqlite_ledger, car_story(HALTED_YEAR))
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert "halted before judging" in page
+    assert "mean of mpg is 14.2" in page
+
+
+def test_the_gates_stop_at_the_first_that_failed(sqlite_ledger: Ledger) -> None:
+    record(sqlite_ledger, car_story(REJECTED_YEAR))
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert '<li class="gate failed">' in page
+    assert '<li class="gate not-evaluated">' in page
+
+
+def test_the_decisions_stand_newest_first_and_lead_to_their_json(page: str) -> None:
+    days = re.findall(r'data-label="as of">([^<]+)<', page)
+
+    assert days == sorted(days, reverse=True)
+    assert days[0] == time(1991)[:10]
+    assert page.count('href="/audit/decisions/') >= len(days)
