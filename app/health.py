@@ -1,0 +1,103 @@
+"""A model's health now: the last report of a cycle, and what has become stale since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from app.ledger.store import Connection
+from app.projections.cycles import CycleView, list_cycles
+from app.projections.models import ModelView
+from app.projections.predictions import unlabelled_predictions
+from domain.contract import Contract
+from domain.cycle import DRIFT_FACTS
+from domain.health import Standing, State, health_state, rates
+from domain.times import days_between, format_time, parse_time
+
+_REPORTED = (
+    "conclusion",
+    "mean_shift",
+    "spread_ratio",
+    "rmse_since_promotion",
+    "labelled_since_promotion",
+    "value",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a model stands at one moment."""
+
+    state: State
+    reasons: tuple[str, ...]
+    days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
+    overdue_predictions: int  # the champion's, older than the contract allows labels to take
+    overdue_unlabelled: int
+    success_rate: float | None  # promotions / trainings started
+    promotion_rate: float | None  # promotions / decisions
+    last_report: dict[str, Any] | None  # what the last ended cycle measured
+    last_cycle: str | None
+
+
+def current_health(connection: Connection, model: ModelView, contract: Contract, at: str) -> Health:
+    """The model's health at `at` (UTC): never greener than the newest facts allow."""
+    latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
+    cycle = next((each for each in latest if each.status == "ended"), None)
+    report = cycle.state.get("cycle.health-reported") if cycle else None
+    since = days_between(cycle.ended_at, at) if cycle and cycle.ended_at else None
+    overdue, unlabelled = _overdue(connection, model, contract, at)
+    same_champion = report is not None and report["champion"] == model.champion
+    state, reasons = health_state(
+        Standing(
+            champion=model.champion,
+            drift_beyond_policy=same_champion and cycle is not None and _unanswered(cycle),
+            rmse=report["rmse_since_promotion"] if same_champion and report else None,
+            rmse_max=contract.health.rmse_max,
+            days_since_evaluation=since,
+            evaluation_within_days=contract.health.evaluation_within_days,
+            overdue_predictions=overdue,
+            overdue_unlabelled=unlabelled,
+            labels_within_days=contract.health.labels_within_days,
+        )
+    )
+    success_rate, promotion_rate = rates(
+        promotions=model.promotions, trainings=model.trainings, decisions=model.decisions
+    )
+    return Health(
+        state=state,
+        reasons=reasons,
+        days_since_evaluation=since,
+        overdue_predictions=overdue,
+        overdue_unlabelled=unlabelled,
+        success_rate=success_rate,
+        promotion_rate=promotion_rate,
+        last_report={name: report[name] for name in _REPORTED} if report else None,
+        last_cycle=cycle.cycle if cycle else None,
+    )
+
+
+def _overdue(
+    connection: Connection, model: ModelView, contract: Contract, at: str
+) -> tuple[int, int]:
+    """Rows the champion predicted whose labels are due: all of them, and those without one."""
+    if model.champion is None or model.trained_until is None:
+        return 0, 0
+    due = parse_time(at) - timedelta(days=contract.health.labels_within_days)
+    return unlabelled_predictions(
+        connection,
+        model.model,
+        model_version=model.champion,
+        start=model.trained_until,
+        before=format_time(due),
+    )
+
+
+def _unanswered(cycle: CycleView) -> bool:
+    """Whether every drift clause of the policy was met and nobody new serves for it."""
+    if cycle.conclusion == "promoted":
+        return False
+    decided = cycle.state.get("cycle.decided")
+    clauses = decided["verdict"]["clauses"] if decided else []
+    drift = [clause["verdict"] for clause in clauses if clause["fact"] in DRIFT_FACTS]
+    return bool(drift) and all(verdict == "met" for verdict in drift)

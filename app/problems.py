@@ -1,0 +1,208 @@
+"""From an error to what the client reads: RFC 9457 problems, for everything, 422 included.
+
+`PROBLEMS` is the table from error code to status and title; a new way to say no is a class in
+`domain/errors.py` and one row here. Source of the format: RFC 9457.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from domain.errors import CycleRunning, Fault, RequestInvalid, WhyledgerError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_LOG: Final = logging.getLogger("whyledger.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """How one error code looks over HTTP. What may go well later is answered with `Retry-After`."""
+
+    status: int
+    title: str
+    later: bool = False
+
+
+PROBLEMS: Final[dict[str, Problem]] = {
+    "not-canonical": Problem(422, "A value has no canonical form"),
+    "document-invalid": Problem(422, "The document cannot be read"),
+    "contract-invalid": Problem(422, "The contract has faults"),
+    "policy-invalid": Problem(422, "The policy has faults"),
+    "rows-refused": Problem(422, "Rows break the contract; nothing was kept"),
+    "request-invalid": Problem(422, "The request cannot be accepted as it is"),
+    "idempotency-key-reused": Problem(422, "The idempotency key was used with another body"),
+    "cycle-refused": Problem(422, "The cycle may not start as asked"),
+    "nothing-to-decide": Problem(422, "There is nothing to decide on"),
+    "unknown-prediction": Problem(422, "A label names a prediction that does not exist"),
+    "version-conflict": Problem(409, "Somebody else was first"),
+    "idempotency-conflict": Problem(409, "The id was used with another body"),
+    "request-in-flight": Problem(409, "The same request is being answered", later=True),
+    "promotion-refused": Problem(409, "The promotion is refused"),
+    "rollback-refused": Problem(409, "The rollback is refused"),
+    "cycle-running": Problem(409, "A cycle of this model is running", later=True),
+    "unknown-model": Problem(404, "No such model"),
+    "not-found": Problem(404, "No such thing"),
+    "method-not-allowed": Problem(405, "The resource does not take this method"),
+    "body-too-large": Problem(413, "The body is too large"),
+    "unsupported-content-type": Problem(415, "The content type is not taken here"),
+    "no-champion": Problem(503, "The model has no champion yet", later=True),
+    "champion-unfit": Problem(503, "The champion cannot serve under this contract", later=True),
+    "not-ready": Problem(503, "The service is not ready", later=True),
+    "ledger-busy": Problem(503, "The ledger is busy; nothing was kept", later=True),
+    "policy-not-decided": Problem(500, "The policy could not be decided"),
+    "training-failed": Problem(500, "A candidate could not be trained"),
+    "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
+    "ledger-damaged": Problem(500, "The ledger does not hold what it must"),
+    "error": Problem(500, "Something went wrong"),
+}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every error that leaves a route become a problem.
+
+    `app.state.retry_after_seconds` is what a client is told to wait.
+    """
+    app.add_exception_handler(WhyledgerError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def problem_response(
+    code: str,
+    detail: str,
+    *,
+    instance: str,
+    faults: Sequence[Fault] = (),
+    extra: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+    status: int | None = None,
+    retry_after_seconds: int = 1,
+) -> Response:
+    """One problem. `faults` lists every wrong thing with its JSON pointer into what was sent."""
+    problem = PROBLEMS.get(code, PROBLEMS["error"])
+    body: dict[str, object] = {
+        "type": f"urn:whyledger:problem:{code}",
+        "title": problem.title,
+        "status": status or problem.status,
+        "detail": detail,
+        "instance": instance,
+    }
+    if faults:
+        body["faults"] = [fault.as_json() for fault in faults]
+    body.update(extra or {})
+    sent = dict(headers or {})
+    if problem.later:
+        sent.setdefault("Retry-After", str(retry_after_seconds))
+    # ASCII escapes: the detail may quote a lone surrogate, which UTF-8 cannot hold.
+    content = json.dumps(body, ensure_ascii=True, allow_nan=False, default=str).encode()
+    return Response(content, status or problem.status, sent, MEDIA_TYPE)
+
+
+def faults_of(error: ValidationError | RequestValidationError, prefix: str = "") -> list[Fault]:
+    """Every fault pydantic found, with JSON pointers that begin with `prefix`."""
+    faults = []
+    for found in error.errors():
+        where = "".join(f"/{_escaped(part)}" for part in found["loc"])
+        given = found.get("input")
+        faults.append(
+            Fault(f"{prefix}{where}", _words(found), given if _is_scalar(given) else None)
+        )
+    return faults
+
+
+def refused_request(error: ValidationError, prefix: str = "") -> RequestInvalid:
+    """The refusal that says everything pydantic found."""
+    faults = faults_of(error, prefix)
+    return RequestInvalid(summary(faults), faults)
+
+
+def summary(faults: Sequence[Fault], shown: int = 3) -> str:
+    """The first faults in one sentence, and how many more there are."""
+    said = "; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults[:shown])
+    more = len(faults) - shown
+    return f"{said}; and {more} more" if more > 0 else said
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WhyledgerError)  # noqa: S101 the handler's registration says so
+    problem = PROBLEMS.get(error.code, PROBLEMS["error"])
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _LOG.error("%s: %s", error.code, error.message)
+    extra: dict[str, object] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, CycleRunning):
+        model = error.cycle.rpartition("-")[0]
+        extra["cycle"] = headers["Location"] = f"/models/{model}/cycles/{error.cycle}"
+    return problem_response(
+        error.code,
+        error.message,
+        instance=request.url.path,
+        faults=error.faults,
+        extra=extra,
+        headers=headers,
+        retry_after_seconds=request.app.state.retry_after_seconds,
+    )
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 the registration says so
+    faults = faults_of(error)
+    return problem_response(
+        "request-invalid", summary(faults), instance=request.url.path, faults=faults
+    )
+
+
+_CODE_OF_STATUS: Final = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-content-type",
+}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such route, a method a route does not take."""
+    assert isinstance(error, HTTPException)  # noqa: S101 the registration says so
+    headers = dict(error.headers or {})
+    method, path = request.method, request.url.path
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            detail = f"nothing is at {path!r}; /openapi.json lists what there is."
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = f"{path!r} does not take {method}; it takes {headers.get('allow', 'others')}."
+        case _:
+            detail = str(error.detail)
+    code = _CODE_OF_STATUS.get(error.status_code, "request-invalid")
+    return problem_response(code, detail, instance=path, headers=headers, status=error.status_code)
+
+
+def _escaped(part: object) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _words(found: Mapping[str, Any]) -> str:
+    """pydantic's message, said the way the rest of the service speaks."""
+    given = found.get("input")
+    shown = f" (got {given!r:.100})" if _is_scalar(given) and found["type"] != "missing" else ""
+    match found["type"]:
+        case "extra_forbidden":
+            return "is not a known field; leave it out"
+        case "missing":
+            return "is missing"
+        case _:
+            return str(found["msg"]).replace("Input should", "should", 1) + shown

@@ -1,0 +1,90 @@
+"""POST /predictions: the hot path."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, Header, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.predictions import read_prediction_request
+from app.request_body import JSON, content_type, parse_json, read_body
+from app.request_identity import correlation_of
+from app.routes.access import process_of
+from app.routes.documentation import body_of, refusals
+from app.routes.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
+from app.serving.process import Process
+from domain.envelope import Recorded
+from domain.errors import LedgerDamaged, RequestInvalid
+from domain.events import PredictionMade
+
+router = APIRouter(tags=["predictions"])
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_EXAMPLES: Final = {
+    "one row": {"model": "car-price", "row": EXAMPLE_ROW},
+    "many rows": {"model": "car-price", "rows": [EXAMPLE_ROW]},
+}
+
+
+@router.post(
+    "/predictions",
+    summary="Predict one or many rows",
+    response_model=PredictionsAnswer,
+    responses=refusals(404, 409, 413, 415, 422, 503),
+    openapi_extra=body_of({JSON[0]: (PredictionOfRow, PredictionOfRows)}, _EXAMPLES),
+)
+async def create_predictions(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(description="covers all rows: the same key and body get the first answer again"),
+    ] = None,
+) -> Response:
+    """Every prediction is committed to the ledger before the answer leaves. All rows or none."""
+    process = process_of(request)
+    content_type(request, JSON)
+    body = await read_body(request, process.settings.body_bytes_max)
+    content = await run_in_threadpool(_answer, process, request, body, idempotency_key)
+    return Response(content, media_type="application/json")
+
+
+def _answer(process: Process, request: Request, body: bytes, key: str | None) -> bytes:
+    if key is not None and not _KEY.fullmatch(key):
+        raise RequestInvalid(
+            "Idempotency-Key is not 1 to 255 printable ASCII characters without blanks; "
+            "send a UUID, for one."
+        )
+    asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
+    recorded = process.predictions.make(
+        asked,
+        idempotency_key=key,
+        request_id=request.state.request_id,
+        correlation_id=correlation_of(request),
+    )
+    first = _made(recorded[0])
+    return orjson.dumps(
+        {
+            "model": first.model,
+            "model_version": first.model_version,
+            "plan_digest": first.plan_sha256,
+            "request_id": first.request_id,
+            "predictions": [
+                {
+                    "prediction": made.prediction,
+                    "prediction_id": entry.id,
+                    "identity": made.identity,
+                    "position": entry.position,
+                    "unknown_categories": made.unknown_categories,
+                }
+                for entry, made in ((entry, _made(entry)) for entry in recorded)
+            ],
+        }
+    )
+
+
+def _made(entry: Recorded) -> PredictionMade:
+    if not isinstance(entry.event, PredictionMade):
+        raise LedgerDamaged(f"entry {entry.position} is no prediction, and its id says it is.")
+    return entry.event

@@ -1,0 +1,216 @@
+"""The champions in memory: one immutable object a model behind one reference, swapped at once.
+
+A request finishes on the champion it began with. Other processes' promotions and rollbacks are seen
+by a poll of the ledger at most every half second; this process's own are taken up at once. A plan
+that does not load leaves the old champion serving and raises an alarm.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import orjson
+
+from app.ledger.store import Ledger
+from app.projections.models import ModelView, list_models
+from app.serving.plan import ServingPlan, load_plan
+from domain.contract import Contract, parse_contract
+from domain.errors import NoChampion, UnknownModel, WhyledgerError
+from domain.rows import RowGuard
+
+_LOG: Final = logging.getLogger("whyledger.champions")
+
+
+class ChampionUnfit(WhyledgerError):
+    """The champion needs features that the contract in force does not have."""
+
+    code: ClassVar[str] = "champion-unfit"
+
+
+class NotReady(WhyledgerError):
+    """The champions have not been loaded yet."""
+
+    code: ClassVar[str] = "not-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model version whose plan is in memory."""
+
+    model_version: str
+    plan: ServingPlan
+    kinds: Mapping[str, str]  # feature -> "number" or "category", as the plan takes it
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What answers for one model: its contract's guard, and its champion when it has one.
+
+    `alarm` says why the champion the ledger names does not serve; None when all is well.
+    """
+
+    model: str
+    contract: Contract
+    contract_digest: str
+    guard: RowGuard
+    champion: Loaded | None  # the one that answers, not always the one that should
+    alarm: str | None = None
+
+    def ready(self) -> Loaded:
+        """The model version that answers.
+
+        Raises:
+            NoChampion: nothing was promoted yet, or nothing that loads.
+            ChampionUnfit: the contract in force does not have what the plan needs.
+        """
+        if self.champion is None:
+            raise NoChampion(
+                self.alarm
+                or f"{self.model!r} has no champion yet. Start a cycle (POST "
+                f"/models/{self.model}/cycles), then ask again."
+            )
+        unfit = self.unfit()
+        if unfit:
+            raise ChampionUnfit(unfit)
+        return self.champion
+
+    def unfit(self) -> str | None:
+        """Why the champion cannot serve under the contract in force; None when it can."""
+        if self.champion is None or self.champion.plan.contract_digest == self.contract_digest:
+            return None
+        kinds = {feature.name: feature.type for feature in self.contract.features}
+        lacking = [f"{n} ({k})" for n, k in self.champion.kinds.items() if kinds.get(n) != k]
+        if not lacking:
+            return None
+        return (
+            f"champion {self.champion.model_version!r} needs {', '.join(lacking)}, which the "
+            f"contract of {self.model!r} now in force does not have. Run a cycle, or adopt a "
+            "contract that has it."
+        )
+
+
+class Champions:
+    """Every model's `Serving`, kept up to date from the ledger.
+
+    Reading (`of`) takes no lock and touches no database. `refresh` is safe from any thread.
+    """
+
+    def __init__(self, ledger: Ledger, poll_seconds: float) -> None:
+        self._ledger = ledger
+        self._poll_seconds = poll_seconds
+        self._serving: Mapping[str, Serving] | None = None
+        self._size = -1
+        self._unreachable: str | None = None
+        self._one_at_a_time = threading.Lock()
+        self._stop = threading.Event()
+        self._poller: threading.Thread | None = None
+
+    def of(self, model: str) -> Serving:
+        """What answers for `model`.
+
+        Raises:
+            UnknownModel: no contract was adopted under this name.
+            NotReady: nothing was loaded yet.
+        """
+        found = self.all().get(model)
+        if found is None:
+            raise UnknownModel(
+                f"model {model[:100]!r} is unknown. POST a contract for it to /contracts first."
+            )
+        return found
+
+    def all(self) -> Mapping[str, Serving]:
+        """Every model's `Serving`, by name. Raises NotReady when nothing was loaded yet."""
+        if self._serving is None:
+            raise NotReady("the champions are being loaded. Ask again in a second.")
+        return self._serving
+
+    def alarms(self) -> dict[str, str]:
+        """What is wrong, by model; the key `ledger` when the ledger cannot be reached."""
+        alarms = {name: each.alarm for name, each in (self._serving or {}).items() if each.alarm}
+        if self._unreachable:
+            alarms["ledger"] = self._unreachable
+        return alarms
+
+    def refresh(self) -> None:
+        """Take up what the ledger says now, before this returns.
+
+        A ledger that cannot be read leaves everything as it is and raises an alarm.
+        """
+        with self._one_at_a_time:
+            try:
+                size = self._ledger.size()
+                if size != self._size:
+                    self._reload(size)
+                self._unreachable = None
+            except Exception as error:  # noqa: BLE001 whatever fails, the old champions go on serving
+                self._unreachable = f"the ledger cannot be read: {error}"[:500]
+                _LOG.warning("%s", self._unreachable)
+
+    def start(self) -> None:
+        """Load everything now, then look every `poll_seconds` in a thread of its own."""
+        self.refresh()
+        self._poller = threading.Thread(target=self._poll, name="champions", daemon=True)
+        self._poller.start()
+
+    def close(self) -> None:
+        """End the poller."""
+        self._stop.set()
+        if self._poller is not None:
+            self._poller.join(timeout=5)
+
+    def _poll(self) -> None:
+        while not self._stop.wait(self._poll_seconds):
+            self.refresh()
+
+    def _reload(self, size: int) -> None:
+        with self._ledger.connect() as connection:
+            views = list_models(connection)
+        old = self._serving or {}
+        new = {view.model: self._serve(view, old.get(view.model)) for view in views}
+        self._serving = new  # the swap: one assignment, seen whole or not at all
+        self._size = size
+        if any(_plan_of(new[name]) is not _plan_of(old.get(name)) for name in new):
+            # Nothing that serves is garbage: keep the collector from walking it on every request.
+            gc.collect()
+            gc.freeze()
+
+    def _serve(self, view: ModelView, old: Serving | None) -> Serving:
+        """`old` itself when nothing changed; a failed load is tried again at the next entry."""
+        current = old.champion.model_version if old is not None and old.champion else None
+        same_contract = old is not None and old.contract_digest == view.contract_digest
+        if old is not None and same_contract and current == view.champion and not old.alarm:
+            return old
+        if old is not None and same_contract:
+            contract, guard = old.contract, old.guard
+        else:
+            contract = parse_contract(orjson.loads(view.contract))
+            guard = RowGuard(contract)
+        serving = Serving(view.model, contract, view.contract_digest, guard, None)
+        try:
+            serving = replace(serving, champion=self._load(view, old))
+        except WhyledgerError as error:
+            alarm = f"champion {view.champion!r} does not load: {error.message}"[:500]
+            _LOG.error("%s", alarm)
+            return replace(serving, champion=old.champion if old else None, alarm=alarm)
+        return replace(serving, alarm=serving.unfit())
+
+    def _load(self, view: ModelView, old: Serving | None) -> Loaded | None:
+        if view.champion is None or view.plan_sha256 is None:
+            return None
+        if old is not None and old.champion and old.champion.model_version == view.champion:
+            return old.champion
+        content = self._ledger.artefact(view.plan_sha256)
+        plan = load_plan(content, view.plan_sha256)
+        kinds = {each["name"]: each["type"] for each in orjson.loads(content)["features"]}
+        _LOG.info("%s answers for %s", view.champion, view.model)
+        return Loaded(view.champion, plan, kinds)
+
+
+def _plan_of(serving: Serving | None) -> ServingPlan | None:
+    return serving.champion.plan if serving is not None and serving.champion else None
