@@ -18,6 +18,12 @@ from rules.policy import Policy, parse_policy, policy_digest
 ROOT = Path(__file__).resolve().parents[2]
 STRICT_AND = yaml.safe_load((ROOT / "rules/policies/strict-and.yaml").read_text("utf-8"))
 
+ALL_MET: dict[str, float | None] = {
+    "feature_drift_score": 0.31,
+    "prediction_drift_p": 1e-05,
+    "new_samples": 50,
+    "hours_since_last_retraining": 24.5,
+}
 RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
