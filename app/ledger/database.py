@@ -30,6 +30,7 @@ _POSTGRES_PROMISE: Final = text(
     " set_config('synchronous_commit', 'on', true)"
 )
 _SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
 
 
@@ -38,6 +39,9 @@ def create_database(url: str, settings: Settings) -> Engine:
 
     `postgresql://` and `postgres://` mean psycopg 3. Every transaction begins explicitly: plain
     for readers, through `take_lock` for writers.
+
+    Raises:
+        LedgerBusy: SQLite's directory cannot be made.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -45,7 +49,7 @@ def create_database(url: str, settings: Settings) -> Engine:
         arguments: dict[str, Any] = {"application_name": "whyledger"}
         options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
     else:
-        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(Path(parsed.database or "").parent)
         arguments = {"timeout": settings.busy_timeout_seconds, "check_same_thread": False}
         options = {}
     engine = create_engine(
@@ -67,25 +71,28 @@ def take_lock(connection: Connection, seconds: float) -> None:
     SQLite: BEGIN IMMEDIATE. PostgreSQL: an advisory lock that ends with the transaction, under
     READ COMMITTED, so that what is read next is what the last writer left.
 
-    Raises:
-        LedgerBusy: somebody else held the lock all the time.
+    The database's own error says that somebody else held it all the time; see `busy_is_refused`.
     """
     milliseconds = max(1, int(seconds * 1000))
-    with busy_is_refused(seconds):
-        if connection.dialect.name == "sqlite":
-            raw = connection.connection.driver_connection
-            assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - narrows for the checker
-            raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
-            connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-            connection.begin()
-        else:
-            connection.execute(_POSTGRES_PROMISE, {"milliseconds": str(milliseconds)})
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    if connection.dialect.name == "sqlite":
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - narrows for the checker
+        raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        connection.begin()
+    else:
+        connection.execute(_POSTGRES_PROMISE, {"milliseconds": str(milliseconds)})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 @contextmanager
 def busy_is_refused(seconds: float) -> Iterator[None]:
-    """Turn the database's words for "in use" and "out of reach" into `LedgerBusy`."""
+    """Turn the database's words for "in use", "out of reach" and "damaged" into our errors.
+
+    Raises:
+        LedgerBusy: in use by another writer, or out of reach.
+        LedgerDamaged: the file is no whole database.
+    """
     try:
         yield
     except PoolTimeout as error:
@@ -99,9 +106,10 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
                 "Try again."
             ) from error
         if _means_unreachable(error):
-            raise LedgerBusy(
-                f"the ledger's database cannot be reached: {error.orig}. Start it, or correct "
-                "WHYLEDGER_DATABASE_URL, and try again with the same ids."
+            raise _unreachable(str(error.orig)) from error
+        if _means_damaged(error):
+            raise LedgerDamaged(
+                f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
             ) from error
         raise
 
@@ -208,6 +216,24 @@ def _means_unreachable(error: DBAPIError) -> bool:
         return _sqlite_code(error.orig) == sqlite3.SQLITE_CANTOPEN
     state = getattr(error.orig, "sqlstate", None)  # none at all: the server never answered
     return state is None or state.startswith(("08", "57P"))
+
+
+def _means_damaged(error: DBAPIError) -> bool:
+    return isinstance(error.orig, sqlite3.Error) and _sqlite_code(error.orig) in _SQLITE_DAMAGED
+
+
+def _unreachable(reason: str) -> LedgerBusy:
+    return LedgerBusy(
+        f"the ledger's database cannot be reached: {' '.join(reason.split())}. Start it, or "
+        "correct WHYLEDGER_DATABASE_URL, and try again with the same ids."
+    )
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unreachable(str(error)) from error
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:

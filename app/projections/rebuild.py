@@ -11,8 +11,6 @@ from app.projections.runner import apply, digests, empty
 from domain.envelope import Recorded
 from domain.errors import LedgerDamaged
 
-_PAGE_ENTRIES = 500  # read and folded at once
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
@@ -29,12 +27,15 @@ class Rebuilt:
 
 
 def rebuild(
-    ledger: Ledger, progress: Callable[[int, int], None] = lambda done, of: None
+    ledger: Ledger,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    page_entries: int = 500,
 ) -> Rebuilt:
     """Rebuild every read model in one transaction; killed on the way, the old ones stay.
 
     Holds the ledger's lock meanwhile, so nothing is appended. `progress` is told how many entries
-    of how many are folded.
+    of how many are folded, after each page of `page_entries`.
 
     Raises:
         LedgerBusy: another writer held the lock all the time.
@@ -46,7 +47,7 @@ def rebuild(
         empty(connection)
         done = -1
         while done < last:
-            page = read_entries(connection, done, _PAGE_ENTRIES)
+            page = read_entries(connection, done, page_entries)
             _check_dense(page, done)
             apply(connection, page)
             done = page[-1].position

@@ -1,0 +1,87 @@
+"""A ledger that is in use, full or out of reach says so in time, and keeps nothing by half."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.ledger.database import create_database, take_lock
+from app.ledger.store import Ledger, open_ledger
+from app.settings import Settings
+from domain.errors import LedgerBusy
+from tests.ledger_events import put, refused
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return Settings(database_url=database_url, busy_timeout_seconds=0.3)
+
+
+def test_an_append_beside_another_writer_is_refused_in_time(
+    ledger: Ledger, settings: Settings
+) -> None:
+    elsewhere = create_database(settings.ledger_url, settings)
+    with elsewhere.connect() as connection:
+        take_lock(connection, 1)
+        began = time.monotonic()
+        with pytest.raises(LedgerBusy, match=r"in use by another writer for 0\.3 s; nothing was"):
+            put(ledger, "observations-cars", refused())
+        assert 0.2 < time.monotonic() - began < 2
+        assert ledger.size() == 1  # readers do not wait
+        connection.rollback()
+    put(ledger, "observations-cars", refused())
+    elsewhere.dispose()
+
+
+def test_an_append_waits_for_a_short_one_to_end(ledger: Ledger, settings: Settings) -> None:
+    elsewhere = create_database(settings.ledger_url, settings)
+    connection = elsewhere.connect()
+    take_lock(connection, 1)
+    later = threading.Timer(0.1, connection.rollback)
+    later.start()
+    put(ledger, "observations-cars", refused())
+    later.join()
+    connection.close()
+    elsewhere.dispose()
+
+
+def test_threads_of_one_process_are_refused_in_time_too(ledger: Ledger) -> None:
+    with ledger.writing():
+        began = time.monotonic()
+        refusals: list[LedgerBusy] = []
+
+        def append() -> None:
+            try:
+                put(ledger, "observations-cars", refused())
+            except LedgerBusy as busy:
+                refusals.append(busy)
+
+        threads = [threading.Thread(target=append) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(refusals) == 3
+        assert time.monotonic() - began < 2
+    assert ledger.size() == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://nobody@127.0.0.1:1/nothing", "sqlite:////proc/nowhere/ledger.db"],
+    ids=["postgres", "sqlite"],
+)
+def test_a_database_out_of_reach_is_named_with_its_remedy(url: str) -> None:
+    settings = Settings(database_url=url, busy_timeout_seconds=0.3)
+    with pytest.raises(LedgerBusy, match=r"cannot be reached.*WHYLEDGER_DATABASE_URL"):
+        open_ledger(settings)
+
+
+def test_other_errors_of_the_database_are_not_called_busy(ledger: Ledger) -> None:
+    with pytest.raises(DBAPIError) as raised, ledger.connect() as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
+    assert "nowhere" in str(raised.value.orig)

@@ -1,0 +1,83 @@
+"""The database itself refuses to change what must not change, whoever asks."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.ledger.store import Ledger
+from tests.ledger_events import artefact, put, refused
+
+CHANGES = [
+    "UPDATE entries SET type = 'other'",
+    "UPDATE entries SET position = position + 10",
+    "UPDATE entries SET bytes = bytes WHERE position = 1",
+    "DELETE FROM entries",
+    "DELETE FROM entries WHERE position = (SELECT max(position) FROM entries)",
+    "UPDATE artefacts SET kind = 'other'",
+    "DELETE FROM artefacts",
+]
+SQLITE_REPLACES = [
+    "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE position = 1",
+    "REPLACE INTO entries SELECT * FROM entries",
+    # another position, but the id, or the place in the stream, of an entry there is
+    "INSERT OR REPLACE INTO entries SELECT 99, id, 's', 0, type, schema, occurred_at, recorded_at,"
+    " bytes, leaf_hash, request_digest FROM entries WHERE position = 1",
+    "INSERT OR REPLACE INTO entries SELECT 99, 'x', stream, stream_version, type, schema,"
+    " occurred_at, recorded_at, bytes, leaf_hash, request_digest FROM entries WHERE position = 1",
+    "UPDATE OR REPLACE entries SET position = 0 WHERE position = 1",
+    "INSERT INTO entries SELECT * FROM entries WHERE position = 1"
+    " ON CONFLICT (position) DO UPDATE SET type = 'other'",
+    "INSERT OR REPLACE INTO artefacts SELECT sha256, 'other', bytes FROM artefacts",
+]
+POSTGRES_CHANGES = [
+    "TRUNCATE entries",
+    "TRUNCATE artefacts",
+    "TRUNCATE entries, artefacts CASCADE",
+    "INSERT INTO entries SELECT * FROM entries WHERE position = 1"
+    " ON CONFLICT (position) DO UPDATE SET type = 'other'",
+    "SET LOCAL session_replication_role = replica; DELETE FROM entries",
+    "SET LOCAL session_replication_role = replica; TRUNCATE entries",
+]
+
+
+def assert_refused(ledger: Ledger, statement: str) -> None:
+    before = ledger.stored_bytes(0, 1000)
+    kept = artefact(b"a plan")
+    *first, last = statement.split("; ")
+    with ledger.engine.connect() as connection:
+        for part in first:
+            connection.execute(text(part))
+        with pytest.raises(DBAPIError, match="only grows"):
+            connection.execute(text(last))
+    assert ledger.stored_bytes(0, 1000) == before
+    assert ledger.artefact(kept.sha256) == kept.content
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    put(ledger, "observations-cars", refused(), refused(), artefacts=[artefact(b"a plan")])
+    return ledger
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_no_entry_and_no_artefact_is_updated_or_deleted(filled: Ledger, statement: str) -> None:
+    assert_refused(filled, statement)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("statement", SQLITE_REPLACES)
+def test_sqlite_replaces_nothing_either(filled: Ledger, statement: str) -> None:
+    assert_refused(filled, statement)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("statement", POSTGRES_CHANGES)
+def test_postgresql_truncates_and_upserts_nothing_either(filled: Ledger, statement: str) -> None:
+    assert_refused(filled, statement)
+
+
+def test_the_ledger_goes_on_after_an_attempt(filled: Ledger) -> None:
+    assert_refused(filled, "DELETE FROM entries")
+    assert put(filled, "observations-cars", refused())[0].position == 3
