@@ -1,0 +1,1 @@
+"""The commands of `whyledger`, one file per subject."""

@@ -1,0 +1,116 @@
+"""`decisions`, `why`, `export`: what was decided, and why."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.opening import a_time, opened, read_settings
+from app.commands.terminal import Json, note, progress, say, say_json, say_table
+from app.projections.cycles import get_cycle
+from app.projections.decisions import get_decision, list_decisions
+from app.reports.export import export_csv, export_html, export_jsonl
+
+Model = Annotated[str | None, typer.Option(help="Only this model.")]
+Outcome = Annotated[str | None, typer.Option(help="Only this outcome.")]
+Since = Annotated[str | None, typer.Option(help="as_of from this time on.")]
+Until = Annotated[str | None, typer.Option(help="as_of before this time.")]
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    HTML = "html"
+
+
+_EXPORTS = {Format.JSONL: export_jsonl, Format.CSV: export_csv, Format.HTML: export_html}
+
+
+def decisions(
+    model: Model = None,
+    outcome: Outcome = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
+    json: Json = False,
+) -> None:
+    """List decisions, newest first."""
+    start, end = a_time(since), a_time(until)
+    with opened(read_settings()) as ledger, ledger.connect() as connection:
+        found = list_decisions(
+            connection, model=model, outcome=outcome, since=start, until=end, limit=limit
+        )
+    if json:
+        say_json({"decisions": [
+            {"id": d.id, "position": d.position, "model": d.model, "cycle": d.cycle,
+             "outcome": d.outcome, "as_of": d.as_of, "recorded_at": d.recorded_at,
+             "sentence": d.sentence}
+            for d in found
+        ]})  # fmt: skip
+        return
+    say_table(
+        ("as of", "model", "outcome", "id", "verdict"),
+        [(d.as_of[:10], d.model, d.outcome, d.id, d.sentence) for d in found],
+        wrapped="verdict",
+    )
+
+
+def why(
+    id: Annotated[str, typer.Argument(help="A decision's id, as `decisions` lists it.")],
+    json: Json = False,
+) -> None:
+    """Say why one decision came out as it did, and what came of it."""
+    with opened(read_settings()) as ledger, ledger.connect() as connection:
+        view = get_decision(connection, id)
+        cycle = get_cycle(connection, view.cycle)
+    if json:
+        say_json({"id": view.id, "position": view.position, "model": view.model,
+                  "cycle": view.cycle, "outcome": view.outcome, "as_of": view.as_of,
+                  "recorded_at": view.recorded_at, "sentence": view.sentence,
+                  "decision": view.body, "conclusion": cycle.conclusion,
+                  "steps": cycle.state})  # fmt: skip
+        return
+    say(view.sentence)
+    verdict = view.body.get("verdict") or {}
+    say_table(
+        ("clause", "verdict", "observed", "needs", "note"),
+        [
+            (c["label"], c["verdict"], c["observed"] if c["observed"] is not None else "-",
+             f"{c['operator']} {c['threshold']:g} {c['unit']}".rstrip(), c["note"])
+            for c in verdict.get("clauses", [])
+        ],
+    )  # fmt: skip
+    say(f"{view.cycle}: {cycle.conclusion or 'not finished'}; decided at position {view.position}")
+
+
+def export(
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.JSONL,
+    output: Annotated[Path | None, typer.Option(help="A file; without it, stdout.")] = None,
+    model: Model = None,
+    outcome: Outcome = None,
+    since: Since = None,
+    until: Until = None,
+    json: Json = False,
+) -> None:
+    """Export every decision. `--json` means `--format jsonl`."""
+    write = _EXPORTS[Format.JSONL if json else format]
+    start, end = a_time(since), a_time(until)
+    with opened(read_settings()) as ledger:
+        pieces = write(ledger, model=model, outcome=outcome, since=start, until=end)
+        if output is None:
+            sys.stdout.writelines(pieces)
+            return
+        with (
+            progress("exporting", unit="pieces") as advance,
+            output.open("w", encoding="utf-8", newline="") as file,
+        ):
+            for done, piece in enumerate(pieces, start=1):
+                file.write(piece)
+                advance(done)
+    note(f"written to {output}")

@@ -1,0 +1,166 @@
+"""How the commands speak: data on stdout, progress on stderr, one clear line for an error.
+
+Plain when it is not a terminal. The exit codes stand here, once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Annotated, Any, Final, Protocol
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from domain.errors import WhyledgerError
+
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to standard output.")]
+
+OUT: Final = Console(soft_wrap=True, highlight=False)
+ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class Exit(IntEnum):
+    """What the exit code says. Any outcome that was recorded is success."""
+
+    OK = 0
+    ERROR = 1  # refused, or gone wrong; the line on stderr says why
+    INTEGRITY = 3  # the ledger, a read model or the registry does not hold what it must
+    INVALID = 4  # a policy or contract is invalid
+    PROMOTED = 10  # only with --detailed-exitcode
+    REJECTED = 11  # only with --detailed-exitcode
+    UNDECIDED = 20  # nothing could be decided: inputs are missing, or the database out of reach
+
+
+_EXIT_BY_CODE: Final = {
+    "ledger-damaged": Exit.INTEGRITY,
+    "contract-invalid": Exit.INVALID,
+    "policy-invalid": Exit.INVALID,
+    "document-invalid": Exit.INVALID,
+    "nothing-to-decide": Exit.UNDECIDED,
+    "ledger-busy": Exit.UNDECIDED,
+    "service-unreachable": Exit.UNDECIDED,
+}
+
+
+class CommandRefused(WhyledgerError):
+    """The command cannot be carried out as given."""
+
+    code = "command-refused"
+
+
+class ServiceUnreachable(WhyledgerError):
+    """No service answers at the URL."""
+
+    code = "service-unreachable"
+
+
+class Advance(Protocol):
+    """Tell how far a long task has come."""
+
+    def __call__(self, done: int, total: int | None = None, said: str | None = None) -> None:
+        """`done` of `total`; `said` replaces the words before the bar."""
+
+
+def exit_code_of(error: WhyledgerError, *, missing_is_undecided: bool = False) -> Exit:
+    """The exit code of an error; a cycle for which a model is missing decides nothing."""
+    code = getattr(error, "problem", "") or error.code  # a service's refusal carries its problem
+    if missing_is_undecided and code == "unknown-model":
+        return Exit.UNDECIDED
+    return _EXIT_BY_CODE.get(code, Exit.ERROR)
+
+
+def say_error(error: WhyledgerError) -> None:
+    """One line; and below it one line a fault, when there are several things to mend."""
+    ERR.print(f"[bold red]error:[/] {_plain(error.message)}" if ERR.is_terminal else
+              f"error: {error.message}", markup=ERR.is_terminal)  # fmt: skip
+    for fault in error.faults:
+        ERR.print(f"  {fault.path or '/'}: {fault.message}", markup=False)
+
+
+def say(text: str) -> None:
+    """One line of data on stdout, as it is."""
+    OUT.print(text, markup=False)
+
+
+def note(text: str) -> None:
+    """One line for the person at the terminal, on stderr."""
+    ERR.print(text, markup=False)
+
+
+def say_json(value: object) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrapped: str | None = None
+) -> None:
+    """A table: drawn on a terminal, tab-separated elsewhere so that tools can cut it."""
+    if not OUT.is_terminal:
+        for row in (columns, *rows):
+            say("\t".join(_one_line(cell) for cell in row))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column != wrapped, overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(str(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+@contextmanager
+def progress(words: str, total: int | None = None, *, unit: str = "") -> Iterator[Advance]:
+    """A bar with rate and time left on stderr; nothing but the words when it is no terminal."""
+    if not ERR.is_terminal:
+        note(f"{words} …")
+        yield _silent
+        return
+    columns: list[Any] = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        TextColumn("{task.completed:,.0f} " + unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, console=ERR, transient=True) as bar:
+        task = bar.add_task(_plain(words), total=total)
+
+        def advance(done: int, total: int | None = None, said: str | None = None) -> None:
+            bar.update(task, completed=done)
+            if total is not None:
+                bar.update(task, total=total)
+            if said is not None:
+                bar.update(task, description=_plain(said))
+
+        yield advance
+
+
+def _silent(done: int, total: int | None = None, said: str | None = None) -> None:
+    """Where nobody watches, a bar would only be noise in the log."""
+
+
+def _plain(text: str) -> str:
+    """`text` without meaning to Rich: a reason or a file name may hold brackets."""
+    return text.replace("[", r"\[")
+
+
+def _one_line(cell: object) -> str:
+    return " ".join(str(cell).split())

@@ -1,0 +1,224 @@
+"""The commands, each in a process of its own, on real rows."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+POLICY = REPOSITORY / "rules" / "policies" / "strict-and.yaml"
+CONTRACT = REPOSITORY / "data" / "contracts" / "car-price.yaml"
+CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
+TRACKED = ("WHYLEDGER_", "GITHUB_")
+
+
+def whyledger(
+    state: Path, *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env=kept | {"WHYLEDGER_STATE_DIR": str(state)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rows") / "cars.csv"
+    with CARS.open(newline="") as file, path.open("w", newline="") as out:
+        reader = csv.reader(file)
+        writer = csv.writer(out)
+        writer.writerow(next(reader))
+        writer.writerows(row for row in reader if int(row[0]) <= 1975)
+    return path
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    directory = tmp_path_factory.mktemp("github")
+    return {
+        "GITHUB_OUTPUT": str(directory / "output"),
+        "GITHUB_STEP_SUMMARY": str(directory / "summary.md"),
+    }
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory, rows: Path, github: dict[str, str]) -> Path:
+    """A model that was bootstrapped on five years of cars, through the commands alone."""
+    directory = tmp_path_factory.mktemp("state")
+    for arguments in (("adopt", POLICY, CONTRACT), ("import", "car-price", rows)):
+        assert whyledger(directory, *arguments).returncode == 0
+    done = whyledger(
+        directory, "cycle", "--model", "car-price", "--as-of", "1976-01-01",
+        "--detailed-exitcode", "--json", **github,
+    )  # fmt: skip
+    assert done.returncode == 10, done.stderr
+    assert json.loads(done.stdout)["outcome"] == "bootstrap"
+    return directory
+
+
+@pytest.fixture(scope="module")
+def service(state: Path) -> Iterator[str]:
+    """The real service on the same ledger."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+        cwd=REPOSITORY,
+        env=kept | {"WHYLEDGER_STATE_DIR": str(state)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                if httpx.get(f"{address}/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        else:
+            pytest.fail("the service did not come up")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def test_the_outputs_and_the_summary_hold_the_recorded_sentence(
+    state: Path, github: dict[str, str]
+) -> None:
+    decided = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"][-1]
+    outputs = Path(github["GITHUB_OUTPUT"]).read_text().splitlines()
+    page = Path(github["GITHUB_STEP_SUMMARY"]).read_text()
+
+    assert decided["sentence"] in outputs
+    assert {"bootstrap", "promoted", "car-price/1"} <= set(outputs)
+    assert "| clause | verdict |" in page
+    assert "| Deployment | ✓ passed |" in page
+
+
+def test_why_says_the_same_sentence_as_decisions(state: Path) -> None:
+    decided = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"][-1]
+
+    why = whyledger(state, "why", decided["id"])
+
+    assert why.returncode == 0
+    assert why.stdout.splitlines()[0] == decided["sentence"]
+
+
+def test_state_names_the_champion(state: Path) -> None:
+    model = json.loads(whyledger(state, "state", "--json").stdout)["models"][0]
+
+    assert model["champion"] == "car-price/1"
+
+
+def test_replay_finds_equal_digests_and_the_alias_in_its_place(state: Path) -> None:
+    replayed = whyledger(state, "replay", "--json")
+
+    assert replayed.returncode == 0, replayed.stderr
+    answer = json.loads(replayed.stdout)
+    assert answer["equal"]
+    assert len(answer["root"]) == 64
+
+
+def test_importing_the_same_rows_again_records_nothing(state: Path, rows: Path) -> None:
+    answer = json.loads(whyledger(state, "import", "car-price", rows, "--json").stdout)
+
+    assert (answer["accepted"], answer["quarantined"]) == (0, 0)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "html"])
+def test_an_export_holds_the_decision(state: Path, tmp_path: Path, form: str) -> None:
+    written = tmp_path / f"decisions.{form}"
+
+    done = whyledger(state, "export", "--format", form, "--output", written)
+
+    assert done.returncode == 0, done.stderr
+    assert "BOOTSTRAP: no champion yet" in written.read_text()
+
+
+def test_a_rollback_to_who_never_served_is_one_line_with_a_remedy(state: Path) -> None:
+    done = whyledger(state, "rollback", "car-price", "--to", "car-price/9", "--reason", "a test")
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "Choose one of car-price/1" in done.stderr
+
+
+def test_a_cycle_over_http_exits_0_for_a_recorded_keep(state: Path, service: str) -> None:
+    done = whyledger(
+        state, "cycle", "--model", "car-price", "--as-of", "1977-01-01", "--url", service, "--json"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sentence"] == "KEEP: nothing to judge, the window is empty"
+
+
+def test_rows_go_in_over_http(state: Path, service: str, rows: Path) -> None:
+    done = whyledger(state, "import", "car-price", rows, "--url", service, "--json")
+
+    assert json.loads(done.stdout)["accepted"] == 0
+
+
+def test_the_page_is_served_under_a_strict_policy(service: str) -> None:
+    answer = httpx.get(f"{service}/")
+
+    assert answer.status_code == 200
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert "car-price/1" in answer.text
+    assert httpx.get(f"{service}/static/whyledger.css").status_code == 200
+
+
+def test_without_a_ledger_nothing_can_be_decided(tmp_path: Path) -> None:
+    done = whyledger(tmp_path, "cycle", "--model", "car-price")
+
+    assert done.returncode == 20
+    assert "there is no ledger" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_model_decides_nothing(state: Path) -> None:
+    assert whyledger(state, "cycle", "--model", "nowhere").returncode == 20
+
+
+def test_an_invalid_contract_exits_4_with_every_fault(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("contract: whyledger.contract/1\nmodel: Wrong Name\n")
+
+    done = whyledger(tmp_path / "state", "adopt", wrong)
+
+    assert done.returncode == 4
+    assert "/model" in done.stderr
+    assert "/target" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_service_out_of_reach_exits_20(tmp_path: Path) -> None:
+    done = whyledger(tmp_path, "cycle", "--model", "car-price", "--url", "http://127.0.0.1:9/")
+
+    assert done.returncode == 20
+    assert "whyledger serve" in done.stderr
+
+
+def test_a_setting_that_makes_no_sense_is_one_line(tmp_path: Path) -> None:
+    done = whyledger(tmp_path, "state", WHYLEDGER_PORT="many")
+
+    assert done.returncode == 1
+    assert "WHYLEDGER_PORT" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,63 @@
+"""What the commands promise without running one: documented, quick to start, safe in CI."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from app.cli import app
+from app.commands.github import summary, write_outputs
+from app.commands.terminal import Exit
+from domain.cycle import fold
+from tests.app.web.car_story import MODEL, REJECTED_YEAR, car_story
+
+REPOSITORY = Path(__file__).parents[3]
+DOCUMENT = (REPOSITORY / "docs" / "command-line.md").read_text()
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_is_documented_and_takes_json(name: str) -> None:
+    line = next(x for x in DOCUMENT.splitlines() if x.startswith(f"| `whyledger {name}"))
+    options = [p.opts[0] for p in COMMANDS[name].params if p.param_type_name == "option"]
+
+    assert "--json" in options
+    for option in set(options) - {"--json", "--serve"}:
+        assert f"{option}" in line
+
+
+@pytest.mark.parametrize("code", [e for e in Exit if e not in {Exit.PROMOTED, Exit.REJECTED}])
+def test_every_exit_code_is_documented(code: Exit) -> None:
+    assert f"| {code.value} |" in DOCUMENT
+
+
+def test_the_command_line_starts_without_training_libraries() -> None:
+    heavy = ("sklearn", "pandas", "mlflow", "dvc", "durable", "scipy")
+    script = f"import sys, app.cli; print([m for m in {heavy!r} if m in sys.modules])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_reason_cannot_end_an_output_early(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+
+    write_outputs(path, {"sentence": "OVERRIDE: a\nconclusion=promoted; b"}, ending="end-1")
+
+    assert path.read_text() == "sentence<<end-1\nOVERRIDE: a\nconclusion=promoted; b\nend-1\n"
+
+
+def test_the_summary_escapes_what_would_draw() -> None:
+    cycle = fold(car_story().cycle(REJECTED_YEAR - 1974))
+
+    text = summary(MODEL, "car-price-12", "OVERRIDE: <img src=x> | *loud*", "rejected", cycle)
+
+    assert "<img" not in text
+    assert "\\*loud\\*" in text
+    assert "| Deployment | ✗ failed |" in text
+    assert "| Promotion | – not evaluated |" in text
