@@ -44,6 +44,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "idempotency-key-reused": Problem(422, "The idempotency key was used with another body"),
     "cycle-refused": Problem(422, "The cycle may not start as asked"),
     "nothing-to-decide": Problem(422, "There is nothing to decide on"),
+    "proof-invalid": Problem(422, "A proof, note or key does not show what it claims"),
     "unknown-prediction": Problem(422, "A label names a prediction that does not exist"),
     "version-conflict": Problem(409, "Somebody else was first"),
     "idempotency-conflict": Problem(409, "The id was used with another body"),
@@ -63,6 +64,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "policy-not-decided": Problem(500, "The policy could not be decided"),
     "training-failed": Problem(500, "A candidate could not be trained"),
     "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
+    "signing-refused": Problem(500, "The ledger does not extend what was signed before"),
     "ledger-damaged": Problem(500, "The ledger does not hold what it must"),
     "error": Problem(500, "Something went wrong"),
 }

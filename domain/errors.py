@@ -185,6 +185,18 @@ class LedgerDamaged(WhyledgerError):
     code = "ledger-damaged"
 
 
+class ProofInvalid(WhyledgerError):
+    """A proof, a note or a key does not show what it claims to."""
+
+    code = "proof-invalid"
+
+
+class SigningRefused(WhyledgerError):
+    """The tree does not extend the last one that was signed, so it is not signed."""
+
+    code = "signing-refused"
+
+
 class NothingToDecide(WhyledgerError):
     """A cycle cannot decide anything: no contract, no policy, or no data."""
 
