@@ -39,6 +39,7 @@ from domain.events import (
     OutcomeRecorded,
     PolicyAdopted,
     PredictionMade,
+    Row,
     RowsRefused,
 )
 from domain.findings import DriftReport, Errors, WindowCheck
@@ -100,12 +101,11 @@ def prediction(
 def observation(
     identity: str = "car=1", model: str = "cars", price: float | None = 8.25
 ) -> ObservationRecorded:
+    row: Row = {"car": identity, "hpwt": 0.5}
+    if price is not None:
+        row["price"] = price
     return ObservationRecorded(
-        model=model,
-        source="/tests",
-        source_id=identity,
-        identity=identity,
-        row={"car": identity, "hpwt": 0.5} | ({} if price is None else {"price": price}),
+        model=model, source="/tests", source_id=identity, identity=identity, row=row
     )
 
 
