@@ -2,7 +2,7 @@
 
 Trees of at most 64 leaves are evaluated by masks, after QuickScorer (Lucchese et al., SIGIR 2015):
 each value of a feature selects one row of 64-bit masks, the masks of all features are ANDed, and
-the lowest bit left is the leaf. Larger trees are walked, all at once, level by level.
+the lowest bit left is the leaf. Larger trees are walked, level by level.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class MaskedTrees:
 
 
 class WalkedTrees:
-    """Trees of any size: every tree one step down at a time, until all stand on a leaf."""
+    """Trees of any size: one level down at a time, until every row stands on a leaf."""
 
     def __init__(self, document: Trees, inputs: Sequence[Input]) -> None:
         self._inputs = tuple(inputs)
@@ -129,7 +129,7 @@ class WalkedTrees:
             isinstance(each, NumberInput) and each.filled is not None and np.isnan(each.filled)
             for each in inputs
         )
-        self._depth = max(_depth(tree) for tree in document.trees)
+        self._depths = [_depth(tree) for tree in document.trees]
         self._sum = _OrderedSum(document)
 
     def score(self, values: Sequence[float], missing: Sequence[bool]) -> float:
@@ -148,16 +148,28 @@ class WalkedTrees:
         matrix = self._matrix(columns, rows)
         for start in range(0, rows, ROWS_AT_ONCE):
             part = matrix[start : start + ROWS_AT_ONCE]
-            row = np.arange(len(part))[:, None]
-            node = np.broadcast_to(self._roots, (len(part), len(self._roots)))
-            for _ in range(self._depth):
-                value = part[row, self._column[node]]
-                left = value <= self._number[node]
-                if self._native:
-                    left |= np.isnan(value) & self._missing_left[node]
-                node = self._child[node, left.view(np.int8)]
-            scores[start : start + ROWS_AT_ONCE] = self._sum.many(self._number[node])
+            scores[start : start + ROWS_AT_ONCE] = self._sum.many(self._number[self._leaves(part)])
         return scores
+
+    def _leaves(self, part: Floats) -> Codes:
+        """The leaf each row of `part` comes to in each tree, shape (rows, trees)."""
+        rows, trees = len(part), len(self._roots)
+        if rows < trees:  # few rows: all trees together, a level at a time
+            roots = np.broadcast_to(self._roots, (rows, trees))
+            return self._descend(part, np.arange(rows)[:, None], roots, max(self._depths))
+        leaves = np.empty((trees, rows), np.int64)  # many rows: a tree at a time stays in the cache
+        for tree, (root, depth) in enumerate(zip(self._roots, self._depths, strict=True)):
+            leaves[tree] = self._descend(part, np.arange(rows), np.full(rows, root), depth)
+        return leaves.T
+
+    def _descend(self, part: Floats, row: Codes, node: Codes, depth: int) -> Codes:
+        for _ in range(depth):
+            value = part[row, self._column[node]]
+            left = value <= self._number[node]
+            if self._native:
+                left |= np.isnan(value) & self._missing_left[node]
+            node = self._child[node, left.view(np.int8)]
+        return node
 
     def _matrix(self, columns: Sequence[Many], rows: int) -> Floats:
         matrix = np.zeros((rows, self._columns))

@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline
 from app.training.pipeline import COLUMNS, ESTIMATOR, MISSING, takes_missing_values
 from domain.canonical import canonical_bytes
 from domain.contract import CategoryFeature, Contract, NumberFeature
-from domain.errors import TrainingFailed
 
 Floats = NDArray[np.float64]
 _FLOAT32_END: Final = 2.0**128  # what follows the largest float32, were there no infinity
@@ -28,7 +27,6 @@ def export_plan(contract: Contract, contract_digest: str, pipeline: Pipeline) ->
 
     Raises:
         NotCanonical: a fitted parameter is not finite.
-        TrainingFailed: a tree splits on categories that are not one-hot.
     """
     document = {
         "format": "whyledger.plan/1",
@@ -127,9 +125,7 @@ def _estimator(kind: str, fitted: Any) -> dict[str, Any]:
 
 
 def _hist_tree(nodes: Any) -> dict[str, Any]:
-    """A tree of hist gradient boosting: a structured array, doubles compared with doubles."""
-    if nodes["is_categorical"].any():
-        raise TrainingFailed("a tree splits on native categories; one-hot encode them instead.")
+    """A tree of hist gradient boosting: doubles compared with doubles, no native categories."""
     leaf = nodes["is_leaf"].astype(bool)
     return _tree(
         column=np.where(leaf, _LEAF, nodes["feature_idx"]),

@@ -35,6 +35,7 @@ TRUSTED_TYPES: Final = (  # what skops may build beside plain scikit-learn
 )
 _CANDIDATE: Final = "whyledger.candidate"
 _PLAN: Final = "whyledger.plan_sha256"
+_NO_ALIAS: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model, no alias
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 
 
@@ -42,6 +43,9 @@ class MlflowRegistry:
     """The registry in `folder`: `mlflow.db` and `mlartifacts/`, made on first use (seconds, once).
 
     `now_ms` is the time of the run in milliseconds since 1970 UTC: MLflow wants one on each metric.
+
+    Raises:
+        TrainingFailed: the store is no MLflow store, or of another version of MLflow.
     """
 
     @their_warnings()
@@ -52,7 +56,14 @@ class MlflowRegistry:
         folder.mkdir(parents=True, exist_ok=True)
         self._artefacts = folder / "mlartifacts"
         self._now_ms = now_ms
-        self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+        try:
+            self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+        except Exception as error:  # its database's own errors come through
+            raise TrainingFailed(
+                f"the MLflow store {folder / 'mlflow.db'} cannot be opened: "
+                f"{str(error).partition(chr(10))[0]}. It is a "
+                "by-product of the ledger: move it away, and a new one is made."
+            ) from error
 
     @their_warnings()
     def record_training(self, record: TrainingRecord) -> str:
@@ -88,7 +99,9 @@ class MlflowRegistry:
         """See `ModelRegistry.champion_run`."""
         try:
             run: str = self._client.get_model_version_by_alias(model, CHAMPION).run_id
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code not in _NO_ALIAS:
+                raise
             return None
         return run
 

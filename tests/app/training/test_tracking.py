@@ -128,6 +128,12 @@ def test_a_store_that_cannot_be_written_is_a_clear_error(store: Path) -> None:
         registry.record_training(record("kettle-noise/7", parameters={"a" * 300: 1}))
 
 
+def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(TrainingFailed, match=r"cannot be opened.*move it away, and a new one"):
+        MlflowRegistry(tmp_path, NOW_MS)
+
+
 def test_mlflow_reports_nothing_home(tmp_path: Path) -> None:
     script = (
         "import json, os, sys, pathlib\n"
