@@ -1,0 +1,1 @@
+"""The serving path: plans, and the champion in memory. Nothing here knows a training library."""
