@@ -106,8 +106,10 @@ def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
             "policy": event.contract.get("policy", ""),
             "target": event.contract.get("target", {}).get("name", ""),
         }
-        known = get_model(connection, event.model) is not None
-        put(connection, MODELS, row if known else row | dict.fromkeys(_COUNTS, 0))
+        if get_model(connection, event.model) is None:
+            put(connection, MODELS, row | dict.fromkeys(_COUNTS, 0))
+        else:
+            _change(connection, event.model, row)
 
 
 def _serves(connection: Connection, entries: Sequence[Recorded]) -> None:

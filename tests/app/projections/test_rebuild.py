@@ -1,0 +1,295 @@
+"""Whatever happened, and however it was cut into batches, a rebuild comes to the same digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from app.clock import new_id
+from app.ledger.database import create_database
+from app.ledger.store import Ledger, NewEvent, StreamAppend, open_ledger
+from app.projections.rebuild import rebuild
+from app.projections.runner import digests
+from app.settings import Settings
+from domain.cycle_events import Conclusion, Outcome
+from domain.errors import LedgerBusy
+from domain.events import Event
+from tests import ledger_events as events
+
+MODELS = st.sampled_from(["cars", "vans"])
+IDENTITIES = st.sampled_from([f"car={number}" for number in range(6)])
+ENDINGS = st.sampled_from(
+    [
+        *("kept", "promoted", "rejected by parity", "rejected", "lost the race"),
+        *("halted", "not decided", "training failed", "cut off", "open"),
+    ]
+)
+
+
+class Story:
+    """A plausible history, event by event: (stream, events appended together)."""
+
+    def __init__(self) -> None:
+        self.appends: list[list[StreamAppend]] = []
+        self.predictions: list[tuple[str, str, str]] = []  # id, identity, model
+        self.numbers = {"cars": count(1), "vans": count(1)}
+        self.champions: dict[str, list[str]] = {"cars": [], "vans": []}
+
+    def put(self, stream: str, *new: Event, **how: str) -> list[NewEvent]:
+        made = [events.new(event, **how) for event in new]
+        self.appends.append([StreamAppend(stream, tuple(made), None)])
+        return made
+
+    def predict(self, model: str, identities: list[str]) -> None:
+        version = (self.champions[model] or [f"{model}/0"])[-1]
+        made = self.put(
+            f"predictions-{model}",
+            *(events.prediction(identity, model, version) for identity in identities),
+        )
+        self.predictions += [
+            (new.id, identity, model) for new, identity in zip(made, identities, strict=True)
+        ]
+
+    def come_out(self, which: int, label: float) -> None:
+        """An outcome of an earlier prediction, or of one that was never made."""
+        id, identity, model = (
+            self.predictions[which % len(self.predictions)]
+            if self.predictions
+            else (new_id(), "car=0", "cars")
+        )
+        self.put(f"observations-{model}", events.outcome(id, identity, model, label))
+
+    def roll_back(self, model: str) -> None:
+        if len(self.champions[model]) > 1:
+            to, replaced = self.champions[model][-2:]
+            self.champions[model].append(to)
+            self.put(f"model-{model}", events.rolled_back(to, replaced, model))
+
+    def cycle(self, model: str, ending: str) -> None:
+        number = next(self.numbers[model])
+        stream, version = f"cycle-{model}-{number}", f"{model}/{number}"
+        champion = self.champions[model][-1] if self.champions[model] else None
+        self.put(stream, events.started(number, model, champion))
+        self.put(stream, events.attempted())
+        for steps in self._steps(ending, version, number):
+            self.put(stream, *steps)
+        if ending == "promoted":
+            self.champions[model].append(version)
+            self.appends.append(
+                [
+                    StreamAppend(
+                        f"model-{model}",
+                        (
+                            events.new(
+                                events.promoted(version, f"{model}-{number}", model, champion)
+                            ),
+                        ),
+                        None,
+                    ),
+                    StreamAppend(stream, (events.new(events.settled(version)),), None),
+                ]
+            )
+        conclusions: dict[str, Conclusion] = {
+            "kept": "kept",
+            "promoted": "promoted",
+            "halted": "halted",
+            "not decided": "not decided",
+            "training failed": "failed",
+        }
+        if ending == "cut off":
+            self.put(stream, events.attempted(2), events.attempted(3), events.gave_up())
+        elif ending != "open":
+            self.put(stream, events.reported(conclusions.get(ending, "rejected"), champion))
+
+    def _steps(self, ending: str, version: str, number: int) -> Iterator[tuple[Event, ...]]:
+        if ending == "halted":
+            yield (events.halted(),)
+            return
+        yield events.guarded(), events.measured()
+        if ending == "not decided":
+            yield (events.not_decided(),)
+            return
+        kept: Outcome = "keep: no drift"
+        retrained: Outcome = "bootstrap" if number == 1 else "retrain"
+        yield (events.decided(kept if ending == "kept" else retrained),)
+        if ending in ("kept", "open"):
+            return
+        yield (events.merged(10 * number),)
+        if ending == "training failed":
+            yield (events.training_failed(),)
+            return
+        yield (events.trained(version, 10 * number),)
+        if ending == "cut off":
+            return
+        yield (events.parity(ending != "rejected by parity"),)
+        if ending == "rejected by parity":
+            return
+        yield events.evaluated(), events.compared(ending != "rejected")
+        if ending == "lost the race":
+            yield (events.settled(version, promoted=False),)
+
+
+STEPS: st.SearchStrategy[Callable[[Story], object]] = st.one_of(
+    st.builds(
+        lambda model, policy: (
+            lambda story: story.put(f"model-{model}", events.contract_adopted(model, policy))
+        ),
+        MODELS,
+        st.sampled_from(["strict-and", "lenient"]),
+    ),
+    st.builds(
+        lambda id, version: (
+            lambda story: story.put(f"policy-{id}", events.policy_adopted(id, version))
+        ),
+        st.sampled_from(["strict-and", "lenient"]),
+        st.integers(1, 3),
+    ),
+    st.builds(
+        lambda model, identities: lambda story: story.predict(model, identities),
+        MODELS,
+        st.lists(IDENTITIES, min_size=1, max_size=5),
+    ),
+    st.builds(
+        lambda which, label: lambda story: story.come_out(which, label),
+        st.integers(0, 50),
+        st.floats(0.5, 500),
+    ),
+    st.builds(
+        lambda model, identity, price: (
+            lambda story: story.put(
+                f"observations-{model}",
+                events.observation(identity, model, price),
+                events.refused(3, model),
+                events.received(model),
+            )
+        ),
+        MODELS,
+        IDENTITIES,
+        st.none() | st.floats(0.5, 500) | st.just(8.0),
+    ),
+    st.builds(lambda model, ending: lambda story: story.cycle(model, ending), MODELS, ENDINGS),
+    st.builds(lambda model: lambda story: story.roll_back(model), MODELS),
+)
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest, database_url: str) -> Iterator[Callable[[], Ledger]]:
+    """Ledgers with nothing but their first entry, each on a database of its own."""
+    opened: list[Ledger] = []
+
+    def make() -> Ledger:
+        url = database_url
+        if opened and url.startswith("sqlite"):
+            url = f"{url}.{len(opened)}"
+        elif opened:
+            url = request.getfixturevalue("fresh_postgres")(True)
+        opened.append(open_ledger(Settings(database_url=url)))
+        return opened[-1]
+
+    yield make
+    for ledger in opened:
+        ledger.close()
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(STEPS, min_size=3, max_size=25), page_entries=st.integers(1, 40))
+def test_a_rebuild_comes_to_the_digests_that_the_appends_came_to(
+    fresh: Callable[[], Ledger],
+    steps: list[Callable[[Story], object]],
+    page_entries: int,
+) -> None:
+    story = Story()
+    for step in steps:
+        step(story)
+    ledger = fresh()
+    for appends in story.appends:
+        ledger.append(appends, correlation_id=new_id())
+    rebuilt = rebuild(ledger, page_entries=page_entries)
+    assert rebuilt.differing == ()
+    assert rebuilt.before == rebuilt.after
+    assert rebuilt.position == ledger.size() - 1
+    ledger.close()
+
+
+def every_ending() -> Story:
+    story = Story()
+    story.put("policy-strict-and", events.policy_adopted())
+    for model in ("cars", "vans"):
+        story.put(f"model-{model}", events.contract_adopted(model))
+        for ending in ("promoted", "kept", "rejected", "promoted", "halted", "cut off", "open"):
+            story.predict(model, ["car=1", "car=2", "car=1"])
+            story.come_out(len(story.predictions), 8.5)
+            story.put(f"observations-{model}", events.observation(model=model))
+            story.cycle(model, ending)
+        story.roll_back(model)
+    return story
+
+
+def test_both_databases_come_to_the_same_digests(
+    sqlite_ledger: Ledger, fresh_postgres: Callable[[bool], str]
+) -> None:
+    postgres = open_ledger(Settings(database_url=fresh_postgres(True)))
+    story = every_ending()
+    found = []
+    for ledger in (sqlite_ledger, postgres):
+        for appends in story.appends:
+            ledger.append(appends, correlation_id="c", recorded_at=events.TIME)
+        with ledger.connect() as connection:
+            found.append(digests(connection))
+    assert found[0] == found[1]
+    assert len(set(found[0].values())) == len(found[0])  # none of them is empty
+    postgres.close()
+
+
+def test_a_read_model_that_was_tampered_with_is_named_and_mended(ledger: Ledger) -> None:
+    for appends in every_ending().appends:
+        ledger.append(appends, correlation_id=new_id())
+    with ledger.writing() as connection:
+        connection.execute(text("UPDATE models SET champion = 'cars/99' WHERE model = 'cars'"))
+        connection.execute(text("DELETE FROM labels"))
+    assert rebuild(ledger).differing == ("models", "labels")
+    assert rebuild(ledger).differing == ()
+
+
+def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(ledger: Ledger) -> None:
+    for appends in every_ending().appends:
+        ledger.append(appends, correlation_id=new_id())
+    with ledger.connect() as connection:
+        before = digests(connection)
+
+    def give_up(done: int, of: int) -> None:
+        if done > of / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(ledger, give_up, page_entries=10)
+    with ledger.connect() as connection:
+        assert digests(connection) == before
+
+
+def test_a_rebuild_says_how_far_it_is(ledger: Ledger) -> None:
+    events.put(ledger, "observations-cars", *[events.refused()] * 24)
+    said: list[tuple[int, int]] = []
+    rebuild(ledger, lambda done, of: said.append((done, of)), page_entries=10)
+    assert said == [(10, 25), (20, 25), (25, 25)]
+
+
+def test_nothing_is_appended_while_a_rebuild_runs(settings: Settings, ledger: Ledger) -> None:
+    events.put(ledger, "observations-cars", events.refused())
+    other = Ledger(create_database(settings.ledger_url, settings), busy_timeout_seconds=0.05)
+
+    def append(done: int, of: int) -> None:
+        with pytest.raises(LedgerBusy):
+            events.put(other, "observations-cars", events.refused())
+
+    assert rebuild(ledger, append).position == 1
+    other.close()
