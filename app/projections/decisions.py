@@ -60,15 +60,19 @@ def list_decisions(
     page on from, both exclusive.
     """
     position = DECISIONS.c.position
-    bounds = [
-        (model, DECISIONS.c.model == model),
-        (outcome, DECISIONS.c.outcome == outcome),
-        (since, DECISIONS.c.as_of >= since),
-        (until, DECISIONS.c.as_of < until),
-        (before, position < before),
-        (after, position > after),
-    ]
-    query = select(DECISIONS).where(*(clause for value, clause in bounds if value is not None))
+    query = select(DECISIONS)
+    if model is not None:
+        query = query.where(DECISIONS.c.model == model)
+    if outcome is not None:
+        query = query.where(DECISIONS.c.outcome == outcome)
+    if since is not None:
+        query = query.where(DECISIONS.c.as_of >= since)
+    if until is not None:
+        query = query.where(DECISIONS.c.as_of < until)
+    if before is not None:
+        query = query.where(position < before)
+    if after is not None:
+        query = query.where(position > after)
     order = position.desc() if after is None else position.asc()
     return [_view(row) for row in connection.execute(query.order_by(order).limit(limit))]
 
