@@ -40,8 +40,10 @@ echo "whyledger: setting up $venv from requirements/ (about ten seconds; a minut
 index=$("$venv/bin/python" -m pip config list |
     sed -n "s/^[^=]*[.]index-url='\(.*\)'\$/\1/p" | head -n 1)
 if [ -n "$index" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"; fi
+# --compile-bytecode: each worker is a new process, and where Python may not write its cache it would
+# compile the libraries at every start.
 # --no-build-isolation: what has no wheel is built by the setuptools pinned in build.txt.
-"$venv/bin/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes \
+"$venv/bin/uv" pip sync --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
     --no-build-isolation requirements/build.txt requirements/dev.txt || {
     echo "whyledger: uv could not install from here; pip will, in about a minute" >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
