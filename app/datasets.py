@@ -221,9 +221,11 @@ def _header(reader: Iterator[list[str]], contract: Contract) -> list[str]:
     try:
         header = [name.strip() for name in next(reader)]
     except (StopIteration, csv.Error):
+        header = []
+    if not any(header):
         raise DocumentInvalid(
             "the CSV has no header line; begin it with the contract's column names."
-        ) from None
+        )
     required = {column.name for column in contract.columns if column.missing == "refused"}
     required |= {feature.name for feature in contract.features if feature.missing == "refused"}
     required.add(contract.target.name)

@@ -65,6 +65,10 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "training-failed": Problem(500, "A candidate could not be trained"),
     "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
     "signing-refused": Problem(500, "The ledger does not extend what was signed before"),
+    "proof-invalid": Problem(422, "The proof does not hold"),
+    "signing-refused": Problem(500, "The ledger may not be signed"),
+    "not-measurable": Problem(500, "There is nothing to measure drift on"),
+    "predictions-unusable": Problem(500, "Predictions cannot be judged"),
     "ledger-damaged": Problem(500, "The ledger does not hold what it must"),
     "error": Problem(500, "Something went wrong"),
 }

@@ -1,4 +1,4 @@
-"""A running service for tests: the real application on a real ledger, and a champion made by hand."""
+"""The real application on a real ledger, for tests, with a champion made by hand."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from app.serving.process import Process
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract import contract_digest
+from domain.envelope import event_data
 from domain.events import CandidatePromoted
 
 ROOT = Path(__file__).parents[3]
@@ -160,6 +161,4 @@ def send(client: TestClient, event: object, content_type: str | None = None) -> 
 def events_of(client: TestClient, kind: str) -> list[dict[str, Any]]:
     """The data of every recorded event of this type, in order."""
     entries = process_behind(client).ledger.read(-1, 5000)
-    from domain.envelope import event_data  # noqa: PLC0415
-
     return [event_data(entry.event) for entry in entries if entry.event.type == kind]

@@ -1,4 +1,4 @@
-"""POST /predictions: durable before its answer, the same answer to the same request, all or none."""
+"""POST /predictions: durable before its answer, all rows or none, a retry answered alike."""
 
 from __future__ import annotations
 
