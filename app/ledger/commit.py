@@ -11,6 +11,7 @@ from app.ledger.batch import Artefact, PreparedEntry, PreparedStream
 from app.ledger.database import insert_rows
 from app.ledger.reading import head, known_entries, stream_version
 from app.ledger.tables import ARTEFACTS, ENTRIES
+from app.ledger.tree import grow
 from app.projections.runner import apply
 from domain.envelope import Recorded
 from domain.errors import IdempotencyConflict, VersionConflict
@@ -31,6 +32,8 @@ def commit(
         if check is not None:
             check(connection)
         insert_rows(connection, ENTRIES, [_as_row(*pair) for pair in placed.values()])
+        first = next(iter(placed.values()))[0].position
+        grow(connection, first, [entry.leaf_hash for _, entry in placed.values()])
         apply(connection, [recorded for recorded, _ in placed.values()])
     return tuple(
         placed[id][0] if id in placed else known[id][0]

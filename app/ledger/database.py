@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged
 
-SCHEMA_REVISION: Final = "0002"  # the newest migration this code was written for
+SCHEMA_REVISION: Final = "0003"  # the newest migration this code was written for
 _LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed

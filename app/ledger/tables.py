@@ -1,6 +1,8 @@
 """The two tables that are the truth: entries, and the artefacts that entries name by digest.
 
-Nothing in them is ever changed or removed; the triggers in `migrations/` refuse it.
+Nothing in them is ever changed or removed; the triggers in `migrations/` refuse it. Beside them
+stand the tree over the entries (tiles and head) and the checkpoints that were signed: all of it
+only grows, and all of it but the signatures follows from the entries.
 """
 
 from __future__ import annotations
@@ -54,4 +56,30 @@ ARTEFACTS: Final = Table(
     Column("sha256", NAME, primary_key=True),  # 64 hex digits of the bytes' digest
     Column("kind", NAME, nullable=False),  # plan, reference or identities
     Column("bytes", LargeBinary, nullable=False),
+)
+
+TILES: Final = Table(  # full tiles of C2SP tlog-tiles: 256 hashes each; the right edge is computed
+    "tiles",
+    METADATA,
+    Column("level", Integer, primary_key=True, autoincrement=False),  # 0: leaf hashes
+    Column("number", POSITION, primary_key=True, autoincrement=False),  # from 0 within its level
+    Column("root", LargeBinary, nullable=False),  # 32 bytes: the tile's hash one level up
+    Column("bytes", LargeBinary, nullable=False),  # 8,192 bytes
+)
+
+LEDGER_HEAD: Final = Table(  # one row; a trigger refuses a smaller size
+    "ledger_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # 1
+    Column("size", POSITION, nullable=False),  # entries
+    Column("frontier", LargeBinary, nullable=False),  # 32 bytes for each set bit of size
+)
+
+CHECKPOINTS: Final = Table(
+    "checkpoints",
+    METADATA,
+    Column("size", POSITION, primary_key=True, autoincrement=False),  # entries it covers
+    Column("root", LargeBinary, nullable=False),  # 32 bytes
+    Column("note", Text, nullable=False),  # C2SP signed note
+    Column("signed_at", NAME, nullable=False),
 )

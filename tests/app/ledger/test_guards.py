@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app.ledger.database import insert_rows
 from app.ledger.store import Ledger
-from tests.ledger_events import artefact, put, refused
+from app.ledger.tables import CHECKPOINTS, TILES
+from tests.ledger_events import TIME, artefact, put, refused
 
 CHANGES = [
     "UPDATE entries SET type = 'other'",
@@ -17,6 +19,14 @@ CHANGES = [
     "DELETE FROM entries WHERE position = (SELECT max(position) FROM entries)",
     "UPDATE artefacts SET kind = 'other'",
     "DELETE FROM artefacts",
+    "UPDATE tiles SET root = root",
+    "DELETE FROM tiles",
+    "UPDATE checkpoints SET note = 'other'",
+    "DELETE FROM checkpoints",
+    "UPDATE ledger_head SET size = size - 1",
+    "UPDATE ledger_head SET id = 2",
+    "DELETE FROM ledger_head",
+    "INSERT INTO ledger_head SELECT 2, size, frontier FROM ledger_head",
 ]
 SQLITE_REPLACES = [
     "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE position = 1",
@@ -30,15 +40,25 @@ SQLITE_REPLACES = [
     "INSERT INTO entries SELECT * FROM entries WHERE position = 1"
     " ON CONFLICT (position) DO UPDATE SET type = 'other'",
     "INSERT OR REPLACE INTO artefacts SELECT sha256, 'other', bytes FROM artefacts",
+    "INSERT OR REPLACE INTO tiles SELECT * FROM tiles",
+    "INSERT OR REPLACE INTO checkpoints SELECT size, root, 'other', signed_at FROM checkpoints",
+    "INSERT OR REPLACE INTO ledger_head SELECT id, 0, frontier FROM ledger_head",
+    "UPDATE OR REPLACE ledger_head SET size = 0",
 ]
 POSTGRES_CHANGES = [
     "TRUNCATE entries",
     "TRUNCATE artefacts",
+    "TRUNCATE tiles",
+    "TRUNCATE checkpoints",
+    "TRUNCATE ledger_head",
+    "INSERT INTO ledger_head SELECT * FROM ledger_head ON CONFLICT (id) DO UPDATE SET size = 0",
     "TRUNCATE entries, artefacts CASCADE",
     "INSERT INTO entries SELECT * FROM entries WHERE position = 1"
     " ON CONFLICT (position) DO UPDATE SET type = 'other'",
     "SET LOCAL session_replication_role = replica; DELETE FROM entries",
     "SET LOCAL session_replication_role = replica; TRUNCATE entries",
+    "SET LOCAL session_replication_role = replica; DELETE FROM tiles",
+    "SET LOCAL session_replication_role = replica; UPDATE ledger_head SET size = 0",
 ]
 
 
@@ -58,6 +78,9 @@ def assert_refused(ledger: Ledger, statement: str) -> None:
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     put(ledger, "observations-cars", refused(), refused(), artefacts=[artefact(b"a plan")])
+    with ledger.writing() as connection:  # a full tile would take 256 entries
+        insert_rows(connection, TILES, [(0, 0, bytes(32), bytes(8192))])
+        insert_rows(connection, CHECKPOINTS, [(3, bytes(32), "a note", TIME)])
     return ledger
 
 
