@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.clock import now
+from app.file_lock import exclusive
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from app.settings import Settings
@@ -33,7 +34,8 @@ def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
     from app.training.tracking import MlflowRegistry  # noqa: PLC0415 - heavy, and rarely needed
 
     now_ms = int(parse_time(now()).timestamp() * 1000)
-    MlflowRegistry(settings.state_dir, now_ms).set_champion(model, view.registry_run)
+    with exclusive(settings.by_products_lock):
+        MlflowRegistry(settings.state_dir, now_ms).set_champion(model, view.registry_run)
     remembered.parent.mkdir(parents=True, exist_ok=True)
     remembered.write_text(view.registry_run)
     return True

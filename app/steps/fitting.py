@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from app.clock import now
+from app.file_lock import exclusive
 from app.ledger.store import Artefact
 from app.projections.labels import LabelledRow
 from app.serving.plan import load_plan
@@ -25,7 +26,7 @@ from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.cycle_events import CandidateTrained, DataMerged, TrainingFailed
 from domain.drift import training_drift
-from domain.errors import LedgerDamaged, WhyledgerError
+from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 from domain.estimators import Ridge
 from domain.evaluation import check_parity
 from domain.events import Row
@@ -37,7 +38,6 @@ _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training dat
 
 def merge(work: Work) -> Done:
     """Merge and de-duplicate the labelled rows, split them, write and version the data set."""
-
     known = work.known
     try:
         split = split_rows(known)
@@ -46,7 +46,10 @@ def merge(work: Work) -> Done:
         written = write_dataset(
             repository / known.started.model, known.started.cycle, known.contract, rows
         )
-        pointer = track(repository, written.csv)
+        with exclusive(known.settings.by_products_lock):
+            pointer = track(repository, written.csv)
+    except (LedgerBusy, LedgerDamaged):
+        raise  # nothing is wrong with the training: the next attempt reads again
     except (WhyledgerError, OSError) as error:
         return Done(event=TrainingFailed(step="merge", reason=_reason(error)))
     identities = canonical_bytes([row.identity for row in split.training])
@@ -79,6 +82,8 @@ def train(work: Work) -> Done:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
         run = _record_run(known, fitted, merged)
+    except (LedgerBusy, LedgerDamaged):
+        raise
     except (WhyledgerError, OSError) as error:
         return Done(event=TrainingFailed(step="train", reason=_reason(error)))
     frozen = canonical_bytes(reference.to_document())
@@ -117,7 +122,6 @@ def check(work: Work) -> Done:
 
     After a resume the pipeline is fitted again: same rows, order and seed give the same pipeline.
     """
-
     known = work.known
     if work.state.trained is None:
         raise LedgerDamaged(f"cycle {known.started.cycle!r} checks parity without a candidate.")
@@ -140,7 +144,6 @@ def candidate_name(known: Knowledge) -> str:
 
 
 def _fit(known: Knowledge, split: Split) -> Trained:
-
     return fit(known.contract, _rows(split.training), known.started.contract_digest)
 
 
@@ -149,7 +152,7 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     rows = _rows(split.training)
     return freeze_reference(
         [(feature.name, feature.type) for feature in known.contract.features],
-        {f.name: [row[f.name] for row in rows] for f in known.contract.features},
+        {f.name: [row.get(f.name) for row in rows] for f in known.contract.features},
         fitted.target,
         fitted.out_of_fold,
         # A later window is expected to hold as many rows as the latest one does.
@@ -158,31 +161,29 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
 
 
 def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
-
-    registry = MlflowRegistry(known.settings.state_dir, _now_ms())
     residual = fitted.out_of_fold - fitted.target
-    return registry.record_training(
-        TrainingRecord(
-            model=known.started.model,
-            candidate=candidate_name(known),
-            pipeline=fitted.pipeline,
-            plan=fitted.plan,
-            parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
-            metrics={
-                "rmse_out_of_fold": float(np.sqrt(np.mean(residual**2))),
-                "training_rows": float(merged.training_rows),
-                "holdout_rows": float(merged.holdout_rows),
-            },
-            tags={
-                "whyledger.cycle": known.started.cycle,
-                "whyledger.as_of": known.started.as_of,
-                "whyledger.dataset_sha256": merged.dataset_sha256,
-                "whyledger.identities_sha256": merged.identities_sha256,
-                "whyledger.contract_digest": known.started.contract_digest,
-                "whyledger.label_cutoff": str(merged.label_cutoff),
-            },
-        )
+    record = TrainingRecord(
+        model=known.started.model,
+        candidate=candidate_name(known),
+        pipeline=fitted.pipeline,
+        plan=fitted.plan,
+        parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
+        metrics={
+            "rmse_out_of_fold": float(np.sqrt(np.mean(residual**2))),
+            "training_rows": float(merged.training_rows),
+            "holdout_rows": float(merged.holdout_rows),
+        },
+        tags={
+            "whyledger.cycle": known.started.cycle,
+            "whyledger.as_of": known.started.as_of,
+            "whyledger.dataset_sha256": merged.dataset_sha256,
+            "whyledger.identities_sha256": merged.identities_sha256,
+            "whyledger.contract_digest": known.started.contract_digest,
+            "whyledger.label_cutoff": str(merged.label_cutoff),
+        },
     )
+    with exclusive(known.settings.by_products_lock):
+        return MlflowRegistry(known.settings.state_dir, _now_ms()).record_training(record)
 
 
 def _now_ms() -> int:
