@@ -57,16 +57,24 @@ def open_ledger(settings: Settings) -> Ledger:
         LedgerDamaged: its schema is newer than this code.
     """
     engine = create_database(settings.ledger_url, settings)
-    migrate(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
-    if ledger.size() == 0:
-        created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
-        event = NewEvent(created, id=new_id(), occurred_at=now())
-        try:
-            ledger.append([StreamAppend("ledger", (event,), -1)], correlation_id=new_id())
-        except VersionConflict:
-            pass  # another process opened it first
+    try:
+        migrate(engine, settings.busy_timeout_seconds)
+        if ledger.size() == 0:
+            _create(ledger)
+    except BaseException:
+        ledger.close()
+        raise
     return ledger
+
+
+def _create(ledger: Ledger) -> None:
+    created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
+    event = NewEvent(created, id=new_id(), occurred_at=now())
+    try:
+        ledger.append([StreamAppend("ledger", (event,), -1)], correlation_id=new_id())
+    except VersionConflict:
+        pass  # another process opened it first
 
 
 class Ledger:
