@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from app.clock import new_id, now
-from app.ledger.cycle_lock import is_running
+from app.ledger.cycle_lock import CycleLock, is_running
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
 from app.projections.labels import has_labels
@@ -28,6 +28,7 @@ from domain.cycle_events import CYCLE_EVENTS, CycleFailed, CycleStarted, Force
 from domain.errors import (
     CycleRefused,
     CycleRunning,
+    LedgerDamaged,
     NothingToDecide,
     UnknownModel,
     VersionConflict,
@@ -75,6 +76,7 @@ class Cycles:
         self._before_start = before_start
         self._after_end = after_end
         self._guard = threading.Lock()
+        self._starting = threading.Lock()  # two requests at once must not both take up a cycle
         self._watchers: dict[str, threading.Thread] = {}
         self._closing = threading.Event()
 
@@ -99,27 +101,28 @@ class Cycles:
             CycleRunning: a cycle of this model is running.
             CycleRefused: `as_of` lies in the future or before the model's last cycle.
             NothingToDecide: no policy, or neither a champion nor a labelled row.
+            VersionConflict: three times another process was first, and its cycle had ended.
         """
         self._before_start(model)
+        correlation_id = correlation_id or new_id()
+        conflict: VersionConflict | None = None
         for _ in range(_TRIES):
-            with self._ledger.connect() as connection:
-                open_cycle = unfinished_cycle(connection, model)
-            if open_cycle is not None:
-                return self._resume(open_cycle.cycle)
-            started = self._begin(model, as_of, force_reason, actor)
-            event = NewEvent(event=started, id=new_id(), occurred_at=started.as_of)
-            append = StreamAppend(cycle_stream(started.cycle), (event,), -1)
-            try:
-                self._ledger.append(
-                    [append], actor=actor, correlation_id=correlation_id or new_id()
-                )
-            except VersionConflict:
-                continue  # somebody started one first: look again, resume or report it
-            self._spawn(started.cycle)
-            return CycleTicket(started.cycle, resumed=False)
-        raise CycleRunning(
-            f"cycles of {model!r} are being started by others. Ask for the latest one.", ""
-        )
+            with self._starting:
+                with self._ledger.connect() as connection:
+                    open_cycle = unfinished_cycle(connection, model)
+                if open_cycle is not None:
+                    return self._resume(open_cycle.cycle)
+                started = self._begin(model, as_of, force_reason, actor)
+                event = NewEvent(event=started, id=new_id(), occurred_at=started.as_of)
+                append = StreamAppend(cycle_stream(started.cycle), (event,), -1)
+                try:
+                    self._ledger.append([append], actor=actor, correlation_id=correlation_id)
+                except VersionConflict as lost:
+                    conflict = lost  # another process was first: look again, resume or report it
+                    continue
+                self._spawn(started.cycle)
+                return CycleTicket(started.cycle, resumed=False)
+        raise conflict or LedgerDamaged(f"no cycle of {model!r} was tried.")
 
     def wait(self, cycle: str, seconds: float) -> bool:
         """Wait until the cycle has ended, at most `seconds`; whether it has."""
@@ -138,11 +141,12 @@ class Cycles:
 
     def recover(self) -> list[str]:
         """Resume every cycle that was started, did not end and is not running; their ids."""
-        with self._ledger.connect() as connection:
-            cut_off = [view.cycle for view in unfinished_cycles(connection)]
-        resumed = [cycle for cycle in cut_off if not self._running(cycle)]
-        for cycle in resumed:
-            self._spawn(cycle)
+        with self._starting:
+            with self._ledger.connect() as connection:
+                cut_off = [view.cycle for view in unfinished_cycles(connection)]
+            resumed = [cycle for cycle in cut_off if not self._running(cycle)]
+            for cycle in resumed:
+                self._spawn(cycle)
         return resumed
 
     def close(self) -> None:
@@ -215,7 +219,7 @@ class Cycles:
         )
         with self._guard:
             self._watchers[cycle] = watcher
-        watcher.start()
+            watcher.start()
 
     def _watch(self, cycle: str) -> None:
         """Run workers until the cycle has ended or its attempts are used up."""
@@ -224,27 +228,34 @@ class Cycles:
             while worker.poll() is None:
                 if self._closing.wait(_POLL_SECONDS):
                     return
-            view = self.view(cycle)
-            if view.status == "ended":
-                break
-            if self._gave_up(cycle, worker.returncode):
+            if self._is_over(cycle, worker.returncode):
                 break
         with self._guard:
             self._watchers.pop(cycle, None)
         self._after_end(self.view(cycle).model)
 
-    def _gave_up(self, cycle: str, exit_code: int | None) -> bool:
-        """Append `CycleFailed` when the attempts are used up; whether it stands there now."""
-        return give_up(
-            self._ledger,
-            cycle,
-            f"the last worker ended with exit code {exit_code}; its log is in the state directory, "
-            f"logs/{cycle}.log",
-        )
+    def _is_over(self, cycle: str, exit_code: int | None) -> bool:
+        """Whether the cycle has ended; appends `CycleFailed` when its attempts are used up.
+
+        The lock is held for that: the third attempt may be running under another server's eyes,
+        and is not to be failed from here.
+        """
+        if self.view(cycle).status == "ended":
+            return True
+        with CycleLock(self._ledger.engine, self.lock_directory, cycle) as free:
+            return free and give_up(
+                self._ledger,
+                cycle,
+                f"the last worker ended with exit code {exit_code}; its log is in the state "
+                f"directory, logs/{cycle}.log",
+            )
 
 
 def give_up(ledger: Ledger, cycle: str, reason: str) -> bool:
-    """Append `CycleFailed` if three attempts were made and the cycle has not ended."""
+    """Append `CycleFailed` if three attempts were made and the cycle has not ended.
+
+    Whether it has ended now. The caller holds the cycle's lock.
+    """
     history = ledger.read_stream(cycle_stream(cycle))
     state = fold(entry.event for entry in history.entries if isinstance(entry.event, CYCLE_EVENTS))
     if state.ended:

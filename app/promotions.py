@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from app.clock import new_id, now
-from app.ledger.store import Ledger, NewEvent, StreamAppend, StreamHistory, stored_artefact
+from app.ledger.store import (
+    Connection,
+    Ledger,
+    NewEvent,
+    StreamAppend,
+    StreamHistory,
+    stored_artefact,
+)
 from app.serving.plan import load_plan
 from domain import lifecycle
 from domain.cycle_events import PromotionSettled
@@ -54,11 +59,12 @@ def settle_promotion(
     transaction, before the event: a promotion names only what can serve.
 
     Raises:
-        VersionConflict: somebody else went on with this cycle.
+        VersionConflict: somebody else went on with this cycle, or was first three times.
         PlanInvalid, LedgerDamaged: the stored plan does not load, or is not what was stored.
     """
     candidate = command.candidate
-    for _ in range(_TRIES):
+    tries = 0
+    while True:
         state, history = read_lifecycle(ledger, command.model)
         try:
             events = lifecycle.promote(state, command)
@@ -86,11 +92,11 @@ def settle_promotion(
         try:
             ledger.append(appends, correlation_id=correlation_id, check=check)
         except VersionConflict as conflict:
-            if conflict.stream == cycle_stream:
+            tries += 1
+            if conflict.stream == cycle_stream or tries == _TRIES:
                 raise
             continue  # a rollback or a contract came first: decide again
         return settled
-    raise VersionConflict(model_stream(command.model), -1, -1)
 
 
 def roll_back(

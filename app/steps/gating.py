@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from app.cycles import cycle_stream
 from app.promotions import settle_promotion
-from app.serving.plan import ServingPlan, load_plan
+from app.serving.plan import load_plan
 from app.steps.judging import transformed
 from app.steps.knowledge import Done, Knowledge, Work
 from app.steps.split import Split, split_rows
 from domain.contract import CategoryFeature, Contract
-from domain.cycle_events import CandidateTrained
-from domain.errors import LedgerDamaged
+from domain.cycle_events import CandidateCompared, CandidateTrained
+from domain.errors import LedgerDamaged, PredictionsUnusable, RequestInvalid
 from domain.evaluation import compare_with_champion, evaluate_candidate
 from domain.lifecycle import Champion, PromoteCandidate
-from domain.prediction_errors import inverse_of
+from domain.prediction_errors import errors, inverse_of
 
 Floats = NDArray[np.float64]
 
@@ -25,10 +25,9 @@ def evaluate(work: Work) -> Done:
     """The evaluation gate: the candidate against the mean and the median of its training target."""
     known = work.known
     split = split_rows(known)
-    plan = stored_plan(known, trained(work).plan_sha256)
     return Done(
         event=evaluate_candidate(
-            predicted=predictions(plan, split),
+            predicted=predictions(known, trained(work).plan_sha256, split),
             actual=actual(known.contract, split),
             training_target=np.array(
                 [transformed(known.contract, row.label) for row in split.training]
@@ -40,28 +39,52 @@ def evaluate(work: Work) -> Done:
 
 
 def compare(work: Work) -> Done:
-    """The deployment gate: the candidate against the champion, on the same holdout rows."""
+    """The deployment gate: the candidate against the champion, on the same holdout rows.
+
+    A champion that cannot predict them (a later contract took one of its features away) is not
+    beaten by default: production stays, and the reason says so.
+    """
     known = work.known
     split = split_rows(known)
     champion = known.champion
     candidate = trained(work)
+    predicted = predictions(known, candidate.plan_sha256, split)
+    try:
+        defended = predictions(known, champion.plan_sha256, split) if champion else None
+    except (RequestInvalid, PredictionsUnusable) as unusable:
+        return Done(event=_not_comparable(work, split, predicted, unusable.message))
     return Done(
         event=compare_with_champion(
-            candidate=predictions(stored_plan(known, candidate.plan_sha256), split),
-            champion=(
-                predictions(stored_plan(known, champion.plan_sha256), split) if champion else None
-            ),
+            candidate=predicted,
+            champion=defended,
             champion_version=champion.model_version if champion else None,
             actual=actual(known.contract, split),
             margin=known.contract.margin,
             inverse=inverse_of(known.contract.target.transform),
             segments={
-                feature.name: [row.row[feature.name] for row in split.holdout]
+                feature.name: [row.row.get(feature.name) for row in split.holdout]
                 for feature in known.contract.features
                 if isinstance(feature, CategoryFeature)
             },
             seed=candidate.seed,
         )
+    )
+
+
+def _not_comparable(work: Work, split: Split, predicted: Floats, why: str) -> CandidateCompared:
+    contract = work.known.contract
+    inverse = inverse_of(contract.target.transform)
+    return CandidateCompared(
+        passed=False,
+        champion_version=work.known.started.champion,
+        rows=len(split.holdout),
+        margin=contract.margin,
+        candidate=errors(predicted, actual(contract, split), inverse),
+        champion=None,
+        segments=(),
+        bootstrap=None,
+        reason=f"{work.known.started.champion} cannot predict the holdout rows, so nothing was "
+        f"compared and production stays: {why}",
     )
 
 
@@ -91,14 +114,24 @@ def promote(work: Work, *, cycle_version: int, correlation_id: str, causation_id
     )
 
 
-def stored_plan(known: Knowledge, sha256: str) -> ServingPlan:
-    """The serving plan with this digest, from the ledger's artefacts."""
-    return load_plan(known.ledger.artefact(sha256))
+def predictions(known: Knowledge, plan_sha256: str, split: Split) -> Floats:
+    """The stored plan's predictions of the holdout rows, on the contract's transformed scale.
 
-
-def predictions(plan: ServingPlan, split: Split) -> Floats:
-    """The plan's predictions of the holdout rows, transformed scale."""
-    return plan.predict_rows([row.row for row in split.holdout]).transformed
+    Raises:
+        RequestInvalid: a row lacks a feature that the plan needs.
+        PredictionsUnusable: the plan predicts what the contract's scale cannot hold.
+    """
+    plan = load_plan(known.ledger.artefact(plan_sha256))
+    predicted = plan.predict_rows([row.row for row in split.holdout])
+    if plan.target.transform == known.contract.target.transform:
+        return predicted.transformed
+    try:  # an earlier contract had another scale
+        on_scale = [transformed(known.contract, value) for value in predicted.native.tolist()]
+    except ValueError as error:
+        raise PredictionsUnusable(
+            f"a prediction has no logarithm, which {known.contract.target.name!r} is judged by."
+        ) from error
+    return np.array(on_scale, dtype=np.float64)
 
 
 def actual(contract: Contract, split: Split) -> Floats:

@@ -26,7 +26,9 @@ from rules.policy import parse_policy
 def guard(work: Work) -> Done:
     """The statistical guard. Outside its bounds the cycle halts, which is never 'no drift'."""
     known = work.known
-    rows = [row.row for row in known.judged_rows]
+    # What an earlier contract did not ask for is missing in the rows of its time.
+    features = dict.fromkeys(known.contract.feature_names)
+    rows = [features | row.row for row in known.judged_rows]
     counts = known.counts
     checks = check_window(
         known.contract,

@@ -32,7 +32,7 @@ def split_rows(known: Knowledge) -> Split:
         if start <= row.event_time < end and row.identity not in known.champion_identities
     ]
     drawn = hold_out(
-        [known.guard.group_of(row.row) for row in eligible],
+        [str(row.row.get(known.contract.group)) for row in eligible],
         contract_digest=known.started.contract_digest,
         as_of=known.started.as_of,
         share=known.contract.holdout.share,

@@ -1,0 +1,264 @@
+"""A ledger told step by step with the real cars: what is observed, asked, answered and decided."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from app.clock import new_id, now
+from app.cycles import cycle_stream
+from app.documents import parse_document
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.projections.cycles import CycleView, get_cycle
+from app.projections.models import ModelView, get_model
+from app.projections.policies import get_policy
+from app.retraining_cycle import run_cycle
+from app.serving.plan import load_plan
+from app.settings import Settings
+from domain.canonical import digest
+from domain.contract import contract_digest, parse_contract
+from domain.cycle import Cycle
+from domain.cycle_events import CycleStarted, Force
+from domain.envelope import Recorded, event_data
+from domain.events import (
+    ContractAdopted,
+    Event,
+    ObservationRecorded,
+    OutcomeRecorded,
+    PolicyAdopted,
+    PredictionMade,
+    Row,
+    RowsRefused,
+)
+from domain.rows import RowGuard
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+_EVENTS_PER_APPEND: Final = 500  # as the service does
+
+
+@cache
+def shipped_cars() -> tuple[dict[str, str], ...]:
+    """The rows of the shipped data set, as a CSV reader gives them."""
+    with (PROJECT / "data" / "us_cars_1971_1990.csv").open(newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def document(*parts: str) -> dict[str, Any]:
+    """A shipped contract or policy, as parsed."""
+    path = PROJECT.joinpath(*parts)
+    return parse_document(path.read_bytes(), name=path.name)
+
+
+def year_end(year: int) -> str:
+    """The `as_of` of the cycle that closes this year."""
+    return f"{year + 1}-01-01T00:00:00.000000Z"
+
+
+@dataclass(slots=True)
+class CarLedger:
+    """One model's story in a ledger; every verb is one thing that happens to it."""
+
+    ledger: Ledger
+    settings: Settings
+    model: str = "car-price"
+
+    def adopts(self, **changes: Any) -> CarLedger:
+        """The shipped policy, and the shipped contract with these fields changed."""
+        policy = document("rules", "policies", "strict-and.yaml")
+        with self.ledger.connect() as connection:
+            known = get_policy(connection, "strict-and") is not None
+        if not known:
+            adopted = PolicyAdopted(
+                policy="strict-and",
+                policy_version=1,
+                document=policy,
+                policy_digest=digest(policy),
+            )
+            self.append("policy-strict-and", [(adopted, now())])
+        contract = document("data", "contracts", f"{self.model}.yaml") | changes
+        parse_contract(contract)
+        event = ContractAdopted(
+            model=self.model, contract=contract, contract_digest=contract_digest(contract)
+        )
+        self.append(f"model-{self.model}", [(event, now())])
+        return self
+
+    def rows(self, years: Iterable[int], most: int | None = None) -> list[Row]:
+        """The shipped cars of these years as labelled rows; the first `most` of each year."""
+        guard = self._guard()
+        found: list[Row] = []
+        for year in years:
+            of_year = [car for car in shipped_cars() if int(car["year"]) == year]
+            found.extend(guard.check_csv_row(car) for car in of_year[:most])
+        return found
+
+    def observes(self, rows: Sequence[Row]) -> CarLedger:
+        """Labelled rows come in, not tied to predictions."""
+        guard = self._guard()
+        events = [
+            (
+                ObservationRecorded(
+                    model=self.model,
+                    source="/tests",
+                    source_id=guard.identity_of(row),
+                    identity=guard.identity_of(row),
+                    row=row,
+                ),
+                guard.event_time_of(row),
+            )
+            for row in rows
+        ]
+        self.append(f"observations-{self.model}", events)
+        return self
+
+    def answers(self, rows: Sequence[Row], *, labelled: bool = True) -> CarLedger:
+        """The champion predicts each row; then, if `labelled`, its true value becomes known."""
+        guard, target, view = self._guard(), self._target(), self.view()
+        assert view.champion is not None
+        assert view.plan_sha256 is not None
+        plan = load_plan(self.ledger.artefact(view.plan_sha256))
+        asked = [{name: v for name, v in row.items() if name != target} for row in rows]
+        predicted = plan.predict_rows(asked)
+        made: list[tuple[Event, str]] = [
+            (
+                PredictionMade(
+                    model=self.model,
+                    model_version=view.champion,
+                    plan_sha256=view.plan_sha256,
+                    identity=guard.identity_of(row),
+                    row=row,
+                    prediction=float(native),
+                    unknown_categories=(),
+                    request_id=None,
+                ),
+                guard.event_time_of(row),
+            )
+            for row, native in zip(asked, predicted.native, strict=True)
+        ]
+        recorded = self.append(f"predictions-{self.model}", made)
+        if labelled:
+            self._label(recorded, [row[target] for row in rows])
+        return self
+
+    def refuses(self, rows: int) -> CarLedger:
+        """This many rows broke the contract."""
+        event = RowsRefused(
+            model=self.model, door="predictions", rows=rows, reasons={"mpg: out of range": rows}
+        )
+        self.append(f"observations-{self.model}", [(event, now())])
+        return self
+
+    def starts(self, as_of: str, *, force: str | None = None, **changes: Any) -> str:
+        """A cycle is asked for; its id. Nobody runs it yet."""
+        view = self.view()
+        with self.ledger.connect() as connection:
+            policy = get_policy(connection, view.policy)
+        assert policy is not None
+        number = view.cycles_started + 1
+        fields: dict[str, Any] = {
+            "cycle": f"{self.model}-{number}",
+            "model": self.model,
+            "number": number,
+            "as_of": as_of,
+            "contract_digest": view.contract_digest,
+            "policy": policy.policy,
+            "policy_digest": policy.digest,
+            "champion": view.champion,
+            "force": Force(actor="local:unauthenticated", reason=force) if force else None,
+        }
+        started = CycleStarted(**fields | changes)
+        self.append(cycle_stream(started.cycle), [(started, as_of)])
+        return started.cycle
+
+    def runs(self, as_of: str, *, force: str | None = None, **changes: Any) -> Cycle:
+        """A cycle from its start to its end, in this process."""
+        return run_cycle(self.ledger, self.settings, self.starts(as_of, force=force, **changes))
+
+    def lives_through(self, year: int, *, force: str | None = None) -> Cycle:
+        """The year's cars are predicted, their prices become known, and the year's cycle runs."""
+        self.answers(self.rows([year]))
+        return self.runs(year_end(year), force=force)
+
+    def view(self) -> ModelView:
+        """The model as it stands."""
+        with self.ledger.connect() as connection:
+            found = get_model(connection, self.model)
+        assert found is not None
+        return found
+
+    def cycle(self, number: int) -> CycleView:
+        """The model's cycle with this number."""
+        with self.ledger.connect() as connection:
+            return get_cycle(connection, f"{self.model}-{number}")
+
+    def append(self, stream: str, events: Sequence[tuple[Event, str]]) -> list[Recorded]:
+        """These events, each with when it happened, in few transactions."""
+        recorded: list[Recorded] = []
+        for first in range(0, len(events), _EVENTS_PER_APPEND):
+            part = tuple(
+                NewEvent(event=event, id=new_id(), occurred_at=at)
+                for event, at in events[first : first + _EVENTS_PER_APPEND]
+            )
+            append = StreamAppend(stream, part, None)
+            recorded.extend(self.ledger.append([append], correlation_id=new_id()))
+        return recorded
+
+    def _label(self, predictions: Sequence[Recorded], labels: Sequence[Any]) -> None:
+        outcomes: list[tuple[Event, str]] = []
+        for entry, label in zip(predictions, labels, strict=True):
+            assert isinstance(entry.event, PredictionMade)
+            outcome = OutcomeRecorded(
+                model=self.model,
+                source="/tests",
+                source_id=entry.id,
+                prediction_id=entry.id,
+                identity=entry.event.identity,
+                label=float(label),
+            )
+            outcomes.append((outcome, entry.occurred_at))
+        self.append(f"observations-{self.model}", outcomes)
+
+    def _guard(self) -> RowGuard:
+        return RowGuard(parse_contract(parse_document(self.view().contract, name="contract")))
+
+    def _target(self) -> str:
+        return self.view().target
+
+
+def bootstrapped(cars: CarLedger, **contract: Any) -> CarLedger:
+    """1971 to 1975 are observed, and the first candidate is promoted."""
+    cars.adopts(**contract).observes(cars.rows(range(1971, 1976)))
+    cars.runs(year_end(1975))
+    assert cars.view().champion == f"{cars.model}/1"
+    return cars
+
+
+def moved_to(year: int, rows: Sequence[Row]) -> list[Row]:
+    """The same cars, sold in another year: nothing about them has drifted."""
+    return [row | {"year": year, "car_id": 900_000 + n} for n, row in enumerate(rows)]
+
+
+def types_of(ledger: Ledger, stream: str) -> list[str]:
+    """The types of the stream's events, in order."""
+    return [entry.event.type for entry in ledger.read_stream(stream).entries]
+
+
+def events_after(ledger: Ledger, position: int) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Stream, type and data of everything after `position`, but for what differs by its nature.
+
+    MLflow's run ids are drawn by MLflow, and attempts count how often a worker was cut off.
+    """
+    found: list[tuple[str, str, Mapping[str, Any]]] = []
+    after = position
+    while page := ledger.read(after):
+        for entry in page:
+            data = event_data(entry.event)
+            data.pop("registry_run", None)
+            if entry.event.type != "cycle.attempt-started":
+                found.append((entry.stream, entry.event.type, data))
+        after = page[-1].position
+    return found

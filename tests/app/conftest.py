@@ -1,0 +1,77 @@
+"""Ledgers of real cars for cycles that really train; what takes seconds is made once and copied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.ledger.store import Ledger, open_ledger
+from app.settings import Settings
+from tests.app.car_ledger import CarLedger, bootstrapped
+
+
+@pytest.fixture(scope="session")
+def registry_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow store."""
+    from app.training.tracking import MlflowRegistry
+
+    folder = tmp_path_factory.mktemp("registry")
+    assert MlflowRegistry(folder, 0).champion_run("nobody") is None
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def with_registry(registry_store: Path) -> Callable[[Settings], Settings]:
+    """Puts the empty MLflow store into the state directory of these settings."""
+
+    def prepare(settings: Settings) -> Settings:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copy(registry_store, settings.state_dir / "mlflow.db")
+        return settings
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def bootstrapped_state(
+    registry_store: Path, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A state directory whose ledger holds 1971 to 1975 and the first champion."""
+    state = tmp_path_factory.mktemp("bootstrapped") / "state"
+    state.mkdir()
+    shutil.copy(registry_store, state / "mlflow.db")
+    shutil.copy(sqlite_template, state / "ledger.db")
+    settings = Settings(state_dir=state)
+    ledger = open_ledger(settings)
+    bootstrapped(CarLedger(ledger, settings))
+    ledger.close()
+    return state
+
+
+@pytest.fixture
+def new_cars(
+    sqlite_ledger: Ledger, sqlite_settings: Settings, with_registry: Callable[[Settings], Settings]
+) -> CarLedger:
+    """A fresh SQLite file; nothing is adopted yet."""
+    return CarLedger(sqlite_ledger, with_registry(sqlite_settings))
+
+
+@pytest.fixture
+def new_cars_on_both(
+    ledger: Ledger, settings: Settings, with_registry: Callable[[Settings], Settings]
+) -> CarLedger:
+    """A fresh database, once on SQLite and once on PostgreSQL; nothing is adopted yet."""
+    return CarLedger(ledger, with_registry(settings))
+
+
+@pytest.fixture
+def cars(bootstrapped_state: Path, tmp_path: Path) -> Iterator[CarLedger]:
+    """1971 to 1975 were observed, and `car-price/1` serves."""
+    settings = Settings(state_dir=tmp_path / "state")
+    shutil.copytree(bootstrapped_state, settings.state_dir)
+    ledger = open_ledger(settings)
+    yield CarLedger(ledger, settings)
+    ledger.close()

@@ -1,0 +1,52 @@
+"""A ledger that something happens to at one append: a death, or somebody who is quicker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.ledger.store import Ledger, StreamAppend
+from domain.envelope import Recorded
+
+
+class Death(BaseException):
+    """The process is gone: nothing may catch this and go on."""
+
+
+def die() -> None:
+    """Be killed here."""
+    raise Death
+
+
+class Interrupted(Ledger):
+    """The ledger of another, but `then` happens once, just before or after an append.
+
+    Args:
+        ledger: what it really is.
+        before: type of an event before whose append it happens.
+        after: type of an event after whose append it happens.
+        then: what happens; by default, death.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        then: Callable[[], None] = die,
+    ) -> None:
+        super().__init__(ledger.engine, busy_timeout_seconds=ledger.busy_timeout_seconds)
+        self._before, self._after, self._then = before, after, then
+
+    def append(self, appends: Sequence[StreamAppend], **how: Any) -> tuple[Recorded, ...]:
+        """As ever, but for what happens."""
+        types = {new.event.type for append in appends for new in append.events}
+        if self._before in types:
+            self._before = None
+            self._then()
+        recorded = super().append(appends, **how)
+        if self._after in types:
+            self._after = None
+            self._then()
+        return recorded
