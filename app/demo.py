@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.clock import now
+from app.clock import monotonic_seconds, now
 
 MODELS: Final = ("car-price", "car-sales")
 BOOTSTRAP_YEARS: Final = range(1971, 1976)
@@ -40,12 +41,15 @@ class DemoFailed(Exception):
     """The service answered what the demo did not expect, or did not come up."""
 
 
-def run_demo(*, state_dir: Path, port: int, serve: bool, console: Console) -> None:
+def run_demo(
+    *, state_dir: Path, port: int, serve: bool, console: Console, until: int = YEARS[-1]
+) -> None:
     """Run the demo against a service of its own.
 
     Args:
         state_dir: a folder for this run's ledger and files; a new one is made inside it.
-        port: where the service listens on 127.0.0.1.
+        port: where the service listens on 127.0.0.1; another one when it is taken.
+        until: the last year that is told, 1975 (bootstrap alone) to 1990.
         serve: stay up at the end until Ctrl-C.
         console: where the story is told.
 
@@ -54,19 +58,20 @@ def run_demo(*, state_dir: Path, port: int, serve: bool, console: Console) -> No
     """
     run_dir = state_dir / f"demo-{now()[:19].replace(':', '').replace('-', '')}"
     run_dir.mkdir(parents=True)
-    began = time.monotonic()
+    began = monotonic_seconds()
+    port = _free_port(port, console)
     with _service(run_dir, port) as address, httpx.Client(base_url=address, timeout=90) as client:
         console.print(f"service up at {address}, ledger in {_shown(run_dir)}")
-        _tell(client, console)
+        _tell(client, console, range(YEARS[0], until + 1))
         _summarise(client, console)
         _replay(run_dir, console)
-        console.print(f"took {time.monotonic() - began:.0f} s; the page is at {address}/")
+        console.print(f"took {monotonic_seconds() - began:.0f} s; the page is at {address}/")
         if serve:
             console.print("Ctrl-C ends it.")
             _stay()
 
 
-def _tell(client: httpx.Client, console: Console) -> None:
+def _tell(client: httpx.Client, console: Console, years: range) -> None:
     """Everything the demo does, a line a year and model."""
     rows = list(_cars())
     _adopt(client)
@@ -80,10 +85,10 @@ def _tell(client: httpx.Client, console: Console) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("1971-1975", total=len(MODELS) * (1 + len(YEARS)))
+        task = progress.add_task("1971-1975", total=len(MODELS) * (1 + len(years)))
         # The two models have nothing to do with each other: their cycles run side by side.
         with ThreadPoolExecutor(len(MODELS)) as together:
-            for year in (BOOTSTRAP_YEARS[-1], *YEARS):
+            for year in (BOOTSTRAP_YEARS[-1], *years):
                 cars = [row for row in rows if _belongs(row, year)]
                 progress.update(task, description=f"{cars[0]['year']} to {year}")
                 cycles = together.map(partial(_year, client, year, cars), MODELS)
@@ -250,6 +255,21 @@ def _environment(run_dir: Path) -> dict[str, str]:
     return {"WHYLEDGER_STATE_DIR": str(run_dir), "WHYLEDGER_DATABASE_URL": ""}
 
 
+def _free_port(port: int, console: Console) -> int:
+    """`port`, or a free one when it is taken: never speak to somebody else's service."""
+    for wanted in (port, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                console.print(f"port {port} is taken; another one is used")
+                continue
+            found: int = probe.getsockname()[1]
+            return found
+    raise DemoFailed("no free port on 127.0.0.1; end another service and try again")
+
+
 @contextmanager
 def _service(run_dir: Path, port: int) -> Iterator[str]:
     """The real service in a process of its own, ready to answer."""
@@ -273,8 +293,8 @@ def _service(run_dir: Path, port: int) -> Iterator[str]:
 
 
 def _await_ready(process: subprocess.Popen[bytes], address: str, run_dir: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    deadline = monotonic_seconds() + _READY_SECONDS
+    while monotonic_seconds() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{address}/readyz", timeout=2).status_code == httpx.codes.OK:
                 return

@@ -67,6 +67,7 @@ def replay(json: Json = False) -> None:
 
 def demo(
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Stay up at the end.")] = True,
+    until: Annotated[int, typer.Option(min=1975, max=1990, help="The last year told.")] = 1990,
     port: Port = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +78,11 @@ def demo(
     chosen = settings.port if port is None else port
     try:
         run_demo(
-            state_dir=settings.state_dir, port=chosen, serve=serve, console=ERR if json else OUT
+            state_dir=settings.state_dir,
+            port=chosen,
+            serve=serve,
+            until=until,
+            console=ERR if json else OUT,
         )
     except DemoFailed as error:
         raise CommandRefused(str(error)) from error
