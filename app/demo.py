@@ -7,15 +7,9 @@ the cars for prediction, their true values as outcomes, and runs a cycle as of t
 from __future__ import annotations
 
 import csv
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,18 +21,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from app.clock import monotonic_seconds, now
+from app.demo_service import DemoFailed, free_port, replay, running_service, shown
 
 MODELS: Final = ("car-price", "car-sales")
 BOOTSTRAP_YEARS: Final = range(1971, 1976)
 YEARS: Final = range(1976, 1991)
 _MARKS: Final = {"met": "✓", "unmet": "✗", "unknown": "?"}
 _ROOT: Final = Path(__file__).parents[1]
-_READY_SECONDS: Final = 20.0  # the service is ready within 2 s; a loaded machine may take longer
 _CYCLE_SECONDS: Final = 60  # longest wait for one cycle
-
-
-class DemoFailed(Exception):
-    """The service answered what the demo did not expect, or did not come up."""
 
 
 def run_demo(
@@ -59,12 +49,19 @@ def run_demo(
     run_dir = state_dir / f"demo-{now()[:19].replace(':', '').replace('-', '')}"
     run_dir.mkdir(parents=True)
     began = monotonic_seconds()
-    port = _free_port(port, console)
-    with _service(run_dir, port) as address, httpx.Client(base_url=address, timeout=90) as client:
-        console.print(f"service up at {address}, ledger in {_shown(run_dir)}")
+    port = free_port(port, console)
+    with (
+        running_service(run_dir, port) as address,
+        httpx.Client(base_url=address, timeout=90) as client,
+    ):
+        console.print(f"service up at {address}, ledger in {shown(run_dir)}")
         _tell(client, console, range(YEARS[0], until + 1))
         _summarise(client, console)
-        _replay(run_dir, console)
+        answer = replay(run_dir)
+        console.print(
+            f"ledger: {answer['entries']} entries, root {answer['root']}\n"
+            f"replay: projections emptied and rebuilt, {len(answer['digests'])} digests equal"
+        )
         console.print(f"took {monotonic_seconds() - began:.0f} s; the page is at {address}/")
         if serve:
             console.print("Ctrl-C ends it.")
@@ -236,83 +233,11 @@ def _summarise(client: httpx.Client, console: Console) -> None:
     console.print(table)
 
 
-def _replay(run_dir: Path, console: Console) -> None:
-    """`whyledger replay` on the ledger that the service is writing: equal digests, or it fails."""
-    command = [sys.executable, "-m", "app.cli", "replay", "--json"]
-    done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        command, env=os.environ | _environment(run_dir), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise DemoFailed(f"replay ended with exit code {done.returncode}: {done.stderr.strip()}")
-    answer = orjson.loads(done.stdout)
-    console.print(
-        f"ledger: {answer['entries']} entries, root {answer['root']}\n"
-        f"replay: projections emptied and rebuilt, {len(answer['digests'])} digests equal"
-    )
-
-
-def _environment(run_dir: Path) -> dict[str, str]:
-    return {"WHYLEDGER_STATE_DIR": str(run_dir), "WHYLEDGER_DATABASE_URL": ""}
-
-
-def _free_port(port: int, console: Console) -> int:
-    """`port`, or a free one when it is taken: never speak to somebody else's service."""
-    for wanted in (port, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", wanted))
-            except OSError:
-                console.print(f"port {port} is taken; another one is used")
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise DemoFailed("no free port on 127.0.0.1; end another service and try again")
-
-
-@contextmanager
-def _service(run_dir: Path, port: int) -> Iterator[str]:
-    """The real service in a process of its own, ready to answer."""
-    address = f"http://127.0.0.1:{port}"
-    with (run_dir / "service.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
-            env=os.environ | _environment(run_dir),
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        _await_ready(process, address, run_dir)
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _await_ready(process: subprocess.Popen[bytes], address: str, run_dir: Path) -> None:
-    deadline = monotonic_seconds() + _READY_SECONDS
-    while monotonic_seconds() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{address}/readyz", timeout=2).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise DemoFailed(f"the service did not come up at {address}; see {_shown(run_dir)}/service.log")
-
-
 def _stay() -> None:
     try:
         signal.pause()
     except KeyboardInterrupt:
         return
-
-
-def _shown(path: Path) -> str:
-    """The path as a reader wants it: from here, where it lies below."""
-    return os.path.relpath(path)
 
 
 def _post(
