@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from app.problems import install_problems
+from app.process import Process
 from app.request_identity import RequestIdentity
 from app.routes import (
     adoptions,
@@ -27,7 +28,6 @@ from app.routes import (
     rollbacks,
 )
 from app.routes.documentation import document
-from app.serving.process import Process
 from app.settings import Settings
 from app.web.pages import STATIC
 

@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.serving.process import Process
+from app.process import Process
 from domain.canonical import INTEGER_MAX
 from domain.errors import Fault, RequestInvalid
 from domain.times import normalise_time

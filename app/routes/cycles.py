@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.clock import monotonic_seconds
+from app.process import Process
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.request_body import JSON, content_type, parse_as, parse_json, read_body
 from app.request_identity import correlation_of
 from app.routes.access import Here, Limit, known_query_only, process_of, time_or_none
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import CycleAnswer, CyclePage, CycleRequest
-from app.serving.process import Process
 from domain.canonical import INTEGER_MAX
 from domain.errors import UnknownThing
 

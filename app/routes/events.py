@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.observations import OBSERVATION, OUTCOME, CloudEvent
+from app.process import Process
 from app.request_body import content_type, parse_json, read_body
 from app.request_identity import correlation_of
 from app.routes.access import After, Here, Limit, known_query_only, process_of
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import EXAMPLE_ROW, EventsAnswer
-from app.serving.process import Process
 from domain.envelope import Recorded, event_data
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events import ObservationRecorded, OutcomeRecorded

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends
 
 from app.clock import now
 from app.health import current_health
+from app.process import Process
 from app.projections.models import ModelView, get_model, list_models
 from app.routes.access import Here, known_query_only
 from app.routes.documentation import refusals
 from app.routes.shapes import HealthAnswer, ModelAnswer, ModelPage, WholeModelAnswer
 from app.serving.champions import Serving
-from app.serving.process import Process
 from domain.errors import UnknownModel
 
 router = APIRouter(tags=["models"], dependencies=[Depends(known_query_only)])

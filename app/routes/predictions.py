@@ -10,12 +10,12 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.predictions import read_prediction_request
+from app.process import Process
 from app.request_body import JSON, content_type, parse_json, read_body
 from app.request_identity import correlation_of
 from app.routes.access import process_of
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
-from app.serving.process import Process
 from domain.envelope import Recorded
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events import PredictionMade

@@ -14,7 +14,7 @@ from app.clock import new_id, now
 from app.documents import parse_document
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from app.main import create_app
-from app.serving.process import Process
+from app.process import Process
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract import contract_digest
