@@ -64,7 +64,6 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "policy-not-decided": Problem(500, "The policy could not be decided"),
     "training-failed": Problem(500, "A candidate could not be trained"),
     "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
-    "signing-refused": Problem(500, "The ledger does not extend what was signed before"),
     "proof-invalid": Problem(422, "The proof does not hold"),
     "signing-refused": Problem(500, "The ledger may not be signed"),
     "not-measurable": Problem(500, "There is nothing to measure drift on"),

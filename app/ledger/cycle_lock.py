@@ -1,6 +1,7 @@
 """Who is running a cycle: a lock that the system frees when its holder dies.
 
-A file lock beside SQLite, a session advisory lock on PostgreSQL. *Running* means: somebody holds it.
+A file lock beside SQLite, a session advisory lock on PostgreSQL. *Running* means: somebody holds
+it.
 """
 
 from __future__ import annotations
