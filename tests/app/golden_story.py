@@ -1,0 +1,124 @@
+"""A short story of both models in which everything happens that can, told and told again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+
+from app.ledger.batch import PreparedEntry, PreparedStream
+from app.ledger.commit import commit
+from app.ledger.database import create_database, migrate
+from app.ledger.store import Ledger, open_ledger
+from app.ledger.tables import ARTEFACTS
+from app.projections.runner import digests
+from app.promotions import roll_back
+from app.settings import Settings
+from app.worker import begin_attempt
+from domain.canonical import leaf_hash, sha256_hex
+from domain.envelope import parse_entry
+from domain.events import DatasetReceived
+from domain.merkle import root_of
+from tests.app.car_ledger import CarLedger, document, year_end
+
+_UNPLACED = -1
+
+
+def told(state: Path) -> tuple[list[bytes], list[dict[str, Any]]]:
+    """The stored bytes of every entry of the story, and its artefacts: digest, kind, size."""
+    settings = Settings(state_dir=state)
+    ledger = open_ledger(settings)
+    _prices(CarLedger(ledger, settings, "car-price"))
+    _sales(CarLedger(ledger, settings, "car-sales"))
+    with ledger.connect() as connection:
+        artefacts = [
+            {"sha256": row.sha256, "kind": row.kind, "bytes": len(row.bytes)}
+            for row in connection.execute(select(ARTEFACTS).order_by(ARTEFACTS.c.sha256))
+        ]
+    lines = ledger.stored_bytes(0, ledger.size() - 1)
+    ledger.close()
+    return lines, artefacts
+
+
+def _prices(cars: CarLedger) -> None:
+    cars.adopts().observes(cars.rows([1971], most=8))
+    cars.runs(year_end(1971))  # eight rows: the training fails
+    cars.observes(cars.rows([1971], most=30)[8:])
+    cars.observes(cars.rows(range(1972, 1975), most=30)).observes(cars.rows([1975]))
+    uploaded = DatasetReceived(
+        model=cars.model,
+        dataset_sha256=sha256_hex(b"the upload"),
+        accepted=len(cars.rows([1975])),
+        already_known=0,
+        quarantined=2,
+        quarantine_file="car-price-2-rows.jsonl",
+    )
+    cars.append(f"observations-{cars.model}", [(uploaded, year_end(1975))])
+    cars.runs(year_end(1975))  # bootstrap
+    cars.lives_through(1976)
+    cars.answers(cars.rows([1977], most=60)).refuses(2)
+    cars.runs(year_end(1977))  # retrained
+    roll_back(
+        cars.ledger,
+        cars.model,
+        to="car-price/1",
+        reason="customers complained",
+        actor="local:unauthenticated",
+        correlation_id="rollback",
+    )
+    corrected = [row | {"price": float(row["price"] or 0) + 0.5} for row in cars.rows([1977])[:3]]
+    cars.observes(corrected)
+    cars.adopts(margin=0.5)  # nobody is better by that much
+    cars.answers(cars.rows([1978], most=60))
+    cars.runs(year_end(1978), force="a year of new prices")  # override, rejected
+    cars.runs(year_end(1976))  # before its last retraining: undecided
+
+
+def _sales(cars: CarLedger) -> None:
+    shipped = document("data", "contracts", "car-sales.yaml")
+    cars.adopts(estimator=shipped["estimator"] | {"iterations": 20})
+    cars.observes(cars.rows([1974], most=30)).observes(cars.rows([1975]))
+    cars.runs(year_end(1975))
+    cars.answers(cars.rows([1976], most=40)).refuses(10)
+    cars.runs(year_end(1976))  # halted: too many refused rows
+    cut_off = cars.starts(year_end(1976))
+    while begin_attempt(cars.ledger, cut_off):
+        pass  # three attempts, and the cycle has failed
+    cars.runs(year_end(1977))  # nothing to judge
+
+
+def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
+    """What follows from these entries in an empty database: size, root, read models' digests.
+
+    The bytes are placed as they are, never made again: a later version may write events otherwise.
+    """
+    settings = Settings(database_url=url)
+    engine = create_database(url, settings)
+    migrate(engine, settings.busy_timeout_seconds)
+    ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
+    prepared = []
+    for line in lines:
+        recorded = parse_entry(line, position=_UNPLACED, stream_version=_UNPLACED)
+        entry = PreparedEntry(recorded, line, leaf_hash(line), None)
+        prepared.append(PreparedStream(recorded.stream, (entry,), None))
+    with ledger.writing() as connection:
+        commit(connection, prepared, (), None)
+    with ledger.connect() as connection:
+        read_models = digests(connection)
+    found = {
+        "entries": ledger.size(),
+        "root": root_of(ledger.leaf_hashes(0, ledger.size() - 1)).hex(),
+        "read_models": {str(name): digest for name, digest in read_models.items()},
+    }
+    ledger.close()
+    return found
+
+
+def named_artefacts(lines: Sequence[bytes]) -> set[str]:
+    """The digests of plans, references and identities that these entries name."""
+    keys = ("plan_sha256", "reference_sha256", "identities_sha256")
+    data = [orjson.loads(line)["data"] for line in lines]
+    return {each[key] for each in data for key in keys if each.get(key)}

@@ -1,0 +1,94 @@
+"""Every golden ledger replays, on both databases, into the read models it must produce."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from app.ledger.database import create_database
+from app.ledger.store import Ledger
+from app.projections.rebuild import rebuild
+from app.settings import Settings
+from domain.canonical import canonical_bytes
+from domain.cycle_events import Conclusion, Decided, HealthReported
+from domain.envelope import envelope_bytes, parse_entry
+from domain.events import EVENT_TYPES
+from tests.app.car_ledger import PROJECT
+from tests.app.golden_story import named_artefacts, replayed
+
+GOLDEN = sorted((PROJECT / "tests" / "golden").glob("*.jsonl"))
+NAMES = [path.stem for path in GOLDEN]
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
+
+
+def expected_of(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    return found
+
+
+def test_there_is_a_golden_ledger() -> None:
+    assert "0001-first-version" in NAMES
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=NAMES)
+def test_it_replays_into_the_same_read_models(path: Path, empty_database_url: str) -> None:
+    found = replayed(lines_of(path), empty_database_url)
+    expected = expected_of(path)
+    for name, digest in expected["read_models"].items():
+        assert found["read_models"].get(name) == digest, f"{name} differs"
+    assert found == {name: expected[name] for name in ("entries", "root", "read_models")}
+    engine = create_database(empty_database_url, Settings(database_url=empty_database_url))
+    ledger = Ledger(engine, busy_timeout_seconds=5)
+    rebuilt = rebuild(ledger, page_entries=37)
+    ledger.close()
+    assert (rebuilt.differing, rebuilt.position) == ((), expected["entries"] - 1)
+    assert dict(rebuilt.after) == expected["read_models"]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=NAMES)
+def test_its_lines_are_canonical_and_small(path: Path) -> None:
+    lines = lines_of(path)
+    assert path.stat().st_size < 1_500_000
+    for line in lines:
+        assert canonical_bytes(json.loads(line)) == line
+    for place in (b"/work", b"/tmp", b"/home", b"/root"):
+        assert not any(place in line for line in lines), "a path of the machine that made it"
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=NAMES)
+def test_its_artefacts_are_those_its_events_name(path: Path) -> None:
+    kept = [artefact["sha256"] for artefact in expected_of(path)["artefacts"]]
+    assert named_artefacts(lines_of(path)) == set(kept)
+    assert kept == sorted(set(kept))
+
+
+def test_the_first_version_holds_every_event_there_was_and_is_written_the_same_today() -> None:
+    lines = lines_of(PROJECT / "tests" / "golden" / "0001-first-version.jsonl")
+    found, outcomes, conclusions = set(), set(), set()
+    for position, line in enumerate(lines):
+        entry = parse_entry(line, position=position, stream_version=0)
+        found.add(entry.event.type)
+        if isinstance(entry.event, Decided):
+            outcomes.add(entry.event.outcome)
+        if isinstance(entry.event, HealthReported):
+            conclusions.add(entry.event.conclusion)
+        again = envelope_bytes(
+            entry.event,
+            id=entry.id,
+            stream=entry.stream,
+            occurred_at=entry.occurred_at,
+            recorded_at=entry.recorded_at,
+            actor=entry.actor,
+            correlation_id=entry.correlation_id,
+            causation_id=entry.causation_id,
+        )
+        assert again == line, entry.event.type
+    assert found == {event.type for event in EVENT_TYPES}
+    assert conclusions == set(get_args(Conclusion))
+    assert outcomes >= {"bootstrap", "retrain", "override", "keep: rules not met"}
