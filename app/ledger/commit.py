@@ -1,13 +1,17 @@
-"""Placing prepared entries: under the ledger's lock, in one transaction, whole or not at all."""
+"""Placing prepared appends: under the ledger's lock, each whole or not at all, in one transaction.
+
+A conflict refuses the append that has it, never its neighbours.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 
-from app.ledger.batch import Artefact, PreparedEntry, PreparedStream
+from app.ledger.batch import Artefact, PreparedAppend, PreparedEntry, PreparedStream
 from app.ledger.database import insert_rows
 from app.ledger.reading import head, known_entries, stream_version
 from app.ledger.tables import ARTEFACTS, ENTRIES
@@ -16,69 +20,118 @@ from app.projections.runner import apply
 from domain.envelope import Recorded
 from domain.errors import IdempotencyConflict, VersionConflict
 
+Placed: TypeAlias = tuple[Recorded, PreparedEntry]
+Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
+Refused: TypeAlias = VersionConflict | IdempotencyConflict
+
+
+def commit_all(
+    connection: Connection, appends: Sequence[PreparedAppend]
+) -> list[Committed | Refused]:
+    """Place, insert and project what is new; what became of each append, in order."""
+    known = known_entries(
+        connection,
+        [e.recorded.id for append in appends for part in append.streams for e in part.entries],
+    )
+    batch = _Batch(connection, head(connection) + 1, known)
+    answers: list[Committed | Refused] = []
+    for append in appends:
+        try:
+            answers.append(batch.place(append))
+        except (VersionConflict, IdempotencyConflict) as conflict:
+            answers.append(conflict)
+    _insert(connection, batch.placed)
+    return answers
+
 
 def commit(
     connection: Connection,
     prepared: Sequence[PreparedStream],
     artefacts: Sequence[Artefact],
     check: Callable[[Connection], None] | None,
-) -> tuple[Recorded, ...]:
-    """Place, insert and project what is new; everything that was asked for, as recorded."""
-    entries = [entry for part in prepared for entry in part.entries]
-    known = known_entries(connection, [entry.recorded.id for entry in entries])
-    placed = _place(connection, prepared, known)
-    if placed:
-        _store_artefacts(connection, artefacts)
-        if check is not None:
-            check(connection)
-        insert_rows(connection, ENTRIES, [_as_row(*pair) for pair in placed.values()])
-        first = next(iter(placed.values()))[0].position
-        grow(connection, first, [entry.leaf_hash for _, entry in placed.values()])
-        apply(connection, [recorded for recorded, _ in placed.values()])
-    return tuple(
-        placed[id][0] if id in placed else known[id][0]
-        for id in (entry.recorded.id for entry in entries)
-    )
+) -> Committed:
+    """One append on a connection that holds the lock already.
+
+    Raises:
+        VersionConflict, IdempotencyConflict: nothing of it was kept.
+    """
+    append = PreparedAppend(tuple(prepared), tuple(artefacts), check)
+    (answer,) = commit_all(connection, [append])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
-def _place(
-    connection: Connection,
-    prepared: Sequence[PreparedStream],
-    known: dict[str, tuple[Recorded, bytes | None]],
-) -> dict[str, tuple[Recorded, PreparedEntry]]:
-    """Position and version for every event that is not in the ledger yet, by id, in order."""
-    position = head(connection) + 1
-    versions: dict[str, int] = {}
-    placed: dict[str, tuple[Recorded, PreparedEntry]] = {}
-    for part in prepared:
-        fresh: list[PreparedEntry] = []
+class _Batch:
+    """Positions and versions for the events of one transaction that are not in the ledger yet."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        position: int,
+        known: dict[str, tuple[Recorded, bytes | None]],
+    ) -> None:
+        self.placed: list[Placed] = []  # in order of position
+        self._connection = connection
+        self._position = position  # of the next entry
+        self._known = known  # by id, those placed here included
+        self._versions: dict[str, int] = {}
+
+    def place(self, append: PreparedAppend) -> Committed:
+        """Give every new event of `append` its place; nothing changes when it is refused.
+
+        Raises:
+            VersionConflict, IdempotencyConflict: it may not be placed.
+        """
+        fresh: dict[str, Placed] = {}
+        versions: dict[str, int] = {}
+        for part in append.streams:
+            self._place_part(part, fresh, versions)
+        if fresh:
+            _store_artefacts(self._connection, append.artefacts)
+            if append.check is not None:
+                append.check(self._connection)
+        self.placed += fresh.values()
+        self._position += len(fresh)
+        self._versions.update(versions)
+        for id, (recorded, entry) in fresh.items():
+            self._known[id] = (recorded, entry.request_digest)
+        return tuple(
+            self._known[entry.recorded.id][0] for part in append.streams for entry in part.entries
+        )
+
+    def _place_part(
+        self, part: PreparedStream, fresh: dict[str, Placed], versions: dict[str, int]
+    ) -> None:
+        new: list[PreparedEntry] = []
         for entry in part.entries:
-            if entry.recorded.id in known:
-                _check_same(entry, *known[entry.recorded.id])
-            elif entry.recorded.id in placed:
-                _check_same(
-                    entry,
-                    placed[entry.recorded.id][0],
-                    placed[entry.recorded.id][1].request_digest,
-                )
+            id = entry.recorded.id
+            if id in self._known:
+                _check_same(entry, *self._known[id])
+            elif id in fresh:
+                _check_same(entry, fresh[id][0], fresh[id][1].request_digest)
             else:
-                fresh.append(entry)
-                placed[entry.recorded.id] = (entry.recorded, entry)
-        if not fresh:
-            continue  # all of it is a retry: its version was checked the first time
-        if part.stream not in versions:
-            versions[part.stream] = stream_version(connection, part.stream)
-        expected, actual = part.expected_version, versions[part.stream]
-        if expected is not None and expected != actual:
-            raise VersionConflict(part.stream, expected, actual)
-        for entry in fresh:
-            versions[part.stream] += 1
-            recorded = replace(
-                entry.recorded, position=position, stream_version=versions[part.stream]
-            )
-            placed[entry.recorded.id] = (recorded, entry)
-            position += 1
-    return placed
+                new.append(entry)
+                fresh[id] = (entry.recorded, entry)
+        if not new:
+            return  # all of it is a retry: its version was checked the first time
+        version = versions.get(part.stream)
+        if version is None:
+            version = self._version(part.stream)
+        expected = part.expected_version
+        if expected is not None and expected != version:
+            raise VersionConflict(part.stream, expected, version)
+        position = self._position + len(fresh) - len(new)
+        for count, entry in enumerate(new):
+            version += 1
+            recorded = replace(entry.recorded, position=position + count, stream_version=version)
+            fresh[recorded.id] = (recorded, entry)
+        versions[part.stream] = version
+
+    def _version(self, stream: str) -> int:
+        if stream not in self._versions:
+            self._versions[stream] = stream_version(self._connection, stream)
+        return self._versions[stream]
 
 
 def _check_same(entry: PreparedEntry, recorded: Recorded, request_digest: bytes | None) -> None:
@@ -92,6 +145,14 @@ def _check_same(entry: PreparedEntry, recorded: Recorded, request_digest: bytes 
             f"id {recorded.id!r} was used before, for another {recorded.event.type} "
             f"in {recorded.stream!r}. Send the same body again, or choose another id."
         )
+
+
+def _insert(connection: Connection, placed: Sequence[Placed]) -> None:
+    if not placed:
+        return
+    insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
+    grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
+    apply(connection, [recorded for recorded, _ in placed])
 
 
 def _store_artefacts(connection: Connection, artefacts: Sequence[Artefact]) -> None:

@@ -1,6 +1,6 @@
 """The ledger: append and read. One code path above both databases.
 
-Positions are dense from 0, and order = visibility = position: an append takes the ledger's lock,
+Positions are dense from 0, and order = visibility = position: the writer takes the ledger's lock,
 reads the head, inserts, projects and commits, and nothing is acknowledged before.
 """
 
@@ -15,11 +15,18 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select
 
 from app.clock import monotonic_seconds, new_id, now
-from app.ledger.batch import Artefact, NewEvent, StreamAppend, check_artefact, prepare
-from app.ledger.commit import commit
+from app.ledger.batch import (
+    Artefact,
+    NewEvent,
+    PreparedAppend,
+    StreamAppend,
+    check_artefact,
+    prepare,
+)
 from app.ledger.database import busy_is_refused, create_database, migrate, take_lock
 from app.ledger.reading import STORED, head, known_entries, read_back, read_entries, stored_artefact
 from app.ledger.tables import ENTRIES
+from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
 from app.settings import Settings
 from domain.envelope import ENVELOPE_VERSION, Recorded
 from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing, VersionConflict
@@ -83,12 +90,22 @@ class Ledger:
     Args:
         engine: from `create_database`, already migrated.
         busy_timeout_seconds: how long an append waits for the ledger's lock.
+        queue_events_max: events that may wait for the writer; see `Writer`.
     """
 
-    def __init__(self, engine: Engine, *, busy_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        busy_timeout_seconds: float,
+        queue_events_max: int = QUEUE_EVENTS_MAX,
+    ) -> None:
         self.engine = engine
         self.busy_timeout_seconds = busy_timeout_seconds
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
+        self._writer = Writer(
+            self._writing_until, wait_seconds=busy_timeout_seconds, queue_max=queue_events_max
+        )
 
     def append(
         self,
@@ -113,16 +130,33 @@ class Ledger:
             NotCanonical: an event holds what JSON cannot.
             LedgerDamaged: an artefact is not what its digest says.
         """
-        prepared = prepare(
-            appends,
-            actor=actor,
-            correlation_id=correlation_id,
-            recorded_at=recorded_at or now(),
+        return self._writer.append(
+            self._prepared(appends, correlation_id, actor, recorded_at, artefacts, check)
         )
+
+    async def append_soon(
+        self, appends: Sequence[StreamAppend], *, correlation_id: str, actor: str = ACTOR
+    ) -> tuple[Recorded, ...]:
+        """As `append`, for an event loop, which goes on while the commit is awaited."""
+        return await self._writer.append_soon(
+            self._prepared(appends, correlation_id, actor, None, (), None)
+        )
+
+    def _prepared(
+        self,
+        appends: Sequence[StreamAppend],
+        correlation_id: str,
+        actor: str,
+        recorded_at: str | None,
+        artefacts: Sequence[Artefact],
+        check: Callable[[Connection], None] | None,
+    ) -> PreparedAppend:
         for artefact in artefacts:
             check_artefact(artefact)
-        with self.writing() as connection:
-            return commit(connection, prepared, artefacts, check)
+        streams = prepare(
+            appends, actor=actor, correlation_id=correlation_id, recorded_at=recorded_at or now()
+        )
+        return PreparedAppend(streams, tuple(artefacts), check)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -131,9 +165,13 @@ class Ledger:
         Raises:
             LedgerBusy: the lock did not come free in time.
         """
+        with self._writing_until(monotonic_seconds() + self.busy_timeout_seconds) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing_until(self, deadline: float) -> Iterator[Connection]:
         seconds = self.busy_timeout_seconds
-        deadline = monotonic_seconds() + seconds
-        if not self._writing.acquire(timeout=seconds):
+        if not self._writing.acquire(timeout=max(0.0, deadline - monotonic_seconds())):
             raise LedgerBusy(
                 f"other appends of this process took more than {seconds:g} s; nothing was kept. "
                 "Try again."
@@ -242,5 +280,6 @@ class Ledger:
         return event.ledger_id
 
     def close(self) -> None:
-        """Close every connection."""
+        """Write what waits and close every connection."""
+        self._writer.close()
         self.engine.dispose()

@@ -1,0 +1,196 @@
+"""Group commit: one writer a process drains what waits into one transaction.
+
+Callers prepare bytes and hashes outside the lock and wait for the commit that holds them. The queue
+is bounded: what finds it full is refused at once, and what was taken is always answered, after the
+commit and never before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from app.clock import monotonic_seconds
+from app.ledger.batch import PreparedAppend
+from app.ledger.commit import Committed, commit_all
+from domain.errors import LedgerBusy
+
+QUEUE_EVENTS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
+DRAIN_EVENTS_MAX: Final = 2_000  # in one transaction, unless one append alone holds more
+IDLE_SECONDS: Final = 10.0  # after which the thread ends; the next append starts another
+
+# Opens a transaction under the ledger's lock; the argument is when waiting for the lock ends.
+Begin = Callable[[float], AbstractContextManager[Connection]]
+Answer = Committed | BaseException
+
+
+class _Waiting(NamedTuple):
+    """One append in the queue, and who waits for it."""
+
+    append: PreparedAppend
+    events: int
+    deadline: float  # monotonic seconds
+    thread: Future[Committed] | None
+    task: asyncio.Future[Committed] | None
+
+
+class Writer:
+    """The one writer of a process. Safe from any thread and any event loop.
+
+    Args:
+        begin: opens a transaction that holds the ledger's lock and commits at its end.
+        wait_seconds: how long an append may wait for the lock.
+        queue_max: events that may wait; one append of more is taken when nothing else waits.
+    """
+
+    def __init__(
+        self, begin: Begin, *, wait_seconds: float, queue_max: int = QUEUE_EVENTS_MAX
+    ) -> None:
+        self._begin = begin
+        self._wait_seconds = wait_seconds
+        self._queue_max = queue_max
+        self._queue: deque[_Waiting] = deque()
+        self._events = 0  # in the queue
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def append(self, append: PreparedAppend) -> Committed:
+        """Queue `append` and wait, in this thread, for its commit.
+
+        Raises:
+            LedgerBusy: the queue is full, or the ledger could not be written in time.
+            VersionConflict, IdempotencyConflict: refused; nothing of it was kept.
+            BaseException: whatever its check raised, or made the commit fail.
+        """
+        future: Future[Committed] = Future()
+        self._put(append, future, None)
+        return future.result()
+
+    async def append_soon(self, append: PreparedAppend) -> Committed:
+        """As `append`, without a thread: the event loop goes on meanwhile.
+
+        A caller that is cancelled no longer hears of it; what was taken is committed all the same.
+        """
+        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        self._put(append, None, future)
+        return await future
+
+    def close(self) -> None:
+        """Write what waits, then end the thread."""
+        with self._changed:
+            thread = self._thread
+            self._closing = True
+            self._changed.notify()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        with self._changed:
+            self._closing = False
+
+    def _put(
+        self,
+        append: PreparedAppend,
+        thread: Future[Committed] | None,
+        task: asyncio.Future[Committed] | None,
+    ) -> None:
+        events = append.events
+        deadline = monotonic_seconds() + self._wait_seconds
+        with self._changed:
+            if self._queue and self._events + events > self._queue_max:
+                raise LedgerBusy(
+                    f"{self._events} events wait to be written and at most {self._queue_max} may; "
+                    "nothing was kept. Try again in a moment."
+                )
+            self._queue.append(_Waiting(append, events, deadline, thread, task))
+            self._events += events
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                self._thread.start()
+            else:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            while batch := self._next():
+                self._write(batch)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+
+    def _next(self) -> list[_Waiting]:
+        """What goes into the next transaction; nothing when the thread shall end."""
+        with self._changed:
+            while not self._queue:
+                if self._closing or not self._changed.wait(IDLE_SECONDS):
+                    if self._queue:
+                        break  # it came in the moment the wait ended
+                    self._thread = None
+                    return []
+            batch = [self._queue.popleft()]
+            events = batch[0].events
+            while (
+                self._queue
+                and not batch[0].append.alone
+                and not self._queue[0].append.alone
+                and events + self._queue[0].events <= DRAIN_EVENTS_MAX
+            ):
+                events += self._queue[0].events
+                batch.append(self._queue.popleft())
+            self._events -= events
+            return batch
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        answers: Sequence[Answer]
+        try:
+            with self._begin(batch[0].deadline) as connection:
+                answers = commit_all(connection, [waiting.append for waiting in batch])
+        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear it
+            answers = [error] * len(batch)
+        _answer(batch, answers)
+
+    def _abandon(self, error: BaseException) -> None:
+        """The thread ends on a mistake of ours: nobody may go on waiting for it."""
+        with self._changed:
+            abandoned = list(self._queue)
+            self._queue.clear()
+            self._events = 0
+            self._thread = None
+        reason = LedgerBusy(
+            f"the ledger's writer ended ({type(error).__name__}: {error}); nothing was kept of "
+            "what waited. Try again."
+        )
+        _answer(abandoned, [reason] * len(abandoned))
+
+
+def _answer(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
+    """Tell everybody; each event loop is woken once, however many of its tasks wait."""
+    tasks: defaultdict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Committed], Answer]]]
+    tasks = defaultdict(list)
+    for waiting, answer in zip(batch, answers, strict=True):
+        if waiting.task is not None:
+            tasks[waiting.task.get_loop()].append((waiting.task, answer))
+        elif waiting.thread is not None:
+            if isinstance(answer, BaseException):
+                waiting.thread.set_exception(answer)
+            else:
+                waiting.thread.set_result(answer)
+    for loop, settled in tasks.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: Sequence[tuple[asyncio.Future[Committed], Answer]]) -> None:
+    for future, answer in settled:
+        if future.done():
+            continue  # cancelled: the client has gone
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
