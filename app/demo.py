@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from app.clock import monotonic_seconds, now
-from app.demo_service import DemoFailed, free_port, replay, running_service, shown
+from app.demo_process import DemoFailed, free_port, replay, running_service, shown
 
 MODELS: Final = ("car-price", "car-sales")
 BOOTSTRAP_YEARS: Final = range(1971, 1976)

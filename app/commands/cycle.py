@@ -14,7 +14,7 @@ import typer
 from app.clock import monotonic_seconds, new_id
 from app.commands.github import summary, write_outputs, write_summary
 from app.commands.opening import Url, a_time, opened, read_settings
-from app.commands.service import Service, ServiceRefused
+from app.commands.remote import Service, ServiceRefused
 from app.commands.terminal import (
     Advance,
     CommandRefused,

@@ -13,7 +13,7 @@ import typer
 from app.adoption import adopt_contract, adopt_policy
 from app.clock import new_id, now
 from app.commands.opening import Url, opened, read_settings
-from app.commands.service import Service
+from app.commands.remote import Service
 from app.commands.terminal import (
     Advance,
     CommandRefused,

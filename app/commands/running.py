@@ -73,7 +73,7 @@ def demo(
 ) -> None:
     """Twenty years of real cars through the running service."""
     from app.demo import run_demo  # noqa: PLC0415 - only this command tells the story
-    from app.demo_service import DemoFailed  # noqa: PLC0415
+    from app.demo_process import DemoFailed  # noqa: PLC0415
 
     settings = read_settings()
     chosen = settings.port if port is None else port
