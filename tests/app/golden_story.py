@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from app.ledger.batch import PreparedEntry, PreparedStream
-from app.ledger.commit import commit
 from app.ledger.database import create_database, migrate
 from app.ledger.store import Ledger, open_ledger
-from app.ledger.tables import ARTEFACTS
-from app.projections.runner import digests
+from app.ledger.tables import ARTEFACTS, ENTRIES
+from app.projections.runner import apply, digests
 from app.promotions import roll_back
 from app.settings import Settings
 from app.worker import begin_attempt
 from domain.canonical import leaf_hash, sha256_hex
-from domain.envelope import parse_entry
+from domain.envelope import Recorded, parse_entry
 from domain.events import DatasetReceived
 from domain.merkle import root_of
 from tests.app.car_ledger import CarLedger, document, year_end
-
-_UNPLACED = -1
 
 
 def told(state: Path) -> tuple[list[bytes], list[dict[str, Any]]]:
@@ -99,13 +96,27 @@ def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
     engine = create_database(url, settings)
     migrate(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
-    prepared = []
-    for line in lines:
-        recorded = parse_entry(line, position=_UNPLACED, stream_version=_UNPLACED)
-        entry = PreparedEntry(recorded, line, leaf_hash(line), None)
-        prepared.append(PreparedStream(recorded.stream, (entry,), None))
+    entries = _placed(lines)
     with ledger.writing() as connection:
-        commit(connection, prepared, (), None)
+        connection.execute(
+            insert(ENTRIES),
+            [
+                {
+                    "position": entry.position,
+                    "id": entry.id,
+                    "stream": entry.stream,
+                    "stream_version": entry.stream_version,
+                    "type": entry.event.type,
+                    "schema": entry.event.schema,
+                    "occurred_at": entry.occurred_at,
+                    "recorded_at": entry.recorded_at,
+                    "bytes": line,
+                    "leaf_hash": leaf_hash(line),
+                }
+                for entry, line in zip(entries, lines, strict=True)
+            ],
+        )
+        apply(connection, entries)
     with ledger.connect() as connection:
         read_models = digests(connection)
     found = {
@@ -115,6 +126,17 @@ def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
     }
     ledger.close()
     return found
+
+
+def _placed(lines: Sequence[bytes]) -> list[Recorded]:
+    """The entries at the positions and stream versions that follow from their order."""
+    versions: Counter[str] = Counter()
+    entries = []
+    for position, line in enumerate(lines):
+        stream = orjson.loads(line)["stream"]
+        entries.append(parse_entry(line, position=position, stream_version=versions[stream]))
+        versions[stream] += 1
+    return entries
 
 
 def named_artefacts(lines: Sequence[bytes]) -> set[str]:

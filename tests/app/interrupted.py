@@ -36,7 +36,7 @@ class Interrupted(Ledger):
         after: str | None = None,
         then: Callable[[], None] = die,
     ) -> None:
-        super().__init__(ledger.engine, busy_timeout_seconds=ledger.busy_timeout_seconds)
+        vars(self).update(vars(ledger))  # whatever it is made of: the same database, another append
         self._before, self._after, self._then = before, after, then
 
     def append(self, appends: Sequence[StreamAppend], **how: Any) -> tuple[Recorded, ...]:
