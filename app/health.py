@@ -12,7 +12,7 @@ from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract import Contract
 from domain.cycle import DRIFT_FACTS
-from domain.health import Standing, State, health_state, rates
+from domain.health import Standing, State, health_state, rates, unjudged
 from domain.times import days_between, format_time, parse_time
 
 _REPORTED = (
@@ -52,6 +52,7 @@ def current_health(connection: Connection, model: ModelView, contract: Contract,
         Standing(
             champion=model.champion,
             drift_beyond_policy=same_champion and cycle is not None and _unanswered(cycle),
+            unjudged=_unjudged(cycle) if cycle is not None else None,
             rmse=report["rmse_since_promotion"] if same_champion and report else None,
             rmse_max=contract.health.rmse_max,
             days_since_evaluation=since,
@@ -101,3 +102,17 @@ def _unanswered(cycle: CycleView) -> bool:
     clauses = decided["verdict"]["clauses"] if decided else []
     drift = [clause["verdict"] for clause in clauses if clause["fact"] in DRIFT_FACTS]
     return bool(drift) and all(verdict == "met" for verdict in drift)
+
+
+def _unjudged(cycle: CycleView) -> str | None:
+    """Why the cycle that ended last judged nothing; None when it did."""
+
+    def reason(event_type: str) -> str | None:
+        data = cycle.state.get(event_type)
+        return str(data["reason"]) if data else None
+
+    return unjudged(
+        halted=reason("cycle.halted"),
+        undecided=reason("cycle.not-decided"),
+        failed=reason("cycle.training-failed") or reason("cycle.failed"),
+    )

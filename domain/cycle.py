@@ -38,7 +38,13 @@ from domain.verdicts import PolicyVerdict
 
 ATTEMPTS_MAX: Final = 3
 DRIFT_FACTS: Final = frozenset(
-    {"feature_drift_score", "prediction_drift_p", "prediction_drift_p_out_of_fold"}
+    {
+        "feature_drift_score",
+        "psi_max",
+        "drifted_feature_share",
+        "prediction_drift_p",
+        "prediction_drift_p_out_of_fold",
+    }
 )
 RETRAINING: Final[frozenset[Outcome]] = frozenset({"retrain", "bootstrap", "override"})
 

@@ -16,6 +16,7 @@ class Standing:
     drift_beyond_policy: (
         bool  # every drift clause of the last decision was met and nobody new serves
     )
+    unjudged: str | None  # why the last cycle judged nothing (halted, undecided, failed); or None
     rmse: float | None  # the champion on rows labelled since its promotion, transformed scale
     rmse_max: float | None  # the contract's bound on it; None: no bound
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
@@ -39,6 +40,18 @@ def health_state(standing: Standing) -> tuple[State, tuple[str, ...]]:
     if degraded:
         return "degraded", degraded
     return "healthy", ()
+
+
+def unjudged(*, halted: str | None, undecided: str | None, failed: str | None) -> str | None:
+    """Why a cycle judged nothing, from the reason of whichever event ended it early; None: it did.
+
+    >>> unjudged(halted="mean of hpwt 9.1 is above 2", undecided=None, failed=None)
+    'the last cycle halted: mean of hpwt 9.1 is above 2'
+    """
+    for reason, words in ((halted, "halted"), (undecided, "was not decided"), (failed, "failed")):
+        if reason is not None:
+            return f"the last cycle {words}: {reason}"
+    return None
 
 
 def rates(*, promotions: int, trainings: int, decisions: int) -> tuple[float | None, float | None]:
@@ -70,6 +83,8 @@ def _stale(standing: Standing) -> tuple[str, ...]:
 
 def _degraded(standing: Standing) -> tuple[str, ...]:
     reasons = []
+    if standing.unjudged is not None:
+        reasons.append(standing.unjudged)
     if standing.drift_beyond_policy:
         reasons.append("features and predictions have drifted beyond the policy's bounds")
     if standing.rmse is not None and standing.rmse_max is not None:

@@ -13,7 +13,7 @@ from app.steps.knowledge import Done, Knowledge, Work
 from domain.cycle import DRIFT_FACTS, Cycle, conclusion
 from domain.cycle_events import HealthReported
 from domain.errors import LedgerDamaged
-from domain.health import Standing, health_state, rates
+from domain.health import Standing, health_state, rates, unjudged
 from domain.times import days_between
 
 
@@ -34,6 +34,11 @@ def health(work: Work) -> Done:
         Standing(
             champion=model.champion,
             drift_beyond_policy=_drift_unanswered(state),
+            unjudged=unjudged(
+                halted=state.halted.reason if state.halted else None,
+                undecided=state.not_decided.reason if state.not_decided else None,
+                failed=state.training_failed.reason if state.training_failed else None,
+            ),
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
             days_since_evaluation=0.0,

@@ -9,6 +9,7 @@ from domain.health import Standing, health_state
 FINE = Standing(
     champion="car-price/3",
     drift_beyond_policy=False,
+    unjudged=None,
     rmse=0.2,
     rmse_max=0.4,
     days_since_evaluation=3.0,
@@ -43,6 +44,12 @@ def test_an_error_not_yet_measured_does_not_degrade() -> None:
 
 def test_drift_that_nothing_answered_degrades() -> None:
     assert health_state(replace(FINE, drift_beyond_policy=True))[0] == "degraded"
+
+
+def test_a_cycle_that_could_judge_nothing_degrades_and_says_why() -> None:
+    state, reasons = health_state(replace(FINE, unjudged="the window is not plausible"))
+    assert state == "degraded"
+    assert reasons == ("the window is not plausible",)
 
 
 def test_no_evaluation_in_time_is_stale() -> None:
