@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged
 
-SCHEMA_REVISION: Final = "0003"  # the newest migration this code was written for
+SCHEMA_REVISION: Final = "0004"  # the newest migration this code was written for
 _LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
@@ -31,7 +31,13 @@ _POSTGRES_PROMISE: Final = text(
 )
 _SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# Full, failing or read-only. On PostgreSQL: disk full, out of memory, I/O error.
+_SQLITE_NO_ROOM: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
+)
+_POSTGRES_NO_ROOM: Final = frozenset({"53100", "53200", "58030"})
 _POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
+_POSTGRES_NOT_ALLOWED: Final = "42501"
 
 
 def create_database(url: str, settings: Settings) -> Engine:
@@ -90,7 +96,7 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
     """Turn the database's words for "in use", "out of reach" and "damaged" into our errors.
 
     Raises:
-        LedgerBusy: in use by another writer, or out of reach.
+        LedgerBusy: in use by another writer, out of reach, or without room on its disk.
         LedgerDamaged: the file is no whole database.
     """
     try:
@@ -107,6 +113,12 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
             ) from error
         if _means_unreachable(error):
             raise _unreachable(str(error.orig)) from error
+        if _means_no_room(error):
+            raise LedgerBusy(
+                "the ledger's database cannot write: "
+                f"{' '.join(str(error.orig).split())}. Nothing was acknowledged. Make room on its "
+                "disk, or mend it, and try again with the same ids; no restart is needed."
+            ) from error
         if _means_damaged(error):
             raise LedgerDamaged(
                 f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
@@ -131,7 +143,7 @@ def migrate(engine: Engine, seconds: float) -> None:
     """Bring the schema to the newest migration; harmless when it is there, and when others do it.
 
     Raises:
-        LedgerBusy: another writer held the ledger for `seconds`.
+        LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
         LedgerDamaged: the schema is newer than this code.
     """
     with busy_is_refused(seconds):
@@ -169,6 +181,13 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _POSTGRES_NOT_ALLOWED:
+            raise
+        raise LedgerBusy(
+            f"the schema of the ledger is not {SCHEMA_REVISION!r}, and this login may not change "
+            "it. Run `alembic upgrade head` as the tables' owner, then start again."
+        ) from error
     except CommandError as error:
         raise LedgerDamaged(
             f"the schema of the ledger is {_revision(connection)!r}, unknown to this version "
@@ -216,6 +235,12 @@ def _means_unreachable(error: DBAPIError) -> bool:
         return _sqlite_code(error.orig) == sqlite3.SQLITE_CANTOPEN
     state = getattr(error.orig, "sqlstate", None)  # none at all: the server never answered
     return state is None or state.startswith(("08", "57P"))
+
+
+def _means_no_room(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return _sqlite_code(error.orig) in _SQLITE_NO_ROOM
+    return getattr(error.orig, "sqlstate", None) in _POSTGRES_NO_ROOM
 
 
 def _means_damaged(error: DBAPIError) -> bool:

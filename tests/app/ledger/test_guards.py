@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -9,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from app.ledger.database import insert_rows
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, TILES
+from app.settings import Settings
+from domain.errors import LedgerDamaged
 from tests.ledger_events import TIME, artefact, put, refused
 
 CHANGES = [
@@ -99,6 +104,27 @@ def test_sqlite_replaces_nothing_either(filled: Ledger, statement: str) -> None:
 @pytest.mark.parametrize("statement", POSTGRES_CHANGES)
 def test_postgresql_truncates_and_upserts_nothing_either(filled: Ledger, statement: str) -> None:
     assert_refused(filled, statement)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "way_in",
+    [
+        "DROP TRIGGER entries_refuse_delete",
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_master WHERE type = 'trigger'",
+    ],
+)
+def test_who_owns_the_sqlite_file_gets_in_and_the_tree_notices(
+    filled: Ledger, settings: Settings, way_in: str
+) -> None:
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    for statement in (*way_in.split("; "), "DELETE FROM entries WHERE position = 2"):
+        with closing(sqlite3.connect(path)) as owner, owner:
+            if "sqlite_master" in statement:
+                owner.execute("PRAGMA writable_schema = ON")
+            owner.execute(statement)
+    with pytest.raises(LedgerDamaged, match="has 2 entries and its tree 3"):
+        put(filled, "observations-cars", refused())
 
 
 def test_the_ledger_goes_on_after_an_attempt(filled: Ledger) -> None:
