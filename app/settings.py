@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -72,6 +72,26 @@ class Settings(BaseSettings):
     retry_after_seconds: int = Field(
         1, ge=1, le=3600, description="Seconds a client is told to wait after a 503."
     )
+    signing_key: str = Field(
+        "",
+        description="File of the key that signs checkpoints, made when missing; what it last "
+        "signed is kept beside it. Empty: `keys/signing.key` in the state directory.",
+    )
+    checkpoint_seconds: float = Field(
+        1.0, ge=0.05, le=3600, description="Seconds between checkpoints while the ledger grows."
+    )
+    anchor_file: str = Field(
+        "", description="File every checkpoint is appended to, best on another machine's disk."
+    )
+    anchor_webhook: str = Field(
+        "", description="URL every checkpoint is posted to, as `text/plain`."
+    )
+    anchor_git: str = Field(
+        "", description="Git repository every checkpoint is kept in. Pushing it is up to you."
+    )
+    anchor_git_form: Literal["tag", "commit"] = Field(
+        "tag", description="How Git keeps it: an annotated `tag`, or an empty `commit`."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -103,6 +123,21 @@ class Settings(BaseSettings):
                 "reaches the port may do anything: use 127.0.0.1, and a proxy that asks who it is."
             )
         return value
+
+    @field_validator("anchor_webhook")
+    @classmethod
+    def _knows_the_scheme(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError(
+                f"anchor_webhook {value!r} is no web address. Begin it with https://, or with "
+                "http:// on this machine."
+            )
+        return value
+
+    @property
+    def signing_key_path(self) -> Path:
+        """Where the signing key is, with the default filled in."""
+        return Path(self.signing_key or self.state_dir / "keys" / "signing.key")
 
     @property
     def ledger_url(self) -> str:

@@ -1,0 +1,243 @@
+"""Who signs checkpoints: an Ed25519 key in a file, and beside it the memory of what it last signed.
+
+Both live outside the database. The memory is what stops a rollback or a fork by somebody who owns
+the database: a tree that does not extend the last signed one is not signed. It is two files:
+`<key>.last`, the last signed note, and `<key>.leaves`, the leaf hashes under it (32 bytes each),
+which let a verifier name the entry that was changed instead of the checkpoints around it.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from domain.errors import ProofInvalid, SigningRefused
+from domain.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
+from domain.proofs import HASH_BYTES, verify_consistency
+
+_PREFIX: Final = "PRIVATE+KEY"  # the form of Go's sumdb/note: PRIVATE+KEY+<name>+<id>+<base64>
+_ED25519: Final = b"\x01"
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_LEAVES_AT_ONCE: Final = 10_000
+
+
+def check_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether `signature` (64 bytes) is that of `public_key` (32 bytes) over `message`."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class FileSigner:
+    """Signs for one ledger with the key in a file; the key is made at the first use.
+
+    Args:
+        path: the key's file, readable by its owner alone. Its memory stands beside it.
+        origin: the ledger's name in checkpoints, which is the key's name too.
+    """
+
+    def __init__(self, path: Path, origin: str) -> None:
+        self.path = path
+        if not path.exists():
+            _make_key(path, origin)
+        self._secret, self.key = _read_key(path, origin)
+
+    @property
+    def last_path(self) -> Path:
+        """Where the last signed note is kept: a copy of it elsewhere is a retained checkpoint."""
+        return self.path.with_name(self.path.name + ".last")
+
+    @property
+    def leaves_path(self) -> Path:
+        """Where the leaf hashes under the last signed note are kept."""
+        return self.path.with_name(self.path.name + ".leaves")
+
+    def last_note(self) -> str | None:
+        """The last note that was signed, None before the first."""
+        if not self.last_path.exists():
+            return None
+        return self.last_path.read_text(encoding="utf-8")
+
+    def last(self) -> Checkpoint | None:
+        """What was last signed, None before the first.
+
+        Raises:
+            SigningRefused: the memory is not what this key signed.
+        """
+        note = self.last_note()
+        if note is None:
+            return None
+        try:
+            return open_checkpoint(note, self.key, check_ed25519)
+        except ProofInvalid as error:
+            raise SigningRefused(
+                f"the signer's memory {self.last_path} is damaged: {error.message} "
+                "Nothing is signed. Put back the newest checkpoint that was kept elsewhere."
+            ) from error
+
+    def remembered_leaves(self) -> bytes:
+        """The leaf hashes under the last signed note, concatenated; fewer when some were lost."""
+        last = self.last()
+        if last is None or not self.leaves_path.exists():
+            return b""
+        return self.leaves_path.read_bytes()[: last.size * HASH_BYTES]
+
+    def sign(
+        self,
+        checkpoint: Checkpoint,
+        prove: Callable[[int], Sequence[bytes]],
+        leaves: Callable[[int, int], Sequence[bytes]],
+    ) -> str:
+        """The signed note of `checkpoint`, remembered on the disk before it is returned.
+
+        Args:
+            checkpoint: the tree to sign.
+            prove: earlier size -> the consistency proof from it to this tree.
+            leaves: (first, end) -> leaf hashes of these positions.
+
+        Raises:
+            SigningRefused: the tree does not extend the last one signed, is empty, or the memory is
+                damaged.
+        """
+        with self._alone():
+            last = self.last()
+            self._check_extends(last, checkpoint, prove)
+            if last == checkpoint:
+                return self.last_path.read_text(encoding="utf-8")
+            text = checkpoint.text()
+            signature = self._secret.sign(text.encode())
+            note = format_note(text, [NoteSignature(self.key.name, self.key.key_id, signature)])
+            self._remember_leaves(last.size if last else 0, checkpoint.size, leaves)
+            _write_whole(self.last_path, note.encode())
+            return note
+
+    def _check_extends(
+        self,
+        last: Checkpoint | None,
+        checkpoint: Checkpoint,
+        prove: Callable[[int], Sequence[bytes]],
+    ) -> None:
+        if checkpoint.size == 0 or checkpoint.origin != self.key.name:
+            raise SigningRefused(
+                f"this key signs for {self.key.name!r} and nothing empty; asked was "
+                f"{checkpoint.origin!r} with {checkpoint.size} entries."
+            )
+        if last is None:
+            return
+        if checkpoint.size < last.size:
+            raise SigningRefused(
+                f"the ledger has {checkpoint.size} entries, and {last.size} were signed: "
+                f"{last.size - checkpoint.size} are missing. Nothing is signed. Was an older "
+                "back-up restored? Restore a newer one, or begin a new ledger with a new key."
+            )
+        try:
+            proof = () if last.size == checkpoint.size else prove(last.size)
+            verify_consistency(last.size, checkpoint.size, last.root, checkpoint.root, proof)
+        except ProofInvalid as error:
+            raise SigningRefused(
+                f"the ledger no longer holds what was signed at size {last.size}: {error.message} "
+                "Nothing is signed. Run `whyledger verify`; it names the entry."
+            ) from error
+
+    def _remember_leaves(
+        self, signed: int, size: int, leaves: Callable[[int, int], Sequence[bytes]]
+    ) -> None:
+        descriptor = os.open(self.leaves_path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            have = min(os.fstat(file.fileno()).st_size // HASH_BYTES, signed)
+            file.truncate(have * HASH_BYTES)  # what a crash left behind the last note
+            file.seek(0, os.SEEK_END)
+            while have < size:
+                end = min(have + _LEAVES_AT_ONCE, size)
+                file.write(b"".join(leaves(have, end)))
+                have = end
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time uses key and memory, whatever ledgers they think they serve."""
+        with self.path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _make_key(path: Path, origin: str) -> None:
+    """Write a new key, for its owner alone; whoever comes second keeps the first one's."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret = Ed25519PrivateKey.generate()
+    key = VerifierKey(origin, secret.public_key().public_bytes_raw())
+    encoded = base64.b64encode(_ED25519 + secret.private_bytes_raw()).decode()
+    line = f"{_PREFIX}+{key.name}+{key.key_id.hex()}+{encoded}\n"
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    _write_new(temporary, line.encode())
+    try:
+        os.link(temporary, path)  # unlike a rename, never replaces
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink()
+        _sync_directory(path.parent)
+
+
+def _read_key(path: Path, origin: str) -> tuple[Ed25519PrivateKey, VerifierKey]:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS:
+        raise SigningRefused(
+            f"the signing key {path} has the mode {mode:04o}: others can read it. "
+            f"Run `chmod 600 {path}`, and ask yourself who has read it."
+        )
+    parts = path.read_text(encoding="ascii", errors="replace").strip().split("+", 4)
+    try:
+        if len(parts) != 5 or "+".join(parts[:2]) != _PREFIX:  # noqa: PLR2004 the form's parts
+            raise ValueError("it does not begin with PRIVATE+KEY")
+        content = base64.b64decode(parts[4], validate=True)
+        if content[:1] != _ED25519:
+            raise ValueError("it is no Ed25519 key")
+        secret = Ed25519PrivateKey.from_private_bytes(content[1:])
+    except ValueError as error:
+        raise SigningRefused(
+            f"the signing key {path} cannot be read: {error}. Put back its copy."
+        ) from None
+    if parts[2] != origin:
+        raise SigningRefused(
+            f"the signing key {path} signs for {parts[2]!r}, and this ledger is {origin!r}. "
+            "Name another file in WHYLEDGER_SIGNING_KEY, or restore the ledger that belongs to it."
+        )
+    return secret, VerifierKey(parts[2], secret.public_key().public_bytes_raw())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Replace the file by `content`: all of it or nothing, on the disk when this returns."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    _write_new(temporary, content)
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
