@@ -12,8 +12,9 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from domain.canonical import INTEGER_MAX
-from domain.events import EVENT_TYPES
+from domain.events import EVENT_TYPES, Event
 from domain.units import Unit
+from domain.upcasting import older_schemas
 
 _HEADING: Final = f"""# The event catalogue
 
@@ -35,6 +36,10 @@ Every entry of the ledger is one event in a closed envelope, stored and hashed a
 | `causation_id` | id of the event that directly caused this one, or null |
 | `data` | the fields below |
 
+A changed payload is a new schema number. Entries of older schemas keep their bytes and hashes for
+ever; they are read as the current schema, as `domain/upcasting.py` says and the event's section
+repeats.
+
 Position (dense from 0) and stream version are not in the bytes: both follow from the order.
 Integers lie within ±{INTEGER_MAX}; numbers are finite. Commands name the stream version they
 were decided on; the streams `observations-*` and `predictions-*` are appended without one.
@@ -51,7 +56,7 @@ def catalogue() -> str:
         "| --- | --- | --- | --- |",
     ]
     parts += [
-        f"| [`{event.type}`](#{_anchor(event.type)}) | {event.schema} | `{event.stream}` "
+        f"| [`{event.type}`](#{_anchor(event.type)}) | {_schemas(event)} | `{event.stream}` "
         f"| {_first_line(event)} |"
         for event in EVENT_TYPES
     ]
@@ -64,6 +69,8 @@ def catalogue() -> str:
             f"Schema {event.schema}, stream `{event.stream}`. {_first_line(event)}",
             "",
         ]
+        for schema, how in older_schemas(event.type):
+            parts += [f"Schema {schema} is read as schema {schema + 1}: {how}", ""]
         parts += _table(event, nested)
     parts += ["", "## Values inside events"]
     for kind in (done := dict.fromkeys(_closure(nested))):
@@ -117,6 +124,12 @@ def _type_name(hint: Any, nested: dict[type, None]) -> tuple[str, bool]:
         return f"[{hint.__name__}](#{hint.__name__.lower()})", False
     plain = {str: "string", int: "integer", float: "number", bool: "boolean", Any: "any value"}
     return plain[hint], False
+
+
+def _schemas(event: type[Event]) -> str:
+    """The schema number, and the older ones that are read still."""
+    older = ", ".join(str(schema) for schema, _ in older_schemas(event.type))
+    return f"{event.schema} (reads {older})" if older else str(event.schema)
 
 
 def _anchor(name: str) -> str:

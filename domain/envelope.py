@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from domain.canonical import canonical_bytes
 from domain.errors import LedgerDamaged
 from domain.events import EVENT_TYPES, Event
+from domain.upcasting import UPCASTERS, upcast
 
 ENVELOPE_VERSION: Final = 1
 _FIELDS: Final = frozenset(
@@ -87,7 +88,7 @@ def parse_entry(content: bytes, *, position: int, stream_version: int) -> Record
                 f"{ENVELOPE_VERSION} has {sorted(_FIELDS)}. Read it with the version that wrote it."
             )
         event = event_from_data(envelope["type"], envelope["schema"], envelope["data"])
-    except (orjson.JSONDecodeError, TypeError, ValidationError) as error:
+    except (orjson.JSONDecodeError, TypeError, KeyError, ValidationError) as error:
         raise LedgerDamaged(
             f"entry {position} cannot be read: {error}. Verify the ledger against a checkpoint."
         ) from error
@@ -111,12 +112,17 @@ def event_data(event: Event) -> dict[str, Any]:
     return data
 
 
-def event_from_data(name: str, schema: int, data: object) -> Event:
-    """The event of type `name` and schema number `schema` with the payload `data`.
+def event_from_data(name: str, schema: int, data: Any) -> Event:
+    """The event of type `name` whose payload `data` was written under schema number `schema`.
+
+    A payload of an older schema comes back as one of the current schema (`domain/upcasting.py`).
 
     Raises:
         LedgerDamaged: no such type and schema.
+        KeyError, TypeError, ValidationError: the payload is not one of that schema.
     """
+    if (name, schema) in UPCASTERS:
+        schema, data = upcast(name, schema, data)
     kind = _EVENT_BY_NAME.get((name, schema))
     if kind is None:
         raise LedgerDamaged(

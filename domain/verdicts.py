@@ -48,6 +48,9 @@ class PolicyVerdict:
     facts: Annotated[
         dict[str, float | None], noted("facts", "all that were offered, null: unknown")
     ]
+    never_retrained: Annotated[
+        bool, noted("flag", "the hours since the last retraining are unknown because none ever was")
+    ]
     clauses: tuple[ClauseVerdict, ...]
     retrain: Annotated[bool, noted("flag", "every clause is met")]
     trace: tuple[Firing, ...]

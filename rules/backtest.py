@@ -16,7 +16,7 @@ from domain.errors import PolicyNotDecided
 from domain.verdicts import Operator, PolicyVerdict, Verdict
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts, check_facts
-from rules.plain import NEVER_RETRAINED, after_never
+from rules.plain import after_never
 from rules.policy import Policy
 
 SAMPLE_ROWS: Final = 200  # of a back-test, put to the engine as well
@@ -79,13 +79,12 @@ class BackTest:
 
 
 def recorded_facts(verdict: PolicyVerdict) -> RecordedFacts:
-    """The facts of a recorded decision.
+    """The facts of a recorded decision, whatever its own policy asked for.
 
-    That a model was never retrained stands in the note of the clause that asked for it. Where the
-    policy had no such clause the hours are unknown, and a clause on them does not hold.
+    Decisions of schema 1 whose policy asked for no cool-down do not say that a model was never
+    retrained: there the hours are unknown, and a clause on them does not hold.
     """
-    never = any(clause.note == NEVER_RETRAINED for clause in verdict.clauses)
-    return RecordedFacts(facts=verdict.facts, never_retrained=never)
+    return RecordedFacts(facts=verdict.facts, never_retrained=verdict.never_retrained)
 
 
 def fact_columns(recorded: Iterable[RecordedFacts]) -> FactColumns:

@@ -86,6 +86,7 @@ class PolicyEngine:
             policy_version=self._policy.version,
             policy_digest=self._digest,
             facts=offered,
+            never_retrained=never_retrained,
             clauses=plainly,
             retrain=all(clause.verdict == "met" for clause in plainly),
             trace=trace,

@@ -223,6 +223,7 @@ def decided(outcome: Outcome = "retrain") -> Decided:
         policy_version=1,
         policy_digest=SHA,
         facts={"new_samples": 60.0, "psi_max": None},
+        never_retrained=False,
         clauses=(clause,),
         retrain=outcome == "retrain",
         trace=(),

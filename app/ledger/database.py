@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged
 
-SCHEMA_REVISION: Final = "0004"  # the newest migration this code was written for
+SCHEMA_REVISION: Final = "0005"  # the newest migration this code was written for
 _LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
@@ -29,6 +31,7 @@ _POSTGRES_PROMISE: Final = text(
     "SELECT set_config('lock_timeout', :milliseconds, true),"
     " set_config('synchronous_commit', 'on', true)"
 )
+_ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
 _SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # Full, failing or read-only. On PostgreSQL: disk full, out of memory, I/O error.
@@ -79,11 +82,13 @@ def take_lock(connection: Connection, seconds: float) -> None:
 
     The database's own error says that somebody else held it all the time; see `busy_is_refused`.
     """
-    milliseconds = max(1, int(seconds * 1000))
+    milliseconds = ceil(seconds * 10) * 100 or 1  # rounded, so that it seldom changes
     if connection.dialect.name == "sqlite":
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - narrows for the checker
-        raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        if connection.info.get("busy_timeout") != milliseconds:
+            raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.info["busy_timeout"] = milliseconds
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         connection.begin()
     else:
@@ -127,16 +132,26 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows given as tuples in the order of the table's columns: the driver's executemany."""
-    if rows:
-        connection.exec_driver_sql(_insert_statement(table, connection.dialect.name), list(rows))
+    """Insert rows given as tuples in the order of the table's columns, many with one statement.
+
+    `executemany` would let the interpreter's lock go at every row, and a busy event loop gives it
+    back only after milliseconds. Numbers of rows are powers of two, so that few statements exist
+    and the drivers keep them prepared.
+    """
+    start = 0
+    while start < len(rows):
+        count = min(_ROWS_PER_INSERT_MAX, 1 << (len(rows) - start).bit_length() - 1)
+        values = tuple(chain.from_iterable(rows[start : start + count]))
+        connection.exec_driver_sql(_insert_statement(table, connection.dialect.name, count), values)
+        start += count
 
 
 @cache
-def _insert_statement(table: Table, dialect: str) -> str:
+def _insert_statement(table: Table, dialect: str, rows: int) -> str:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(table.columns))
-    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+    values = ", ".join([f"({marks})"] * rows)
+    return f"INSERT INTO {table.name} ({columns}) VALUES {values}"  # noqa: S608 - our own names
 
 
 def migrate(engine: Engine, seconds: float) -> None:

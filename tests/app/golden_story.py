@@ -107,7 +107,7 @@ def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
                     "stream": entry.stream,
                     "stream_version": entry.stream_version,
                     "type": entry.event.type,
-                    "schema": entry.event.schema,
+                    "schema": orjson.loads(line)["schema"],
                     "occurred_at": entry.occurred_at,
                     "recorded_at": entry.recorded_at,
                     "bytes": line,

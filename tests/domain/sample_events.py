@@ -168,6 +168,7 @@ def policy_verdict(**clauses: Verdict) -> PolicyVerdict:
         policy_version=1,
         policy_digest="d" * 64,
         facts={},
+        never_retrained=False,
         clauses=tuple(clause(fact, verdict) for fact, verdict in clauses.items()),
         retrain=all(verdict == "met" for verdict in clauses.values()),
         trace=(),

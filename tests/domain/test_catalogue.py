@@ -24,6 +24,11 @@ def test_every_event_type_and_field_stands_in_the_catalogue() -> None:
             assert f"| `{field.name}` |" in section
 
 
+def test_the_catalogue_says_how_older_schemas_are_read() -> None:
+    section = PAGE.read_text().split("### cycle.decided\n")[1].split("\n### ")[0]
+    assert "Schema 1 is read as schema 2: `verdict.never_retrained` is true when" in section
+
+
 def test_no_two_events_share_a_name_and_schema() -> None:
     names = [(event.type, event.schema) for event in EVENT_TYPES]
     assert len(set(names)) == len(names)

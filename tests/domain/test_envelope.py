@@ -100,6 +100,7 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
         (broken(lambda d: d.update(v=2)), "Read it with the version that wrote it"),
         (broken(lambda d: d.update(type="cycle.invented")), "'cycle.invented' schema 1 is unknown"),
         (broken(lambda d: d.update(schema=99)), "schema 99 is unknown to this version"),
+        (broken(lambda d: d.update(type="cycle.decided")), "entry 7 cannot be read.*verdict"),
         (broken(lambda d: d["data"].pop("rows")), "entry 7 cannot be read.*rows"),
         (broken(lambda d: d["data"].update(rows="many")), "entry 7 cannot be read"),
     ],

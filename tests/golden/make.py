@@ -4,8 +4,9 @@
 
 writes `<name>.jsonl` (the canonical bytes of each entry, one a line, in order of position) and
 `<name>.json` (size, RFC 6962 root, digest of every read model and of every artefact). It refuses to
-write over a ledger that exists: every later version must replay the old ones. `--expect` writes the
-second file alone, for a change of read models that is meant; look at what differs.
+write over a ledger that exists: every later version must replay the old ones. `--expect` looks at
+the ledger that exists, for a change of read models that is meant: what the version that wrote it
+recorded stays, and the digests that differ since are kept beside it, under `since`.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="whyledger-golden-") as folder:
             lines, artefacts = told(Path(folder) / "state")
         entries.write_bytes(b"".join(line + b"\n" for line in lines))
+        recorded: dict[str, Any] = {}
     else:
-        artefacts = json.loads(expected.read_text())["artefacts"]
+        recorded = json.loads(expected.read_text())
+        artefacts = recorded["artefacts"]
     with tempfile.TemporaryDirectory(prefix="whyledger-golden-") as folder:
         found: dict[str, Any] = replayed(
             entries.read_bytes().splitlines(), f"sqlite:///{Path(folder) / 'ledger.db'}"
         )
-    expected.write_text(json.dumps(found | {"artefacts": artefacts}, indent=2) + "\n")
+    first = recorded.get("read_models", found["read_models"])
+    since = {name: now for name, now in found["read_models"].items() if now != first.get(name)}
+    kept = found | {"read_models": first, "since": since, "artefacts": artefacts}
+    expected.write_text(json.dumps(kept, indent=2) + "\n")
     sys.stdout.write(f"{entries.name}: {found['entries']} entries, {entries.stat().st_size} B\n")
 
 

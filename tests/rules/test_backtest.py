@@ -84,6 +84,16 @@ def test_the_facts_of_a_recorded_decision_can_be_judged_again(
     assert backtest(policy, fact_columns(recorded), engine).retrain.tolist() == [True, True]
 
 
+def test_that_a_model_was_never_retrained_is_known_where_the_policy_did_not_ask(
+    policy: Policy,
+) -> None:
+    without = parse_policy(STRICT_AND | {"clauses": STRICT_AND["clauses"][:-1]})
+    with PolicyEngine(without, "") as unasked, PolicyEngine(policy, "") as engine:
+        facts = {**MET, "hours_since_last_retraining": None}
+        recorded = recorded_facts(unasked.evaluate(facts, never_retrained=True))
+        assert backtest(policy, fact_columns([recorded]), engine).retrain.tolist() == [True]
+
+
 def test_another_policy_over_the_same_facts_says_otherwise(document: dict[str, Any]) -> None:
     document["clauses"][0]["threshold"] = 0.4
     stricter = parse_policy(document)

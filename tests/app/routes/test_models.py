@@ -45,6 +45,7 @@ def record_cycle(
         policy_version=1,
         policy_digest="0" * 64,
         facts={"hours_since_last_retraining": 20.8},
+        never_retrained=False,
         clauses=(CLAUSE,),
         retrain=False,
         trace=(),

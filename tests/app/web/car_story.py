@@ -313,6 +313,7 @@ def _decided(report: DriftReport | None, rows: int, age: int, champion: str | No
         policy_version=1,
         policy_digest=DIGEST,
         facts={one.fact: one.observed for one in clauses},
+        never_retrained=champion is None,
         clauses=clauses,
         retrain=retrain,
         trace=(Firing(rule="feature_drift", facts={"feature_drift_score": score or 0.0}),),

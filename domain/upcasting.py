@@ -1,0 +1,51 @@
+"""Payloads of older schemas become payloads of the current one as they are read.
+
+One function per (type, older schema), each one step up; its docstring is what the catalogue says.
+The stored bytes and their hashes stay as they are for ever: only what is read from them is brought
+up to date, so read models hold current payloads however old the entry is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Payload = dict[str, Any]  # the data of one event, as stored
+
+_NEVER_RETRAINED: Final = "never retrained"  # the note that schema 1 said it by
+
+
+def _decided_from_1(data: Payload) -> Payload:
+    """`verdict.never_retrained` is true when a clause's note says 'never retrained'."""
+    verdict = data["verdict"]
+    never = any(clause["note"] == _NEVER_RETRAINED for clause in verdict["clauses"])
+    return data | {"verdict": verdict | {"never_retrained": never}}
+
+
+UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
+    ("cycle.decided", 1): _decided_from_1,
+}
+
+
+def upcast(name: str, schema: int, data: Payload) -> tuple[int, Payload]:
+    """The payload `data` of schema number `schema`, step by step up to the newest; never changed.
+
+    Returns:
+        The schema number it now has, and the payload; both as given when there is nothing to do.
+
+    Raises:
+        KeyError, TypeError: the payload is not one of that schema.
+    """
+    while (step := UPCASTERS.get((name, schema))) is not None:
+        data = step(data)
+        schema += 1
+    return schema, data
+
+
+def older_schemas(name: str) -> tuple[tuple[int, str], ...]:
+    """The older schemas that are read: (number, how it becomes the next one), lowest first."""
+    return tuple(
+        (schema, (step.__doc__ or "").strip())
+        for (type_name, schema), step in sorted(UPCASTERS.items(), key=lambda item: item[0])
+        if type_name == name
+    )
