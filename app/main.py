@@ -11,7 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
+from app.hot_path import HotPath
 from app.problems import install_problems
 from app.process import Process
 from app.request_identity import RequestIdentity
@@ -32,7 +34,19 @@ from app.settings import Settings
 from app.web.pages import STATIC
 
 VERSION: Final = "0.1.0"
+HOT: Final = {
+    ("POST", "/predictions"): predictions.create_predictions,
+    ("POST", "/events"): events.create_events,
+}
 _LOG: Final = logging.getLogger("whyledger")
+
+
+class _Service(FastAPI):
+    """FastAPI with the hot path around its own layers."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The hot path, then everything of FastAPI."""
+        return HotPath(super().build_middleware_stack(), HOT)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -50,13 +64,14 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await run_in_threadpool(process.close)
 
-    app = FastAPI(
+    app = _Service(
         title="Whyledger",
         version=VERSION,
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere; /openapi.json is ours
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked about per request
     )
     app.state.retry_after_seconds = settings.retry_after_seconds
     app.add_middleware(RequestIdentity)
@@ -90,4 +105,5 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody stands before us on loopback, and every request would pay
     )

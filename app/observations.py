@@ -6,6 +6,7 @@ row's identity. The same (`source`, `id`) with the same body gets the first answ
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,10 +112,13 @@ class Observations:
         self._champions = champions
         self._refusals = refusals
 
-    def record(self, sent: Sequence[object], *, batch: bool, correlation_id: str) -> list[Recorded]:
+    async def record_soon(
+        self, sent: Sequence[object], *, batch: bool, correlation_id: str
+    ) -> list[Recorded]:
         """One recorded event for each one sent, in order, committed together.
 
-        `batch`: whether `sent` came as a list, so that faults point to `/<index>`.
+        `batch`: whether `sent` came as a list, so that faults point to `/<index>`. Judging reads
+        the ledger, so it is done in a thread; nobody's thread waits for the commit.
 
         Raises:
             RequestInvalid, UnknownModel, UnknownPrediction, RowsRefusedError: some event cannot be
@@ -122,6 +126,16 @@ class Observations:
             IdempotencyConflict: a (source, id) was used with another body.
             LedgerBusy: nothing was kept.
         """
+        ids, entries, appends = await asyncio.to_thread(self._judge, sent, batch)
+        if appends:
+            recorded = await self._ledger.append_soon(appends, correlation_id=correlation_id)
+            entries.update((entry.id, entry) for entry in recorded)
+        return [entries[id] for id in ids]
+
+    def _judge(
+        self, sent: Sequence[object], batch: bool
+    ) -> tuple[list[str], dict[str, Recorded], list[StreamAppend]]:
+        """The id of each event, what is recorded already by id, and what is to be appended."""
         judged = _Judged()
         parsed: list[tuple[str, CloudEvent, str, bytes] | None] = []
         for index, item in enumerate(sent):
@@ -146,15 +160,12 @@ class Observations:
                             event=made[0], id=id, occurred_at=made[1], request_digest=request_digest
                         )
         self._refuse_if_any(judged, len(sent))
-        entries = {id: entry for id, (entry, _) in known.items()}
-        if new:
-            streams: dict[str, list[NewEvent]] = defaultdict(list)
-            for each_new in new.values():
-                streams[_stream_of(each_new.event)].append(each_new)
-            appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
-            recorded_now = self._ledger.append(appends, correlation_id=correlation_id)
-            entries.update((entry.id, entry) for entry in recorded_now)
-        return [entries[each[2]] for each in parsed if each is not None]
+        streams: dict[str, list[NewEvent]] = defaultdict(list)
+        for each_new in new.values():
+            streams[_stream_of(each_new.event)].append(each_new)
+        appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
+        ids = [each[2] for each in parsed if each is not None]
+        return ids, {id: entry for id, (entry, _) in known.items()}, appends
 
     def _made(
         self, event: CloudEvent, pointer: str, judged: _Judged, connection: Connection

@@ -6,6 +6,7 @@ the first answer again, even after a promotion.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ class Predictions:
         idempotency_key: str | None,
         request_id: str | None,
         correlation_id: str,
-    ) -> list[Recorded]:
+    ) -> Sequence[Recorded]:
         """One recorded `PredictionMade` a row, in the order of the rows, committed.
 
         Raises:
@@ -142,32 +143,71 @@ class Predictions:
             IdempotencyKeyReused, RequestInFlight: the key belongs to another request.
             LedgerBusy: nothing was kept.
         """
-        sent = bytes.fromhex(digest(request.sent)) if idempotency_key is not None else None
         with self._under_way.claim(idempotency_key):
+            sent = _digest_of(request, idempotency_key)
             if idempotency_key is not None and sent is not None:
                 first = self._first_answer(idempotency_key, sent, len(request.rows))
                 if first is not None:
                     return first
-            serving = self._champions.of(request.model)
-            champion = serving.ready()
-            rows = self._accepted(serving.guard, request)
-            made = _predict(request.model, champion, serving.guard, rows, request_id)
-            ids = [
-                new_id() if idempotency_key is None else keyed_event_id(idempotency_key, index)
-                for index in range(len(rows))
-            ]
-            events = tuple(
-                NewEvent(event=event, id=id, occurred_at=occurred_at, request_digest=sent)
-                for (event, occurred_at), id in zip(made, ids, strict=True)
-            )
             try:
-                recorded = self._ledger.append(
-                    [StreamAppend(predictions_stream(request.model), events, None)],
-                    correlation_id=correlation_id,
-                )
+                append = self._judged(request, idempotency_key, request_id, sent)
+            except RowsRefusedError as refusal:
+                self._count(request, refusal)
+                raise
+            try:
+                return self._ledger.append([append], correlation_id=correlation_id)
             except IdempotencyConflict:
                 raise _reused(idempotency_key) from None
-        return list(recorded)
+
+    async def make_soon(
+        self,
+        request: PredictionRequest,
+        *,
+        idempotency_key: str | None,
+        request_id: str | None,
+        correlation_id: str,
+    ) -> Sequence[Recorded]:
+        """As `make`, for an event loop and few rows: only what may take long leaves the loop."""
+        with self._under_way.claim(idempotency_key):
+            sent = _digest_of(request, idempotency_key)
+            if idempotency_key is not None and sent is not None:
+                first = await asyncio.to_thread(
+                    self._first_answer, idempotency_key, sent, len(request.rows)
+                )
+                if first is not None:
+                    return first
+            try:
+                append = self._judged(request, idempotency_key, request_id, sent)
+            except RowsRefusedError as refusal:
+                await asyncio.to_thread(self._count, request, refusal)
+                raise
+            try:
+                return await self._ledger.append_soon([append], correlation_id=correlation_id)
+            except IdempotencyConflict:
+                raise _reused(idempotency_key) from None
+
+    def _judged(
+        self,
+        request: PredictionRequest,
+        key: str | None,
+        request_id: str | None,
+        sent: bytes | None,
+    ) -> StreamAppend:
+        """The predictions to record: rows held to the contract, the champion asked."""
+        serving = self._champions.of(request.model)
+        champion = serving.ready()
+        rows = _accepted(serving.guard, request)
+        made = _predict(request.model, champion, serving.guard, rows, request_id)
+        events = tuple(
+            NewEvent(
+                event=event,
+                id=new_id() if key is None else keyed_event_id(key, index),
+                occurred_at=occurred_at,
+                request_digest=sent,
+            )
+            for index, (event, occurred_at) in enumerate(made)
+        )
+        return StreamAppend(predictions_stream(request.model), events, None)
 
     def _first_answer(self, key: str, sent: bytes, rows: int) -> list[Recorded] | None:
         """What was answered before under this key; None when nothing was."""
@@ -179,19 +219,22 @@ class Predictions:
             raise _reused(key)
         return [known[id][0] for id in ids]
 
-    def _accepted(self, guard: RowGuard, request: PredictionRequest) -> list[Row]:
-        try:
-            if request.pointers is None:
-                return guard.check_rows(request.rows, labelled=False, path="/rows")
-            return [guard.check_row(request.rows[0], labelled=False, path=request.pointers[0])]
-        except RowsRefusedError as refusal:
-            bad = (
-                {fault.path.split("/")[2] for fault in refusal.faults}
-                if not request.pointers
-                else {""}
-            )
-            self._refusals.count(request.model, DOOR, len(bad), refusal.reasons)
-            raise
+    def _count(self, request: PredictionRequest, refusal: RowsRefusedError) -> None:
+        bad = (
+            {fault.path.split("/")[2] for fault in refusal.faults} if not request.pointers else {""}
+        )
+        self._refusals.count(request.model, DOOR, len(bad), refusal.reasons)
+
+
+def _accepted(guard: RowGuard, request: PredictionRequest) -> list[Row]:
+    if request.pointers is None:
+        return guard.check_rows(request.rows, labelled=False, path="/rows")
+    return [guard.check_row(request.rows[0], labelled=False, path=request.pointers[0])]
+
+
+def _digest_of(request: PredictionRequest, key: str | None) -> bytes | None:
+    """The request digest (32 bytes), which only a request with a key needs."""
+    return None if key is None else bytes.fromhex(digest(request.sent))
 
 
 def _predict(

@@ -64,8 +64,6 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "policy-not-decided": Problem(500, "The policy could not be decided"),
     "training-failed": Problem(500, "A candidate could not be trained"),
     "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
-    "proof-invalid": Problem(422, "The proof does not hold"),
-    "signing-refused": Problem(500, "The ledger may not be signed"),
     "not-measurable": Problem(500, "There is nothing to measure drift on"),
     "predictions-unusable": Problem(500, "Predictions cannot be judged"),
     "ledger-damaged": Problem(500, "The ledger does not hold what it must"),
@@ -78,7 +76,7 @@ def install_problems(app: FastAPI) -> None:
 
     `app.state.retry_after_seconds` is what a client is told to wait.
     """
-    app.add_exception_handler(WhyledgerError, _refused)
+    app.add_exception_handler(WhyledgerError, refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
@@ -139,7 +137,8 @@ def summary(faults: Sequence[Fault], shown: int = 3) -> str:
     return f"{said}; and {more} more" if more > 0 else said
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def refused(request: Request, error: Exception) -> Response:
+    """The problem for one of our own errors."""
     assert isinstance(error, WhyledgerError)  # noqa: S101 the handler's registration says so
     problem = PROBLEMS.get(error.code, PROBLEMS["error"])
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:

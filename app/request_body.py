@@ -17,6 +17,7 @@ from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, Fault, WhyledgerError
 
 JSON: Final = ("application/json",)
+INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
 _TOO_DEEP: Final = "it is nested too deeply; flatten it"
 _INTEGER_DIGITS_MAX: Final = len(str(INTEGER_MAX))
 
@@ -90,9 +91,7 @@ def parse_json(body: bytes) -> Any:
             f"the body is not UTF-8 at byte {error.start}; send UTF-8 without a byte order mark."
         ) from None
     try:
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
-        )
+        value = _DECODER.decode(text)
         if "\\u" in text:  # only an escape brings in NUL, or what UTF-8 itself cannot hold
             _check_text(value, "")
     except json.JSONDecodeError as error:
@@ -155,3 +154,8 @@ def _check_text(value: object, path: str) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _check_text(item, f"{path}/{index}")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
+)

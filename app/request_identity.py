@@ -9,7 +9,6 @@ import logging
 import re
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +18,8 @@ from app.problems import problem_response
 REQUEST_ID: Final = "X-Request-Id"
 REQUEST_ID_PATTERN: Final = r"^[\x21-\x7e]{1,128}$"  # printable ASCII without blanks
 _REQUEST_ID: Final = re.compile(REQUEST_ID_PATTERN)
+_REQUEST_ID_NAME: Final = REQUEST_ID.lower().encode()
+_DEFAULTS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _LOG: Final = logging.getLogger("whyledger.http")
 
 
@@ -38,7 +39,7 @@ class RequestIdentity:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID)
+        given = _given(scope["headers"])
         correlation_id = new_id()
         acceptable = given is None or _REQUEST_ID.match(given) is not None
         echoed = given if given is not None and acceptable else correlation_id
@@ -51,10 +52,7 @@ class RequestIdentity:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = echoed
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Cache-Control", "no-store")
+                _add_headers(message["headers"], echoed)
             await send(message)
 
         if not acceptable:
@@ -82,6 +80,21 @@ class RequestIdentity:
                 instance=scope["path"],
             )
             await failure(scope, receive, send_with_headers)
+
+
+def _given(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The client's `X-Request-Id`; the first, if it sends several."""
+    for name, value in headers:
+        if name == _REQUEST_ID_NAME:
+            return value.decode("latin-1")
+    return None
+
+
+def _add_headers(headers: list[tuple[bytes, bytes]], echoed: str) -> None:
+    """Our headers, in place; a route that chose its own keeps them."""
+    names = {name for name, _ in headers}
+    headers.append((_REQUEST_ID_NAME, echoed.encode("latin-1")))
+    headers.extend(default for default in _DEFAULTS if default[0] not in names)
 
 
 def correlation_of(request: Request) -> str:

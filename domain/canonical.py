@@ -78,6 +78,15 @@ def _check(value: object, path: _Path, depth: int) -> bool:  # noqa: PLR0912
             if not key.isascii():
                 _check_text(key, path)
                 plain = False
+            ordinary = type(item)  # most values by far, without a call each
+            if ordinary is str:
+                if item.isascii():
+                    continue
+            elif ordinary is float:
+                if _PLAIN_FLOAT_MIN <= item < _PLAIN_FLOAT_MAX and not item.is_integer():
+                    continue
+            elif item is None:
+                continue
             plain = _check(item, (path, key), depth + 1) and plain
         return plain
     if kind is list or kind is tuple:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select
+import orjson
+from sqlalchemy import Connection, Row, select
 
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.tables import ARTEFACTS, ENTRIES
@@ -20,10 +21,18 @@ STORED: Final = (
     ENTRIES.c.leaf_hash,
 )
 
+# The statements of every append are the drivers' own: building one costs more than running it.
+_VERSION: Final = "SELECT max(stream_version) FROM entries WHERE stream = {}"
+_KNOWN: Final = (
+    'SELECT "position", stream_version, bytes, leaf_hash, request_digest FROM entries WHERE id {}'
+)
+_KNOWN_SQLITE: Final = _KNOWN.format("IN (SELECT value FROM json_each(?))")  # however many
+_KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
+
 
 def head(connection: Connection) -> int:
     """The last position, -1 when the ledger is empty."""
-    found = connection.execute(select(func.max(ENTRIES.c.position))).scalar_one()
+    found = connection.exec_driver_sql('SELECT max("position") FROM entries').scalar_one()
     return -1 if found is None else int(found)
 
 
@@ -61,9 +70,12 @@ def known_entries(
     connection: Connection, ids: Sequence[str]
 ) -> dict[str, tuple[Recorded, bytes | None]]:
     """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
-    query = select(*STORED, ENTRIES.c.request_digest).where(ENTRIES.c.id.in_(ids))
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(_KNOWN_SQLITE, (orjson.dumps(ids).decode(),))
+    else:
+        rows = connection.exec_driver_sql(_KNOWN_POSTGRESQL, (list(ids),))
     found: dict[str, tuple[Recorded, bytes | None]] = {}
-    for row in connection.execute(query):
+    for row in rows:
         recorded = read_back(row)
         digest = None if row.request_digest is None else bytes(row.request_digest)
         found[recorded.id] = (recorded, digest)
@@ -72,9 +84,8 @@ def known_entries(
 
 def stream_version(connection: Connection, stream: str) -> int:
     """Index of the stream's last event, -1 when it does not exist."""
-    found = connection.execute(
-        select(func.max(ENTRIES.c.stream_version)).where(ENTRIES.c.stream == stream)
-    ).scalar_one()
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    found = connection.exec_driver_sql(_VERSION.format(mark), (stream,)).scalar_one()
     return -1 if found is None else int(found)
 
 

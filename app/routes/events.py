@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.observations import OBSERVATION, OUTCOME, CloudEvent
-from app.process import Process
-from app.request_body import content_type, parse_json, read_body
+from app.request_body import INLINE_BYTES_MAX, content_type, parse_json, read_body
 from app.request_identity import correlation_of
 from app.routes.access import After, Here, Limit, known_query_only, process_of
 from app.routes.documentation import body_of, refusals
@@ -73,7 +72,14 @@ async def create_events(request: Request) -> Response:
     process = process_of(request)
     kind = content_type(request, (SINGLE, BATCH, EITHER))
     body = await read_body(request, process.settings.body_bytes_max)
-    recorded = await run_in_threadpool(_record, process, kind, body, correlation_of(request))
+    most = process.settings.rows_per_request_max
+    if len(body) > INLINE_BYTES_MAX:
+        events, batch = await run_in_threadpool(_sent, kind, body, most)
+    else:
+        events, batch = _sent(kind, body, most)
+    recorded = await process.observations.record_soon(
+        events, batch=batch, correlation_id=correlation_of(request)
+    )
     content = orjson.dumps({"recorded": [_where(entry) for entry in recorded]})
     return Response(content, 201, media_type="application/json")
 
@@ -119,7 +125,8 @@ def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
     return event
 
 
-def _record(process: Process, kind: str, body: bytes, correlation_id: str) -> list[Recorded]:
+def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:
+    """The events in `body`, and whether they came as a batch."""
     sent = parse_json(body)
     batch = isinstance(sent, list)
     if kind != EITHER and batch != (kind == BATCH):
@@ -128,12 +135,11 @@ def _record(process: Process, kind: str, body: bytes, correlation_id: str) -> li
             f"is {'a list' if batch else 'none'}. Change the one or the other."
         )
     events = sent if isinstance(sent, list) else [sent]
-    most = process.settings.rows_per_request_max
-    if not 1 <= len(events) <= most:
+    if not 1 <= len(events) <= events_max:
         raise RequestInvalid(
-            f"the batch has {len(events)} events; send 1 to {most} in one request."
+            f"the batch has {len(events)} events; send 1 to {events_max} in one request."
         )
-    return process.observations.record(events, batch=batch, correlation_id=correlation_id)
+    return events, batch
 
 
 def _where(entry: Recorded) -> dict[str, object]:

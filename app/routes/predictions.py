@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Final, TypedDict
 
 import orjson
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.predictions import read_prediction_request
 from app.process import Process
-from app.request_body import JSON, content_type, parse_json, read_body
+from app.request_body import INLINE_BYTES_MAX, JSON, content_type, parse_json, read_body
 from app.request_identity import correlation_of
 from app.routes.access import process_of
 from app.routes.documentation import body_of, refusals
@@ -22,9 +23,26 @@ from domain.events import PredictionMade
 
 router = APIRouter(tags=["predictions"])
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class _How(TypedDict):
+    idempotency_key: str | None
+    request_id: str | None
+    correlation_id: str
+
+
 _EXAMPLES: Final = {
     "one row": {"model": "car-price", "row": EXAMPLE_ROW},
     "many rows": {"model": "car-price", "rows": [EXAMPLE_ROW]},
+}
+
+
+_KEY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "covers all rows: the same key and body get the first answer again",
 }
 
 
@@ -33,36 +51,41 @@ _EXAMPLES: Final = {
     summary="Predict one or many rows",
     response_model=PredictionsAnswer,
     responses=refusals(404, 409, 413, 415, 422, 503),
-    openapi_extra=body_of({JSON[0]: (PredictionOfRow, PredictionOfRows)}, _EXAMPLES),
+    openapi_extra={
+        **body_of({JSON[0]: (PredictionOfRow, PredictionOfRows)}, _EXAMPLES),
+        "parameters": [_KEY_HEADER],
+    },
 )
-async def create_predictions(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(description="covers all rows: the same key and body get the first answer again"),
-    ] = None,
-) -> Response:
+async def create_predictions(request: Request) -> Response:
     """Every prediction is committed to the ledger before the answer leaves. All rows or none."""
     process = process_of(request)
     content_type(request, JSON)
     body = await read_body(request, process.settings.body_bytes_max)
-    content = await run_in_threadpool(_answer, process, request, body, idempotency_key)
-    return Response(content, media_type="application/json")
-
-
-def _answer(process: Process, request: Request, body: bytes, key: str | None) -> bytes:
+    key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise RequestInvalid(
             "Idempotency-Key is not 1 to 255 printable ASCII characters without blanks; "
             "send a UUID, for one."
         )
+    how: _How = {
+        "idempotency_key": key,
+        "request_id": request.state.request_id,
+        "correlation_id": correlation_of(request),
+    }
+    if len(body) > INLINE_BYTES_MAX:
+        content = await run_in_threadpool(_answer_many, process, body, how)
+    else:
+        asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
+        content = _answer(await process.predictions.make_soon(asked, **how))
+    return Response(content, media_type="application/json")
+
+
+def _answer_many(process: Process, body: bytes, how: _How) -> bytes:
     asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-    recorded = process.predictions.make(
-        asked,
-        idempotency_key=key,
-        request_id=request.state.request_id,
-        correlation_id=correlation_of(request),
-    )
+    return _answer(process.predictions.make(asked, **how))
+
+
+def _answer(recorded: Sequence[Recorded]) -> bytes:
     first = _made(recorded[0])
     return orjson.dumps(
         {
