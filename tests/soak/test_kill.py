@@ -1,0 +1,98 @@
+"""kill -9 under load, again and again: what was acknowledged is there once, the rest is whole."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from app.ledger.store import Ledger
+from app.projections.rebuild import rebuild
+from app.settings import Settings
+from tests.ledger_events import put, refused
+from tests.soak.watching import Watch
+
+LOAD = Path(__file__).with_name("load.py")
+ROUNDS_SHORT = 4
+ROUNDS_LONG = {"sqlite": 200, "postgresql": 50}
+SECONDS_MAX = 0.4  # under load before the kill
+START_SECONDS_MAX = 60
+
+
+class Loader:
+    """One process of `load.py`."""
+
+    def __init__(self, settings: Settings, notes: Path, seed: int) -> None:
+        self.notes = notes
+        self.process = subprocess.Popen(
+            [sys.executable, str(LOAD), str(notes), str(seed)],
+            env=os.environ | settings.as_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def go(self) -> None:
+        """Begin to load, once the ledger is open."""
+        assert self.process.stdout is not None
+        assert self.process.stdin is not None
+        late = threading.Timer(START_SECONDS_MAX, self.process.kill)
+        late.start()
+        assert self.process.stdout.readline() == "ready\n"
+        late.cancel()
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> dict[str, int]:
+        """kill -9; event id -> position of what had been acknowledged."""
+        self.process.kill()
+        self.process.communicate(timeout=30)
+        if not self.notes.exists():
+            return {}
+        lines = self.notes.read_text().splitlines()
+        return {id: int(position) for id, _, position in (line.partition(" ") for line in lines)}
+
+
+@contextmanager
+def loader(settings: Settings, folder: Path, number: int) -> Iterator[Loader]:
+    made = Loader(settings, folder / f"acknowledged-{number}", number)
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def test_whatever_is_killed_what_was_acknowledged_is_there_once(
+    ledger: Ledger, settings: Settings, tmp_path: Path, soaking: bool
+) -> None:
+    chance = random.Random(20)
+    watch = Watch(ledger)
+    rounds = ROUNDS_LONG[ledger.engine.dialect.name] if soaking else ROUNDS_SHORT
+    acknowledged = 0
+    with ExitStack() as stack:
+        coming = stack.enter_context(loader(settings, tmp_path, 0))
+        for number in range(1, rounds + 1):
+            current = coming
+            current.go()
+            if number < rounds:  # the next one opens the ledger while this one is killed
+                coming = stack.enter_context(loader(settings, tmp_path, number))
+            time.sleep(chance.uniform(0.02, SECONDS_MAX))
+            said = current.kill()
+            watch.look()
+            watch.assert_kept(said)
+            acknowledged += len(said)
+    both = {"predictions-cars", "observations-cars"}
+    assert all(streams in ({"ledger"}, both) for streams in watch.streams.values())
+    assert acknowledged > 50 * rounds, "it was never under load"
+    assert acknowledged < watch.size
+    assert put(ledger, "observations-cars", refused())[0].position == watch.size
+    watch.look()
+    assert rebuild(ledger, page_entries=5000).differing == ()
+    said_so = f"{rounds} kills, {acknowledged} acknowledged, {watch.size} entries, none lost"
+    sys.stdout.write(f"\n{said_so}\n")
