@@ -13,7 +13,7 @@ LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help demo serve test check bench lock clean
+.PHONY: help demo serve test soak check bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ serve: $(READY) ## start the service on loopback (ARGS="--port 8080")
 
 test: $(READY) ## every test, doctests included (ARGS="-k drift", WORKERS=1)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k kill")
+	$(BIN)/python -m pytest tests/soak --soak --capture=no $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts, migrations, tests
 	$(BIN)/ruff format --check .

@@ -1,0 +1,158 @@
+"""The disk is full, or slow: 503 with Retry-After, nothing lost, and no restart afterwards."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.ledger.store import open_ledger
+from app.projections.rebuild import rebuild
+from app.settings import Settings
+from tests.soak.service import Service, cars, send
+from tests.soak.watching import Watch
+
+SLOW_DISK = Path(__file__).with_name("slow_disk.c")
+ROOM_BYTES = 512 * 1024  # beyond what the files hold already
+SMALL_DISK = "8m"
+BATCH = 50
+BATCHES_MAX = 200
+SLOW_SECONDS = 3
+QUEUED_EVENTS = 16_000  # more than the writer lets wait
+
+
+def assert_refused_for_later(answer: httpx2.Response, said: str) -> None:
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.json()["type"] == "urn:whyledger:problem:ledger-busy"
+    assert said in answer.json()["detail"]
+
+
+def fill(client: httpx2.Client) -> tuple[dict[str, int], int, httpx2.Response]:
+    """Send cars until one batch is refused: acknowledged, number of the refused batch, refusal."""
+    acknowledged: dict[str, int] = {}
+    for number in range(BATCHES_MAX):
+        answer = send(client, cars(number * BATCH, BATCH))
+        if answer.status_code != 201:
+            return acknowledged, number, answer
+        acknowledged |= {each["id"]: each["position"] for each in answer.json()["recorded"]}
+    raise AssertionError("the disk was never full")
+
+
+def assert_nothing_lost(settings: Settings, acknowledged: dict[str, int]) -> None:
+    ledger = open_ledger(settings)
+    watch = Watch(ledger)
+    watch.look()
+    watch.assert_kept(acknowledged)
+    assert rebuild(ledger).differing == ()
+    ledger.close()
+
+
+def send_again(client: httpx2.Client, number: int) -> dict[str, int]:
+    """The batch that was refused, the same ids once more."""
+    answer = send(client, cars(number * BATCH, BATCH))
+    assert answer.status_code == 201, answer.text
+    return {each["id"]: each["position"] for each in answer.json()["recorded"]}
+
+
+def test_a_full_quota_is_answered_with_503_and_needs_no_restart(
+    sqlite_settings: Settings,
+) -> None:
+    folder = Path(sqlite_settings.ledger_url.removeprefix("sqlite:///")).parent
+    with Service(sqlite_settings) as service, service.client() as client:
+        service.adopt()
+        largest = max(path.stat().st_size for path in folder.glob("ledger.db*"))
+        process, (_, hard) = service.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (largest + ROOM_BYTES, hard))
+        acknowledged, refused, answer = fill(client)
+        assert_refused_for_later(answer, "cannot write: disk I/O error")
+        assert client.get("/events", params={"after": 0}).status_code == 200  # reading goes on
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
+        acknowledged |= send_again(client, refused)
+        assert service.process.poll() is None
+    assert_nothing_lost(sqlite_settings, acknowledged)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path | None]:
+    """A file system of `SMALL_DISK`; None where this user may mount none."""
+    mounted = tmp_path / "small"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(mounted)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        yield None
+        return
+    yield mounted
+    subprocess.run(["umount", str(mounted)], check=True)
+
+
+def test_a_full_disk_is_answered_with_503_and_needs_no_restart(
+    small_disk: Path | None, sqlite_settings: Settings, tmp_path: Path
+) -> None:
+    disk = small_disk or tmp_path / "no mount"
+    settings = Settings(database_url=f"sqlite:///{disk / 'ledger.db'}", state_dir=tmp_path / "s")
+    open_ledger(settings).close()
+    with Service(settings) as service, service.client() as client:
+        service.adopt()
+        if small_disk is None:  # a database that may not grow is as full
+            process, (_, hard) = service.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (ROOM_BYTES, hard))
+        else:
+            other = small_disk / "somebody elses"
+            other.write_bytes(bytes(shutil.disk_usage(small_disk).free - ROOM_BYTES))
+        acknowledged, refused, answer = fill(client)
+        assert_refused_for_later(answer, "cannot write: ")
+        if small_disk is None:
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
+        else:
+            other.unlink()
+        acknowledged |= send_again(client, refused)
+        assert service.process.poll() is None
+    assert_nothing_lost(settings, acknowledged)
+
+
+@pytest.fixture(scope="module")
+def slowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes a disk slow."""
+    library = tmp_path_factory.mktemp("slow") / "slow_disk.so"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(SLOW_DISK), "-ldl"], check=True
+    )
+    return library
+
+
+def test_a_slow_disk_fills_the_queue_and_the_queue_answers_503_until_it_is_quick_again(
+    sqlite_settings: Settings, slowing: Path, tmp_path: Path
+) -> None:
+    slowness = tmp_path / "slowness"
+    environment = {"LD_PRELOAD": str(slowing), "SLOW_DISK": str(slowness)}
+    with Service(sqlite_settings, environment) as service:
+        service.adopt()
+        slowness.write_text(str(SLOW_SECONDS * 1000))
+        batches = [cars(first, 1000) for first in range(0, QUEUED_EVENTS, 1000)]
+
+        def one(batch: list[dict[str, object]]) -> httpx2.Response:
+            with service.client(120) as client:
+                return send(client, batch)
+
+        with ThreadPoolExecutor(len(batches)) as pool:
+            answers = []
+            for done in as_completed([pool.submit(one, batch) for batch in batches]):
+                answers.append(done.result())
+                if answers[-1].status_code == 503:
+                    assert_refused_for_later(answers[-1], "nothing was kept")
+                    slowness.unlink(missing_ok=True)  # it is quick again
+        assert {answer.status_code for answer in answers} == {201, 503}
+        acknowledged: dict[str, int] = {}
+        for batch in batches:  # all again: what was taken is not taken twice
+            answer = one(batch)
+            assert answer.status_code == 201, answer.text
+            acknowledged |= {each["id"]: each["position"] for each in answer.json()["recorded"]}
+        assert len(acknowledged) == QUEUED_EVENTS
+    assert_nothing_lost(sqlite_settings, acknowledged)
