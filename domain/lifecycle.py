@@ -143,27 +143,24 @@ def roll_back(state: Lifecycle, command: RollBack) -> tuple[ModelEvent, ...]:
     Raises:
         RollbackRefused: the version named never was champion, or it serves already.
     """
-    known = [champion.model_version for champion in state.champions]
     if state.model is None or state.champion is None:
         raise RollbackRefused(
             f"cannot roll back to {command.to!r}: no version was ever promoted. Run a cycle first."
         )
-    if command.to == state.champion.model_version:
+    serving = state.champion.model_version
+    earlier = {c.model_version: c for c in state.champions if c.model_version != serving}
+    target = earlier.get(command.to)
+    if target is None:
+        why = "it serves already" if command.to == serving else "it never was champion"
         raise RollbackRefused(
-            f"cannot roll back to {command.to!r}: it serves already. "
-            f"Earlier champions: {', '.join(known[:-1]) or 'none'}."
+            f"cannot roll back to {command.to!r}: {why}. "
+            f"Earlier champions: {', '.join(earlier) or 'none'}."
         )
-    if command.to not in known:
-        raise RollbackRefused(
-            f"cannot roll back to {command.to!r}: it never was champion. "
-            f"Choose one of {', '.join(known)}."
-        )
-    target = state.champions[known.index(command.to)]
     return (
         ChampionRolledBack(
             model=state.model,
             model_version=target.model_version,
-            replaced=state.champion.model_version,
+            replaced=serving,
             plan_sha256=target.plan_sha256,
             reference_sha256=target.reference_sha256,
             trained_until=target.trained_until,

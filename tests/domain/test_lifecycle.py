@@ -109,7 +109,13 @@ def test_rolling_back_to_who_serves_is_refused() -> None:
 
 def test_rolling_back_to_a_version_that_never_served_is_refused() -> None:
     given(ADOPTED, FIRST, SECOND).when(RollBack(to="car-price/9", reason="-")).then_refused(
-        RollbackRefused, saying="never was champion. Choose one of car-price/1, car-price/2"
+        RollbackRefused, saying="never was champion. Earlier champions: car-price/1."
+    )
+
+
+def test_who_was_rolled_back_from_may_be_chosen_and_who_serves_may_not() -> None:
+    given(ADOPTED, FIRST, SECOND, BACK).when(RollBack(to="car-price/1", reason="-")).then_refused(
+        RollbackRefused, saying="it serves already. Earlier champions: car-price/2."
     )
 
 
