@@ -71,6 +71,8 @@ def cycle(
     json: Json = False,
 ) -> None:
     """Run a retraining cycle. A recorded outcome exits 0; 20: nothing could be decided."""
+    if force is not None and not force.strip():
+        raise CommandRefused("--force has no reason; say why, it is recorded.")
     moment = a_time(as_of)
     seconds = timeout_minutes * 60
     try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 EXAMPLE_ROW: Final[dict[str, JsonValue]] = {
     "year": 1976,
@@ -20,6 +20,9 @@ EXAMPLE_ROW: Final[dict[str, JsonValue]] = {
 _ID: Final = "0198f2a4-6d1e-7c3b-9a55-3f0f5f3d9b21"
 _SHA256: Final = "9f2c41aa" * 8
 _TIME: Final = "1977-01-01T00:00:00.000000Z"
+
+# What a person says: blanks alone are no reason.
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
 class _Request(BaseModel):
@@ -45,7 +48,7 @@ class PredictionOfRows(_Request):
 class ForceRequest(_Request):
     """Retrain whatever the policy says."""
 
-    reason: str = Field(min_length=1, max_length=500, examples=["new supplier since March"])
+    reason: Reason = Field(examples=["new supplier since March"])
 
 
 class CycleRequest(_Request):
@@ -64,7 +67,7 @@ class RollbackRequest(_Request):
     """Let an earlier champion serve again."""
 
     to: str = Field(min_length=1, max_length=128, examples=["car-price/6"])
-    reason: str = Field(min_length=1, max_length=500, examples=["complaints from the west"])
+    reason: Reason = Field(examples=["complaints from the west"])
 
 
 class PredictionAnswer(BaseModel):

@@ -158,7 +158,7 @@ def test_a_rollback_to_who_never_served_is_one_line_with_a_remedy(state: Path) -
 
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "Choose one of car-price/1" in done.stderr
+    assert "it never was champion. Earlier champions: none." in done.stderr
 
 
 def test_a_cycle_over_http_exits_0_for_a_recorded_keep(state: Path, service: str) -> None:
@@ -195,6 +195,12 @@ def test_without_a_ledger_nothing_can_be_decided(tmp_path: Path) -> None:
 
 def test_an_unknown_model_decides_nothing(state: Path) -> None:
     assert whyledger(state, "cycle", "--model", "nowhere").returncode == 20
+
+
+def test_a_force_without_a_reason_is_refused_and_never_taken_for_none(state: Path) -> None:
+    done = whyledger(state, "cycle", "--model", "car-price", "--force", " ")
+    assert done.returncode == 1
+    assert "say why" in done.stderr
 
 
 def test_an_invalid_contract_exits_4_with_every_fault(tmp_path: Path) -> None:
