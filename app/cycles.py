@@ -9,15 +9,14 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.clock import new_id, now
+from app.clock import monotonic_seconds, new_id, now
 from app.ledger.cycle_lock import CycleLock, is_running
-from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
 from app.projections.labels import has_labels
 from app.projections.models import get_model
@@ -34,7 +33,6 @@ from domain.errors import (
     VersionConflict,
 )
 
-ACTOR: Final = "local:unauthenticated"
 _POLL_SECONDS: Final = 0.05  # how often a waiter looks whether the cycle has ended
 _TRIES: Final = 3  # a lost race is decided again at most this often
 
@@ -126,13 +124,12 @@ class Cycles:
 
     def wait(self, cycle: str, seconds: float) -> bool:
         """Wait until the cycle has ended, at most `seconds`; whether it has."""
-        deadline = time.monotonic() + seconds
+        deadline = monotonic_seconds() + seconds
         while True:
             if self.view(cycle).status == "ended":
                 return True
-            if time.monotonic() >= deadline or self._closing.is_set():
+            if monotonic_seconds() >= deadline or self._closing.wait(_POLL_SECONDS):
                 return False
-            time.sleep(_POLL_SECONDS)
 
     def view(self, cycle: str) -> CycleView:
         """The cycle as recorded. Raises UnknownThing when there is none."""

@@ -21,7 +21,7 @@ from typing import IO, Final
 from app.clock import new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.observation_streams import observations_stream, source_event_id
-from app.projections.latest_labels import latest_rows
+from app.projections.labels import latest_rows
 from app.refusals import bounded_reasons
 from app.serving.champions import Serving
 from domain.canonical import digest

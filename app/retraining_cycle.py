@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from app.clock import new_id
-from app.cycles import ACTOR, cycle_stream
-from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.cycles import cycle_stream
+from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
 from app.settings import Settings
 from app.steps import gating, judging, reporting
 from app.steps.knowledge import Done, Knowledge, Work

@@ -27,7 +27,7 @@ from app.commands.terminal import (
 from app.datasets import Datasets, Upload
 from app.documents import parse_document
 from app.health import current_health
-from app.ledger.store import Ledger
+from app.ledger.store import ACTOR, Ledger
 from app.projections.decisions import list_decisions
 from app.projections.models import list_models
 from app.promotions import roll_back
@@ -37,7 +37,6 @@ from app.settings import Settings
 from domain.contract import parse_contract
 from domain.errors import DocumentInvalid, WhyledgerError
 
-ACTOR: Final = "local:unauthenticated"
 _PIECE_BYTES: Final = 65_536
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 

@@ -70,6 +70,22 @@ def labelled_rows(
     )
 
 
+def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -> dict[str, Row]:
+    """Row identity -> its labelled row in force, for those of `identities` that have one.
+
+    What an upload is compared with.
+    """
+    latest = (
+        select(func.max(LABELS.c.position))
+        .where(LABELS.c.model == model, LABELS.c.identity.in_(list(identities)))
+        .group_by(LABELS.c.identity)
+    )
+    rows = connection.execute(
+        select(LABELS.c.identity, LABELS.c.row).where(LABELS.c.position.in_(latest))
+    )
+    return {row.identity: orjson.loads(row.row) for row in rows}
+
+
 def has_labels(connection: Connection, model: str, *, before: str) -> bool:
     """Whether the model has a labelled row with event time before `before`."""
     found = connection.execute(

@@ -23,7 +23,7 @@ class GateRow:
 
     name: str
     question: str
-    verdict: str  # passed, failed, not evaluated, running
+    verdict: str  # passed, failed, not evaluated, waiting
     symbol: str
     reason: str
     rows: int | None  # behind the figures
