@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged
 
-SCHEMA_REVISION: Final = "0005"  # the newest migration this code was written for
+SCHEMA_REVISION: Final = "0006"  # the newest migration this code was written for
 _LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
@@ -129,6 +129,37 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
                 f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
             ) from error
         raise
+
+
+def fetch(
+    connection: Connection, statement: str, values: Sequence[object] = ()
+) -> list[tuple[Any, ...]]:
+    """The rows of a statement in the driver's own words, given straight to the driver.
+
+    For the few statements of every append: SQLAlchemy's way to each takes longer than the
+    statement itself. It stays in charge of connections and transactions, and errors look like its.
+    """
+    rows: list[tuple[Any, ...]] = _driven(connection, statement, values).fetchall()
+    return rows
+
+
+def execute(connection: Connection, statement: str, values: Sequence[object] = ()) -> None:
+    """As `fetch`, for a statement that gives no rows."""
+    _driven(connection, statement, values)
+
+
+def _driven(connection: Connection, statement: str, values: Sequence[object]) -> Any:
+    if not connection.in_transaction():
+        connection.begin()
+    driver: Any = connection.connection.driver_connection
+    dialect = connection.dialect
+    assert dialect.dbapi is not None  # noqa: S101 - it is connected
+    try:
+        return driver.execute(statement, values)
+    except dialect.dbapi.Error as error:
+        raise DBAPIError.instance(
+            statement, (), error, dialect.dbapi.Error, hide_parameters=True, dialect=dialect
+        ) from error
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, Row, select
 
 from app.ledger.batch import Artefact, check_artefact
+from app.ledger.database import fetch
+from app.ledger.payloads import PayloadsApart
 from app.ledger.tables import ARTEFACTS, ENTRIES
 from domain.canonical import leaf_hash
 from domain.envelope import Recorded, parse_entry
@@ -24,7 +26,9 @@ STORED: Final = (
 # The statements of every append are the drivers' own: building one costs more than running it.
 _VERSION: Final = "SELECT max(stream_version) FROM entries WHERE stream = {}"
 _KNOWN: Final = (
-    'SELECT "position", stream_version, bytes, leaf_hash, request_digest FROM entries WHERE id {}'
+    'SELECT e."position", e.stream_version, e.bytes, e.leaf_hash,'
+    " coalesce(p.request_digest, e.request_digest) AS request_digest"
+    ' FROM entries e LEFT JOIN payloads p ON p."position" = e."position" WHERE e.id {}'
 )
 _KNOWN_SQLITE: Final = _KNOWN.format("IN (SELECT value FROM json_each(?))")  # however many
 _KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
@@ -32,7 +36,7 @@ _KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
 
 def head(connection: Connection) -> int:
     """The last position, -1 when the ledger is empty."""
-    found = connection.exec_driver_sql('SELECT max("position") FROM entries').scalar_one()
+    ((found,),) = fetch(connection, 'SELECT max("position") FROM entries')
     return -1 if found is None else int(found)
 
 
@@ -43,8 +47,9 @@ def read_entries(
     query = select(*STORED).where(ENTRIES.c.position > after)
     if up_to is not None:
         query = query.where(ENTRIES.c.position <= up_to)
-    rows = connection.execute(query.order_by(ENTRIES.c.position).limit(limit))
-    return [read_back(row) for row in rows]
+    return read_back(
+        connection, connection.execute(query.order_by(ENTRIES.c.position).limit(limit))
+    )
 
 
 def stored_artefact(connection: Connection, sha256: str) -> bytes:
@@ -71,13 +76,15 @@ def known_entries(
 ) -> dict[str, tuple[Recorded, bytes | None]]:
     """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
     if connection.dialect.name == "sqlite":
-        rows = connection.exec_driver_sql(_KNOWN_SQLITE, (orjson.dumps(ids).decode(),))
+        rows = fetch(connection, _KNOWN_SQLITE, (orjson.dumps(ids).decode(),))
     else:
-        rows = connection.exec_driver_sql(_KNOWN_POSTGRESQL, (list(ids),))
+        rows = fetch(connection, _KNOWN_POSTGRESQL, (list(ids),))
+    rows = list(rows)
+    apart = PayloadsApart(connection, [row[0] for row in rows])
     found: dict[str, tuple[Recorded, bytes | None]] = {}
-    for row in rows:
-        recorded = read_back(row)
-        digest = None if row.request_digest is None else bytes(row.request_digest)
+    for position, version, stored, stored_hash, request_digest in rows:
+        recorded = _checked(position, version, stored, stored_hash, apart)
+        digest = None if request_digest is None else bytes(request_digest)
         found[recorded.id] = (recorded, digest)
     return found
 
@@ -85,20 +92,30 @@ def known_entries(
 def stream_version(connection: Connection, stream: str) -> int:
     """Index of the stream's last event, -1 when it does not exist."""
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    found = connection.exec_driver_sql(_VERSION.format(mark), (stream,)).scalar_one()
+    ((found,),) = fetch(connection, _VERSION.format(mark), (stream,))
     return -1 if found is None else int(found)
 
 
-def read_back(row: Row[*tuple[Any, ...]]) -> Recorded:
-    """The entry in a row of `STORED` columns, checked against its leaf hash.
+def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:
+    """The entries in rows of `STORED` columns, each checked against its leaf hash.
 
     Raises:
         LedgerDamaged: the bytes are not what the hash says, or cannot be read.
     """
-    content = bytes(row.bytes)
-    if leaf_hash(content) != bytes(row.leaf_hash):
+    rows = list(rows)
+    apart = PayloadsApart(connection, [row.position for row in rows])
+    return [
+        _checked(row.position, row.stream_version, row.bytes, row.leaf_hash, apart) for row in rows
+    ]
+
+
+def _checked(
+    position: int, stream_version: int, stored: bytes, stored_hash: bytes, apart: PayloadsApart
+) -> Recorded:
+    content = bytes(stored)
+    if leaf_hash(content) != bytes(stored_hash):
         raise LedgerDamaged(
-            f"ledger entry {row.position}: the stored bytes hash to {leaf_hash(content).hex()}, "
-            f"the entry says {bytes(row.leaf_hash).hex()}. Stop writing; compare with a back-up."
+            f"ledger entry {position}: the stored bytes hash to {leaf_hash(content).hex()}, "
+            f"the entry says {bytes(stored_hash).hex()}. Stop writing; compare with a back-up."
         )
-    return parse_entry(content, position=row.position, stream_version=row.stream_version)
+    return parse_entry(content, position=position, stream_version=stream_version, apart=apart)

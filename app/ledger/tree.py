@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection
 
-from app.ledger.database import insert_rows
-from app.ledger.tables import LEDGER_HEAD, TILES
+from app.ledger.database import execute, fetch, insert_rows
+from app.ledger.tables import TILES
 from domain.errors import LedgerDamaged, UnknownThing
 from domain.merkle import Frontier, root_of
 from domain.proofs import HASH_BYTES, consistency_proof, inclusion_proof, root_at
@@ -27,6 +27,7 @@ _LEAVES: Final = (
 _ROOTS: Final = (
     "SELECT root FROM tiles WHERE level = {0} AND number >= {0} AND number < {0} ORDER BY number"
 )
+_HEAD: Final = "UPDATE ledger_head SET size = {0}, frontier = {0}"
 _TILE: Final = "SELECT bytes FROM tiles WHERE level = {0} AND number = {0}"
 
 
@@ -36,13 +37,14 @@ def read_head(connection: Connection) -> Frontier:
     Raises:
         LedgerDamaged: there is no head, or it does not hold one hash for each set bit of its size.
     """
-    row = connection.execute(select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)).one_or_none()
-    if row is None or len(row.frontier) != row.size.bit_count() * HASH_BYTES:
+    rows = fetch(connection, "SELECT size, frontier FROM ledger_head")
+    size, frontier = rows[0] if len(rows) == 1 else (-1, b"")
+    if size < 0 or len(frontier) != size.bit_count() * HASH_BYTES:
         raise LedgerDamaged(
             "the head of the ledger's tree is missing or not what its size says. Stop writing; "
             "run `whyledger verify`."
         )
-    return Frontier(row.size, tuple(_split(bytes(row.frontier))))
+    return Frontier(size, tuple(_split(bytes(frontier))))
 
 
 def grow(connection: Connection, first: int, leaves: Sequence[bytes]) -> Frontier:
@@ -60,7 +62,8 @@ def grow(connection: Connection, first: int, leaves: Sequence[bytes]) -> Frontie
         )
     insert_rows(connection, TILES, _filled_tiles(connection, first, leaves))
     grown = tree.append(leaves)
-    connection.execute(update(LEDGER_HEAD).values(size=grown.size, frontier=b"".join(grown.roots)))
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    execute(connection, _HEAD.format(mark), (grown.size, b"".join(grown.roots)))
     return grown
 
 
@@ -177,7 +180,7 @@ def _below(connection: Connection, mark: str, level: int, first: int, end: int) 
 
 def _column(connection: Connection, statement: str, *values: int) -> list[bytes]:
     # The driver's own statement: building one costs more than running it.
-    return [bytes(row[0]) for row in connection.exec_driver_sql(statement, values)]
+    return [bytes(row[0]) for row in fetch(connection, statement, values)]
 
 
 def _split(hashes: bytes) -> list[bytes]:
