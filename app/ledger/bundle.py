@@ -29,6 +29,7 @@ from domain.notes import VerifierKey
 
 FORMAT: Final = "whyledger.bundle/1"
 _PAGE_ENTRIES: Final = 1000
+_FEW: Final = {"yield_per": 16}  # rows with large values, held at once
 _ENTRIES: Final = 'SELECT "position", stream_version, bytes FROM entries ORDER BY "position"'
 _DOCUMENTS: Final = {  # event type -> folder, field with the document, field with its digest
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
@@ -116,9 +117,12 @@ class _Export:
         total = self._connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
         tree = Frontier()
         documents: dict[str, bytes] = {}
-        with self._stream("events.jsonl") as file:
-            streamed = self._connection.execution_options(yield_per=_PAGE_ENTRIES)
-            for page in streamed.exec_driver_sql(_ENTRIES).partitions():
+        options = {"yield_per": _PAGE_ENTRIES}
+        with (
+            self._stream("events.jsonl") as file,
+            self._connection.exec_driver_sql(_ENTRIES, execution_options=options) as rows,
+        ):
+            for page in rows.partitions():
                 leaves = []
                 for position, version, stored in page:
                     content = bytes(stored)
@@ -137,20 +141,21 @@ class _Export:
 
     def _write_tiles(self, size: int) -> int:
         count = 0
-        streamed = self._connection.execution_options(yield_per=16)
         query = select(TILES.c.level, TILES.c.number, TILES.c.bytes)
-        for level, number, content in streamed.execute(query):
-            if (number + 1) * TILE_HASHES ** (level + 1) <= size:
-                self._write(f"tiles/{level}/{number}", bytes(content))
-                count += 1
+        with self._connection.execute(query, execution_options=_FEW) as rows:
+            for level, number, content in rows:
+                if (number + 1) * TILE_HASHES ** (level + 1) <= size:
+                    self._write(f"tiles/{level}/{number}", bytes(content))
+                    count += 1
         return count
 
     def _write_artefacts(self) -> int:
         count = 0
-        streamed = self._connection.execution_options(yield_per=16)
-        for sha256, content in streamed.execute(select(ARTEFACTS.c.sha256, ARTEFACTS.c.bytes)):
-            self._write(f"artefacts/{sha256}", bytes(content))
-            count += 1
+        query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.bytes)
+        with self._connection.execute(query, execution_options=_FEW) as rows:
+            for sha256, content in rows:
+                self._write(f"artefacts/{sha256}", bytes(content))
+                count += 1
         return count
 
     def _write_checkpoints(self, retained: Sequence[str]) -> int:

@@ -179,9 +179,10 @@ def _authentic(remembered: bytes, checkpoints: Sequence[Checkpoint]) -> bytes:
 def _pages(connection: Connection) -> Iterator[list[StoredEntry]]:
     # The driver's own statement and plain tuples: building objects costs more than hashing.
     statement = f'SELECT {_COLUMNS} FROM entries ORDER BY "position"'  # noqa: S608 our own names
-    streamed = connection.execution_options(yield_per=_PAGE_ENTRIES)
-    for page in streamed.exec_driver_sql(statement).partitions():
-        yield [StoredEntry(*row) for row in page]
+    options = {"yield_per": _PAGE_ENTRIES}
+    with connection.exec_driver_sql(statement, execution_options=options) as rows:
+        for page in rows.partitions():
+            yield [StoredEntry(*row) for row in page]
 
 
 def _compare(

@@ -423,7 +423,7 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
 
 def notes_in(text: str) -> list[str]:
     """The notes in a file of kept checkpoints: one, or many with a blank line between."""
-    found = re.findall(r"(?:^|\n\n)((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)", text)
+    found = re.findall(r"(?:\A|(?<=\n\n))((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)", text)
     if not found:
         raise CannotCheck("a --checkpoint file holds no signed note")
     return found

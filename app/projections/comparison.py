@@ -56,11 +56,13 @@ def _fold(connection: Connection, scratch: Connection) -> None:
 def _first_difference(table: Table, connection: Connection, scratch: Connection) -> Break:
     query = select(table).order_by(*table.primary_key.columns)
     position = None
-    for found, expected in zip_longest(connection.execute(query), scratch.execute(query)):
-        if found is None or expected is None or tuple(found) != tuple(expected):
-            shown = expected if expected is not None else found
-            position = shown._mapping.get("position") if shown is not None else None
-            break
+    found = expected = None
+    with connection.execute(query) as stored, scratch.execute(query) as right:
+        for found, expected in zip_longest(stored, right):
+            if found is None or expected is None or tuple(found) != tuple(expected):
+                shown = expected if expected is not None else found
+                position = shown._mapping.get("position") if shown is not None else None
+                break
     return Break(
         position,
         f"the read model {table.name!r}",
