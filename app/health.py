@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from app.ledger.store import Connection
-from app.projections.cycles import CycleView, list_cycles
+from app.projections.cycles import list_cycles
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract import Contract
-from domain.cycle import DRIFT_FACTS
-from domain.health import Standing, State, health_state, rates, unjudged
+from domain.cycle import Cycle, fold_state
+from domain.cycle_events import HealthReported
+from domain.health import Standing, State, drift_unanswered, health_state, rates, unjudged
 from domain.times import days_between, format_time, parse_time
 
 _REPORTED = (
@@ -40,19 +41,32 @@ class Health:
     last_cycle: str | None
 
 
-def current_health(connection: Connection, model: ModelView, contract: Contract, at: str) -> Health:
-    """The model's health at `at` (UTC): never greener than the newest facts allow."""
+def current_health(
+    connection: Connection,
+    model: ModelView,
+    contract: Contract,
+    at: str,
+    *,
+    alarm: str | None = None,
+) -> Health:
+    """The model's health at `at` (UTC): never greener than the newest facts allow.
+
+    `alarm`: why the champion the ledger names does not answer in this process; None: it does, or
+    this process serves nobody.
+    """
     latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
     cycle = next((each for each in latest if each.status == "ended"), None)
-    report = cycle.state.get("cycle.health-reported") if cycle else None
+    ended = fold_state(cycle.state) if cycle else Cycle()
+    report = cycle.state.get(HealthReported.type) if cycle else None
     since = days_between(cycle.ended_at, at) if cycle and cycle.ended_at else None
     overdue, unlabelled = _overdue(connection, model, contract, at)
     same_champion = report is not None and report["champion"] == model.champion
     state, reasons = health_state(
         Standing(
             champion=model.champion,
-            drift_beyond_policy=same_champion and cycle is not None and _unanswered(cycle),
-            unjudged=_unjudged(cycle) if cycle is not None else None,
+            alarm=alarm,
+            drift_beyond_policy=same_champion and drift_unanswered(ended),
+            unjudged=unjudged(ended),
             rmse=report["rmse_since_promotion"] if same_champion and report else None,
             rmse_max=contract.health.rmse_max,
             days_since_evaluation=since,
@@ -91,28 +105,4 @@ def _overdue(
         model_version=model.champion,
         start=model.trained_until,
         before=format_time(due),
-    )
-
-
-def _unanswered(cycle: CycleView) -> bool:
-    """Whether every drift clause of the policy was met and nobody new serves for it."""
-    if cycle.conclusion == "promoted":
-        return False
-    decided = cycle.state.get("cycle.decided")
-    clauses = decided["verdict"]["clauses"] if decided else []
-    drift = [clause["verdict"] for clause in clauses if clause["fact"] in DRIFT_FACTS]
-    return bool(drift) and all(verdict == "met" for verdict in drift)
-
-
-def _unjudged(cycle: CycleView) -> str | None:
-    """Why the cycle that ended last judged nothing; None when it did."""
-
-    def reason(event_type: str) -> str | None:
-        data = cycle.state.get(event_type)
-        return str(data["reason"]) if data else None
-
-    return unjudged(
-        halted=reason("cycle.halted"),
-        undecided=reason("cycle.not-decided"),
-        failed=reason("cycle.training-failed") or reason("cycle.failed"),
     )

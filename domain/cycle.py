@@ -5,13 +5,14 @@ The next step is the first one without an event, so a killed cycle resumes where
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import reduce
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from domain.cycle_events import (
+    CYCLE_EVENTS,
     AttemptStarted,
     CandidateCompared,
     CandidateEvaluated,
@@ -32,6 +33,7 @@ from domain.cycle_events import (
     TrainingFailed,
     WindowGuarded,
 )
+from domain.envelope import event_from_data
 from domain.errors import LedgerDamaged
 from domain.findings import DriftReport
 from domain.verdicts import PolicyVerdict
@@ -46,6 +48,7 @@ DRIFT_FACTS: Final = frozenset(
         "prediction_drift_p_out_of_fold",
     }
 )
+_SCHEMA: Final = {kind.type: kind.schema for kind in CYCLE_EVENTS}
 RETRAINING: Final[frozenset[Outcome]] = frozenset({"retrain", "bootstrap", "override"})
 
 
@@ -218,3 +221,9 @@ def evolve(state: Cycle, event: CycleEvent) -> Cycle:  # noqa: PLR0911, PLR0912
 def fold(events: Iterable[CycleEvent], start: Cycle | None = None) -> Cycle:
     """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing."""
     return reduce(evolve, events, start or Cycle())
+
+
+def fold_state(state: Mapping[str, Any]) -> Cycle:
+    """The state from each step's data by event type, as the cycles' read model keeps them."""
+    events = (event_from_data(kind, _SCHEMA[kind], data) for kind, data in state.items())
+    return fold(event for event in events if isinstance(event, CYCLE_EVENTS))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from domain.cycle import DRIFT_FACTS, Cycle
+
 State = Literal["healthy", "degraded", "stale", "no champion"]
 
 
@@ -13,10 +15,9 @@ class Standing:
     """What is known about a model when its health is asked for."""
 
     champion: str | None
-    drift_beyond_policy: (
-        bool  # every drift clause of the last decision was met and nobody new serves
-    )
-    unjudged: str | None  # why the last cycle judged nothing (halted, undecided, failed); or None
+    alarm: str | None  # why the champion the ledger names does not answer; None: it does
+    drift_beyond_policy: bool  # see `drift_unanswered`
+    unjudged: str | None  # see `unjudged`
     rmse: float | None  # the champion on rows labelled since its promotion, transformed scale
     rmse_max: float | None  # the contract's bound on it; None: no bound
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
@@ -42,15 +43,24 @@ def health_state(standing: Standing) -> tuple[State, tuple[str, ...]]:
     return "healthy", ()
 
 
-def unjudged(*, halted: str | None, undecided: str | None, failed: str | None) -> str | None:
-    """Why a cycle judged nothing, from the reason of whichever event ended it early; None: it did.
+def drift_unanswered(cycle: Cycle) -> bool:
+    """Whether every drift clause of the policy was met and no candidate was promoted on it."""
+    if cycle.decided is None or (cycle.settled is not None and cycle.settled.promoted):
+        return False
+    clauses = [c for c in cycle.decided.verdict.clauses if c.fact in DRIFT_FACTS]
+    return bool(clauses) and all(clause.verdict == "met" for clause in clauses)
 
-    >>> unjudged(halted="mean of hpwt 9.1 is above 2", undecided=None, failed=None)
-    'the last cycle halted: mean of hpwt 9.1 is above 2'
-    """
-    for reason, words in ((halted, "halted"), (undecided, "was not decided"), (failed, "failed")):
-        if reason is not None:
-            return f"the last cycle {words}: {reason}"
+
+def unjudged(cycle: Cycle) -> str | None:
+    """Why the cycle judged nothing (halted, undecided, failed), as a sentence; None: it did."""
+    for early, words in (
+        (cycle.halted, "halted"),
+        (cycle.not_decided, "was not decided"),
+        (cycle.training_failed, "failed"),
+        (cycle.failed, "failed"),
+    ):
+        if early is not None:
+            return f"the last cycle {words}: {early.reason}"
     return None
 
 
@@ -83,6 +93,8 @@ def _stale(standing: Standing) -> tuple[str, ...]:
 
 def _degraded(standing: Standing) -> tuple[str, ...]:
     reasons = []
+    if standing.alarm is not None:
+        reasons.append(standing.alarm)
     if standing.unjudged is not None:
         reasons.append(standing.unjudged)
     if standing.drift_beyond_policy:

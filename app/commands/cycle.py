@@ -32,8 +32,7 @@ from app.cycles import Cycles
 from app.projections.cycles import CycleView
 from app.web.gates import gates
 from app.web.lights import SYMBOL, lights
-from app.web.windows import cycle_of
-from domain.cycle import Cycle, Step
+from domain.cycle import Cycle, Step, fold_state
 from domain.errors import WhyledgerError
 from domain.verdicts import significant_digits
 
@@ -91,7 +90,7 @@ def cycle(
             )
         )
         raise typer.Exit(Exit.UNDECIDED)
-    folded = cycle_of(told.steps)
+    folded = fold_state(told.steps)
     sentence = sentence_of(folded)
     _tell_github(told, folded, sentence)
     if json:

@@ -49,11 +49,11 @@ def read_health(here: Here, model: str) -> HealthAnswer:
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        health = current_health(connection, view, serving.contract, at)
+        health = current_health(connection, view, serving.contract, at, alarm=serving.alarm)
     return HealthAnswer(
         model=model,
         state=health.state,
-        reasons=[*health.reasons, *([serving.alarm] if serving.alarm else [])],
+        reasons=list(health.reasons),
         champion=view.champion,
         at=at,
         days_since_evaluation=health.days_since_evaluation,

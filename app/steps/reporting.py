@@ -10,10 +10,10 @@ from app.projections.predictions import PredictedRow, window_predictions
 from app.serving.plan import load_plan
 from app.steps.judging import transformed
 from app.steps.knowledge import Done, Knowledge, Work
-from domain.cycle import DRIFT_FACTS, Cycle, conclusion
+from domain.cycle import Cycle, conclusion
 from domain.cycle_events import HealthReported
 from domain.errors import LedgerDamaged
-from domain.health import Standing, health_state, rates, unjudged
+from domain.health import Standing, drift_unanswered, health_state, rates, unjudged
 from domain.times import days_between
 
 
@@ -33,12 +33,9 @@ def health(work: Work) -> Done:
     verdict, reasons = health_state(
         Standing(
             champion=model.champion,
-            drift_beyond_policy=_drift_unanswered(state),
-            unjudged=unjudged(
-                halted=state.halted.reason if state.halted else None,
-                undecided=state.not_decided.reason if state.not_decided else None,
-                failed=state.training_failed.reason if state.training_failed else None,
-            ),
+            alarm=None,  # whether it loads is seen where it serves
+            drift_beyond_policy=drift_unanswered(state),
+            unjudged=unjudged(state),
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
             days_since_evaluation=0.0,
@@ -128,14 +125,6 @@ def _value(
         for old, (row, label) in zip(before, pairs, strict=True)
     )
     return saved * declared.per_unit
-
-
-def _drift_unanswered(state: Cycle) -> bool:
-    """Whether every drift clause of the policy was met and no candidate was promoted on it."""
-    if state.decided is None or (state.settled is not None and state.settled.promoted):
-        return False
-    clauses = [c for c in state.decided.verdict.clauses if c.fact in DRIFT_FACTS]
-    return bool(clauses) and all(clause.verdict == "met" for clause in clauses)
 
 
 def _against_target(state: Cycle) -> tuple[float | None, float | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from app.web.gates import GateRow, gates
 from app.web.lights import Light, lights
 from app.web.windows import Window, features_of
 from domain.health import rates
+from domain.times import format_time, parse_time
 from domain.verdicts import ClauseVerdict, significant_digits
 
 STATE_SYMBOL: Final = {"healthy": "✓", "degraded": "✗", "stale": "!", "no champion": "?"}
@@ -228,8 +229,7 @@ def _earliest(decision: DecisionFacts | None) -> str:
         return ""
     else:
         hours = clause.threshold - clause.observed
-    end = datetime.fromisoformat(decision.as_of.replace("Z", "+00:00")) + timedelta(hours=hours)
-    return f"{end:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return format_time(parse_time(decision.as_of) + timedelta(hours=hours))
 
 
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from domain.cycle import Cycle, fold
-from domain.cycle_events import CYCLE_EVENTS, CycleEvent
-from domain.envelope import event_from_data
+from domain.cycle import Cycle, fold_state
 from domain.findings import FeatureDrift
+from domain.times import parse_time
 
-_SCHEMA = {kind.type: kind.schema for kind in CYCLE_EVENTS}
 _YEARLY_DAYS_MIN = 300
 _MONTHLY_DAYS_MIN = 25
 
@@ -56,17 +53,8 @@ class Window:
 
 def window_of(cycle: str, as_of: str, state: Mapping[str, Any]) -> Window:
     """The window of the cycle whose events' data stand in `state` by event type."""
-    folded = cycle_of(state)
+    folded = fold_state(state)
     return Window(id=cycle, as_of=as_of, label=_label(folded, as_of), cycle=folded)
-
-
-def cycle_of(state: Mapping[str, Any]) -> Cycle:
-    """The cycle folded from its events' data, keyed by event type, in any order."""
-    events: list[CycleEvent] = []
-    for kind, data in state.items():
-        if kind in _SCHEMA:
-            events.append(event_from_data(kind, _SCHEMA[kind], data))  # type: ignore[arg-type]
-    return fold(events)
 
 
 def features_of(windows: Sequence[Window]) -> list[str]:
@@ -84,13 +72,9 @@ def _label(cycle: Cycle, as_of: str) -> str:
     bounds = cycle.guarded or cycle.halted
     if bounds is None:
         return as_of[:4]
-    start, end = _time(bounds.window_start), _time(bounds.window_end)
+    start, end = parse_time(bounds.window_start), parse_time(bounds.window_end)
     middle = start + (end - start) / 2
     days = (end - start).days
     if days >= _YEARLY_DAYS_MIN:
         return str(middle.year)
     return f"{middle:%b %Y}" if days >= _MONTHLY_DAYS_MIN else f"{middle.day} {middle:%b}"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis.strategies import integers, lists, sampled_from
 
-from domain.cycle import RETRAINING, Cycle, Step, conclusion, fold, next_step, outcome_of
+from domain.cycle import (
+    RETRAINING,
+    Cycle,
+    Step,
+    conclusion,
+    fold,
+    fold_state,
+    next_step,
+    outcome_of,
+)
 from domain.cycle_events import Conclusion, CycleEvent, Outcome
+from domain.envelope import event_data
 from domain.errors import LedgerDamaged
 from domain.findings import DriftReport
 from domain.verdicts import Verdict
@@ -117,6 +127,12 @@ def test_folding_from_any_snapshot_equals_folding_from_the_start(
     history: list[CycleEvent], cut: int
 ) -> None:
     assert fold(history[cut:], start=fold(history[:cut])) == fold(history)
+
+
+@pytest.mark.parametrize("history", [(), (STARTED, HALTED), (*PASSED, SETTLED, REPORTED)])
+def test_what_the_read_model_keeps_folds_to_the_same_state(history: tuple[CycleEvent, ...]) -> None:
+    kept = {event.type: event_data(event) for event in reversed(history)}
+    assert fold_state(kept) == fold(history)
 
 
 def test_a_stream_without_a_start_is_damaged() -> None:

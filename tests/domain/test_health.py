@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.health import Standing, health_state
+import pytest
+
+from domain.cycle import Cycle, fold
+from domain.health import Standing, drift_unanswered, health_state, unjudged
+from domain.verdicts import Verdict
+from tests.domain.sample_events import (
+    FAILED_TRAINING,
+    GAVE_UP,
+    HALTED,
+    SETTLED,
+    UNDECIDED,
+    decided,
+    policy_verdict,
+)
 
 FINE = Standing(
     champion="car-price/3",
+    alarm=None,
     drift_beyond_policy=False,
     unjudged=None,
     rmse=0.2,
@@ -52,6 +66,13 @@ def test_a_cycle_that_could_judge_nothing_degrades_and_says_why() -> None:
     assert reasons == ("the window is not plausible",)
 
 
+def test_a_champion_that_does_not_answer_degrades_and_says_why() -> None:
+    assert health_state(replace(FINE, alarm="its plan does not load")) == (
+        "degraded",
+        ("its plan does not load",),
+    )
+
+
 def test_no_evaluation_in_time_is_stale() -> None:
     state, reasons = health_state(replace(FINE, days_since_evaluation=7.5))
     assert state == "stale"
@@ -68,3 +89,44 @@ def test_stale_is_never_hidden_by_degraded() -> None:
     state, reasons = health_state(replace(FINE, rmse=0.5, days_since_evaluation=9.0))
     assert state == "stale"
     assert len(reasons) == 2
+
+
+@pytest.mark.parametrize(
+    ("features", "predictions", "unanswered"),
+    [("met", "met", True), ("met", "unmet", False), ("unknown", "met", False)],
+)
+def test_drift_is_unanswered_when_every_drift_clause_was_met_and_nobody_new_serves(
+    features: Verdict, predictions: Verdict, unanswered: bool
+) -> None:
+    verdict = policy_verdict(
+        feature_drift_score=features, prediction_drift_p=predictions, new_samples="unmet"
+    )
+    cycle = fold([replace(decided("keep: rules not met"), verdict=verdict)])
+    assert drift_unanswered(cycle) is unanswered
+    assert not drift_unanswered(replace(cycle, settled=SETTLED)), "the promotion answers it"
+    assert drift_unanswered(replace(cycle, settled=replace(SETTLED, promoted=False))) is unanswered
+
+
+def test_a_policy_without_drift_clauses_and_no_cycle_leave_no_drift_unanswered() -> None:
+    asked = replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
+    assert not drift_unanswered(fold([asked]))
+    assert not drift_unanswered(Cycle())
+
+
+@pytest.mark.parametrize(
+    ("cycle", "says"),
+    [
+        (Cycle(), None),
+        (Cycle(halted=HALTED), f"the last cycle halted: {HALTED.reason}"),
+        (Cycle(not_decided=UNDECIDED), f"the last cycle was not decided: {UNDECIDED.reason}"),
+        (
+            Cycle(training_failed=FAILED_TRAINING),
+            f"the last cycle failed: {FAILED_TRAINING.reason}",
+        ),
+        (Cycle(failed=GAVE_UP), f"the last cycle failed: {GAVE_UP.reason}"),
+    ],
+)
+def test_a_cycle_that_ended_early_says_why_it_judged_nothing(
+    cycle: Cycle, says: str | None
+) -> None:
+    assert unjudged(cycle) == says

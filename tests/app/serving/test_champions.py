@@ -65,7 +65,10 @@ def test_a_plan_that_does_not_load_leaves_the_old_champion_and_raises_an_alarm(
     assert alarm in service.get("/readyz").json()["alarms"]["car-price"]
     model = service.get("/models/car-price").json()
     assert (model["champion"], model["answers"]) == ("car-price/2", "car-price/1")
-    assert alarm in service.get("/models/car-price/health").json()["alarm"]
+    health = service.get("/models/car-price/health").json()
+    assert alarm in health["alarm"]
+    assert health["state"] != "healthy"
+    assert health["reasons"][-1] == health["alarm"]
     promote(process.ledger, 3, plan_bytes(0.5))
     process.champions.refresh()
     assert predict(service, AMC)["model_version"] == "car-price/3"
