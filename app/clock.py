@@ -1,4 +1,4 @@
-"""The only place that reads the time or draws an id. Everything else takes both as arguments."""
+"""The only place that reads the time or draws an id or a salt. Everything else is given them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 import time
 from datetime import UTC, datetime
 from typing import Final
+
+from domain.erasure import SALT_BYTES
 
 _lock: Final = threading.Lock()
 _CHANCE_BYTES: Final = 512  # drawn at once: asking the system costs more than the rest of an id
@@ -46,6 +48,11 @@ def new_id() -> str:
     bits = tick >> 12 << 80 | 7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | chance
     digits = f"{bits:032x}"  # uuid.UUID would say the same and take three times as long
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def new_salt() -> bytes:
+    """32 random bytes, for one payload alone."""
+    return os.urandom(SALT_BYTES)
 
 
 def monotonic_seconds() -> float:

@@ -89,9 +89,10 @@ class Datasets:
                 for line, cells in _rows(reader):
                     judged = _judge(serving, header, cells)
                     if isinstance(judged, RowsRefusedError):
-                        _refuse(intake, bad, line, header, cells, judged)
+                        shown = None if serving.guard.personal else cells
+                        _refuse(intake, bad, line, header, shown, judged)
                         continue
-                    chunk.append((f"{line}:{digest(judged)[:16]}", judged))
+                    chunk.append((f"{line}:{_distinction(serving, judged)[:16]}", judged))
                     if len(chunk) >= self._chunk_rows:
                         self._record(serving, upload.sha256, chunk, intake, correlation_id)
                         chunk = []
@@ -134,6 +135,7 @@ class Datasets:
                     id=id,
                     occurred_at=guard.event_time_of(row),
                     request_digest=bytes.fromhex(digest(row)),
+                    personal=guard.personal,
                 )
             )
         if new:
@@ -282,6 +284,14 @@ def _judge(serving: Serving, header: list[str], cells: list[str] | str) -> Row |
         return refusal
 
 
+def _distinction(serving: Serving, row: Row) -> str:
+    """What tells a line's row from what another contract makes of it.
+
+    An entry's id is made of it and stays for ever, so a person's row is not to be guessed from it.
+    """
+    return serving.contract_digest if serving.guard.personal else digest(row)
+
+
 def _unreadable(message: str, reason: str) -> RowsRefusedError:
     return RowsRefusedError(message, [Fault("", message)], {f"(row): {reason}": 1})
 
@@ -291,15 +301,21 @@ def _refuse(
     bad: _Quarantine,
     line: int,
     header: list[str],
-    cells: list[str] | str,
+    cells: list[str] | str | None,
     refusal: RowsRefusedError,
 ) -> None:
+    """Count the row and put it into the quarantine; of a person's row (no cells) only the reasons,
+    since no erasure would find it there."""
     intake.quarantined += 1
     intake.reasons.update(refusal.reasons)
-    reasons = [f"{fault.path.lstrip('/')} {fault.message}".strip() for fault in refusal.faults]
-    whole = isinstance(cells, list) and len(cells) == len(header)
-    row = dict(zip(header, cells, strict=True)) if whole else [str(cell) for cell in cells]
-    bad.add(line, reasons, row)
+    if cells is None:
+        reasons = list(refusal.reasons)
+    else:
+        reasons = [f"{fault.path.lstrip('/')} {fault.message}".strip() for fault in refusal.faults]
+    if isinstance(cells, list) and len(cells) == len(header):
+        bad.add(line, reasons, dict(zip(header, cells, strict=True)))
+    else:
+        bad.add(line, reasons, [str(cell) for cell in cells or ()])
     for reason in reasons:
         if len(intake.faults) < FAULTS_SHOWN_MAX:
             intake.faults.append(Fault(f"/line/{line}", reason))

@@ -142,7 +142,8 @@ class Observations:
             pointer = f"/{index}" if batch else ""
             parsed.append(_parse(item, pointer, judged))
         known = self._ledger.known([each[2] for each in parsed if each is not None])
-        first: dict[str, bytes] = {id: digest for id, (_, digest) in known.items() if digest}
+        # An erased event has no digest: nothing equals it, so its id is not taken again.
+        first: dict[str, bytes] = {id: digest or b"" for id, (_, digest) in known.items()}
         new: dict[str, NewEvent] = {}
         with self._ledger.connect() as connection:
             for each in parsed:
@@ -157,7 +158,11 @@ class Observations:
                     made = self._made(event, pointer, judged, connection)
                     if made is not None:
                         new[id] = NewEvent(
-                            event=made[0], id=id, occurred_at=made[1], request_digest=request_digest
+                            event=made[0],
+                            id=id,
+                            occurred_at=made[1],
+                            request_digest=request_digest,
+                            personal=self._champions.of(made[0].model).guard.personal,
                         )
         self._refuse_if_any(judged, len(sent))
         streams: dict[str, list[NewEvent]] = defaultdict(list)

@@ -204,6 +204,7 @@ class Predictions:
                 id=new_id() if key is None else keyed_event_id(key, index),
                 occurred_at=occurred_at,
                 request_digest=sent,
+                personal=serving.guard.personal,
             )
             for index, (event, occurred_at) in enumerate(made)
         )

@@ -195,6 +195,12 @@ class Contract(Part):
         """What an accepted row holds without its label: features, then the other columns."""
         return self.feature_names + tuple(column.name for column in self.columns)
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether some column is about a person: the rows' data is then kept where it can be
+        erased, apart from the hashed bytes."""
+        return any(field.personal for field in (*self.features, *self.columns))
+
 
 def parse_contract(document: Mapping[str, Any]) -> Contract:
     """The contract a parsed document holds.

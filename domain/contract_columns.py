@@ -25,6 +25,7 @@ Unit = Annotated[str, Field(min_length=1, max_length=100)]
 Bound = Annotated[float, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]  # beyond it JSON loses digits
 Share = Annotated[float, Field(ge=0, le=1)]
 Missing = Literal["refused", "allowed"]
+_PERSONAL: Final = "whether it is about a person; rows are then kept where `erase` can reach them"
 
 
 class Part(BaseModel):
@@ -117,7 +118,7 @@ class NumberFeature(Part):
         default=Plausible(), description="bounds of a whole window; outside them the cycle halts"
     )
     missing: Missing = Field(default="refused", description="whether a row may lack it")
-    personal: bool = Field(default=False, description="`true` is refused until erasure exists")
+    personal: bool = Field(default=False, description=_PERSONAL)
     transformers: tuple[Transformer, ...] = Field(
         default=(),
         max_length=5,
@@ -144,7 +145,7 @@ class CategoryFeature(Part):
         default=Plausible(), description="bounds of a whole window; `missing_share_max` alone"
     )
     missing: Missing = Field(default="refused", description="whether a row may lack it")
-    personal: bool = Field(default=False, description="`true` is refused until erasure exists")
+    personal: bool = Field(default=False, description=_PERSONAL)
 
 
 FeatureSpec = Annotated[NumberFeature | CategoryFeature, Field(discriminator="type")]
@@ -163,7 +164,7 @@ class ColumnSpec(Part):
         default=None, description="rows outside are refused; not for text; ±(2^53 − 1) without it"
     )
     missing: Missing = Field(default="refused", description="whether a row may lack it")
-    personal: bool = Field(default=False, description="`true` is refused until erasure exists")
+    personal: bool = Field(default=False, description=_PERSONAL)
 
 
 class IgnoredColumn(Part):

@@ -116,12 +116,12 @@ def _again(seen: dict[str, str], path: str, field: object) -> Iterator[Fault]:
 
 
 def _personal(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
-    if field.get("personal") is True:
+    if field.get("personal") is True and field.get("unknown") == "accept":
         yield Fault(
-            f"{path}/personal",
-            f"{field.get('name')!r} is personal: the ledger cannot forget, so personal data is "
-            "refused until erasure exists; leave the column out",
-            True,
+            f"{path}/unknown",
+            f"{field.get('name')!r} is personal: a category that is not listed would stand in "
+            "plans and events, which nobody can erase; refuse unknown ones",
+            "accept",
         )
 
 
@@ -223,6 +223,13 @@ def _keys(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
                 )
             if field.get("missing") == "allowed":
                 yield Fault(path, f"{name!r} may be missing; set its missing to refused", name)
+            if field.get("personal") is True and not path.startswith("/identity"):
+                yield Fault(
+                    path,
+                    f"{name!r} is personal: events say it in bytes that nobody can erase; name a "
+                    "column that is not",
+                    name,
+                )
             if path == "/event_time/column" and reading == "mid-year":
                 yield from _year(path, name, field)
         if path.startswith("/identity") and names.count(name) > 1:

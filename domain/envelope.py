@@ -6,6 +6,7 @@ and follow from the order, so bytes and leaf hash are ready before it. A verifie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from domain.canonical import canonical_bytes
+from domain.erasure import Erased, Payload
 from domain.errors import LedgerDamaged
 from domain.events import EVENT_TYPES, Event
 from domain.upcasting import UPCASTERS, upcast
@@ -21,8 +23,13 @@ ENVELOPE_VERSION: Final = 1
 _FIELDS: Final = frozenset(
     "v id stream type schema occurred_at recorded_at actor correlation_id causation_id data".split()
 )
+_FIELDS_APART: Final = _FIELDS - {"data"} | {"data_commit"}  # the data stands apart
 _EVENT_BY_NAME: Final = {(event.type, event.schema): event for event in EVENT_TYPES}
 _ADAPTERS: Final[dict[tuple[str, int], TypeAdapter[Any]]] = {}
+
+# What stands apart from the entry at a position; None when its erasure is recorded. Raises
+# LedgerDamaged when it is missing without that.
+PayloadOf = Callable[[int], Payload | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +45,10 @@ class Recorded:
     actor: str
     correlation_id: str
     causation_id: str | None
-    event: Event
+    event: Event | Erased
 
 
-def envelope_bytes(
+def envelope_bytes(  # noqa: PLR0913 the envelope has these fields
     event: Event,
     *,
     id: str,
@@ -51,8 +58,11 @@ def envelope_bytes(
     actor: str,
     correlation_id: str,
     causation_id: str | None,
+    data_commit: str | None = None,
 ) -> bytes:
     """The canonical bytes that are stored and hashed.
+
+    With a `data_commit` (64 hex digits) the event's data is not among them: it stands apart.
 
     Raises:
         NotCanonical: the event holds NaN, infinity or an integer beyond 2^53 - 1.
@@ -69,25 +79,55 @@ def envelope_bytes(
             "actor": actor,
             "correlation_id": correlation_id,
             "causation_id": causation_id,
-            "data": event_data(event),
+            **(
+                {"data": event_data(event)} if data_commit is None else {"data_commit": data_commit}
+            ),
         }
     )
 
 
-def parse_entry(content: bytes, *, position: int, stream_version: int) -> Recorded:
-    """The entry whose stored bytes are `content`.
+def payload_of(event: Event, salt: bytes) -> Payload:
+    """The event's data, to be kept apart with a salt of its own (32 random bytes).
 
     Raises:
-        LedgerDamaged: the bytes are no envelope of a version and type this code knows.
+        NotCanonical: the event holds NaN, infinity or an integer beyond 2^53 - 1.
+    """
+    return Payload(salt, canonical_bytes(event_data(event)))
+
+
+def _nothing_apart(position: int) -> Payload | None:
+    raise LedgerDamaged(
+        f"the data of entry {position} stands apart, and nothing was given to read it from."
+    )
+
+
+def parse_entry(
+    content: bytes,
+    *,
+    position: int,
+    stream_version: int,
+    apart: PayloadOf = _nothing_apart,
+) -> Recorded:
+    """The entry whose stored bytes are `content`; `apart` is asked for data that is not in them.
+
+    Raises:
+        LedgerDamaged: the bytes are no envelope of a version and type this code knows, or the data
+            that stands apart is missing or not what they commit to.
     """
     try:
         envelope = orjson.loads(content)
-        if set(envelope) != _FIELDS or envelope["v"] != ENVELOPE_VERSION:
+        if (fields := set(envelope)) not in (_FIELDS, _FIELDS_APART) or envelope[
+            "v"
+        ] != ENVELOPE_VERSION:
             raise LedgerDamaged(
                 f"entry {position} has the envelope fields {sorted(envelope)}; version "
                 f"{ENVELOPE_VERSION} has {sorted(_FIELDS)}. Read it with the version that wrote it."
             )
-        event = event_from_data(envelope["type"], envelope["schema"], envelope["data"])
+        event: Event | Erased
+        if "data" in fields:
+            event = event_from_data(envelope["type"], envelope["schema"], envelope["data"])
+        else:
+            event = _event_apart(envelope, position, apart(position))
     except (orjson.JSONDecodeError, TypeError, KeyError, ValidationError) as error:
         raise LedgerDamaged(
             f"entry {position} cannot be read: {error}. Verify the ledger against a checkpoint."
@@ -104,6 +144,19 @@ def parse_entry(content: bytes, *, position: int, stream_version: int) -> Record
         causation_id=envelope["causation_id"],
         event=event,
     )
+
+
+def _event_apart(
+    envelope: dict[str, Any], position: int, payload: Payload | None
+) -> Event | Erased:
+    if payload is None:
+        return Erased(type=envelope["type"], schema=envelope["schema"])
+    if payload.commit != envelope["data_commit"]:
+        raise LedgerDamaged(
+            f"the data that stands apart for entry {position} has the commitment {payload.commit}, "
+            f"the entry says {envelope['data_commit']}. Stop writing; compare with a back-up."
+        )
+    return event_from_data(envelope["type"], envelope["schema"], orjson.loads(payload.content))
 
 
 def event_data(event: Event) -> dict[str, Any]:

@@ -30,6 +30,30 @@ class LedgerCreated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadErased:
+    """All that was kept apart about one row was erased; the envelopes and their hashes stay."""
+
+    type: ClassVar[str] = "ledger.payload-erased"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "ledger"
+
+    model: Annotated[str, noted("name", "the model whose row it was")]
+    entries: Annotated[tuple[int, ...], noted("positions", "whose data and salt were erased")]
+    artefacts: Annotated[
+        tuple[str, ...], noted("sha256 hex", "frozen references and identities erased with them")
+    ]
+    cycles: Annotated[
+        tuple[str, ...],
+        noted("ids", "whose merged data held the row; their files and MLflow artefacts are erased"),
+    ]
+    model_versions: Annotated[
+        tuple[str, ...], noted("name/number", "trained by them: they cannot be rebuilt any more")
+    ]
+    reason: Annotated[str, noted("words", "why, as the person who did it says")]
+    legal_basis: Annotated[str, noted("words", "what obliges or allows it")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContractAdopted:
     """From here on the model's rows are held to this contract."""
 
@@ -182,10 +206,11 @@ class DatasetReceived:
 
 ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack
 RowEvent = PredictionMade | ObservationRecorded | OutcomeRecorded | RowsRefused | DatasetReceived
-Event = LedgerCreated | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
+Event = LedgerCreated | PayloadErased | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     LedgerCreated,
+    PayloadErased,
     ContractAdopted,
     PolicyAdopted,
     CandidatePromoted,

@@ -41,6 +41,7 @@ class RowGuard:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
+        self.personal = contract.is_personal  # looked up for every prediction
         self._target = contract.target.name
         self._check_target = target_check(contract)
         checks = column_checks(contract)

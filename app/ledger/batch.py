@@ -8,8 +8,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from app.clock import new_salt
 from domain.canonical import leaf_hash, sha256_hex
-from domain.envelope import Recorded, envelope_bytes, parse_entry
+from domain.envelope import Recorded, envelope_bytes, parse_entry, payload_of
+from domain.erasure import Payload
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade
 
@@ -29,6 +31,7 @@ class NewEvent:
     occurred_at: str
     causation_id: str | None = None
     request_digest: bytes | None = None  # SHA-256 of what the client sent, 32 bytes
+    personal: bool = False  # a row's event about a person: its data is kept apart, to be erasable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class PreparedEntry:
     content: bytes
     leaf_hash: bytes
     request_digest: bytes | None
+    payload: Payload | None = None  # what stands apart; None: all of it is in `content`
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,11 @@ def _prepare_entry(
 ) -> PreparedEntry:
     if category(stream) != category(new.event.stream):
         raise ValueError(f"{new.event.type} belongs into {new.event.stream!r}, not {stream!r}")
+    payload = None
+    if new.personal:
+        if not isinstance(new.event, _NOT_READ_BACK):
+            raise ValueError(f"{new.event.type} is no event about a row; its data stays with it")
+        payload = payload_of(new.event, new_salt())
     content = envelope_bytes(
         new.event,
         id=new.id,
@@ -159,6 +168,7 @@ def _prepare_entry(
         actor=actor,
         correlation_id=correlation_id,
         causation_id=new.causation_id,
+        data_commit=None if payload is None else payload.commit,
     )
     if isinstance(new.event, _NOT_READ_BACK):
         recorded = Recorded(
@@ -175,4 +185,4 @@ def _prepare_entry(
         )
     else:
         recorded = parse_entry(content, position=_UNPLACED, stream_version=_UNPLACED)
-    return PreparedEntry(recorded, content, leaf_hash(content), new.request_digest)
+    return PreparedEntry(recorded, content, leaf_hash(content), new.request_digest, payload)

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, select
 from app.ledger.batch import Artefact, PreparedAppend, PreparedEntry, PreparedStream
 from app.ledger.database import insert_rows
 from app.ledger.reading import head, known_entries, stream_version
-from app.ledger.tables import ARTEFACTS, ENTRIES
+from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.ledger.tree import grow
 from app.projections.runner import apply
 from domain.envelope import Recorded
 from domain.errors import IdempotencyConflict, VersionConflict
+from domain.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 
 Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
@@ -166,6 +167,7 @@ def _insert(connection: Connection, placed: Sequence[Placed]) -> None:
     if not placed:
         return
     insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
+    insert_rows(connection, PAYLOADS, _payload_rows(placed))
     grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
     apply(connection, [recorded for recorded, _ in placed])
 
@@ -194,5 +196,18 @@ def _as_row(recorded: Recorded, entry: PreparedEntry) -> tuple[object, ...]:
         recorded.recorded_at,
         entry.content,
         entry.leaf_hash,
-        entry.request_digest,
+        entry.request_digest if entry.payload is None else None,
     )
+
+
+def _payload_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
+    """The rows of what stands apart; the request's digest too, for who guesses could check it."""
+    rows: list[tuple[object, ...]] = []
+    for recorded, entry in placed:
+        payload, event = entry.payload, entry.recorded.event
+        if payload is None:
+            continue
+        assert isinstance(event, PredictionMade | ObservationRecorded | OutcomeRecorded)  # noqa: S101 - `prepare` refuses others
+        place = (recorded.position, event.model, event.identity)
+        rows.append((*place, payload.salt, payload.content, entry.request_digest))
+    return rows

@@ -1,7 +1,8 @@
 """Who may do what on PostgreSQL: one role owns the tables, another one may only add to them.
 
-Both are NOLOGIN roles. The service connects as a login that is a member of `whyledger_app`, so that
-what it may not do (change, remove, truncate, drop a guard) the database refuses whatever it sends.
+A third may also erase what an entry says is erased. All are NOLOGIN roles. The service connects as
+a login that is a member of `whyledger_app`, so that what it may not do (change, remove, truncate,
+drop a guard) the database refuses whatever it sends.
 `python -m app.ledger.roles` does it again: after roles were made by somebody else, or by hand.
 """
 
@@ -20,14 +21,16 @@ from app.settings import Settings
 
 OWNER: Final = "whyledger_owner"
 APPLICATION: Final = "whyledger_app"
-_GROWING: Final = ("entries", "artefacts", "tiles", "checkpoints")
+ERASER: Final = "whyledger_eraser"  # may do what the application may, and erase
+_GROWING: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints")
+_ERASABLE: Final = ("artefacts", "payloads")  # a trigger wants an entry that names what is removed
 _RIGHTS: Final = {
     **dict.fromkeys(_GROWING, "SELECT, INSERT"),
     "ledger_head": "SELECT, INSERT, UPDATE",  # a trigger refuses a smaller size
     "alembic_version": "SELECT",
     **{table.name: "SELECT, INSERT, UPDATE, DELETE, TRUNCATE" for table in READ_MODELS},
 }
-_FUNCTION: Final = "whyledger_refuse()"
+_FUNCTIONS: Final = ("whyledger_refuse", "whyledger_refuse_unerased")
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
@@ -37,6 +40,10 @@ _MAKE_ROLE: Final = (
     " CREATE ROLE {role} NOLOGIN; END IF;"
     " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
 )
+_FUNCTIONS_THERE: Final = (
+    "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+    " AND proname = ANY(:names) ORDER BY proname"
+)
 _TABLES: Final = (
     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
     " AND relkind IN ('r', 'p') ORDER BY relname"
@@ -44,7 +51,7 @@ _TABLES: Final = (
 
 
 def divide_rights(connection: Connection) -> str | None:
-    """Make both roles and give every table of the ledger to them; harmless when it is done.
+    """Make the roles and give every table of the ledger to them; harmless when it is done.
 
     Runs inside the transaction of `connection`, all or nothing. On SQLite there are no roles: who
     owns the file owns the ledger.
@@ -83,21 +90,25 @@ def _statements(connection: Connection) -> list[str]:
     ).one()
     there = connection.execute(text(_TABLES)).scalars()
     tables = [table for table in there if table in _RIGHTS]  # what else stands there is not ours
-    statements = [_MAKE_ROLE.format(role=role) for role in (OWNER, APPLICATION)]
+    statements = [_MAKE_ROLE.format(role=role) for role in (OWNER, APPLICATION, ERASER)]
     if not is_member:  # or it could not migrate again
         statements.append(f"GRANT {OWNER} TO CURRENT_USER")
     statements += [
         f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",  # as in PostgreSQL 15 and later
         f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {OWNER}",
         f"GRANT USAGE ON SCHEMA {schema} TO {APPLICATION}",
-        f"ALTER FUNCTION {_FUNCTION} OWNER TO {OWNER}",
+        f"GRANT {APPLICATION} TO {ERASER}",
     ]
+    functions = connection.execute(text(_FUNCTIONS_THERE), {"names": list(_FUNCTIONS)}).scalars()
+    statements += [f"ALTER FUNCTION {name}() OWNER TO {OWNER}" for name in functions]
     for table in tables:
         statements += [
             f"ALTER TABLE {table} OWNER TO {OWNER}",
-            f"REVOKE ALL ON {table} FROM PUBLIC, {APPLICATION}",
+            f"REVOKE ALL ON {table} FROM PUBLIC, {APPLICATION}, {ERASER}",
             f"GRANT {_RIGHTS[table]} ON {table} TO {APPLICATION}",
         ]
+        if table in _ERASABLE:
+            statements.append(f"GRANT DELETE ON {table} TO {ERASER}")
     return statements
 
 

@@ -206,7 +206,7 @@ class Ledger:
         """
         query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
         with self.connect() as connection:
-            entries = tuple(read_back(row) for row in connection.execute(query))
+            entries = tuple(read_back(connection, connection.execute(query)))
         return StreamHistory(stream, entries, len(entries) - 1)
 
     def read(
@@ -230,10 +230,12 @@ class Ledger:
     def entry_by_id(self, id: str) -> Recorded:
         """The entry of the event with this id. Raises UnknownThing, LedgerDamaged."""
         with self.connect() as connection:
-            row = connection.execute(select(*STORED).where(ENTRIES.c.id == id)).one_or_none()
-        if row is None:
+            found = read_back(
+                connection, connection.execute(select(*STORED).where(ENTRIES.c.id == id))
+            )
+        if not found:
             raise UnknownThing(f"the ledger has no event {id!r}. Look at GET /events for its ids.")
-        return read_back(row)
+        return found[0]
 
     def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
         """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""

@@ -1,6 +1,7 @@
-"""The two tables that are the truth: entries, and the artefacts that entries name by digest.
+"""The tables that are the truth: entries, the artefacts they name, the payloads they commit to.
 
-Nothing in them is ever changed or removed; the triggers in `migrations/` refuse it. Beside them
+Nothing in them is ever changed or removed, but for payloads, references and identities whose
+erasure an entry records; the triggers in `migrations/` refuse everything else. Beside them
 stand the tree over the entries (tiles and head) and the checkpoints that were signed: all of it
 only grows, and all of it but the signatures follows from the entries.
 """
@@ -12,6 +13,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -56,6 +58,18 @@ ARTEFACTS: Final = Table(
     Column("sha256", NAME, primary_key=True),  # 64 hex digits of the bytes' digest
     Column("kind", NAME, nullable=False),  # plan, reference or identities
     Column("bytes", LargeBinary, nullable=False),
+)
+
+PAYLOADS: Final = Table(  # of events about persons: what their envelopes only commit to
+    "payloads",
+    METADATA,
+    Column("position", POSITION, primary_key=True, autoincrement=False),  # of the entry
+    Column("model", NAME, nullable=False),
+    Column("identity", NAME, nullable=False),  # of the row, so that all of it can be found
+    Column("salt", LargeBinary, nullable=False),  # 32 random bytes
+    Column("bytes", LargeBinary, nullable=False),  # RFC 8785 bytes of the event's data
+    Column("request_digest", LargeBinary),  # 32 bytes; here because it could be guessed from
+    Index(None, "model", "identity"),
 )
 
 TILES: Final = Table(  # full tiles of C2SP tlog-tiles: 256 hashes each; the right edge is computed

@@ -19,6 +19,7 @@ from app.projections import (
     contracts,
     cycles,
     decisions,
+    erasures,
     labels,
     models,
     policies,
@@ -28,6 +29,7 @@ from app.projections import (
 from app.projections.tables import READ_MODELS
 from domain.canonical import canonical_bytes
 from domain.envelope import Recorded
+from domain.erasure import Erased
 from domain.events import EVENT_TYPES
 
 Apply = Callable[[Connection, Sequence[Recorded]], None]
@@ -43,6 +45,7 @@ _PROJECTIONS: Final[tuple[Mapping[Any, Apply], ...]] = (
     predictions.APPLY,
     labels.APPLY,
     refusals.APPLY,
+    erasures.APPLY,
 )
 _APPLY: Final[dict[str, tuple[Apply, ...]]] = {
     event.type: tuple(p[event] for p in _PROJECTIONS if event in p) for event in EVENT_TYPES
@@ -51,8 +54,9 @@ _DIGEST_ROWS: Final = 1000  # fetched at once
 
 
 def apply(connection: Connection, entries: Sequence[Recorded]) -> None:
-    """Fold `entries`, in order of position, into every read model."""
-    for name, run in groupby(entries, key=lambda entry: entry.event.type):
+    """Fold `entries`, in order of position, into every read model; what is erased: passed over."""
+    there = [entry for entry in entries if not isinstance(entry.event, Erased)]
+    for name, run in groupby(there, key=lambda entry: entry.event.type):
         same = list(run)
         for each in _APPLY[name]:
             each(connection, same)

@@ -15,6 +15,7 @@ from app.routes.access import After, Here, Limit, known_query_only, process_of
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import EXAMPLE_ROW, EventsAnswer
 from domain.envelope import Recorded, event_data
+from domain.erasure import Erased
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events import ObservationRecorded, OutcomeRecorded
 
@@ -104,7 +105,7 @@ def list_events(here: Here, after: After = -1, limit: Limit = 100) -> Response:
 
 
 def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
-    """The entry as a CloudEvent 1.0; `sequence` is its position."""
+    """The entry as a CloudEvent 1.0; `sequence` is its position. Erased: it has no data."""
     event = {
         "specversion": "1.0",
         "id": entry.id,
@@ -112,8 +113,6 @@ def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
         "type": f"org.whyledger.{entry.event.type}.v{entry.event.schema}",
         "subject": entry.stream,
         "time": entry.occurred_at,
-        "datacontenttype": "application/json",
-        "data": event_data(entry.event),
         "sequence": str(entry.position),
         "streamversion": entry.stream_version,
         "recordedat": entry.recorded_at,
@@ -122,7 +121,9 @@ def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
     }
     if entry.causation_id is not None:
         event["causationid"] = entry.causation_id
-    return event
+    if isinstance(entry.event, Erased):
+        return event | {"erased": True}
+    return event | {"datacontenttype": "application/json", "data": event_data(entry.event)}
 
 
 def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import orjson
 
+from app.projections.champions import ChampionView
 from app.steps.knowledge import Done, Knowledge, Work
 from domain.contract import Contract
 from domain.cycle import outcome_of
@@ -66,10 +67,16 @@ def guard(work: Work) -> Done:
 
 
 def drift(work: Work) -> Done:
-    """The window against the champion's frozen reference; nothing to compare is said as null."""
+    """The window against the champion's frozen reference; nothing to compare is said as null.
+
+    A reference that was erased stops the cycle unless a retraining is forced, which makes a new
+    one: what cannot be measured is never 'no drift'.
+    """
     known = work.known
     champion, rows = known.champion, known.window.rows
-    if champion is None or not rows:
+    if champion is not None and known.reference_erased and known.started.force is None:
+        return _halted_by_erasure(work, champion)
+    if champion is None or not rows or known.reference_erased:
         return Done(
             event=DriftMeasured(
                 reference_sha256=champion.reference_sha256 if champion else None,
@@ -100,6 +107,22 @@ def drift(work: Work) -> Done:
             if pairs
             else None,
             labelled_rows=len(pairs),
+        )
+    )
+
+
+def _halted_by_erasure(work: Work, champion: ChampionView) -> Done:
+    known, guarded = work.known, work.state.guarded
+    start, end = known.bounds
+    return Done(
+        event=CycleHalted(
+            window_start=start,
+            window_end=end,
+            rows=len(known.window.rows),
+            refused_rows=guarded.refused_rows if guarded else known.counts.refused,
+            checks=guarded.checks if guarded else (),
+            reason=f"the frozen reference of {champion.model_version} was erased with a row it was "
+            "trained on, so drift cannot be measured; force a retraining, which freezes a new one",
         )
     )
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from app.ledger.store import Artefact, Ledger
+from app.ledger.payloads import erased_artefacts
+from app.ledger.store import Artefact, Ledger, stored_artefact
 from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle
@@ -170,13 +171,34 @@ class Knowledge:
 
     @cached_property
     def champion_identities(self) -> frozenset[str]:
-        """The rows the champion was trained on."""
+        """The rows the champion was trained on.
+
+        Where an erasure took the list of them: every row that its cycle could have read. That its
+        holdout is among them only keeps those rows from judging once more.
+        """
         if self.champion is None:
             return frozenset()
         with self.ledger.connect() as connection:
             state = get_cycle(connection, self.champion.cycle).state
-        sha256 = state[CandidateTrained.type]["identities_sha256"]
-        return frozenset(orjson.loads(self.ledger.artefact(sha256)))
+            trained = state[CandidateTrained.type]
+            sha256 = trained["identities_sha256"]
+            if sha256 not in erased_artefacts(connection):
+                return frozenset(orjson.loads(stored_artefact(connection, sha256)))
+            rows = labelled_rows(
+                connection,
+                self.started.model,
+                before=self.champion.as_of,
+                up_to=trained["label_cutoff"],
+            )
+        return frozenset(row.identity for row in rows)
+
+    @cached_property
+    def reference_erased(self) -> bool:
+        """Whether the champion's frozen reference was erased, so that drift cannot be measured."""
+        if self.champion is None:
+            return False
+        with self.ledger.connect() as connection:
+            return self.champion.reference_sha256 in erased_artefacts(connection)
 
 
 @dataclass(slots=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from sqlalchemy import text
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
 
-from app.ledger.database import create_database, migrate
+from app.ledger.database import create_database
 from app.ledger.store import Ledger
 from app.projections.rebuild import rebuild
 from app.projections.runner import digests
@@ -84,10 +87,15 @@ def test_read_models_of_an_older_version_are_brought_up_by_a_migration(
     ledger = Ledger(create_database(empty_database_url, settings), busy_timeout_seconds=5)
     with ledger.writing() as connection:
         undo_in_read_models(connection)
-        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
-    migrate(ledger.engine, 5)
+        _run_migration(connection, "0005_never_retrained")
     assert rebuild(ledger).differing == ()
     ledger.close()
+
+
+def _run_migration(connection: Connection, name: str) -> None:
+    module = import_module(f"migrations.versions.{name}")
+    with Operations.context(MigrationContext.configure(connection)):
+        module.upgrade()
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=NAMES)

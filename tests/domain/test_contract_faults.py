@@ -47,14 +47,10 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     (("/features/0/type", "date"), ("/features/0", "'type' should be one of 'number', 'category'")),
     (("/features/0/name", "tilt"), ("/features/1/name", "'tilt' stands at /features/0 already")),
     (("/features/0/name", "a b"), ("/features/0/name", "'a b': String should match pattern")),
-    (("/features/0/personal", True), ("/features/0/personal", "refused until erasure exists")),
-    (
-        ("/columns/0/personal", True),
-        (
-            "/columns/0/personal",
-            "'serial' is personal: the ledger cannot",
-        ),
-    ),
+    (("/features/0/personal", "yes"), ("/features/0/personal", "'yes': should be a valid boolean")),
+    (("/features/3/personal", True), ("/features/3/unknown", "'plug' is personal: a category")),
+    (("/columns/1/personal", True), ("/group", "'batch' is personal: events say it in bytes")),
+    (("/columns/2/personal", True), ("/event_time/column", "'boiled_at' is personal: events say")),
     (
         ("/features/0/missing", "no"),
         (
@@ -208,7 +204,7 @@ def test_every_fault_is_reported_at_once() -> None:
         del document[key]
     document["margin"] = -1
     document["identity"] = ["nobody"]
-    document["features"][0]["personal"] = True
+    document["features"][0]["personal"] = "no"
     document["features"][1]["possible"] = {"min": 2, "max": 1}
     document["features"][2] = "shape"
     document["rules"][0]["left"] = "nothing"

@@ -1,0 +1,118 @@
+"""Payloads that stand apart from their entries: written with them, read with them, erased alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, select, text
+
+from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from domain.envelope import parse_entry
+from domain.erasure import Payload
+from domain.errors import LedgerDamaged
+from domain.events import PayloadErased
+
+# The statement of every page read is the driver's own: building one costs more than running it.
+_READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}'
+_READ_SQLITE: Final = _READ.format("IN (SELECT value FROM json_each(?))")  # however many
+_READ_POSTGRESQL: Final = _READ.format("= ANY(%s)")
+_ROWS_PER_DELETE: Final = 500
+
+
+class PayloadsApart:
+    """The payloads of some entries, read with one statement when the first of them is asked for.
+
+    Args:
+        connection: that the entries were read on.
+        positions: of the entries.
+    """
+
+    def __init__(self, connection: Connection, positions: Sequence[int]) -> None:
+        self._connection = connection
+        self._positions = positions
+        self._found: Mapping[int, Payload] | None = None
+        self._erased: frozenset[int] | None = None
+
+    def __call__(self, position: int) -> Payload | None:
+        """What stands apart from the entry at `position`; None when its erasure is recorded.
+
+        Raises:
+            LedgerDamaged: it is missing, and no entry says that it was erased.
+        """
+        if self._found is None:
+            self._found = _read(self._connection, self._positions)
+        payload = self._found.get(position)
+        if payload is not None:
+            return payload
+        if self._erased is None:
+            self._erased = erased_positions(self._connection)
+        if position not in self._erased:
+            raise LedgerDamaged(
+                f"the data of entry {position} is missing, and no entry says that it was erased. "
+                "Stop writing; restore a back-up and compare."
+            )
+        return None
+
+
+def erasures(connection: Connection) -> list[PayloadErased]:
+    """Every recorded erasure, oldest first."""
+    rows = connection.execute(
+        select(ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.bytes)
+        .where(ENTRIES.c.stream == PayloadErased.stream, ENTRIES.c.type == PayloadErased.type)
+        .order_by(ENTRIES.c.position)
+    )
+    found = []
+    for row in rows:
+        entry = parse_entry(
+            bytes(row.bytes), position=row.position, stream_version=row.stream_version
+        )
+        if isinstance(entry.event, PayloadErased):
+            found.append(entry.event)
+    return found
+
+
+def erased_positions(connection: Connection) -> frozenset[int]:
+    """The positions of all entries whose erasure is recorded."""
+    return frozenset(position for event in erasures(connection) for position in event.entries)
+
+
+def erased_artefacts(connection: Connection) -> frozenset[str]:
+    """The digests of all frozen references and identities whose erasure is recorded."""
+    return frozenset(sha256 for event in erasures(connection) for sha256 in event.artefacts)
+
+
+def positions_of(connection: Connection, model: str, identity: str) -> list[int]:
+    """Where events about the model's row with this identity stand whose data can be erased."""
+    query = select(PAYLOADS.c.position).where(
+        PAYLOADS.c.model == model, PAYLOADS.c.identity == identity
+    )
+    return list(connection.execute(query.order_by(PAYLOADS.c.position)).scalars())
+
+
+def delete_erased(connection: Connection, event: PayloadErased) -> None:
+    """Delete what `event`, recorded already, names; harmless when it is gone.
+
+    The database refuses whatever no entry names, and on PostgreSQL whoever is no eraser.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("PRAGMA secure_delete = ON"))  # freed bytes become zeros
+    _delete(connection, PAYLOADS.c.position, event.entries)
+    _delete(connection, ARTEFACTS.c.sha256, event.artefacts)
+
+
+def _delete(connection: Connection, column: Any, values: Sequence[object]) -> None:
+    for start in range(0, len(values), _ROWS_PER_DELETE):
+        wanted = list(values[start : start + _ROWS_PER_DELETE])
+        statement = delete(column.table).where(column.in_(bindparam("wanted", expanding=True)))
+        connection.execute(statement, {"wanted": wanted})
+
+
+def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Payload]:
+    wanted = list(positions)
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(_READ_SQLITE, (orjson.dumps(wanted).decode(),))
+    else:
+        rows = connection.exec_driver_sql(_READ_POSTGRESQL, (wanted,))
+    return {row.position: Payload(bytes(row.salt), bytes(row.bytes)) for row in rows}
