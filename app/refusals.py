@@ -1,6 +1,7 @@
 """Rows that were refused, counted into the ledger: at once the first time, then once a minute.
 
-Bodies are not kept. Counts that wait are written before a cycle starts and when the service ends.
+Bodies are not kept. An event names one door, so of several doors that wait the one with the most
+rows goes first. All that waits is written before a cycle starts and when the service ends.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from app.observation_streams import observations_stream
 from domain.errors import WhyledgerError
 from domain.events import RowsRefused
 
-INTERVAL_SECONDS: Final = 60.0  # between two events of one model and door
+INTERVAL_SECONDS: Final = 60.0  # between two events of one model
 REASONS_MAX: Final = 50  # in one event; further ones are counted as OTHER
 REASON_LENGTH_MAX: Final = 120  # characters; a client may invent field names
 OTHER: Final = "other reasons"
@@ -29,7 +30,6 @@ _LOG: Final = logging.getLogger("whyledger.refusals")
 class _Waiting:
     rows: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    last_written: float | None = None
 
 
 class Refusals:
@@ -38,7 +38,8 @@ class Refusals:
     def __init__(self, ledger: Ledger, monotonic: Callable[[], float] = monotonic_seconds) -> None:
         self._ledger = ledger
         self._monotonic = monotonic
-        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._waiting: dict[tuple[str, str], _Waiting] = {}  # by model and door
+        self._last_written: dict[str, float] = {}  # by model
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._timer: threading.Thread | None = None
@@ -63,10 +64,9 @@ class Refusals:
 
     def write_due(self) -> None:
         """Write what waits and whose minute is over; a ledger that refuses is asked again later."""
-        present = self._monotonic()
-        for key, waiting in list(self._waiting.items()):
-            last = waiting.last_written
-            if waiting.rows and (last is None or present - last >= INTERVAL_SECONDS):
+        most_first = sorted(self._waiting.items(), key=lambda each: -each[1].rows)
+        for key, waiting in most_first:
+            if waiting.rows and self._is_due(key[0]):
                 try:
                     self._write(key)
                 except WhyledgerError as error:
@@ -91,6 +91,10 @@ class Refusals:
         while not self._stop.wait(1.0):
             self.write_due()
 
+    def _is_due(self, model: str) -> bool:
+        last = self._last_written.get(model)
+        return last is None or self._monotonic() - last >= INTERVAL_SECONDS
+
     def _write(self, key: tuple[str, str]) -> None:
         model, door = key
         with self._lock:
@@ -100,7 +104,8 @@ class Refusals:
             event = RowsRefused(
                 model=model, door=door, rows=waiting.rows, reasons=dict(waiting.reasons)
             )
-            before, waiting.last_written = waiting.last_written, self._monotonic()
+            before = self._last_written.get(model)
+            self._last_written[model] = self._monotonic()
             waiting.rows, waiting.reasons = 0, Counter()
         try:
             self._ledger.append(
@@ -117,7 +122,10 @@ class Refusals:
             with self._lock:  # nothing was kept, so it waits again
                 waiting.rows += event.rows
                 _add(waiting.reasons, event.reasons)
-                waiting.last_written = before
+                if before is None:
+                    del self._last_written[model]
+                else:
+                    self._last_written[model] = before
             raise
 
 

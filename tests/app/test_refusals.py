@@ -45,12 +45,21 @@ def test_the_first_refusal_is_written_at_once_and_later_ones_once_a_minute(
     assert len(counted(ledger)) == 2  # nothing waits, nothing is written
 
 
-def test_each_model_and_door_has_a_minute_of_its_own(ledger: Ledger) -> None:
-    refusals = Refusals(ledger, Minutes())
+def test_each_model_has_a_minute_of_its_own_and_its_doors_take_turns(ledger: Ledger) -> None:
+    clock = Minutes()
+    refusals = Refusals(ledger, clock)
     refusals.count("car-price", "events", 1, {"a: b": 1})
-    refusals.count("car-price", "predictions", 1, {"a: b": 1})
+    refusals.count("car-price", "events", 2, {"a: b": 2})
+    refusals.count("car-price", "predictions", 5, {"a: b": 5})
     refusals.count("car-sales", "events", 1, {"a: b": 1})
-    assert len(counted(ledger)) == 3
+    written = [("car-price", "events", 1), ("car-sales", "events", 1)]
+    assert [row[:3] for row in counted(ledger)] == written
+    for door, rows in (("predictions", 5), ("events", 2)):
+        clock.seconds += INTERVAL_SECONDS
+        refusals.write_due()
+        refusals.write_due()
+        written.append(("car-price", door, rows))
+        assert [row[:3] for row in counted(ledger)] == written
 
 
 def test_what_waits_is_written_before_a_cycle_starts_and_at_the_end(ledger: Ledger) -> None:
