@@ -12,7 +12,6 @@ from app.file_lock import exclusive
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from app.settings import Settings
-from domain.times import parse_time
 
 
 def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
@@ -33,12 +32,16 @@ def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
         return False
     from app.training.tracking import MlflowRegistry  # noqa: PLC0415 - heavy, and rarely needed
 
-    now_ms = int(parse_time(now()).timestamp() * 1000)
     with exclusive(settings.by_products_lock):
-        MlflowRegistry(settings.state_dir, now_ms).set_champion(model, view.registry_run)
+        MlflowRegistry(settings.state_dir, now()).set_champion(model, view.registry_run)
     remembered.parent.mkdir(parents=True, exist_ok=True)
     remembered.write_text(view.registry_run)
     return True
+
+
+def forget_alias(settings: Settings, model: str) -> None:
+    """Let the next cycle set the alias again, whatever was set last: somebody moved it."""
+    _remembered(settings, model).unlink(missing_ok=True)
 
 
 def _remembered(settings: Settings, model: str) -> Path:

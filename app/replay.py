@@ -10,9 +10,9 @@ from app.clock import now
 from app.ledger.store import Ledger
 from app.projections.models import list_models
 from app.projections.rebuild import rebuild
+from app.registry_alias import forget_alias
 from app.settings import Settings
 from domain.merkle import Frontier
-from domain.times import parse_time
 
 _PAGE_LEAVES: Final = 10_000
 
@@ -57,7 +57,10 @@ def replay(
 
 
 def _aliases(ledger: Ledger, settings: Settings) -> tuple[str, ...]:
-    """One sentence for every model whose alias is not at the run of who serves."""
+    """One sentence for every model whose alias is not at the run of who serves.
+
+    The next cycle is made to set it; nobody decides by it meanwhile.
+    """
     with ledger.connect() as connection:
         runs = {view.model: view.registry_run for view in list_models(connection)}
     runs = {model: run for model, run in runs.items() if run is not None}
@@ -65,11 +68,12 @@ def _aliases(ledger: Ledger, settings: Settings) -> tuple[str, ...]:
         return ()
     from app.training.tracking import MlflowRegistry  # noqa: PLC0415 - heavy, and only here
 
-    registry = MlflowRegistry(settings.state_dir, int(parse_time(now()).timestamp() * 1000))
+    registry = MlflowRegistry(settings.state_dir, now())
     wrong = []
     for model, run in runs.items():
         found = registry.champion_run(model)
         if found != run:
+            forget_alias(settings, model)
             wrong.append(
                 f"the alias champion of {model!r} is at run {found}, the ledger names {run}. "
                 "It follows at the model's next cycle."

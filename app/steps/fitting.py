@@ -31,7 +31,7 @@ from domain.estimators import Ridge
 from domain.evaluation import check_parity
 from domain.events import Row
 from domain.reference import Reference, freeze_reference
-from domain.times import just_after, parse_time
+from domain.times import just_after
 
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
 
@@ -183,11 +183,7 @@ def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
         },
     )
     with exclusive(known.settings.by_products_lock):
-        return MlflowRegistry(known.settings.state_dir, _now_ms()).record_training(record)
-
-
-def _now_ms() -> int:
-    return int(parse_time(now()).timestamp() * 1000)
+        return MlflowRegistry(known.settings.state_dir, now()).record_training(record)
 
 
 def _rows(labelled: tuple[LabelledRow, ...]) -> list[Row]:

@@ -23,6 +23,7 @@ from app.training.registry import TrainingRecord
 from app.training.third_party import their_warnings
 from domain.canonical import sha256_hex
 from domain.errors import TrainingFailed, UnknownThing
+from domain.times import parse_time
 
 CHAMPION: Final = "champion"
 PIPELINE: Final = "pipeline"  # the artefact folder a data scientist loads: runs:/<run>/pipeline
@@ -42,20 +43,20 @@ _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "s
 class MlflowRegistry:
     """The registry in `folder`: `mlflow.db` and `mlartifacts/`, made on first use (seconds, once).
 
-    `now_ms` is the time of the run in milliseconds since 1970 UTC: MLflow wants one on each metric.
+    `time` (UTC) is that of the run: MLflow wants one on each metric.
 
     Raises:
         TrainingFailed: the store is no MLflow store, or of another version of MLflow.
     """
 
     @their_warnings()
-    def __init__(self, folder: Path, now_ms: int) -> None:
+    def __init__(self, folder: Path, time: str) -> None:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         self._artefacts = folder / "mlartifacts"
-        self._now_ms = now_ms
+        self._now_ms = int(parse_time(time).timestamp() * 1000)
         try:
             self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
         except Exception as error:  # its database's own errors come through

@@ -19,7 +19,7 @@ def registry_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from app.training.tracking import MlflowRegistry
 
     folder = tmp_path_factory.mktemp("registry")
-    assert MlflowRegistry(folder, 0).champion_run("nobody") is None
+    assert MlflowRegistry(folder, "1970-01-01T00:00:00Z").champion_run("nobody") is None
     return folder / "mlflow.db"
 
 

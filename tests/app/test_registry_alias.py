@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from app.promotions import roll_back
 from app.registry_alias import follow_champion
+from app.replay import replay
 from app.training.tracking import MlflowRegistry
 from tests.app.car_ledger import CarLedger
 
 
+def registry(cars: CarLedger) -> MlflowRegistry:
+    return MlflowRegistry(cars.settings.state_dir, "1970-01-01T00:00:00Z")
+
+
 def aliased(cars: CarLedger) -> str | None:
-    return MlflowRegistry(cars.settings.state_dir, 0).champion_run("car-price")
+    return registry(cars).champion_run("car-price")
 
 
 def follows(cars: CarLedger) -> bool:
@@ -38,6 +43,22 @@ def test_the_alias_follows_promotion_and_rollback(cars: CarLedger) -> None:
     assert aliased(cars) == second, "the event alone moves nothing in MLflow"
     assert follows(cars)
     assert aliased(cars) == first
+
+
+def test_an_alias_that_somebody_moved_is_noticed_by_a_replay_and_set_at_the_next_cycle(
+    cars: CarLedger,
+) -> None:
+    first = cars.view().registry_run or ""
+    cars.lives_through(1976, force="a second champion")
+    assert follows(cars)
+    second = aliased(cars)
+    registry(cars).set_champion("car-price", first)
+    assert not follows(cars), "nobody looks where the alias stands"
+    (said,) = replay(cars.ledger, cars.settings).aliases
+    assert f"is at run {first}, the ledger names {second}" in said
+    assert follows(cars)
+    assert aliased(cars) == second
+    assert replay(cars.ledger, cars.settings).whole
 
 
 def test_a_model_that_never_had_a_champion_has_no_alias(new_cars: CarLedger) -> None:

@@ -63,7 +63,7 @@ def test_a_cycle_killed_twice_is_promoted_once_and_the_alias_follows(
     assert kinds.count("model.candidate-promoted") == 1
     assert [entry.position for entry in entries(cars)] == list(range(cars.ledger.size()))
     assert rebuild(cars.ledger).differing == ()
-    registry = MlflowRegistry(cars.settings.state_dir, 0)
+    registry = MlflowRegistry(cars.settings.state_dir, "1970-01-01T00:00:00Z")
     assert registry.champion_run("car-price") == cars.view().registry_run
 
 

@@ -22,7 +22,7 @@ from tests.app.training.training_rows import ESTIMATORS, PROJECT, kettle_contrac
 CONTRACT, DIGEST = kettle_contract("hist-gradient-boosting")
 ROWS = kettles(60)
 TRAINED = fit(CONTRACT, ROWS, DIGEST)
-NOW_MS = 1_700_000_000_000
+TIME = "2023-11-14T22:13:20.000000Z"
 
 
 def record(candidate: str = "kettle-noise/1", **changed: object) -> TrainingRecord:
@@ -42,7 +42,7 @@ def record(candidate: str = "kettle-noise/1", **changed: object) -> TrainingReco
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose MLflow store is made once: making it takes seconds."""
     folder = tmp_path_factory.mktemp("state")
-    MlflowRegistry(folder, NOW_MS)
+    MlflowRegistry(folder, TIME)
     return folder
 
 
@@ -50,7 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def registry(request: pytest.FixtureRequest) -> ModelRegistry:
     if request.param == "memory":
         return MemoryRegistry()
-    return MlflowRegistry(request.getfixturevalue("store"), NOW_MS)
+    return MlflowRegistry(request.getfixturevalue("store"), TIME)
 
 
 def test_a_model_without_a_promotion_has_no_champion(registry: ModelRegistry) -> None:
@@ -80,14 +80,14 @@ def test_a_run_nobody_recorded_is_refused(registry: ModelRegistry) -> None:
 
 
 def test_the_run_of_another_model_is_no_champion_of_this_one(store: Path) -> None:
-    registry = MlflowRegistry(store, NOW_MS)
+    registry = MlflowRegistry(store, TIME)
     run = registry.record_training(record("kettle-noise/4"))
     with pytest.raises(UnknownThing, match="is of 'kettle-noise', not of 'car-price'"):
         registry.set_champion("car-price", run)
 
 
 def test_a_run_holds_parameters_metrics_plan_and_tags(store: Path) -> None:
-    registry = MlflowRegistry(store, NOW_MS)
+    registry = MlflowRegistry(store, TIME)
     run = registry.record_training(record("kettle-noise/5"))
     registry.add_metrics(run, {"rmse_holdout": 0.5})
     client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
@@ -110,7 +110,7 @@ def test_a_data_scientist_loads_the_champions_pipeline_from_mlflow(
 ) -> None:
     contract, digest = kettle_contract(estimator)
     trained = fit(contract, ROWS, digest)
-    registry = MlflowRegistry(store, NOW_MS)
+    registry = MlflowRegistry(store, TIME)
     run = registry.record_training(
         record(f"kettle-noise/6-{estimator}", pipeline=trained.pipeline, plan=trained.plan)
     )
@@ -123,7 +123,7 @@ def test_a_data_scientist_loads_the_champions_pipeline_from_mlflow(
 
 
 def test_a_store_that_cannot_be_written_is_a_clear_error(store: Path) -> None:
-    registry = MlflowRegistry(store, NOW_MS)
+    registry = MlflowRegistry(store, TIME)
     with pytest.raises(TrainingFailed, match=r"MLflow could not keep.*run the cycle again"):
         registry.record_training(record("kettle-noise/7", parameters={"a" * 300: 1}))
 
@@ -131,14 +131,14 @@ def test_a_store_that_cannot_be_written_is_a_clear_error(store: Path) -> None:
 def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
     with pytest.raises(TrainingFailed, match=r"cannot be opened.*move it away, and a new one"):
-        MlflowRegistry(tmp_path, NOW_MS)
+        MlflowRegistry(tmp_path, TIME)
 
 
 def test_mlflow_reports_nothing_home(tmp_path: Path) -> None:
     script = (
         "import json, os, sys, pathlib\n"
         "from app.training.tracking import MlflowRegistry\n"
-        "MlflowRegistry(pathlib.Path(sys.argv[1]), 0)\n"
+        "MlflowRegistry(pathlib.Path(sys.argv[1]), '1970-01-01T00:00:00Z')\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "print(json.dumps(bool(is_telemetry_disabled())))\n"
     )
