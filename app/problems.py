@@ -45,6 +45,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "cycle-refused": Problem(422, "The cycle may not start as asked"),
     "nothing-to-decide": Problem(422, "There is nothing to decide on"),
     "proof-invalid": Problem(422, "A proof, note or key does not show what it claims"),
+    "signing-refused": Problem(500, "The ledger may not be signed"),
     "unknown-prediction": Problem(422, "A label names a prediction that does not exist"),
     "version-conflict": Problem(409, "Somebody else was first"),
     "idempotency-conflict": Problem(409, "The id was used with another body"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from app.cycles import Cycles
 from app.datasets import Datasets
+from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger, open_ledger
 from app.observations import Observations
 from app.predictions import Predictions
@@ -25,6 +26,7 @@ class Process:
     settings: Settings
     ledger: Ledger
     ledger_id: str
+    checkpoints: Checkpoints
     champions: Champions
     refusals: Refusals
     predictions: Predictions
@@ -36,16 +38,25 @@ class Process:
     def start(cls, settings: Settings) -> Process:
         """Open the ledger, load the champions, take up cycles that were cut off.
 
+        A ledger that lacks what was signed before is served, with an alarm, and not signed.
+
         Raises:
             LedgerBusy: the database is in use or out of reach.
+            SigningRefused: the signing key cannot be used; the message says what to do.
         """
         ledger = open_ledger(settings)
+        try:
+            checkpoints = Checkpoints(ledger, settings)
+        except BaseException:
+            ledger.close()
+            raise
         champions = Champions(ledger, settings.champion_poll_seconds)
         refusals = Refusals(ledger)
         process = cls(
             settings=settings,
             ledger=ledger,
             ledger_id=ledger.ledger_id(),
+            checkpoints=checkpoints,
             champions=champions,
             refusals=refusals,
             predictions=Predictions(ledger, champions, refusals),
@@ -58,15 +69,22 @@ class Process:
                 after_end=lambda _: champions.refresh(),
             ),
         )
+        checkpoints.start()
         champions.start()
         refusals.start()
         for cycle in process.cycles.recover():
             _LOG.info("cycle %s was cut off and goes on", cycle)
         return process
 
+    def alarms(self) -> dict[str, str]:
+        """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed."""
+        refusal = self.checkpoints.refusal
+        return self.champions.alarms() | ({"checkpoints": refusal} if refusal else {})
+
     def close(self) -> None:
         """Stop the threads, write what waits, close the database. Workers go on by themselves."""
         self.cycles.close()
         self.champions.close()
         self.refusals.close()
+        self.checkpoints.close()
         self.ledger.close()

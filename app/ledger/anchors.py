@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-import httpx
-
 from app.clock import now
 from app.settings import Settings
 from domain.notes import Checkpoint
@@ -79,6 +77,8 @@ class WebhookAnchor:
 
     def keep(self, checkpoint: Checkpoint, note: str) -> None:
         """Post the note. Raises httpx.HTTPError."""
+        import httpx  # noqa: PLC0415 - megabytes that a service without a webhook need not hold
+
         del checkpoint
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         answer = httpx.post(self.url, content=note.encode(), headers=headers, timeout=_SECONDS)

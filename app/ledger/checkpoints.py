@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -101,9 +101,19 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Sign from now on, in a thread of its own, whenever the ledger has grown."""
+        """Sign from now on, in a thread of its own, whenever the ledger has grown.
+
+        A ledger that lacks what was signed (an older back-up was restored, entries were changed) is
+        noticed before this returns, and stands in `refusal` until it is mended.
+        """
+        self._note(self._compared_with_memory)
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing is signed any more; None when all is well."""
+        return self._refusal
 
     def close(self) -> None:
         """Sign what came last, and end."""
@@ -214,19 +224,37 @@ class Checkpoints:
     def _run(self) -> None:
         while True:
             ending = self._ended.wait(self._seconds)
-            try:
-                if self._has_grown():
-                    self.sign()
-                self._refusal = None
-            except WhyledgerError as error:
-                if error.message != self._refusal:
-                    _LOG.error("no checkpoint: %s", error.message)
-                self._refusal = error.message
-            except Exception as error:  # noqa: BLE001 a full disk, a lost database: seen in the status
-                _LOG.exception("no checkpoint")
-                self._refusal = f"{type(error).__name__}: {error}"
+            self._note(self._sign_what_is_new)
             if ending:
                 return
+
+    def _sign_what_is_new(self) -> None:
+        if self._refusal is not None:  # another process may have signed less than was lost here
+            self._compared_with_memory()
+        if self._has_grown():
+            self.sign()
+
+    def _compared_with_memory(self) -> None:
+        """Refuse a ledger that does not extend what was last signed; it may be smaller."""
+        last = self.signer.last()  # first: while the ledger is read, another process may sign more
+        with self._ledger.connect() as connection:
+            head = read_head(connection)
+            checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
+            tree = StoredTree(connection, head.size)
+            self.signer.check_extends(last, checkpoint, tree.consistency)
+
+    def _note(self, work: Callable[[], None]) -> None:
+        """Do it; whatever it refuses stands in the status and, once, in the log."""
+        try:
+            work()
+            self._refusal = None
+        except WhyledgerError as error:
+            if error.message != self._refusal:
+                _LOG.error("no checkpoint: %s", error.message)
+            self._refusal = error.message
+        except Exception as error:  # noqa: BLE001 a full disk, a lost database: seen in the status
+            _LOG.exception("no checkpoint")
+            self._refusal = f"{type(error).__name__}: {error}"
 
     def _has_grown(self) -> bool:
         with self._ledger.connect() as connection:

@@ -112,7 +112,7 @@ class FileSigner:
         """
         with self._alone():
             last = self.last()
-            self._check_extends(last, checkpoint, prove)
+            self.check_extends(last, checkpoint, prove)
             if last == checkpoint:
                 return self.last_path.read_text(encoding="utf-8")
             text = checkpoint.text()
@@ -122,12 +122,17 @@ class FileSigner:
             _write_whole(self.last_path, note.encode())
             return note
 
-    def _check_extends(
+    def check_extends(
         self,
         last: Checkpoint | None,
         checkpoint: Checkpoint,
         prove: Callable[[int], Sequence[bytes]],
     ) -> None:
+        """Refuse a tree that does not extend `last`, read before that tree. Signs nothing.
+
+        Raises:
+            SigningRefused: entries are missing, or others than those that were signed.
+        """
         if checkpoint.size == 0 or checkpoint.origin != self.key.name:
             raise SigningRefused(
                 f"this key signs for {self.key.name!r} and nothing empty; asked was "

@@ -29,7 +29,8 @@ async def read_liveness() -> Liveness:
 def read_readiness(request: Request) -> Response:
     """503 until the champions are loaded, and while the ledger is out of reach. Alarms stand in it.
 
-    A champion that does not load is an alarm, not unreadiness: the one before goes on serving.
+    A champion that does not load is an alarm, not unreadiness: the one before goes on serving. So
+    is a ledger that lacks what was signed before: it is served, and not signed.
     """
     process = process_of(request)
     try:
@@ -40,7 +41,7 @@ def read_readiness(request: Request) -> Response:
             "not-ready",
             error.message,
             instance="/readyz",
-            extra={"alarms": process.champions.alarms()},
+            extra={"alarms": process.alarms()},
             retry_after_seconds=process.settings.retry_after_seconds,
         )
     champions = {
@@ -52,6 +53,6 @@ def read_readiness(request: Request) -> Response:
         ledger=process.ledger_id,
         size=size,
         champions=champions,
-        alarms=process.champions.alarms(),
+        alarms=process.alarms(),
     )
     return JSONResponse(answer.model_dump())
