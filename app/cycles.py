@@ -5,6 +5,7 @@ The cycle itself runs in a process of its own (`app/worker.py`); this module nev
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.clock import monotonic_seconds, new_id, now
+from app.clock import new_id, now
 from app.ledger.cycle_lock import CycleLock, is_running
 from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
@@ -31,9 +32,11 @@ from domain.errors import (
     NothingToDecide,
     UnknownModel,
     VersionConflict,
+    WhyledgerError,
 )
 
-_POLL_SECONDS: Final = 0.05  # how often a waiter looks whether the cycle has ended
+_LOG: Final = logging.getLogger("whyledger.cycles")
+_POLL_SECONDS: Final = 0.05  # how often a watcher looks whether its worker has ended
 _TRIES: Final = 3  # a lost race is decided again at most this often
 
 
@@ -121,15 +124,6 @@ class Cycles:
                 self._spawn(started.cycle)
                 return CycleTicket(started.cycle, resumed=False)
         raise conflict or LedgerDamaged(f"no cycle of {model!r} was tried.")
-
-    def wait(self, cycle: str, seconds: float) -> bool:
-        """Wait until the cycle has ended, at most `seconds`; whether it has."""
-        deadline = monotonic_seconds() + seconds
-        while True:
-            if self.view(cycle).status == "ended":
-                return True
-            if monotonic_seconds() >= deadline or self._closing.wait(_POLL_SECONDS):
-                return False
 
     def view(self, cycle: str) -> CycleView:
         """The cycle as recorded. Raises UnknownThing when there is none."""
@@ -219,6 +213,18 @@ class Cycles:
             watcher.start()
 
     def _watch(self, cycle: str) -> None:
+        """Watch until the cycle has ended; what stops that is logged, and a request goes on."""
+        try:
+            self._work_off(cycle)
+        except (WhyledgerError, OSError) as error:
+            _LOG.error("cycle %s is not watched any more: %s. Ask for it again.", cycle, error)
+        finally:
+            with self._guard:
+                self._watchers.pop(cycle, None)
+        if not self._closing.is_set():
+            self._after_end(cycle.rpartition("-")[0])
+
+    def _work_off(self, cycle: str) -> None:
         """Run workers until the cycle has ended or its attempts are used up."""
         for _ in range(ATTEMPTS_MAX + 1):  # a worker that dies before its attempt does not count
             worker = start_worker(self._settings, cycle)
@@ -226,10 +232,13 @@ class Cycles:
                 if self._closing.wait(_POLL_SECONDS):
                     return
             if self._is_over(cycle, worker.returncode):
-                break
-        with self._guard:
-            self._watchers.pop(cycle, None)
-        self._after_end(self.view(cycle).model)
+                return
+        _LOG.error(
+            "cycle %s has not ended, and its workers die before they begin or it runs elsewhere; "
+            "see logs/%s.log in the state directory.",
+            cycle,
+            cycle,
+        )
 
     def _is_over(self, cycle: str, exit_code: int | None) -> bool:
         """Whether the cycle has ended; appends `CycleFailed` when its attempts are used up.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,7 +36,10 @@ def cycles(cars: CarLedger) -> Iterator[Cycles]:
 
 def ended(cycles: Cycles, cycle: str) -> None:
     """Wait for the cycle's end, and for its watcher to have seen it."""
-    assert cycles.wait(cycle, END_SECONDS)
+    deadline = time.monotonic() + END_SECONDS
+    while cycles.view(cycle).status != "ended":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     for thread in threading.enumerate():
         if thread.name == f"cycle {cycle}":
             thread.join(END_SECONDS)
@@ -121,6 +125,24 @@ def test_a_cycle_that_was_cut_off_is_taken_up_when_the_service_starts(
     assert cycles.recover() == [], "it is running now"
     ended(cycles, cut_off)
     assert cycles.view(cut_off).conclusion == "kept"
+
+
+def test_a_worker_that_cannot_start_is_logged_and_the_next_request_goes_on(
+    cycles: Cycles, cars: CarLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut_off = cars.starts(year_end(1976))
+    logs = cars.settings.state_dir / "logs"
+    if logs.is_dir():
+        logs.rename(logs.with_name("moved"))
+    logs.write_text("where the workers' logs should be")
+    assert cycles.recover() == [cut_off]
+    for thread in threading.enumerate():
+        if thread.name == f"cycle {cut_off}":
+            thread.join(END_SECONDS)
+    assert f"cycle {cut_off} is not watched any more" in caplog.text
+    logs.unlink()
+    assert cycles.start("car-price") == CycleTicket(cut_off, resumed=True)
+    ended(cycles, cut_off)
 
 
 def test_a_cycle_that_runs_elsewhere_is_neither_resumed_nor_started_again(
@@ -213,10 +235,6 @@ def test_a_third_attempt_that_runs_elsewhere_is_not_failed_from_here(
     elsewhere.release()
 
 
-def test_waiting_ends_at_its_time_and_asking_for_what_is_not_there_is_refused(
-    cycles: Cycles, cars: CarLedger
-) -> None:
-    cycle = cars.starts(year_end(1976))
-    assert not cycles.wait(cycle, 0.01)
+def test_asking_for_a_cycle_that_is_not_there_is_refused(cycles: Cycles) -> None:
     with pytest.raises(UnknownThing, match="cycle 'car-price-9' does not exist"):
         cycles.view("car-price-9")
