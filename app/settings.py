@@ -29,7 +29,7 @@ class Settings(BaseSettings):
 
     state_dir: Path = Field(
         Path("state"),
-        description="Directory of everything the service writes: ledger, plans, merged data, "
+        description="Directory of everything the service writes: ledger, keys, merged data, "
         "registry, quarantine, locks, logs.",
     )
     database_url: str = Field(
