@@ -26,6 +26,7 @@ _HASH_BYTES: Final = 32
 _DASH: Final = "\u2014 "  # em dash, blank
 _NAME: Final = re.compile(r"[^\s+]+")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NOTE: Final = re.compile("(?:\\A|(?<=\n\n))((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)")
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 # (public key, signature, message) -> whether the signature is that key's over the message
@@ -144,6 +145,18 @@ def parse_note(note: str) -> tuple[str, tuple[NoteSignature, ...]]:
     if len(signatures) > SIGNATURES_MAX:
         raise ProofInvalid(f"the note has {len(signatures)} signatures; at most {SIGNATURES_MAX}.")
     return text + "\n", signatures
+
+
+def split_notes(text: str) -> list[str]:
+    """The notes in a text that keeps them one after another with a blank line between.
+
+    Raises:
+        ProofInvalid: there is none.
+    """
+    found = _NOTE.findall(text)
+    if not found:
+        raise ProofInvalid("no signed note: three lines or more, a blank line, signatures.")
+    return found
 
 
 def open_note(note: str, key: VerifierKey, check: CheckEd25519) -> str:

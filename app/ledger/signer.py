@@ -44,12 +44,16 @@ class FileSigner:
 
     Args:
         path: the key's file, readable by its owner alone. Its memory stands beside it.
-        origin: the ledger's name in checkpoints, which is the key's name too.
+        origin: the ledger's name in checkpoints, which is the key's name too; None: whatever the
+            key that stands there says, and none is made.
+
+    Raises:
+        SigningRefused: the key cannot be used; the message says what to do.
     """
 
-    def __init__(self, path: Path, origin: str) -> None:
+    def __init__(self, path: Path, origin: str | None) -> None:
         self.path = path
-        if not path.exists():
+        if origin is not None and not path.exists():
             _make_key(path, origin)
         self._secret, self.key = _read_key(path, origin)
 
@@ -196,7 +200,7 @@ def _make_key(path: Path, origin: str) -> None:
         _sync_directory(path.parent)
 
 
-def _read_key(path: Path, origin: str) -> tuple[Ed25519PrivateKey, VerifierKey]:
+def _read_key(path: Path, origin: str | None) -> tuple[Ed25519PrivateKey, VerifierKey]:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & _OTHERS:
         raise SigningRefused(
@@ -215,7 +219,7 @@ def _read_key(path: Path, origin: str) -> tuple[Ed25519PrivateKey, VerifierKey]:
         raise SigningRefused(
             f"the signing key {path} cannot be read: {error}. Put back its copy."
         ) from None
-    if parts[2] != origin:
+    if origin is not None and parts[2] != origin:
         raise SigningRefused(
             f"the signing key {path} signs for {parts[2]!r}, and this ledger is {origin!r}. "
             "Name another file in WHYLEDGER_SIGNING_KEY, or restore the ledger that belongs to it."

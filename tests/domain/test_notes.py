@@ -23,6 +23,7 @@ from domain.notes import (
     parse_checkpoint,
     parse_note,
     parse_verifier_key,
+    split_notes,
 )
 
 PUBLISHED = json.loads(
@@ -176,6 +177,15 @@ def test_what_is_no_note_is_refused(note: str, saying: str) -> None:
 def test_a_text_that_no_note_may_have_is_not_signed(text: str) -> None:
     with pytest.raises(ProofInvalid, match="ends in a newline"):
         signed(text)
+
+
+def test_notes_that_are_kept_one_after_another_come_apart() -> None:
+    notes = [signed(Checkpoint(KEY.name, size, bytes(32)).text()) for size in (1, 20, 300)]
+    assert split_notes("\n".join([*notes, ""])) == notes
+    assert split_notes(notes[0]) == notes[:1]
+    assert split_notes(SOFA) == [SOFA]
+    with pytest.raises(ProofInvalid, match="no signed note"):
+        split_notes("nothing\n")
 
 
 def test_a_note_needs_a_signature() -> None:

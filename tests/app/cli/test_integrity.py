@@ -1,0 +1,121 @@
+"""`verify` and `export --bundle`: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from app.commands.integrity import verify, write_bundle
+from app.ledger import verify_bundle
+from app.ledger.store import Ledger
+from app.settings import Settings
+from domain.errors import ProofInvalid, SigningRefused
+from tests.app.ledger.forger import edited, rewrite
+from tests.app.ledger.signed_ledger import Kept, fill
+
+Run = Callable[..., Any]  # the result of a command that ran
+
+
+@pytest.fixture
+def kept(sqlite_ledger: Ledger, sqlite_settings: Settings) -> Kept:
+    return fill(sqlite_ledger, sqlite_settings)
+
+
+@pytest.fixture
+def run(sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name, value in sqlite_settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+    app = typer.Typer()
+    app.command()(verify)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+def forge(ledger: Ledger) -> None:
+    def edit(contents: list[bytes]) -> list[bytes]:
+        contents[57] = edited(contents[57], model="vans")
+        return contents
+
+    rewrite(ledger, edit)
+
+
+def test_a_whole_ledger_is_said_to_be_whole_as_far_as_it_is_proven(run: Run, kept: Kept) -> None:
+    done = run()
+    assert done.exit_code == 0
+    assert f"key          {kept.key}" in done.stdout
+    assert "checkpoints  3, proven up to 300 entries" in done.stdout
+    assert "breaks       0" in done.stdout
+    assert "entries 300 to 319 lie after the last retained checkpoint" in done.stderr
+
+
+def test_a_forged_ledger_exits_3_and_names_the_position(
+    run: Run, kept: Kept, sqlite_ledger: Ledger
+) -> None:
+    forge(sqlite_ledger)
+    done = run("--no-read-models")
+    assert done.exit_code == 3
+    assert "position 57: the entry: expected the leaf hash" in done.stderr
+    shown = json.loads(run("--json").stdout)
+    assert (shown["whole"], shown["breaks"][0]["position"]) == (False, 57)
+
+
+def test_a_checkpoint_kept_elsewhere_is_enough(
+    run: Run,
+    kept: Kept,
+    sqlite_ledger: Ledger,
+    sqlite_settings: Settings,
+    tmp_path: Path,
+) -> None:
+    forge(sqlite_ledger)
+    for path in sqlite_settings.signing_key_path.parent.iterdir():
+        path.unlink()
+    (tmp_path / "kept.note").write_text(kept.note)
+    done = run("--checkpoint", tmp_path / "kept.note", "--key", kept.key)
+    assert done.exit_code == 3
+    assert "position 0: entries 0 to 119" in done.stderr
+
+
+def test_without_any_key_nothing_is_proven(
+    run: Run, sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    done = run()
+    assert done.exit_code == 0
+    assert "none: nothing was ever signed here" in done.stdout
+    assert "entries 0 to 0 lie after the last retained checkpoint" in done.stderr
+    assert not sqlite_settings.signing_key_path.exists()
+
+
+def test_a_file_without_a_checkpoint_and_another_key_are_refused(
+    run: Run, kept: Kept, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("")
+    done = run("--checkpoint", tmp_path / "empty")
+    assert isinstance(done.exception, ProofInvalid)
+    assert "holds no checkpoint" in str(done.exception)
+    other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    assert isinstance(run("--key", other).exception, SigningRefused)
+
+
+def test_a_bundle_is_written_and_said_how_to_check(
+    run: Run, kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bundle(tmp_path / "bundle.zip", json=False)
+    said = capsys.readouterr()
+    assert said.out.startswith("320 entries, root ")
+    assert f"--key '{kept.key}'" in said.err
+    assert verify_bundle.main([str(tmp_path / "bundle.zip"), "--key", str(kept.key)]) == 0
+    capsys.readouterr()
+    write_bundle(tmp_path / "folder", json=True)
+    assert json.loads(capsys.readouterr().out)["verifier_key"] == str(kept.key)
+
+
+def test_a_bundle_of_a_ledger_nobody_signed_says_so(
+    run: Run, sqlite_ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bundle(tmp_path / "bundle", json=False)
+    assert "nothing was signed yet" in capsys.readouterr().err
