@@ -160,3 +160,21 @@ def test_an_old_back_up_is_noticed_at_the_start_and_never_signed(
         last = process_behind(service).checkpoints.signer.last()
         assert last is not None
         assert last.size == signed
+
+
+def test_who_answers_for_the_loss_puts_the_memory_away_and_signs_on(
+    back_ups: BackUps, tmp_path: Path
+) -> None:
+    with running(back_ups.settings) as service:
+        adopt(service)
+        process_behind(service).checkpoints.sign()
+        back_ups.take("old")
+        send_cars(service, 0)
+        signer = process_behind(service).checkpoints.signer
+    for path in (signer.last_path, signer.leaves_path):
+        path.rename(tmp_path / path.name)
+    with running(back_ups.restore("old")) as service:
+        assert service.get("/readyz").json()["alarms"] == {}
+        send_cars(service, 1000)
+        process = process_behind(service)
+        assert process.checkpoints.sign().checkpoint.size == process.ledger.size()
