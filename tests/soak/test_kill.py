@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger
+from app.ledger.verification import verify
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from tests.ledger_events import put, refused
@@ -68,6 +70,15 @@ def loader(settings: Settings, folder: Path, number: int) -> Iterator[Loader]:
         made.kill()
 
 
+def assert_verified(ledger: Ledger, settings: Settings, size: int) -> None:
+    """Nothing is broken, and the checkpoint of this moment covers every entry."""
+    checkpoints = Checkpoints(ledger, settings)
+    note = checkpoints.sign().note
+    found = verify(ledger, checkpoints.signer.key, retained=[note])
+    checkpoints.close()
+    assert (found.breaks, found.covered, found.entries) == ((), size, size)
+
+
 def test_whatever_is_killed_what_was_acknowledged_is_there_once(
     ledger: Ledger, settings: Settings, tmp_path: Path, soaking: bool
 ) -> None:
@@ -94,5 +105,6 @@ def test_whatever_is_killed_what_was_acknowledged_is_there_once(
     assert put(ledger, "observations-cars", refused())[0].position == watch.size
     watch.look()
     assert rebuild(ledger, page_entries=5000).differing == ()
+    assert_verified(ledger, settings, watch.size)
     said_so = f"{rounds} kills, {acknowledged} acknowledged, {watch.size} entries, none lost"
     sys.stdout.write(f"\n{said_so}\n")
