@@ -8,6 +8,7 @@ import typer
 
 from app.commands.cycle import cycle
 from app.commands.decisions import decisions, export, why
+from app.commands.erasure import erase
 from app.commands.models import adopt, import_rows, rollback, state
 from app.commands.running import demo, replay, serve
 from app.commands.terminal import CommandRefused, Exit, exit_code_of, say_error
@@ -30,6 +31,7 @@ app.command()(state)
 app.command()(export)
 app.command()(replay)
 app.command()(rollback)
+app.command()(erase)
 app.command()(demo)
 
 

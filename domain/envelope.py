@@ -159,8 +159,10 @@ def _event_apart(
     return event_from_data(envelope["type"], envelope["schema"], orjson.loads(payload.content))
 
 
-def event_data(event: Event) -> dict[str, Any]:
-    """The event's fields as JSON values."""
+def event_data(event: Event | Erased) -> dict[str, Any]:
+    """The event's fields as JSON values; none are left of an erased one."""
+    if isinstance(event, Erased):
+        return {}
     data: dict[str, Any] = _adapter(type(event)).dump_python(event, mode="json")
     return data
 

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, select, text
+from sqlalchemy.exc import DBAPIError
 
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from domain.envelope import parse_entry
 from domain.erasure import Payload
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events import PayloadErased
 
 # The statement of every page read is the driver's own: building one costs more than running it.
@@ -19,6 +20,7 @@ _READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}
 _READ_SQLITE: Final = _READ.format("IN (SELECT value FROM json_each(?))")  # however many
 _READ_POSTGRESQL: Final = _READ.format("= ANY(%s)")
 _ROWS_PER_DELETE: Final = 500
+_NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 
 
 class PayloadsApart:
@@ -92,14 +94,23 @@ def positions_of(connection: Connection, model: str, identity: str) -> list[int]
 
 
 def delete_erased(connection: Connection, event: PayloadErased) -> None:
-    """Delete what `event`, recorded already, names; harmless when it is gone.
+    """Delete what `event`, recorded already, names; the database refuses what no entry names.
 
-    The database refuses whatever no entry names, and on PostgreSQL whoever is no eraser.
+    Raises:
+        RequestInvalid: this login may not erase (PostgreSQL).
     """
     if connection.dialect.name == "sqlite":
         connection.execute(text("PRAGMA secure_delete = ON"))  # freed bytes become zeros
-    _delete(connection, PAYLOADS.c.position, event.entries)
-    _delete(connection, ARTEFACTS.c.sha256, event.artefacts)
+    try:
+        _delete(connection, PAYLOADS.c.position, event.entries)
+        _delete(connection, ARTEFACTS.c.sha256, event.artefacts)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise RequestInvalid(
+            "this login of the database may not erase; nothing was recorded. Run the command with "
+            "WHYLEDGER_DATABASE_URL of a login that is a member of whyledger_eraser."
+        ) from error
 
 
 def _delete(connection: Connection, column: Any, values: Sequence[object]) -> None:

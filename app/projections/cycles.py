@@ -17,7 +17,6 @@ from domain.cycle_events import (
     AttemptStarted,
     CandidateCompared,
     CandidateEvaluated,
-    CycleEvent,
     CycleFailed,
     CycleStarted,
     Decided,
@@ -159,7 +158,7 @@ def _went_on(connection: Connection, entries: Sequence[Recorded]) -> None:
         if before is None:
             continue  # a step of a cycle nobody started: history happened, nothing is shown of it
         state = orjson.loads(before)
-        state[entry.event.type] = event_data(cast(CycleEvent, entry.event))
+        state[entry.event.type] = event_data(entry.event)
         changed = {"state": json_text(state), **_changed(entry)}
         connection.execute(update(CYCLES).where(mine).values(changed))
 

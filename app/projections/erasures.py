@@ -7,6 +7,7 @@ another event gave the row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, cast
 
 from sqlalchemy import Connection, delete, or_, select
@@ -16,6 +17,30 @@ from domain.envelope import Recorded
 from domain.events import PayloadErased
 
 _ROWS_PER_DELETE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Where the read models hold a row."""
+
+    positions: frozenset[int]  # of the events they hold it from
+    labels: tuple[tuple[int, str], ...]  # position and event time of each label
+
+
+def traces_of(connection: Connection, model: str, identity: str) -> Traces:
+    """Where the read models hold the model's row with this identity."""
+    predicted = connection.execute(
+        select(PREDICTIONS.c.position).where(
+            PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity
+        )
+    ).scalars()
+    labelled = connection.execute(
+        select(LABELS.c.position, LABELS.c.event_time).where(
+            LABELS.c.model == model, LABELS.c.identity == identity
+        )
+    )
+    labels = tuple((row.position, row.event_time) for row in labelled)
+    return Traces(positions=frozenset(predicted) | {at for at, _ in labels}, labels=labels)
 
 
 def _erased(connection: Connection, entries: Sequence[Recorded]) -> None:

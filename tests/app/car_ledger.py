@@ -198,9 +198,11 @@ class CarLedger:
     def append(self, stream: str, events: Sequence[tuple[Event, str]]) -> list[Recorded]:
         """These events, each with when it happened, in few transactions."""
         recorded: list[Recorded] = []
+        rows = isinstance(events[0][0], PredictionMade | ObservationRecorded | OutcomeRecorded)
+        personal = rows and self._guard().personal
         for first in range(0, len(events), _EVENTS_PER_APPEND):
             part = tuple(
-                NewEvent(event=event, id=new_id(), occurred_at=at)
+                NewEvent(event=event, id=new_id(), occurred_at=at, personal=personal)
                 for event, at in events[first : first + _EVENTS_PER_APPEND]
             )
             append = StreamAppend(stream, part, None)
