@@ -20,6 +20,7 @@ from app.settings import Settings
 from domain.canonical import canonical_bytes
 from domain.cycle_events import Conclusion, Decided, HealthReported
 from domain.envelope import Recorded, envelope_bytes, parse_entry
+from domain.erasure import Erased
 from domain.events import EVENT_TYPES
 from tests.app.car_ledger import PROJECT
 from tests.app.golden_story import named_artefacts, replayed
@@ -122,6 +123,7 @@ def test_the_first_version_is_written_the_same_but_for_upcasts_and_ends_in_every
             outcomes.add(entry.event.outcome)
         if isinstance(entry.event, HealthReported):
             conclusions.add(entry.event.conclusion)
+        assert not isinstance(entry.event, Erased)
         again = envelope_bytes(
             entry.event,
             id=entry.id,
