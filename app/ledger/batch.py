@@ -9,11 +9,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.clock import new_salt
-from domain.canonical import leaf_hash, sha256_hex
+from domain.canonical import INTEGER_MAX, leaf_hash, sha256_hex
 from domain.envelope import Recorded, envelope_bytes, parse_entry, payload_of
 from domain.erasure import Payload
-from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade
+from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
+from domain.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade, Row
 
 EVENTS_PER_APPEND_MAX: Final = 10_000  # one transaction must not hold the lock for long
 _UNPLACED: Final = -1  # position and version of an entry that has neither yet
@@ -171,6 +171,8 @@ def _prepare_entry(
         data_commit=None if payload is None else payload.commit,
     )
     if isinstance(new.event, _NOT_READ_BACK):
+        if not isinstance(new.event, OutcomeRecorded):
+            _check_reads_back(new.event.row)
         recorded = Recorded(
             position=_UNPLACED,
             stream=stream,
@@ -186,3 +188,17 @@ def _prepare_entry(
     else:
         recorded = parse_entry(content, position=_UNPLACED, stream_version=_UNPLACED)
     return PreparedEntry(recorded, content, leaf_hash(content), new.request_digest, payload)
+
+
+def _check_reads_back(row: Row) -> None:
+    """Refuse a number that canonical JSON writes as an integer too large to be read again.
+
+    Raises:
+        NotCanonical: a float beyond 2^53 - 1; between, 5.0 is written as 5, which is equal.
+    """
+    for name, value in row.items():
+        if type(value) is float and not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise NotCanonical(
+                f"/data/row/{name}: {value!r} has no canonical form that reads back the same "
+                "(a number beyond 2^53 - 1); choose a larger unit."
+            )

@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -58,6 +58,7 @@ class Writer:
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
         self._events = 0  # in the queue
+        self._taken = 0  # appends whose transaction is under way
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -117,16 +118,18 @@ class Writer:
                 self._changed.notify()
 
     def _run(self) -> None:
+        batch: list[_Waiting] = []
         try:
             while batch := self._next():
                 self._write(batch)
         except BaseException as error:
-            self._abandon(error)
+            self._abandon(batch, error)
             raise
 
     def _next(self) -> list[_Waiting]:
         """What goes into the next transaction; nothing when the thread shall end."""
         with self._changed:
+            self._taken = 0
             while not self._queue:
                 if self._closing or not self._changed.wait(IDLE_SECONDS):
                     if self._queue:
@@ -144,6 +147,7 @@ class Writer:
                 events += self._queue[0].events
                 batch.append(self._queue.popleft())
             self._events -= events
+            self._taken = len(batch)
             return batch
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
@@ -155,16 +159,16 @@ class Writer:
             answers = [error] * len(batch)
         _answer(batch, answers)
 
-    def _abandon(self, error: BaseException) -> None:
+    def _abandon(self, batch: Sequence[_Waiting], error: BaseException) -> None:
         """The thread ends on a mistake of ours: nobody may go on waiting for it."""
         with self._changed:
-            abandoned = list(self._queue)
+            abandoned = [*batch, *self._queue]
             self._queue.clear()
             self._events = 0
             self._thread = None
         reason = LedgerBusy(
-            f"the ledger's writer ended ({type(error).__name__}: {error}); nothing was kept of "
-            "what waited. Try again."
+            f"the ledger's writer ended ({type(error).__name__}: {error}); whether this was kept "
+            "is not known. Try again with the same id."
         )
         _answer(abandoned, [reason] * len(abandoned))
 
@@ -176,13 +180,13 @@ def _answer(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
     for waiting, answer in zip(batch, answers, strict=True):
         if waiting.task is not None:
             tasks[waiting.task.get_loop()].append((waiting.task, answer))
-        elif waiting.thread is not None:
+        elif waiting.thread is not None and not waiting.thread.done():
             if isinstance(answer, BaseException):
                 waiting.thread.set_exception(answer)
             else:
                 waiting.thread.set_result(answer)
     for loop, settled in tasks.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
             loop.call_soon_threadsafe(_settle, settled)
 
 
