@@ -36,6 +36,7 @@ from domain.errors import (
 )
 
 _LOG: Final = logging.getLogger("whyledger.cycles")
+_LOCK_POLL_SECONDS: Final = 0.5  # how often another's worker is looked for
 _POLL_SECONDS: Final = 0.05  # how often a watcher looks whether its worker has ended
 _TRIES: Final = 3  # a lost race is decided again at most this often
 
@@ -131,14 +132,18 @@ class Cycles:
             return get_cycle(connection, cycle)
 
     def recover(self) -> list[str]:
-        """Resume every cycle that was started, did not end and is not running; their ids."""
+        """Resume every cycle that was started, did not end and is not running; their ids.
+
+        One whose worker outlived its service is watched, and resumed should that worker die.
+        """
         with self._starting:
             with self._ledger.connect() as connection:
-                cut_off = [view.cycle for view in unfinished_cycles(connection)]
-            resumed = [cycle for cycle in cut_off if not self._running(cycle)]
-            for cycle in resumed:
-                self._spawn(cycle)
-        return resumed
+                unfinished = [view.cycle for view in unfinished_cycles(connection)]
+            cut_off = [cycle for cycle in unfinished if not self._running(cycle)]
+            for cycle in unfinished:
+                if not self._watched(cycle):
+                    self._spawn(cycle)
+        return cut_off
 
     def close(self) -> None:
         """Stop watching. Workers go on: what they leave is in the ledger."""
@@ -198,11 +203,12 @@ class Cycles:
         return CycleTicket(cycle, resumed=True)
 
     def _running(self, cycle: str) -> bool:
+        return self._watched(cycle) or is_running(self._ledger.engine, self.lock_directory, cycle)
+
+    def _watched(self, cycle: str) -> bool:
         with self._guard:
             watcher = self._watchers.get(cycle)
-        if watcher is not None and watcher.is_alive():
-            return True
-        return is_running(self._ledger.engine, self.lock_directory, cycle)
+        return watcher is not None and watcher.is_alive()
 
     def _spawn(self, cycle: str) -> None:
         watcher = threading.Thread(
@@ -225,23 +231,29 @@ class Cycles:
             self._after_end(cycle.rpartition("-")[0])
 
     def _work_off(self, cycle: str) -> None:
-        """Run workers until the cycle has ended or its attempts are used up."""
-        for _ in range(ATTEMPTS_MAX + 1):  # a worker that dies before its attempt does not count
+        """Run workers until the cycle has ended or its attempts are used up.
+
+        A worker of another process, or one that outlived its service, is waited for.
+        """
+        deaths = 0
+        while deaths <= ATTEMPTS_MAX and self.view(cycle).status != "ended":
+            if is_running(self._ledger.engine, self.lock_directory, cycle):
+                if self._closing.wait(_LOCK_POLL_SECONDS):
+                    return
+                continue
             worker = start_worker(self._settings, cycle)
             while worker.poll() is None:
                 if self._closing.wait(_POLL_SECONDS):
                     return
-            if self._is_over(cycle, worker.returncode):
+            if self._is_over(cycle, worker.returncode, early=False):
                 return
-        _LOG.error(
-            "cycle %s has not ended, and its workers die before they begin or it runs elsewhere; "
-            "see logs/%s.log in the state directory.",
-            cycle,
-            cycle,
-        )
+            deaths += worker.returncode != 0  # 0: somebody else was quicker and runs it
+        self._is_over(cycle, None, early=True)
 
-    def _is_over(self, cycle: str, exit_code: int | None) -> bool:
+    def _is_over(self, cycle: str, exit_code: int | None, *, early: bool) -> bool:
         """Whether the cycle has ended; appends `CycleFailed` when its attempts are used up.
+
+        `early`: its workers die before they begin an attempt, and that is an end too.
 
         The lock is held for that: the third attempt may be running under another server's eyes,
         and is not to be failed from here.
@@ -249,16 +261,17 @@ class Cycles:
         if self.view(cycle).status == "ended":
             return True
         with CycleLock(self._ledger.engine, self.lock_directory, cycle) as free:
+            how = f"ended with exit code {exit_code}" if not early else "died before it began"
             return free and give_up(
                 self._ledger,
                 cycle,
-                f"the last worker ended with exit code {exit_code}; its log is in the state "
-                f"directory, logs/{cycle}.log",
+                f"the last worker {how}; its log is in the state directory, logs/{cycle}.log",
+                early=early,
             )
 
 
-def give_up(ledger: Ledger, cycle: str, reason: str) -> bool:
-    """Append `CycleFailed` if three attempts were made and the cycle has not ended.
+def give_up(ledger: Ledger, cycle: str, reason: str, *, early: bool = False) -> bool:
+    """Append `CycleFailed` if three attempts were made, or none can be, and it has not ended.
 
     Whether it has ended now. The caller holds the cycle's lock.
     """
@@ -266,7 +279,7 @@ def give_up(ledger: Ledger, cycle: str, reason: str) -> bool:
     state = fold(entry.event for entry in history.entries if isinstance(entry.event, CYCLE_EVENTS))
     if state.ended:
         return True
-    if state.attempts < ATTEMPTS_MAX:
+    if state.attempts < ATTEMPTS_MAX and not early:
         return False
     step = next_step(state)
     failed = CycleFailed(attempts=state.attempts, step=str(step), reason=reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 from app.cycles import Cycles, CycleTicket
 from app.ledger.cycle_lock import CycleLock
 from app.ledger.store import open_ledger
+from app.settings import Settings
 from domain.cycle import ATTEMPTS_MAX
 from domain.cycle_events import AttemptStarted
 from domain.errors import (
@@ -158,8 +161,36 @@ def test_a_cycle_that_runs_elsewhere_is_neither_resumed_nor_started_again(
         with pytest.raises(CycleRunning) as running:
             cycles.start("car-price", as_of=year_end(1971))
         assert running.value.cycle == cycle
+        cycles.close()  # it would go on with the cycle as soon as the lock is free
     other.close()
     assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]
+
+
+def test_a_worker_that_outlived_its_service_is_watched_and_resumed_when_it_dies(
+    cycles: Cycles, cars: CarLedger
+) -> None:
+    cycle = cars.starts(year_end(1976))
+    elsewhere = CycleLock(cars.ledger.engine, cycles.lock_directory, cycle)
+    assert elsewhere.acquire()
+    assert cycles.recover() == [], "nothing is resumed while it runs"
+    elsewhere.release()  # as the system does when a worker dies
+    ended(cycles, cycle)
+    assert cycles.view(cycle).conclusion == "kept"
+
+
+def test_workers_that_die_before_they_begin_fail_the_cycle(
+    cycles: Cycles, cars: CarLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_a_broken_worker(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+
+    monkeypatch.setattr("app.cycles.start_worker", start_a_broken_worker)
+    cycle = cars.starts(year_end(1976))
+    assert cycles.recover() == [cycle]
+    ended(cycles, cycle)
+    assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started", "cycle.failed"]
+    reason = cycles.view(cycle).state["cycle.failed"]["reason"]
+    assert reason.startswith("the last worker died before it began; its log is in")
 
 
 def test_simultaneous_requests_start_one_cycle(cars: CarLedger) -> None:
@@ -228,10 +259,14 @@ def test_a_third_attempt_that_runs_elsewhere_is_not_failed_from_here(
     elsewhere = CycleLock(cars.ledger.engine, cycles.lock_directory, cycle)
     assert cycles.recover() == [cycle]
     assert elsewhere.acquire(), "a worker takes longer than this to start"
-    for thread in threading.enumerate():
-        if thread.name == f"cycle {cycle}":
-            thread.join(END_SECONDS)
+    log = cars.settings.state_dir / "logs" / f"{cycle}.log"
+    deadline = time.monotonic() + END_SECONDS
+    while not log.is_file() or "is running elsewhere" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert types_of(cars.ledger, f"cycle-{cycle}")[-1] == "cycle.attempt-started"
+    time.sleep(1)  # that worker's own end
+    cycles.close()
     elsewhere.release()
 
 
