@@ -181,16 +181,6 @@ class Contract(Part):
         return tuple(feature.name for feature in self.features)
 
     @property
-    def number_features(self) -> tuple[NumberFeature, ...]:
-        """The features that are numbers, in the contract's order."""
-        return tuple(f for f in self.features if isinstance(f, NumberFeature))
-
-    @property
-    def category_features(self) -> tuple[CategoryFeature, ...]:
-        """The features that are categories, in the contract's order."""
-        return tuple(f for f in self.features if isinstance(f, CategoryFeature))
-
-    @property
     def row_columns(self) -> tuple[str, ...]:
         """What an accepted row holds without its label: features, then the other columns."""
         return self.feature_names + tuple(column.name for column in self.columns)

@@ -162,10 +162,6 @@ class RowGuard:
         value = row[self.contract.event_time.column]
         return value if isinstance(value, str) else mid_year(cast("int", value))
 
-    def group_of(self, row: Row) -> str:
-        """The group this accepted row is held out with."""
-        return str(row[self.contract.group])
-
     def _judge(self, row: object, labelled: bool) -> tuple[Row, list[Found]]:
         """The accepted row, and what is wrong with it: (field, value, why), none when accepted."""
         accepted: Row = {}

@@ -22,7 +22,7 @@ from pydantic import (
 from domain.canonical import INTEGER_MAX
 from domain.canonical import digest as canonical_digest
 from domain.errors import Fault, PolicyInvalid
-from domain.verdicts import Operator, significant_digits
+from domain.verdicts import Operator
 from rules.facts import FACTS, finite_number
 
 CLAUSES_MAX: Final = 16  # a person must be able to read why a model changed
@@ -124,15 +124,6 @@ def policy_digest(document: dict[str, Any]) -> str:
         NotCanonical: the document holds what JSON cannot.
     """
     return canonical_digest(document)
-
-
-def policy_sentence(policy: Policy) -> str:
-    """The policy in plain words: `retrain when cool-down > 24 h and new samples >= 50 rows`."""
-    clauses = [
-        f"{clause.label} {clause.op} {significant_digits(clause.threshold)} {clause.unit}".rstrip()
-        for clause in policy.clauses
-    ]
-    return f"{policy.decides} when {' and '.join(clauses)}"
 
 
 _REMEDIES: Final[Mapping[str, str]] = {

@@ -227,16 +227,6 @@ class Ledger:
             raise UnknownThing(f"the ledger has no entry {position}. Its size is {self.size()}.")
         return found[0]
 
-    def entry_by_id(self, id: str) -> Recorded:
-        """The entry of the event with this id. Raises UnknownThing, LedgerDamaged."""
-        with self.connect() as connection:
-            found = read_back(
-                connection, connection.execute(select(*STORED).where(ENTRIES.c.id == id))
-            )
-        if not found:
-            raise UnknownThing(f"the ledger has no event {id!r}. Look at GET /events for its ids.")
-        return found[0]
-
     def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
         """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
         with self.connect() as connection:

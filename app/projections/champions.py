@@ -47,14 +47,6 @@ def get_champion(connection: Connection, model: str, model_version: str) -> Cham
     return ChampionView(**row._mapping)
 
 
-def list_champions(connection: Connection, model: str) -> list[ChampionView]:
-    """Every version of the model that ever was promoted, oldest first."""
-    rows = connection.execute(
-        select(CHAMPIONS).where(CHAMPIONS.c.model == model).order_by(CHAMPIONS.c.position)
-    )
-    return [ChampionView(**row._mapping) for row in rows]
-
-
 def _promoted(connection: Connection, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(CandidatePromoted, entry.event)

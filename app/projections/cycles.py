@@ -89,23 +89,6 @@ def unfinished_cycles(connection: Connection) -> list[CycleView]:
     return [_view(row) for row in rows]
 
 
-def latest_trained_cycle(
-    connection: Connection, model: str, *, before_number: int
-) -> CycleView | None:
-    """The model's last cycle below `before_number` whose training completed; None without one."""
-    row = connection.execute(
-        select(CYCLES)
-        .where(
-            CYCLES.c.model == model,
-            CYCLES.c.number < before_number,
-            CYCLES.c.training_completed == 1,
-        )
-        .order_by(CYCLES.c.number.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _view(row)
-
-
 def cycle_of(entry: Recorded) -> str:
     """The id of the cycle whose stream the entry stands in."""
     return entry.stream.removeprefix(_STREAM_PREFIX)

@@ -13,7 +13,6 @@ from app.ledger.database import insert_rows
 from app.projections.cycles import cycle_of
 from app.projections.rows import json_text
 from app.projections.tables import CYCLES, DECISIONS
-from domain.cycle import RETRAINING
 from domain.cycle_events import Decided, NotDecided
 from domain.envelope import Recorded, event_data
 from domain.errors import UnknownThing
@@ -75,21 +74,6 @@ def list_decisions(
         query = query.where(position > after)
     order = position.desc() if after is None else position.asc()
     return [_view(row) for row in connection.execute(query.order_by(order).limit(limit))]
-
-
-def latest_retraining(connection: Connection, model: str, *, up_to: int) -> str | None:
-    """as_of of the last decision to retrain, bootstrap or override, up to a position."""
-    found: str | None = connection.execute(
-        select(DECISIONS.c.as_of)
-        .where(
-            DECISIONS.c.model == model,
-            DECISIONS.c.position <= up_to,
-            DECISIONS.c.outcome.in_(sorted(RETRAINING)),
-        )
-        .order_by(DECISIONS.c.position.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return found
 
 
 def _view(row: Row[*tuple[Any, ...]]) -> DecisionView:

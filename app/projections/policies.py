@@ -49,12 +49,6 @@ def get_policy_document(connection: Connection, policy_digest: str) -> dict[str,
     return document
 
 
-def list_policies(connection: Connection) -> list[PolicyView]:
-    """Every adopted document, in the order of adoption; the last of an id is in force."""
-    rows = connection.execute(select(POLICIES).order_by(POLICIES.c.position))
-    return [PolicyView(**row._mapping) for row in rows]
-
-
 def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = entry.event

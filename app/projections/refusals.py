@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-import orjson
 from sqlalchemy import Connection, func, select
 
 from app.ledger.database import insert_rows
@@ -23,15 +21,6 @@ class RowCounts:
 
     accepted: int
     refused: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalTotals:
-    """What was refused of a model in all."""
-
-    rows: int
-    reasons: dict[str, int]  # "field: reason" -> count
-    last_at: str | None  # recorded_at of the latest count
 
 
 def rows_between(connection: Connection, model: str, *, after: int, up_to: int) -> RowCounts:
@@ -59,18 +48,6 @@ def rows_between(connection: Connection, model: str, *, after: int, up_to: int) 
         )
     ).scalar_one()
     return RowCounts(accepted=int(predictions) + int(observations), refused=int(refused))
-
-
-def refusal_totals(connection: Connection, model: str) -> RefusalTotals:
-    """Everything refused of the model so far, by reason, most frequent first."""
-    rows, last_at = 0, None
-    reasons: Counter[str] = Counter()
-    for row in connection.execute(
-        select(REFUSALS).where(REFUSALS.c.model == model).order_by(REFUSALS.c.position)
-    ):
-        rows, last_at = rows + row.rows, row.recorded_at
-        reasons.update(orjson.loads(row.reasons))
-    return RefusalTotals(rows=rows, reasons=dict(reasons.most_common()), last_at=last_at)
 
 
 def _refused(connection: Connection, entries: Sequence[Recorded]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +25,6 @@ class WrittenDataset:
     parquet: Path
     sha256: str  # of the CSV's bytes, 64 hex digits
     rows: int
-
-
-def in_order(
-    rows: Sequence[Row],
-    event_time_of: Callable[[Row], str],
-    identity_of: Callable[[Row], str],
-) -> list[Row]:
-    """The rows by event time, then identity: the one order they are trained and written in."""
-    return sorted(rows, key=lambda row: (event_time_of(row), identity_of(row)))
 
 
 def csv_bytes(contract: Contract, rows: Sequence[Row]) -> bytes:
@@ -57,7 +48,7 @@ def write_dataset(
 ) -> WrittenDataset:
     """Write `name`.csv and `name`.parquet into `folder`, each whole or not at all.
 
-    Repeating it gives the same bytes. `rows` are labelled and in the order of `in_order`.
+    Repeating it gives the same bytes. `rows` are labelled and in the order they are trained in.
 
     Raises:
         OSError: the folder cannot be written.

@@ -54,7 +54,7 @@ class Trained:
 def fit(contract: Contract, rows: Sequence[Row], contract_digest: str) -> Trained:
     """Fit `contract`'s pipeline on labelled `rows` (target in its native unit).
 
-    The order of the rows counts; `dataset.in_order` gives the one that training uses.
+    The order of the rows counts; training gives them by event time, then identity.
 
     Raises:
         TrainingFailed: too few rows, a constant target, labels without a logarithm, a feature

@@ -14,6 +14,7 @@ from domain.contract import (
     GradientBoosting,
     HistGradientBoosting,
     Log,
+    NumberFeature,
     RandomForest,
     Ridge,
     Standardise,
@@ -36,11 +37,11 @@ def shipped(model: str) -> dict[str, Any]:
 def test_car_price_is_the_contract_the_owner_described() -> None:
     contract = parse_contract(shipped("car-price"))
     assert (contract.target.name, contract.target.transform) == ("price", "log")
-    assert [f.name for f in contract.number_features] == ["hpwt", "mpd", "mpg", "space"]
-    assert all(
-        f.transformers == (Standardise(kind="standardise"),) for f in contract.number_features
-    )
-    assert [f.name for f in contract.category_features] == ["air", "region"]
+    standardised = (Standardise(kind="standardise"),)
+    numbers = [f for f in contract.features if isinstance(f, NumberFeature)]
+    assert [f.name for f in numbers] == ["hpwt", "mpd", "mpg", "space"]
+    assert all(f.transformers == standardised for f in numbers)
+    assert [f.name for f in contract.features if f not in numbers] == ["air", "region"]
     assert contract.estimator == Ridge(kind="ridge", alpha=1.0, seed=0)
 
 
@@ -48,7 +49,7 @@ def test_car_sales_is_the_contract_the_owner_described() -> None:
     contract = parse_contract(shipped("car-sales"))
     assert (contract.target.name, contract.target.transform) == ("units", "log")
     assert contract.feature_names == ("price", "hpwt", "mpd", "mpg", "space", "air", "region")
-    assert all(f.transformers == () for f in contract.number_features)
+    assert not any(f.transformers for f in contract.features if isinstance(f, NumberFeature))
     assert contract.estimator == HistGradientBoosting(
         kind="hist-gradient-boosting",
         iterations=150,
@@ -112,7 +113,8 @@ def test_defaults_are_filled_in_and_the_digest_is_of_the_document_before_them() 
 
 
 def test_transformers_are_written_by_name_or_with_parameters() -> None:
-    power = KETTLES.number_features[0]
+    power = KETTLES.features[0]
+    assert isinstance(power, NumberFeature)
     assert power.transformers == (
         Log(kind="log"),
         Clip(kind="clip", low=0.01, high=0.99),

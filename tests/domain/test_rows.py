@@ -251,7 +251,6 @@ def test_the_label_of_an_outcome_is_held_to_range_and_rules() -> None:
 def test_a_row_is_identified_by_its_identity_columns() -> None:
     row = GUARD.check_row(ROW, labelled=False)
     assert GUARD.identity_of(row) == "serial=K-1|batch=12"
-    assert GUARD.group_of(row) == "12"
 
 
 def test_no_two_identities_share_a_key() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.canonical import digest
 from domain.errors import NotCanonical, PolicyInvalid
-from rules.policy import CLAUSES_MAX, Policy, parse_policy, policy_digest, policy_sentence
+from rules.policy import CLAUSES_MAX, Policy, parse_policy, policy_digest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -44,13 +44,6 @@ def test_the_shipped_policy_holds_the_four_clauses_of_the_owner(policy: Policy) 
         1,
         "retrain",
         "all",
-    )
-
-
-def test_a_policy_says_itself_in_plain_words(policy: Policy) -> None:
-    assert policy_sentence(policy) == (
-        "retrain when feature drift > 0.2 and prediction drift p < 0.05 and "
-        "new samples >= 50 rows and cool-down > 24 h"
     )
 
 

@@ -38,7 +38,7 @@ def test_an_edited_entry_is_noticed_when_it_is_read(ledger: Ledger) -> None:
     for read in (
         lambda: ledger.entry(1),
         ledger.read,
-        lambda: ledger.entry_by_id(entry.id),
+        lambda: ledger.known([entry.id]),
         lambda: ledger.read_stream("observations-cars"),
         lambda: rebuild(ledger),
     ):
@@ -84,8 +84,7 @@ def test_a_changed_artefact_is_noticed(ledger: Ledger) -> None:
 def test_what_is_not_there_is_unknown(ledger: Ledger) -> None:
     with pytest.raises(UnknownThing, match=r"no entry 7\. Its size is 1"):
         ledger.entry(7)
-    with pytest.raises(UnknownThing, match="no event 'nothing'"):
-        ledger.entry_by_id("nothing")
+    assert ledger.known(["nothing"]) == {}
     with pytest.raises(UnknownThing, match="no artefact ffff"):
         ledger.artefact("ffff")
     assert ledger.read_stream("model-cars").entries == ()

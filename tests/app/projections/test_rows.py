@@ -10,7 +10,7 @@ from app.projections.predictions import (
     unlabelled_predictions,
     window_predictions,
 )
-from app.projections.refusals import refusal_totals, rows_between
+from app.projections.refusals import rows_between
 from domain.envelope import Recorded
 from tests import ledger_events as events
 
@@ -191,8 +191,4 @@ def test_accepted_and_refused_rows_are_counted_between_positions(ledger: Ledger)
     events.put(ledger, "observations-cars", events.refused(7))
     with ledger.connect() as connection:
         counts = rows_between(connection, "cars", after=before.position, up_to=last)
-        totals = refusal_totals(connection, "cars")
     assert (counts.accepted, counts.refused) == (2, 3)
-    assert totals.rows == 10
-    assert totals.reasons == {"hpwt: out of range": 10, "é: missing": 2}
-    assert totals.last_at == ledger.entry(last + 1).recorded_at

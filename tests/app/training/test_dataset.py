@@ -10,22 +10,13 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.training.dataset import csv_bytes, in_order, write_dataset
+from app.training.dataset import csv_bytes, write_dataset
 from domain.canonical import sha256_hex
 from domain.rows import RowGuard
 from tests.app.training.training_rows import car_contract, cars, kettle_contract, kettles
 
 CARS, _ = car_contract("car-price")
 KETTLES, _ = kettle_contract()
-
-
-def test_rows_are_ordered_by_event_time_and_then_identity() -> None:
-    guard = RowGuard(CARS)
-    rows = cars(CARS)[:300]
-    expected = in_order(rows, guard.event_time_of, guard.identity_of)
-    assert in_order(rows[::-1], guard.event_time_of, guard.identity_of) == expected
-    years = [int(str(row["year"])) for row in expected]
-    assert years == sorted(years)
 
 
 def test_the_csv_holds_every_column_and_reads_back_to_the_same_rows() -> None:
