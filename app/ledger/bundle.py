@@ -31,6 +31,7 @@ FORMAT: Final = "whyledger.bundle/1"
 _PAGE_ENTRIES: Final = 1000
 _FEW: Final = {"yield_per": 16}  # rows with large values, held at once
 _ENTRIES: Final = 'SELECT "position", stream_version, bytes FROM entries ORDER BY "position"'
+_PAYLOADS: Final = 'SELECT "position", salt, bytes FROM payloads ORDER BY "position"'
 _DOCUMENTS: Final = {  # event type -> folder, field with the document, field with its digest
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
@@ -93,6 +94,7 @@ class _Export:
         tree = self._write_events()
         tiles = self._write_tiles(tree.size)
         artefacts = self._write_artefacts()
+        self._write_payloads()
         checkpoints = self._write_checkpoints(retained)
         self._write("schema/events.json", _json(_schemas()))
         trailer = {
@@ -122,7 +124,7 @@ class _Export:
             self._stream("events.jsonl") as file,
             self._connection.exec_driver_sql(_ENTRIES, execution_options=options) as rows,
         ):
-            for page in rows.partitions():
+            for page in rows.partitions(_PAGE_ENTRIES):
                 leaves = []
                 for position, version, stored in page:
                     content = bytes(stored)
@@ -157,6 +159,16 @@ class _Export:
                 self._write(f"artefacts/{sha256}", bytes(content))
                 count += 1
         return count
+
+    def _write_payloads(self) -> None:
+        with (
+            self._stream("payloads.jsonl") as file,
+            self._connection.exec_driver_sql(_PAYLOADS, execution_options=_FEW) as rows,
+        ):
+            for position, salt, content in rows:
+                # The bytes that the entry commits to stand in the line as they are, too.
+                line = b'{"position":%d,"salt":"%s","data":%s}\n'
+                file.write(line % (position, bytes(salt).hex().encode(), bytes(content)))
 
     def _write_checkpoints(self, retained: Sequence[str]) -> int:
         rows = self._connection.execute(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size))

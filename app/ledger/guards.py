@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from app.ledger.findings import Break
 
-_INSERT_ONLY: Final = ("entries", "artefacts", "tiles", "checkpoints")
+_INSERT_ONLY: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints")
 _SQLITE: Final = frozenset(
     [f"{table}_refuse_{verb}" for table in _INSERT_ONLY for verb in ("update", "delete", "replace")]
     + [f"ledger_head_refuse_{verb}" for verb in ("update", "delete", "insert")]
@@ -16,6 +16,7 @@ _SQLITE: Final = frozenset(
 _POSTGRES: Final = frozenset(
     [f"{table}_refuse_{verb}" for table in _INSERT_ONLY for verb in ("change", "truncate")]
     + [f"ledger_head_refuse_{verb}" for verb in ("change", "other", "truncate")]
+    + ["artefacts_refuse_delete", "payloads_refuse_delete"]  # but for what an entry says is erased
 )
 _SQLITE_QUERY: Final = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 # 'A': fires always, in a session that plays replica too

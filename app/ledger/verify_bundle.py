@@ -41,6 +41,9 @@ STORED = {  # the events whose artefacts must be in the bundle
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
+ERASABLE = ("reference_sha256", "identities_sha256")  # gone only where an entry says so
+ERASURE = "ledger.payload-erased"
+PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d*),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
 DOCUMENTS = {
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
@@ -177,12 +180,16 @@ def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes
     if not checkpoints:
         raise CannotCheck("no checkpoint, neither in the bundle nor kept: nothing is signed")
     remembered = authentic_leaves(leaves, checkpoints)
-    tree = check_events(bundle, checkpoints, remembered)
+    apart = Apart()
+    tree = check_events(bundle, checkpoints, remembered, apart)
+    erased = apart.check(bundle)
     if trailer.get("entries") != tree.size or trailer.get("root") != tree.root().hex():
         raise Broken(
             f"{tree.size} entries with the root {tree.root().hex()}; the trailer says "
             f"{trailer.get('entries')} and {trailer.get('root')}"
         )
+    if erased:
+        yield f"erased       {erased} entries have no data any more, as other entries say"
     covered = checkpoints[-1][0]
     yield f"entries      {tree.size}"
     yield f"root         {tree.root().hex()}"
@@ -216,7 +223,56 @@ def check_files(bundle: Bundle) -> dict[str, Any]:
     return trailer
 
 
-def check_events(bundle: Bundle, checkpoints: list[tuple[int, bytes]], remembered: bytes) -> Tree:
+class Apart:
+    """What does not stand in the entries themselves, and what they say was erased of it."""
+
+    def __init__(self) -> None:
+        self._commits: dict[int, str] = {}  # position -> the commitment to its data
+        self._missing: dict[str, int] = {}  # artefact that is not there -> position that names it
+        self._entries: set[int] = set()
+        self._artefacts: set[str] = set()
+
+    def add(self, position: int, envelope: dict[str, Any]) -> None:
+        """Take note of what an entry commits to, or says was erased."""
+        if "data_commit" in envelope:
+            self._commits[position] = str(envelope["data_commit"])
+        elif envelope["type"] == ERASURE:
+            self._entries.update(envelope["data"]["entries"])
+            self._artefacts.update(envelope["data"]["artefacts"])
+
+    def lacks(self, position: int, artefact: str) -> None:
+        """An artefact that may have been erased is not in the bundle."""
+        self._missing.setdefault(artefact, position)
+
+    def check(self, bundle: Bundle) -> int:
+        """How many entries have no data any more, when all others have what they commit to."""
+        missing = dict(self._commits)
+        with bundle.open("payloads.jsonl") as file:
+            for number, line in enumerate(file, 1):
+                matched = PAYLOAD.fullmatch(line)
+                if matched is None:
+                    raise Broken(f"payloads.jsonl, line {number} is cut or no payload")
+                position = int(matched[1])
+                found = hashlib.sha256(bytes.fromhex(matched[2].decode()) + matched[3]).hexdigest()
+                expected = missing.pop(position, "none, or one only once")
+                if found != expected:
+                    raise Broken(
+                        f"position {position}: expected data with the commitment {expected}; "
+                        f"found {found}"
+                    )
+        for position in sorted(set(missing) - self._entries):
+            raise Broken(
+                f"position {position}: its data is missing, and no entry says it is erased"
+            )
+        for artefact, position in self._missing.items():
+            if artefact not in self._artefacts:
+                raise Broken(f"position {position}: the artefact {artefact} it names is missing")
+        return len(missing)
+
+
+def check_events(
+    bundle: Bundle, checkpoints: list[tuple[int, bytes]], remembered: bytes, apart: Apart
+) -> Tree:
     """The tree over the entries, when they are what the checkpoints sign."""
     tree, proven = Tree(), 0
     versions: dict[str, int] = {}
@@ -247,7 +303,8 @@ def check_events(bundle: Bundle, checkpoints: list[tuple[int, bytes]], remembere
         if envelope["id"] in ids:
             raise Broken(f"position {position}: the id {envelope['id']!r} a second time")
         ids.add(envelope["id"])
-        check_named(bundle, names, artefacts, position, envelope)
+        apart.add(position, envelope)
+        check_named(bundle, names, artefacts, position, envelope, apart)
         tree.add(leaf)
         tiles[0] += leaf
         while pending and pending[0][0] == tree.size:
@@ -296,11 +353,15 @@ def check_named(
     artefacts: dict[str, str],
     position: int,
     envelope: dict[str, Any],
+    apart: Apart,
 ) -> None:
     """What the entry names by digest is in the bundle."""
     kind, data = envelope["type"], envelope.get("data", {})
     for field in STORED.get(kind, ()):
         name = f"artefacts/{data.get(field)}"
+        if name not in names and field in ERASABLE:
+            apart.lacks(position, str(data.get(field)))
+            continue
         if name not in names:
             raise Broken(f"position {position}: the artefact {data.get(field)} it names is missing")
         if name not in artefacts:

@@ -126,6 +126,7 @@ def test_a_bundle_holds_all_that_a_rebuild_needs(bundle: Path) -> None:
         "checkpoints.jsonl",
         "contracts",
         "events.jsonl",
+        "payloads.jsonl",
         "policies",
         "schema",
         "tiles",
