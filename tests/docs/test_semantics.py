@@ -4,12 +4,13 @@ from typing import get_args
 
 import pytest
 
+from app.commands.terminal import Exit
 from app.problems import PROBLEMS
 from domain import bins, drift, findings, health
 from domain.cycle import ATTEMPTS_MAX, Step
 from domain.cycle_events import Conclusion, Outcome
 from rules.facts import FACTS
-from tests.docs.markdown import prose, read, spans
+from tests.docs.markdown import links, prose, read, spans
 
 PAGE = read("docs/semantics.md")
 NAMED = set(spans(PAGE))
@@ -88,10 +89,14 @@ def test_the_statuses_on_the_page_are_those_the_service_answers() -> None:
     assert "was never made is refused (422)" in section("Rows and labels")
 
 
-@pytest.mark.parametrize("code", ["0", "3", "4", "5", "20"])
-def test_every_exit_code_means_the_same_to_a_user_and_an_operator(code: str) -> None:
-    assert f"\n| {code} |" in section("Exit codes")
-    assert f"\n| {code} |" in read("docs/operations.md")
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_is_explained(code: Exit) -> None:
+    assert f"\n| {code.value} |" in read("docs/command-line.md")
+
+
+@pytest.mark.parametrize("page", ["docs/semantics.md", "docs/operations.md"])
+def test_other_pages_lead_to_the_one_table_of_exit_codes(page: str) -> None:
+    assert "command-line.md#exit-codes" in links(read(page))
 
 
 def test_halted_is_never_no_drift() -> None:
