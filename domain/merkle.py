@@ -9,12 +9,28 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+_HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()  # RFC 6962, 2.1: the hash of an empty list
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """RFC 6962 inner node: SHA-256(0x01 || left || right), 32 bytes."""
     return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def perfect_root(hashes: bytes) -> bytes:
+    """The root over 2^n hashes of 32 bytes, concatenated: a tile's, several times faster.
+
+    >>> perfect_root(bytes(64)) == node_hash(bytes(32), bytes(32))
+    True
+    """
+    sha256 = hashlib.sha256
+    while len(hashes) > _HASH_BYTES:
+        pairs = range(0, len(hashes), 2 * _HASH_BYTES)
+        hashes = b"".join(
+            [sha256(b"\x01" + hashes[at : at + 2 * _HASH_BYTES]).digest() for at in pairs]
+        )
+    return hashes
 
 
 @dataclass(frozen=True, slots=True)

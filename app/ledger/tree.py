@@ -6,7 +6,6 @@ at most 255 hashes a level, is read from the level below, so a proof costs a few
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,7 +14,7 @@ from sqlalchemy import Connection
 from app.ledger.database import execute, fetch, insert_rows
 from app.ledger.tables import TILES
 from domain.errors import LedgerDamaged, UnknownThing
-from domain.merkle import Frontier, root_of
+from domain.merkle import Frontier, perfect_root
 from domain.proofs import HASH_BYTES, consistency_proof, inclusion_proof, root_at
 
 TILE_HASHES: Final = 256
@@ -105,15 +104,7 @@ class StoredTree:
                 f"tile {tile_level}/{first // TILE_HASHES} ends before its hash "
                 f"{first % TILE_HASHES + (1 << height) - 1}. Run `whyledger verify`."
             )
-        sha256 = hashlib.sha256
-        for _ in range(height):
-            hashes = b"".join(
-                [
-                    sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest()
-                    for at in range(0, len(hashes), 2 * HASH_BYTES)
-                ]
-            )
-        return hashes
+        return perfect_root(hashes)
 
     def tile(self, level: int, number: int) -> bytes:
         """The hashes of a tile, concatenated: 8,192 bytes, fewer at the right edge.
@@ -162,9 +153,9 @@ def _filled_tiles(
         hashes = _below(connection, mark, level, start, first) + fresh
         fresh = []
         for offset in range(0, len(hashes) - TILE_HASHES + 1, TILE_HASHES):
-            tile = hashes[offset : offset + TILE_HASHES]
-            fresh.append(root_of(tile))
-            rows.append((level, (start + offset) // TILE_HASHES, fresh[-1], b"".join(tile)))
+            tile = b"".join(hashes[offset : offset + TILE_HASHES])
+            fresh.append(perfect_root(tile))
+            rows.append((level, (start + offset) // TILE_HASHES, fresh[-1], tile))
         level, first = level + 1, start // TILE_HASHES
     return rows
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from app.ledger.entry_checks import EntryChecks, StoredEntry
 from app.ledger.findings import Break
 from app.ledger.guards import missing_guards
+from app.ledger.payload_checks import payload_breaks
 from app.ledger.signer import check_ed25519
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
@@ -28,20 +29,9 @@ from domain.proofs import HASH_BYTES
 
 BREAKS_MAX: Final = 100  # named; the first is what matters
 _PAGE_ENTRIES: Final = 1000
+# StoredEntry's fields, by the names of the columns
 _COLUMNS: Final = ", ".join(
-    f'"{name}"'
-    for name in (
-        "position",
-        "id",
-        "stream",
-        "stream_version",
-        "type",
-        "schema",
-        "occurred_at",
-        "recorded_at",
-        "bytes",
-        "leaf_hash",
-    )
+    f'"{"bytes" if name == "content" else name}"' for name in StoredEntry._fields
 )
 Progress = Callable[[int, int], None]
 
@@ -56,6 +46,7 @@ class Verified:
     checkpoints: int  # whose signatures are that key's
     covered: int  # entries under the newest of them that fits: so far the ledger is proven
     read_models: int  # compared with what the entries give; 0 when not asked, or pointless
+    erased: int  # events whose data is gone, as entries say
     breaks: tuple[Break, ...]  # the first one first
 
     @property
@@ -107,18 +98,21 @@ def verify(
         leaves = _authentic(remembered, signed.checkpoints)
         entries = EntryChecks(connection, leaves)
         tiles = TileChecks(connection)
-        breaks, tree, fitting = signed.breaks, Frontier(), 0
+        breaks, fitting = signed.breaks, 0
         pending = list(signed.checkpoints)
         for page in _pages(connection):
-            hashes = [entries.check(stored) for stored in page]
+            hashes = entries.check(page)
+            while pending and pending[0].size <= tiles.size + len(hashes):
+                part = pending[0].size - tiles.size
+                tiles.add(hashes[:part])
+                del hashes[:part]
+                fitting = _compare(pending.pop(0), tiles.tree(), fitting, entries, breaks)
             tiles.add(hashes)
-            while pending and pending[0].size <= tree.size + len(hashes):
-                part = pending[0].size - tree.size
-                tree, hashes = tree.append(hashes[:part]), hashes[part:]
-                fitting = _compare(pending.pop(0), tree, fitting, entries, breaks)
-            tree = tree.append(hashes)
-            progress(tree.size, total)
-        breaks += entries.breaks + tiles.breaks(tree.size)
+            progress(tiles.size, total)
+        tree = tiles.tree()
+        breaks += entries.breaks + tiles.breaks()
+        erased, wrong = payload_breaks(connection, entries.apart, entries.erased)
+        breaks += wrong
         breaks += _check_end(connection, tree, pending)
         compared = 0
         if read_models and not breaks:
@@ -132,6 +126,7 @@ def verify(
         checkpoints=len(signed.checkpoints),
         covered=fitting,
         read_models=compared,
+        erased=erased,
         breaks=tuple(sorted(breaks, key=lambda each: each.order)[:BREAKS_MAX]),
     )
 
@@ -176,13 +171,12 @@ def _authentic(remembered: bytes, checkpoints: Sequence[Checkpoint]) -> bytes:
     return remembered if signed else b""
 
 
-def _pages(connection: Connection) -> Iterator[list[StoredEntry]]:
+def _pages(connection: Connection) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
     # The driver's own statement and plain tuples: building objects costs more than hashing.
     statement = f'SELECT {_COLUMNS} FROM entries ORDER BY "position"'  # noqa: S608 our own names
     options = {"yield_per": _PAGE_ENTRIES}
     with connection.exec_driver_sql(statement, execution_options=options) as rows:
-        for page in rows.partitions():
-            yield [StoredEntry(*row) for row in page]
+        yield from rows.partitions(_PAGE_ENTRIES)
 
 
 def _compare(
