@@ -6,6 +6,7 @@ step without an event. A step that ran but was not recorded runs again and comes
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -17,8 +18,9 @@ from app.steps import gating, judging, reporting
 from app.steps.knowledge import Done, Knowledge, Work
 from domain.cycle import Cycle, Step, fold, next_step
 from domain.cycle_events import CYCLE_EVENTS
-from domain.errors import LedgerDamaged, UnknownThing
+from domain.errors import LedgerDamaged, UnknownThing, WhyledgerError
 
+_LOG: Final = logging.getLogger("whyledger.cycle")
 PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {
     Step.GUARD: judging.guard,
     Step.DRIFT: judging.drift,
@@ -61,6 +63,8 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
                 causation_id=last.id,
             )
             continue
+        if step is Step.HEALTH and state.trained is not None:
+            _record_gates(work)
         done = _fit(step, work) if step in FITTING else PERFORM[step](work)
         event = NewEvent(
             event=done.event,
@@ -86,3 +90,13 @@ def _fit(step: Step, work: Work) -> Done:
         Step.TRAIN: fitting.train,
         Step.PARITY: fitting.check,
     }[step](work)
+
+
+def _record_gates(work: Work) -> None:
+    """Copy the gates' figures to the registry, which is a by-product: its loss stops no cycle."""
+    from app.steps import fitting  # noqa: PLC0415 - as above
+
+    try:
+        fitting.record_gates(work)
+    except WhyledgerError as error:
+        _LOG.warning("the registry did not take the gates' figures: %s", error)

@@ -138,6 +138,35 @@ def check(work: Work) -> Done:
     )
 
 
+def record_gates(work: Work) -> None:
+    """Add what the gates measured to the candidate's run; what was not measured is left out.
+
+    Raises:
+        UnknownThing: the MLflow store has lost the run.
+    """
+    state = work.state
+    if state.trained is None or state.trained.registry_run is None:
+        return
+    metrics: dict[str, float] = {}
+    if state.parity is not None:
+        metrics["parity_difference"] = state.parity.largest_difference
+    for name, gate in (("evaluation", state.evaluated), ("deployment", state.compared)):
+        if gate is not None:
+            metrics[f"{name}_gate_passed"] = float(gate.passed)
+            metrics[f"{name}_rows"] = float(gate.rows)
+    candidate = state.evaluated.candidate if state.evaluated else None
+    champion = state.compared.champion if state.compared else None
+    for name, errors in (("candidate", candidate), ("champion", champion)):
+        if errors is not None:
+            metrics[f"{name}_rmse"] = errors.rmse
+            metrics[f"{name}_rmse_native"] = errors.rmse_native
+            metrics[f"{name}_mae_native"] = errors.mae_native
+    with exclusive(work.known.settings.by_products_lock):
+        MlflowRegistry(work.known.settings.state_dir, now()).add_metrics(
+            state.trained.registry_run, metrics
+        )
+
+
 def candidate_name(known: Knowledge) -> str:
     """The candidate's version: the model's candidates are numbered from 1, kept or not."""
     return f"{known.started.model}/{known.model.candidates + 1}"

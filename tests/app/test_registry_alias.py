@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+from mlflow import MlflowClient
+
 from app.promotions import roll_back
 from app.registry_alias import follow_champion
 from app.replay import replay
+from app.training.registry import TrainingRecord
 from app.training.tracking import MlflowRegistry
 from tests.app.car_ledger import CarLedger
 
@@ -65,3 +69,30 @@ def test_a_model_that_never_had_a_champion_has_no_alias(new_cars: CarLedger) -> 
     assert not follows(new_cars)
     assert not follows(new_cars.adopts())
     assert aliased(new_cars) is None
+
+
+def test_a_candidates_run_holds_what_the_gates_measured(cars: CarLedger) -> None:
+    cars.lives_through(1976, force="a second champion")
+    state = cars.cycle(2).state
+    run = state["cycle.candidate-trained"]["registry_run"]
+    store = f"sqlite:///{cars.settings.state_dir / 'mlflow.db'}"
+    metrics = MlflowClient(tracking_uri=store).get_run(run).data.metrics
+    compared = state["cycle.candidate-compared"]
+    assert metrics["candidate_rmse"] == compared["candidate"]["rmse"]
+    assert metrics["champion_rmse"] == compared["champion"]["rmse"]
+    assert metrics["deployment_gate_passed"] == float(compared["passed"])
+    assert metrics["evaluation_rows"] == state["cycle.candidate-evaluated"]["rows"]
+
+
+def test_a_registry_that_lost_the_run_stops_no_cycle(
+    cars: CarLedger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in = MlflowRegistry.record_training
+
+    def take_in_and_lose(registry: MlflowRegistry, record: TrainingRecord) -> str:
+        return take_in(registry, record)[::-1]  # a run that the store does not have
+
+    monkeypatch.setattr(MlflowRegistry, "record_training", take_in_and_lose)
+    cars.lives_through(1976, force="a second champion")
+    assert cars.cycle(2).status == "ended"
+    assert "the registry did not take the gates' figures" in caplog.text
