@@ -71,4 +71,9 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     >>> root_of([]).hex()[:16]
     'e3b0c44298fc1c14'
     """
-    return Frontier().append(leaves).root()
+    roots, first = [], 0
+    while first < len(leaves):
+        end = first + (1 << (len(leaves) - first).bit_length() - 1)  # the largest that fits
+        roots.append(perfect_root(b"".join(leaves[first:end])))
+        first = end
+    return Frontier(len(leaves), tuple(roots)).root()
