@@ -86,6 +86,8 @@ def _say(found: Verified) -> None:
     say(f"checkpoints  {found.checkpoints}, proven up to {found.covered} entries")
     if found.read_models:
         say(f"read models  {found.read_models} equal what the entries give")
+    if found.erased:
+        say(f"erased       {found.erased} events have no data any more, as entries say")
     say(f"breaks       {len(found.breaks)}")
     if found.unproven:
         note(found.unproven)
@@ -100,6 +102,7 @@ def _as_json(found: Verified) -> dict[str, object]:
         "covered": found.covered,
         "unproven": found.unproven,
         "read_models": found.read_models,
+        "erased": found.erased,
         "whole": found.whole,
         "breaks": [each.as_json() for each in found.breaks],
     }

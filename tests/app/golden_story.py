@@ -1,43 +1,74 @@
-"""A short story of both models in which everything happens that can, told and told again."""
+"""Short stories in which everything happens that can, told once and replayed for ever."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import insert, select
 
-from app.ledger.database import create_database, migrate
+from app.ledger.database import create_database, insert_rows, migrate
 from app.ledger.store import Ledger, open_ledger
-from app.ledger.tables import ARTEFACTS, ENTRIES
+from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.projections.runner import apply, digests
 from app.promotions import roll_back
 from app.settings import Settings
 from app.worker import begin_attempt
-from domain.canonical import leaf_hash, sha256_hex
-from domain.envelope import Recorded, parse_entry
-from domain.events import DatasetReceived
+from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
+from domain.envelope import PayloadOf, Recorded, parse_entry
+from domain.erasure import Payload
+from domain.events import DatasetReceived, PayloadErased
 from domain.merkle import root_of
 from tests.app.car_ledger import CarLedger, document, year_end
+from tests.app.people import forgets, trained_on_people
 
 
-def told(state: Path) -> tuple[list[bytes], list[dict[str, Any]]]:
-    """The stored bytes of every entry of the story, and its artefacts: digest, kind, size."""
-    settings = Settings(state_dir=state)
-    ledger = open_ledger(settings)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is kept of a story: stored bytes of every entry, artefacts, and what stands apart."""
+
+    lines: list[bytes]
+    artefacts: list[dict[str, Any]]  # digest, kind, size
+    payloads: list[bytes]  # one line each, as in a bundle
+
+
+def both_models(ledger: Ledger, settings: Settings) -> None:
+    """Both shipped models, and every way a cycle ends."""
     _prices(CarLedger(ledger, settings, "car-price"))
     _sales(CarLedger(ledger, settings, "car-sales"))
+
+
+def people(ledger: Ledger, settings: Settings) -> None:
+    """Cars that belong to people, one of whom asks to be forgotten after a champion was trained."""
+    cars, row = trained_on_people(ledger, settings)
+    forgets(cars, row)
+
+
+STORIES: Final = {"0001-first-version": both_models, "0002-people": people}
+
+
+def told(state: Path, story: Callable[[Ledger, Settings], None]) -> Told:
+    """Tell the story in a new state directory."""
+    settings = Settings(state_dir=state)
+    ledger = open_ledger(settings)
+    story(ledger, settings)
     with ledger.connect() as connection:
+        payloads = [
+            b'{"position":%d,"salt":"%s","data":%s}'
+            % (row.position, row.salt.hex().encode(), row.bytes)
+            for row in connection.execute(select(PAYLOADS).order_by(PAYLOADS.c.position))
+        ]
         artefacts = [
             {"sha256": row.sha256, "kind": row.kind, "bytes": len(row.bytes)}
             for row in connection.execute(select(ARTEFACTS).order_by(ARTEFACTS.c.sha256))
         ]
     lines = ledger.stored_bytes(0, ledger.size() - 1)
     ledger.close()
-    return lines, artefacts
+    return Told(lines, artefacts, payloads)
 
 
 def _prices(cars: CarLedger) -> None:
@@ -87,7 +118,7 @@ def _sales(cars: CarLedger) -> None:
     cars.runs(year_end(1977))  # nothing to judge
 
 
-def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
+def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -> dict[str, Any]:
     """What follows from these entries in an empty database: size, root, read models' digests.
 
     The bytes are placed as they are, never made again: a later version may write events otherwise.
@@ -96,7 +127,7 @@ def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
     engine = create_database(url, settings)
     migrate(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
-    entries = _placed(lines)
+    entries = placed(lines, payloads)
     with ledger.writing() as connection:
         connection.execute(
             insert(ENTRIES),
@@ -116,6 +147,7 @@ def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
                 for entry, line in zip(entries, lines, strict=True)
             ],
         )
+        insert_rows(connection, PAYLOADS, [_payload_row(line) for line in payloads])
         apply(connection, entries)
     with ledger.connect() as connection:
         read_models = digests(connection)
@@ -128,19 +160,43 @@ def replayed(lines: Sequence[bytes], url: str) -> dict[str, Any]:
     return found
 
 
-def _placed(lines: Sequence[bytes]) -> list[Recorded]:
+def placed(lines: Sequence[bytes], payloads: Sequence[bytes] = ()) -> list[Recorded]:
     """The entries at the positions and stream versions that follow from their order."""
     versions: Counter[str] = Counter()
     entries = []
+    apart = _apart(lines, payloads)
     for position, line in enumerate(lines):
         stream = orjson.loads(line)["stream"]
-        entries.append(parse_entry(line, position=position, stream_version=versions[stream]))
+        version = versions[stream]
+        entries.append(parse_entry(line, position=position, stream_version=version, apart=apart))
         versions[stream] += 1
     return entries
 
 
+def _apart(lines: Sequence[bytes], payloads: Sequence[bytes]) -> PayloadOf:
+    """What stands apart from these entries; only what one of them says is erased may lack."""
+    rows = [_payload_row(line) for line in payloads]
+    there = {row[0]: Payload(row[3], row[4]) for row in rows}
+    envelopes = [orjson.loads(line) for line in lines]
+    erasures = [each["data"] for each in envelopes if each["type"] == PayloadErased.type]
+    erased = {position for data in erasures for position in data["entries"]}
+
+    def apart(position: int) -> Payload | None:
+        return None if position in erased else there[position]
+
+    return apart
+
+
+def _payload_row(line: bytes) -> tuple[Any, ...]:
+    document = orjson.loads(line)
+    data = document["data"]
+    salt, content = bytes.fromhex(document["salt"]), canonical_bytes(data)
+    return (document["position"], data["model"], data["identity"], salt, content, None)
+
+
 def named_artefacts(lines: Sequence[bytes]) -> set[str]:
-    """The digests of plans, references and identities that these entries name."""
+    """The digests of plans, references and identities that these entries name and did not erase."""
     keys = ("plan_sha256", "reference_sha256", "identities_sha256")
-    data = [orjson.loads(line)["data"] for line in lines]
-    return {each[key] for each in data for key in keys if each.get(key)}
+    data = [orjson.loads(line).get("data", {}) for line in lines]
+    erased = {sha256 for each in data for sha256 in each.get("artefacts", ())}
+    return {each[key] for each in data for key in keys if each.get(key)} - erased

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app.ledger import verify_bundle
+from app.ledger.bundle import export_bundle
+from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger
+from app.ledger.verification import verify
 from app.projections.labels import count_labels
 from app.projections.rebuild import rebuild
 from app.registry_alias import follow_champion
@@ -191,14 +197,7 @@ def test_payloads_are_deleted_only_where_an_erasure_names_them(people: People) -
 
 def test_a_payload_that_is_missing_without_an_erasure_is_damage(people: People) -> None:
     cars, _ = people
-    with cars.ledger.engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.execute(text("DROP TRIGGER payloads_refuse_delete"))
-        else:
-            connection.execute(text("DROP TRIGGER payloads_refuse_delete ON payloads"))
-        position = connection.execute(text("SELECT min(position) FROM payloads")).scalar_one()
-        connection.execute(text(f"DELETE FROM payloads WHERE position = {position}"))
-        connection.commit()
+    position = _taken_without_an_erasure(cars.ledger)
     with pytest.raises(LedgerDamaged, match=f"the data of entry {position} is missing"):
         cars.ledger.entry(position)
     with pytest.raises(LedgerDamaged, match="is missing"):
@@ -250,3 +249,80 @@ def test_an_unknown_model_has_nothing_to_erase(ledger: Ledger, settings: Setting
     cars = CarLedger(ledger, settings, "nobody")
     with pytest.raises(UnknownModel):
         forgets(cars, {"year": 1, "car_id": 1})
+
+
+def test_verification_passes_and_says_erased(people: People, tmp_path: Path) -> None:
+    cars, row = people
+    checkpoints = Checkpoints(cars.ledger, cars.settings)
+    checkpoints.sign()
+    forgets(cars, row)
+    checkpoints.sign()
+    key, note = checkpoints.signer.key, checkpoints.signer.last_note() or ""
+    leaves = checkpoints.signer.remembered_leaves()
+    checkpoints.close()
+    found = verify(cars.ledger, key, retained=[note], remembered=leaves)
+    assert (found.breaks, found.erased, found.unproven) == ((), 3, "")
+    export_bundle(cars.ledger, tmp_path / "bundle", key)
+    assert holders(tmp_path / "bundle", MARKER.encode(), key_of(row).encode()) == []
+    code, said = bundle_says(tmp_path / "bundle", str(key))
+    assert (code, "3 entries have no data any more" in said) == (0, True), said
+
+
+def test_a_payload_taken_without_an_erasure_is_found_by_both_verifiers(
+    people: People, tmp_path: Path
+) -> None:
+    cars, _ = people
+    checkpoints = Checkpoints(cars.ledger, cars.settings)
+    checkpoints.sign()
+    key = checkpoints.signer.key
+    checkpoints.close()
+    position = _taken_without_an_erasure(cars.ledger)
+    found = verify(cars.ledger, key, read_models=False)
+    assert found.breaks[0].position == position
+    export_bundle(cars.ledger, tmp_path / "bundle", key)
+    code, said = bundle_says(tmp_path / "bundle", str(key))
+    assert (code, f"position {position}: its data is missing" in said) == (1, True), said
+
+
+def test_an_artefact_taken_without_an_erasure_is_found_by_both_verifiers(
+    people: People, tmp_path: Path
+) -> None:
+    cars, _ = people
+    checkpoints = Checkpoints(cars.ledger, cars.settings)
+    checkpoints.sign()
+    key = checkpoints.signer.key
+    checkpoints.close()
+    _without_guard(cars.ledger, "artefacts")
+    with cars.ledger.engine.connect() as connection:
+        connection.execute(text("DELETE FROM artefacts WHERE kind = 'reference'"))
+        connection.commit()
+    found = verify(cars.ledger, key, read_models=False)
+    assert any("reference_sha256" in each.thing for each in found.breaks)
+    export_bundle(cars.ledger, tmp_path / "bundle", key)
+    code, said = bundle_says(tmp_path / "bundle", str(key))
+    assert (code, "it names is missing" in said) == (1, True), said
+
+
+def bundle_says(bundle: Path, key: str) -> tuple[int, str]:
+    """Exit code and words of the stand-alone verifier."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = verify_bundle.main([str(bundle), "--key", key])
+    return code, said.getvalue()
+
+
+def _without_guard(ledger: Ledger, table: str) -> None:
+    with ledger.engine.connect() as connection:
+        on = f" ON {table}" if connection.dialect.name == "postgresql" else ""
+        connection.execute(text(f"DROP TRIGGER {table}_refuse_delete{on}"))
+        connection.commit()
+
+
+def _taken_without_an_erasure(ledger: Ledger) -> int:
+    """The owner of the database deletes a payload; its position."""
+    _without_guard(ledger, "payloads")
+    with ledger.engine.connect() as connection:
+        position = connection.execute(text("SELECT min(position) FROM payloads")).scalar_one()
+        connection.execute(text(f"DELETE FROM payloads WHERE position = {position}"))
+        connection.commit()
+    return int(position)

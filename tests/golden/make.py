@@ -2,7 +2,9 @@
 
     python tests/golden/make.py 0001-first-version
 
-writes `<name>.jsonl` (the canonical bytes of each entry, one a line, in order of position) and
+tells the story of that name in `tests/app/golden_story.py` and writes `<name>.jsonl` (the canonical
+bytes of each entry, one a line, in order of position), `<name>.payloads.jsonl` (what stands apart
+from them, when anything does) and
 `<name>.json` (size, RFC 6962 root, digest of every read model and of every artefact). It refuses to
 write over a ledger that exists: every later version must replay the old ones. `--expect` looks at
 the ledger that exists, for a change of read models that is meant: what the version that wrote it
@@ -29,23 +31,29 @@ def main() -> None:
     parser.add_argument("name", help="file name without ending, such as 0001-first-version")
     parser.add_argument("--expect", action="store_true", help="keep the ledger, write the rest")
     asked = parser.parse_args()
+    apart = GOLDEN / f"{asked.name}.payloads.jsonl"
     entries, expected = GOLDEN / f"{asked.name}.jsonl", GOLDEN / f"{asked.name}.json"
     _find_project()
-    from tests.app.golden_story import replayed, told
+    from tests.app.golden_story import STORIES, replayed, told
 
     if not asked.expect:
         if entries.exists():
             parser.error(f"{entries.name} exists, and what is golden stays. Choose another name.")
         with tempfile.TemporaryDirectory(prefix="whyledger-golden-") as folder:
-            lines, artefacts = told(Path(folder) / "state")
-        entries.write_bytes(b"".join(line + b"\n" for line in lines))
+            story = told(Path(folder) / "state", STORIES[asked.name])
+        entries.write_bytes(b"".join(line + b"\n" for line in story.lines))
+        if story.payloads:
+            apart.write_bytes(b"".join(line + b"\n" for line in story.payloads))
+        artefacts = story.artefacts
         recorded: dict[str, Any] = {}
     else:
         recorded = json.loads(expected.read_text())
         artefacts = recorded["artefacts"]
     with tempfile.TemporaryDirectory(prefix="whyledger-golden-") as folder:
         found: dict[str, Any] = replayed(
-            entries.read_bytes().splitlines(), f"sqlite:///{Path(folder) / 'ledger.db'}"
+            entries.read_bytes().splitlines(),
+            f"sqlite:///{Path(folder) / 'ledger.db'}",
+            apart.read_bytes().splitlines() if apart.exists() else (),
         )
     first = recorded.get("read_models", found["read_models"])
     since = {name: now for name, now in found["read_models"].items() if now != first.get(name)}
