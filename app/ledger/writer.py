@@ -24,6 +24,9 @@ from domain.errors import LedgerBusy
 
 QUEUE_EVENTS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
 DRAIN_EVENTS_MAX: Final = 2_000  # in one transaction, unless one append alone holds more
+GATHER_FROM_SECONDS: Final = 0.001  # a quicker commit is not worth waiting to share
+GATHER_SHARE: Final = 0.5  # of the last commit's time that the next one may be put off
+GATHER_SECONDS_MAX: Final = 0.002
 IDLE_SECONDS: Final = 10.0  # after which the thread ends; the next append starts another
 
 # Opens a transaction under the ledger's lock; the argument is when waiting for the lock ends.
@@ -59,6 +62,7 @@ class Writer:
         self._queue: deque[_Waiting] = deque()
         self._events = 0  # in the queue
         self._taken = 0  # appends whose transaction is under way
+        self._wanted = 1  # appends in the queue that the thread sleeps for
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -114,14 +118,16 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._thread.start()
-            else:
+            elif len(self._queue) >= self._wanted:
                 self._changed.notify()
 
     def _run(self) -> None:
         batch: list[_Waiting] = []
         try:
             while batch := self._next():
+                began = monotonic_seconds()
                 self._write(batch)
+                self._gather(len(batch), monotonic_seconds() - began)
         except BaseException as error:
             self._abandon(batch, error)
             raise
@@ -149,6 +155,20 @@ class Writer:
             self._events -= events
             self._taken = len(batch)
             return batch
+
+    def _gather(self, answered: int, seconds: float) -> None:
+        """After a slow commit, wait a part of its time for those it answered to ask again.
+
+        Otherwise half of the producers would always wait for the other half's commit. One producer
+        alone never waits, and nobody waits longer than `GATHER_SECONDS_MAX`.
+        """
+        with self._changed:
+            producers = answered + len(self._queue)
+            if producers == 1 or not self._queue or seconds < GATHER_FROM_SECONDS:
+                return
+            self._wanted = producers
+            self._changed.wait(min(seconds * GATHER_SHARE, GATHER_SECONDS_MAX))
+            self._wanted = 1
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         answers: Sequence[Answer]
