@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from app.clock import new_id, now
 from app.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.promotions import lifecycle_of
+from app.streams import TRIES, model_stream, policy_stream
 from domain import lifecycle
 from domain.contract import contract_digest, parse_contract
 from domain.envelope import Recorded
 from domain.errors import LedgerDamaged, PolicyInvalid, VersionConflict
-from domain.events import CandidatePromoted, ChampionRolledBack, ContractAdopted, PolicyAdopted
+from domain.events import ContractAdopted, PolicyAdopted
 from domain.lifecycle import AdoptContract
 from rules.policy import parse_policy, policy_digest
-
-TRIES: Final = 3  # a lost race is decided again at most this often
 
 
 def adopt_contract(
@@ -33,22 +31,14 @@ def adopt_contract(
     command = AdoptContract(
         model=contract.model, contract=document, contract_digest=contract_digest(document)
     )
-    stream = f"model-{contract.model}"
+    stream = model_stream(contract.model)
     conflict: VersionConflict | None = None
     for _ in range(TRIES):
         history = ledger.read_stream(stream)
-        adopted: tuple[Recorded, ContractAdopted] | None = None
-        state = lifecycle.Lifecycle()
-        for entry in history.entries:
-            if isinstance(entry.event, ContractAdopted):
-                adopted = entry, entry.event
-            if isinstance(entry.event, ContractAdopted | CandidatePromoted | ChampionRolledBack):
-                state = lifecycle.evolve(state, entry.event)
-        events = lifecycle.adopt_contract(state, command)
+        adopted = [(e, e.event) for e in history.entries if isinstance(e.event, ContractAdopted)]
+        events = lifecycle.adopt_contract(lifecycle_of(history), command)
         if not events:
-            if adopted is None:
-                raise LedgerDamaged(f"stream {stream!r} holds a contract and no adoption of it.")
-            return *adopted, False
+            return *adopted[-1], False
         new = tuple(NewEvent(event=event, id=new_id(), occurred_at=now()) for event in events)
         try:
             recorded = ledger.append(
@@ -81,7 +71,7 @@ def adopt_policy(
         document=document,
         policy_digest=policy_digest(document),
     )
-    stream = f"policy-{policy.id}"
+    stream = policy_stream(policy.id)
     conflict: VersionConflict | None = None
     for _ in range(TRIES):
         history = ledger.read_stream(stream)

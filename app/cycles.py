@@ -23,6 +23,7 @@ from app.projections.labels import has_labels
 from app.projections.models import get_model
 from app.projections.policies import get_policy
 from app.settings import Settings
+from app.streams import TRIES, cycle_stream
 from domain.cycle import ATTEMPTS_MAX, fold, next_step
 from domain.cycle_events import CYCLE_EVENTS, CycleFailed, CycleStarted, Force
 from domain.errors import (
@@ -38,7 +39,6 @@ from domain.errors import (
 _LOG: Final = logging.getLogger("whyledger.cycles")
 _LOCK_POLL_SECONDS: Final = 0.5  # how often another's worker is looked for
 _POLL_SECONDS: Final = 0.05  # how often a watcher looks whether its worker has ended
-_TRIES: Final = 3  # a lost race is decided again at most this often
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,6 @@ class CycleTicket:
 
     cycle: str
     resumed: bool
-
-
-def cycle_stream(cycle: str) -> str:
-    """The stream of the cycle with this id."""
-    return f"cycle-{cycle}"
 
 
 class Cycles:
@@ -108,7 +103,7 @@ class Cycles:
         self._before_start(model)
         correlation_id = correlation_id or new_id()
         conflict: VersionConflict | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             with self._starting:
                 with self._ledger.connect() as connection:
                     open_cycle = unfinished_cycle(connection, model)

@@ -20,10 +20,10 @@ from typing import IO, Final
 
 from app.clock import new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.observation_streams import observations_stream, source_event_id
 from app.projections.labels import latest_rows
 from app.refusals import bounded_reasons
 from app.serving.champions import Serving
+from app.streams import observations_stream, source_event_id
 from domain.canonical import digest
 from domain.contract import Contract
 from domain.envelope import Recorded

@@ -15,11 +15,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
-from app.observation_streams import observations_stream, source_event_id
 from app.problems import faults_of, summary
 from app.projections.predictions import StoredPrediction, find_prediction, latest_prediction
 from app.refusals import Refusals
 from app.serving.champions import Champions, Serving
+from app.streams import observations_stream, source_event_id
 from domain.canonical import digest
 from domain.contract import MODEL_PATTERN
 from domain.envelope import Recorded

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Final
 
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.observation_streams import keyed_event_id, predictions_stream
 from app.refusals import Refusals
 from app.serving.champions import Champions, Loaded
+from app.streams import keyed_event_id, predictions_stream
 from domain.canonical import digest
 from domain.envelope import Recorded
 from domain.errors import (

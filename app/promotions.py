@@ -12,6 +12,7 @@ from app.ledger.store import (
     stored_artefact,
 )
 from app.serving.plan import load_plan
+from app.streams import TRIES, model_stream
 from domain import lifecycle
 from domain.cycle_events import PromotionSettled
 from domain.envelope import Recorded
@@ -19,12 +20,14 @@ from domain.errors import PromotionRefused, UnknownModel, VersionConflict
 from domain.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
 from domain.lifecycle import Lifecycle, PromoteCandidate, RollBack
 
-_TRIES = 3  # a lost race is decided again at most this often
 
-
-def model_stream(model: str) -> str:
-    """The stream of the model with this name."""
-    return f"model-{model}"
+def lifecycle_of(history: StreamHistory) -> Lifecycle:
+    """The state of the model whose stream this is; an empty one before its first contract."""
+    return lifecycle.fold(
+        entry.event
+        for entry in history.entries
+        if isinstance(entry.event, ContractAdopted | CandidatePromoted | ChampionRolledBack)
+    )
 
 
 def read_lifecycle(ledger: Ledger, model: str) -> tuple[Lifecycle, StreamHistory]:
@@ -34,11 +37,7 @@ def read_lifecycle(ledger: Ledger, model: str) -> tuple[Lifecycle, StreamHistory
         UnknownModel: no contract was adopted under this name.
     """
     history = ledger.read_stream(model_stream(model))
-    state = lifecycle.fold(
-        entry.event
-        for entry in history.entries
-        if isinstance(entry.event, ContractAdopted | CandidatePromoted | ChampionRolledBack)
-    )
+    state = lifecycle_of(history)
     if state.model is None:
         raise UnknownModel(f"model {model!r} is unknown. Adopt a contract for it first.")
     return state, history
@@ -93,7 +92,7 @@ def settle_promotion(
             ledger.append(appends, correlation_id=correlation_id, check=check)
         except VersionConflict as conflict:
             tries += 1
-            if conflict.stream == cycle_stream or tries == _TRIES:
+            if conflict.stream == cycle_stream or tries == TRIES:
                 raise
             continue  # a rollback or a contract came first: decide again
         return settled
@@ -133,7 +132,7 @@ def roll_back(
             ]
         except VersionConflict:
             tries += 1
-            if tries == _TRIES:
+            if tries == TRIES:
                 raise
 
 

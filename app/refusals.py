@@ -15,7 +15,7 @@ from typing import Final
 
 from app.clock import monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.observation_streams import observations_stream
+from app.streams import observations_stream
 from domain.errors import WhyledgerError
 from domain.events import RowsRefused
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Final
 
 from app.clock import new_id
-from app.cycles import cycle_stream
 from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
 from app.settings import Settings
 from app.steps import gating, judging, reporting
 from app.steps.knowledge import Done, Knowledge, Work
+from app.streams import cycle_stream
 from domain.cycle import Cycle, Step, fold, next_step
 from domain.cycle_events import CYCLE_EVENTS
 from domain.errors import LedgerDamaged, UnknownThing, WhyledgerError

@@ -8,12 +8,13 @@ import sys
 from typing import Final
 
 from app.clock import new_id
-from app.cycles import cycle_stream, give_up
+from app.cycles import give_up
 from app.ledger.cycle_lock import CycleLock
 from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend, open_ledger
 from app.registry_alias import follow_champion
 from app.retraining_cycle import run_cycle
 from app.settings import Settings
+from app.streams import cycle_stream
 from domain.cycle import ATTEMPTS_MAX, fold
 from domain.cycle_events import CYCLE_EVENTS, AttemptStarted
 

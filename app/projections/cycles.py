@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, select, update
 from app.ledger.database import insert_rows
 from app.projections.rows import json_text
 from app.projections.tables import CYCLES
+from app.streams import cycle_of_stream
 from domain.cycle_events import (
     CYCLE_EVENTS,
     AttemptStarted,
@@ -27,8 +28,6 @@ from domain.cycle_events import (
 )
 from domain.envelope import Recorded, event_data
 from domain.errors import UnknownThing
-
-_STREAM_PREFIX: Final = "cycle-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def unfinished_cycles(connection: Connection) -> list[CycleView]:
 
 def cycle_of(entry: Recorded) -> str:
     """The id of the cycle whose stream the entry stands in."""
-    return entry.stream.removeprefix(_STREAM_PREFIX)
+    return cycle_of_stream(entry.stream)
 
 
 def completes_training(entry: Recorded) -> bool | None:

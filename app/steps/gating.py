@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.cycles import cycle_stream
 from app.promotions import settle_promotion
 from app.serving.plan import load_plan
 from app.steps.judging import transformed
 from app.steps.knowledge import Done, Knowledge, Work
 from app.steps.split import Split, split_rows
+from app.streams import cycle_stream
 from domain.contract import CategoryFeature, Contract
 from domain.cycle_events import CandidateCompared, CandidateTrained
 from domain.errors import LedgerDamaged, PredictionsUnusable, RequestInvalid

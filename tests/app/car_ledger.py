@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.clock import new_id, now
-from app.cycles import cycle_stream
 from app.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.projections.cycles import CycleView, get_cycle
@@ -19,6 +18,7 @@ from app.projections.policies import get_policy
 from app.retraining_cycle import run_cycle
 from app.serving.plan import load_plan
 from app.settings import Settings
+from app.streams import cycle_stream
 from domain.canonical import digest
 from domain.contract import contract_digest, parse_contract
 from domain.cycle import Cycle

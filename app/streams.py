@@ -1,4 +1,4 @@
-"""The streams that rows go to, and the ids of events that clients name.
+"""The names of the streams, how often an append to one is tried, and the ids clients give events.
 
 An id a client sends becomes a UUIDv5, so the same thing sent twice is the same event.
 """
@@ -8,7 +8,33 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID, uuid5
 
+TRIES: Final = 3  # a lost race is decided again at most this often
+_CYCLE: Final = "cycle-"
 _NAMESPACE: Final = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")  # ours, fixed for ever
+
+
+def model_stream(model: str) -> str:
+    """The stream of the model: its contracts, promotions and rollbacks."""
+    return f"model-{model}"
+
+
+def policy_stream(policy: str) -> str:
+    """The stream of the policy with this id."""
+    return f"policy-{policy}"
+
+
+def cycle_stream(cycle: str) -> str:
+    """The stream of the cycle with this id.
+
+    >>> cycle_of_stream(cycle_stream("car-price-3"))
+    'car-price-3'
+    """
+    return f"{_CYCLE}{cycle}"
+
+
+def cycle_of_stream(stream: str) -> str:
+    """The id of the cycle whose stream this is."""
+    return stream.removeprefix(_CYCLE)
 
 
 def predictions_stream(model: str) -> str:
