@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -290,7 +290,9 @@ def _prediction(
         found = find_prediction(connection, data.model, data.prediction_id.lower())
         named = f"prediction {data.prediction_id!r}"
     else:
-        identity = _identity_key(data.identity or {}, serving, pointer)
+        identity = serving.guard.check_identity(
+            data.identity or {}, path=f"{pointer}/data/identity"
+        )
         found = latest_prediction(connection, data.model, identity)
         named = f"a prediction for {identity!r}"
     if found is None:
@@ -299,22 +301,6 @@ def _prediction(
             "/predictions answered, or send the whole row as an observation."
         )
     return found
-
-
-def _identity_key(identity: Mapping[str, Any], serving: Serving, pointer: str) -> str:
-    """The key of the row that these identity columns name."""
-    columns = serving.contract.identity
-    if set(identity) != set(columns):
-        message = f"names {sorted(identity)}; the identity of {serving.model!r} is {list(columns)}"
-        raise RequestInvalid(message, [Fault(f"{pointer}/data/identity", message)])
-    faults = [
-        Fault(f"{pointer}/data/identity/{name}", "should be text or an integer", value)
-        for name, value in identity.items()
-        if type(value) not in (str, int)
-    ]
-    if faults:
-        raise RequestInvalid(faults[0].message, faults)
-    return serving.guard.identity_of(dict(identity))
 
 
 def _index_of(path: str) -> int:

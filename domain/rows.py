@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 from domain.contract import CategoryFeature, Contract
-from domain.errors import Fault, RowsRefusedError
+from domain.errors import Fault, RequestInvalid, RowsRefusedError
 from domain.events import Row
 from domain.row_checks import CompiledRule, Refusal, column_checks, shown, target_check
 from domain.times import mid_year
@@ -57,6 +57,7 @@ class RowGuard:
             r for r, target in zip(rules, about_target, strict=True) if target
         )
         self._identity = contract.identity
+        self._identity_checks = {name: checks[name] for name in contract.identity}
         self._csv_types = _csv_types(contract)
 
     def check_row(self, row: object, *, labelled: bool, path: str = "") -> Row:
@@ -156,6 +157,38 @@ class RowGuard:
             text = value.translate(_ENCODED) if isinstance(value, str) else str(value)
             parts.append(f"{name}={text}")
         return "|".join(parts)
+
+    def check_identity(self, identity: Mapping[str, object], *, path: str = "") -> str:
+        """The key, as `identity_of` gives it, of the row with these values of identity columns.
+
+        A value is taken as it would be in a row: 1976.0 is 1976 where the contract wants an
+        integer. Text or an integer that no row may hold is no fault: no row has such a key.
+
+        Raises:
+            RequestInvalid: other columns than the identity, or a value that can be none of it.
+        """
+        if set(identity) != set(self._identity):
+            sent_names = sorted(map(_printable, identity))[:UNKNOWN_FIELDS_SHOWN_MAX]
+            named = ", ".join(map(repr, sent_names))
+            message = (
+                f"names {named or 'nothing'}; the identity of {self.contract.model!r} is "
+                f"{', '.join(map(repr, self._identity))}. Send exactly these."
+            )
+            raise RequestInvalid(message, [Fault(path, message)])
+        row: Row = {}
+        faults: list[Fault] = []
+        for name, check in self._identity_checks.items():
+            sent = identity[name]
+            value = check(sent)
+            if not isinstance(value, Refusal):
+                row[name] = value
+            elif type(sent) is str or type(sent) is int:
+                row[name] = sent
+            else:
+                faults.append(_fault(path, name, sent, value))
+        if faults:
+            raise RequestInvalid(f"{_field(faults[0].path)} {faults[0].message}.", faults)
+        return self.identity_of(row)
 
     def event_time_of(self, row: Row) -> str:
         """When this accepted row happened in the world: UTC, six decimals, `Z`."""

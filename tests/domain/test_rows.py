@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.contract import parse_contract
-from domain.errors import Fault, RowsRefusedError
+from domain.errors import Fault, RequestInvalid, RowsRefusedError
 from domain.rows import RowGuard
 from tests.domain.kettles import GUARD, ROW, kettle_document
 
@@ -251,6 +251,35 @@ def test_the_label_of_an_outcome_is_held_to_range_and_rules() -> None:
 def test_a_row_is_identified_by_its_identity_columns() -> None:
     row = GUARD.check_row(ROW, labelled=False)
     assert GUARD.identity_of(row) == "serial=K-1|batch=12"
+
+
+@pytest.mark.parametrize("batch", [12, 12.0])
+def test_an_identity_sent_alone_is_read_as_in_a_row(batch: float) -> None:
+    row = GUARD.check_row(ROW | {"batch": batch}, labelled=False)
+    assert GUARD.check_identity({"batch": batch, "serial": "K-1"}) == GUARD.identity_of(row)
+
+
+def test_an_identity_that_no_row_may_have_is_a_key_of_nothing() -> None:
+    assert GUARD.check_identity({"serial": "", "batch": -5}) == "serial=|batch=-5"
+
+
+@pytest.mark.parametrize(
+    ("identity", "path", "said"),
+    [
+        ({}, "/identity", "names nothing; the identity of 'kettle-noise' is 'serial', 'batch'"),
+        ({"serial": "K-1", "lot": 12}, "/identity", "names 'lot', 'serial'"),
+        ({"serial": "K-1", "batch": 12.5}, "/identity/batch", "batch is 12.5"),
+        ({"serial": "K-1", "batch": True}, "/identity/batch", "batch is True"),
+        ({"serial": None, "batch": 12}, "/identity/serial", "serial is missing"),
+        ({"serial": ["K-1"], "batch": 12}, "/identity/serial", "serial is"),
+    ],
+)
+def test_an_identity_that_cannot_be_one_is_refused(
+    identity: dict[str, object], path: str, said: str
+) -> None:
+    with pytest.raises(RequestInvalid, match=said) as refused:
+        GUARD.check_identity(identity, path="/identity")
+    assert [fault.path for fault in refused.value.faults] == [path]
 
 
 def test_no_two_identities_share_a_key() -> None:

@@ -44,9 +44,12 @@ def test_an_outcome_labels_a_prediction_by_its_id(service: TestClient) -> None:
     assert labels(service) == {"year=1976|car_id=129": 5.2}
 
 
-def test_an_outcome_labels_a_prediction_by_the_rows_identity(service: TestClient) -> None:
+@pytest.mark.parametrize("year", [1976, 1976.0])
+def test_an_outcome_labels_a_prediction_by_the_rows_identity(
+    service: TestClient, year: float
+) -> None:
     predict(service, AMC)
-    event = outcome("1", 5.2, identity={"year": 1976, "car_id": 129})
+    event = outcome("1", 5.2, identity={"year": year, "car_id": 129})
     assert send(service, {**event, "time": "1977-02-01T00:00:00+01:00"}).status_code == 201
     assert labels(service) == {"year=1976|car_id=129": 5.2}
     last = process_behind(service).ledger.read()[-1]
