@@ -76,7 +76,7 @@ def erase(
         if open_cycle is not None:
             raise CycleRunning(
                 f"cycle {open_cycle.cycle!r} has not ended and may hold the row. Let it end "
-                f"(`whyledger cycle {model}` resumes it), then erase.",
+                f"(`whyledger cycle --model {model}` resumes it), then erase.",
                 open_cycle.cycle,
             )
         positions = positions_of(connection, model, identity)

@@ -72,7 +72,8 @@ def _lines(found: Erasure) -> list[str]:
     if found.reference_erased:
         lines.append(
             "its frozen reference is gone, so its next cycle halts; "
-            "force a retraining: whyledger cycle MODEL --force REASON"
+            f"force a retraining: whyledger cycle --model {event.model if event else 'MODEL'} "
+            "--force REASON"
         )
     return lines
 

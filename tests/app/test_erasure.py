@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from app.ledger import verify_bundle
 from app.ledger.bundle import export_bundle
 from app.ledger.checkpoints import Checkpoints
-from app.ledger.store import Ledger
+from app.ledger.roles import APPLICATION, ERASER
+from app.ledger.store import Ledger, open_ledger
 from app.ledger.verification import verify
 from app.projections.labels import count_labels
 from app.projections.rebuild import rebuild
@@ -25,6 +28,7 @@ from domain.erasure import Erased
 from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownModel
 from domain.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
+from tests.app.cli.test_commands import whyledger
 from tests.app.people import MARKER, forgets, key_of, one_owned, owned, trained_on_people
 
 People = tuple[CarLedger, Row]
@@ -301,6 +305,77 @@ def test_an_artefact_taken_without_an_erasure_is_found_by_both_verifiers(
     export_bundle(cars.ledger, tmp_path / "bundle", key)
     code, said = bundle_says(tmp_path / "bundle", str(key))
     assert (code, "it names is missing" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_on_postgresql_the_service_may_not_erase_and_a_member_of_the_eraser_role_may(
+    people: People,
+) -> None:
+    cars, row = people
+    logins = {"forgets_not": APPLICATION, "forgets": ERASER}
+    url = make_url(cars.settings.ledger_url)
+    with psycopg.connect(cars.settings.ledger_url, autocommit=True) as superuser:
+        for name, role in logins.items():
+            superuser.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
+        try:
+            size = cars.ledger.size()
+            for name in logins:
+                as_login = url.set(username=name).render_as_string(hide_password=False)
+                settings = cars.settings.model_copy(update={"database_url": as_login})
+                opened = open_ledger(settings)
+                told = CarLedger(opened, settings)
+                if name == "forgets_not":
+                    with pytest.raises(RequestInvalid, match="member of whyledger_eraser"):
+                        forgets(told, row)
+                    assert opened.size() == size
+                else:
+                    found = forgets(told, row)
+                    assert found.event is not None
+                    assert "VACUUM FULL" in (found.left or ""), "it does not own the tables"
+                    for statement in ("UPDATE entries SET bytes = leaf_hash", "TRUNCATE payloads"):
+                        with opened.engine.connect() as connection:
+                            with pytest.raises(DBAPIError, match="denied"):
+                                connection.execute(text(statement))
+                opened.close()
+        finally:
+            for name in logins:
+                superuser.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+    assert set(rows_with(cars.ledger, MARKER).values()) == {0}
+    assert rebuild(cars.ledger).differing == ()
+
+
+def test_the_command_says_what_it_reached_and_what_stays(
+    bootstrapped_people: tuple[Settings, Row],
+) -> None:
+    settings, row = bootstrapped_people
+    asked = [
+        "erase", "car-price", "--identity", key_of(row), "--reason", "the owner asked",
+        "--legal-basis", "GDPR Art. 17",
+    ]  # fmt: skip
+    first = whyledger(settings.state_dir, *asked)
+    assert first.returncode == 0, first.stderr
+    assert "erased 3 events" in first.stdout
+    assert "can no longer be rebuilt: car-price/1" in first.stdout
+    assert "car-price/1 goes on serving" in first.stdout
+    assert "whyledger cycle --model car-price --force REASON" in first.stdout
+    assert "Back-ups, exports" in first.stderr
+    assert holders(settings.state_dir, MARKER.encode(), key_of(row).encode()) == []
+    again = whyledger(settings.state_dir, *asked, "--json")
+    assert (again.returncode, json.loads(again.stdout)["position"]) == (0, None)
+    assert whyledger(settings.state_dir, "replay").returncode == 0
+
+
+@pytest.fixture
+def bootstrapped_people(
+    tmp_path: Path, with_registry: Callable[[Settings], Settings]
+) -> tuple[Settings, Row]:
+    """A state directory with one owned car in it; nobody has it open."""
+    settings = with_registry(Settings(state_dir=tmp_path / "state"))
+    ledger = open_ledger(settings)
+    cars, row = trained_on_people(ledger, settings)
+    follow_champion(cars.ledger, settings, cars.model)
+    ledger.close()
+    return settings, row
 
 
 def bundle_says(bundle: Path, key: str) -> tuple[int, str]:
