@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
+from pydantic import with_config
+
 from domain.cycle_events import CYCLE_EVENTS, CycleEvent
 from domain.units import noted
 
@@ -222,3 +224,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     DatasetReceived,
     *CYCLE_EVENTS,
 )
+
+# Closed, with all they hold: reading a field that nobody knows fails, it is never dropped unseen.
+for _each in EVENT_TYPES:
+    with_config(extra="forbid")(_each)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.envelope import envelope_bytes, event_data, event_from_data, parse_entry
 from domain.errors import LedgerDamaged
 from domain.events import EVENT_TYPES, Event, RowsRefused
+from tests.domain.sample_events import FORCE, STARTED
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 INTEGERS = st.integers(-INTEGER_MAX, INTEGER_MAX)
@@ -103,11 +106,21 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
         (broken(lambda d: d.update(type="cycle.decided")), "entry 7 cannot be read.*verdict"),
         (broken(lambda d: d["data"].pop("rows")), "entry 7 cannot be read.*rows"),
         (broken(lambda d: d["data"].update(rows="many")), "entry 7 cannot be read"),
+        (broken(lambda d: d["data"].update(bodies=[])), "entry 7 cannot be read.*bodies"),
     ],
 )
 def test_bytes_that_are_no_envelope_are_refused(content: bytes, said: str) -> None:
     with pytest.raises(LedgerDamaged, match=rf"(?s){said}"):
         parse_entry(content, position=7, stream_version=0)
+
+
+def test_a_field_that_no_schema_names_is_refused_wherever_it_stands() -> None:
+    forced = replace(STARTED, force=FORCE)
+    data = event_data(forced)
+    assert event_from_data(forced.type, forced.schema, data) == forced
+    data["force"]["badge"] = "7"
+    with pytest.raises(ValidationError, match=r"force\.badge"):
+        event_from_data(forced.type, forced.schema, data)
 
 
 def test_event_data_is_plain_json() -> None:
