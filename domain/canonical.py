@@ -1,8 +1,8 @@
 """RFC 8785 canonical bytes: one JSON value, one byte string.
 
-The ordinary document takes orjson's fast path; whatever orjson would write differently from
-RFC 8785 (integral, tiny or huge floats, keys outside ASCII) goes to `rfc8785`. A fuzz test holds
-the two byte-equal.
+The ordinary document takes orjson's fast path, with whole floats as integers; whatever orjson would
+write differently from RFC 8785 (tiny or huge floats, keys outside ASCII) goes to `rfc8785`. A fuzz
+test holds the two byte-equal.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ def canonical_bytes(value: object) -> bytes:
         NotCanonical: NaN, infinity, |int| > 2^53 - 1, a lone surrogate, a key that is no string, or
             a type that JSON does not have; the message names the path.
     """
-    plain = _check(value, None, 0)
-    if plain:
+    if _check(value, None, 0):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    whole = _whole_as_integers(value)
+    if _check(whole, None, 0):
+        return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
     return rfc8785.dumps(value)  # type: ignore[arg-type]
 
 
@@ -53,6 +55,20 @@ def sha256_hex(content: bytes) -> str:
 def leaf_hash(content: bytes) -> bytes:
     """RFC 6962 leaf hash of an entry's bytes: SHA-256(0x00 || bytes), 32 bytes."""
     return hashlib.sha256(b"\x00" + content).digest()
+
+
+def _whole_as_integers(value: object) -> object:
+    """`value` with whole floats as the integers RFC 8785 writes them as: 5.0 as 5, -0.0 as 0.
+
+    They are what makes most documents other than plain, and `rfc8785` takes ten times as long.
+    """
+    if type(value) is float and value.is_integer() and abs(value) <= INTEGER_MAX:
+        return int(value)
+    if type(value) is dict:
+        return {key: _whole_as_integers(item) for key, item in value.items()}
+    if type(value) is list or type(value) is tuple:
+        return [_whole_as_integers(item) for item in value]
+    return value
 
 
 def _check(value: object, path: _Path, depth: int) -> bool:  # noqa: PLR0912
