@@ -192,11 +192,38 @@ def test_payloads_are_deleted_only_where_an_erasure_names_them(people: People) -
             with pytest.raises(DBAPIError, match="only grows"):
                 connection.execute(text(statement))
 
+    if cars.ledger.engine.dialect.name == "sqlite":
+        statements += [
+            "INSERT OR REPLACE INTO payloads SELECT position, model, identity, bytes, bytes, NULL"
+            " FROM payloads",
+            "UPDATE OR REPLACE payloads SET position = position + 1",
+        ]
+    else:
+        statements += [
+            "TRUNCATE payloads",
+            "INSERT INTO payloads SELECT * FROM payloads ON CONFLICT (position)"
+            " DO UPDATE SET salt = excluded.bytes",
+        ]
     for statement in statements:
         refused(statement)
     forgets(cars, row)
-    for statement in [*statements[:2], "DELETE FROM artefacts"]:
+    for statement in [*statements[:2], *statements[4:], "DELETE FROM artefacts"]:
         refused(statement)
+
+
+def test_while_somebody_reads_the_file_it_says_that_something_is_left(
+    sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    cars = CarLedger(sqlite_ledger, sqlite_settings).adopts(**owned())
+    rows = one_owned(cars.rows([1971], most=3))
+    cars.observes(rows)
+    cars.settings = sqlite_settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    with sqlite_ledger.connect() as reading:
+        reading.execute(text("SELECT count(*) FROM payloads"))
+        assert "write-ahead log still holds" in (forgets(cars, rows[0]).left or "")
+    found = forgets(cars, rows[0])
+    assert (found.event, found.left) == (None, None)
+    assert holders(cars.settings.state_dir.parent, MARKER.encode()) == []
 
 
 def test_a_payload_that_is_missing_without_an_erasure_is_damage(people: People) -> None:
