@@ -35,7 +35,7 @@ Every entry of the ledger is one event in a closed envelope, stored and hashed a
 | `correlation_id` | the same for everything one outside cause led to |
 | `causation_id` | id of the event that directly caused this one, or null |
 | `data` | the fields below; or, in rows about people, in its place: |
-| `data_commit` | SHA-256(salt ‖ RFC 8785 bytes of the data), hex; both stand apart and can be erased |
+| `data_commit` | SHA-256(salt ‖ RFC 8785 bytes of the data), hex; both stand apart, erasable |
 
 A changed payload is a new schema number. Entries of older schemas keep their bytes and hashes for
 ever; they are read as the current schema, as `domain/upcasting.py` says and the event's section
