@@ -59,7 +59,8 @@ _DIGEST_ROWS: Final = 1000  # fetched at once
 def apply(connection: Connection, entries: Sequence[Recorded]) -> None:
     """Fold `entries`, in order of position, into every read model; what is erased: passed over."""
     there = [entry for entry in entries if not isinstance(entry.event, Erased)]
-    for mixed, run in groupby(there, key=lambda entry: entry.event.type in _MIXED):
+    for mixed, entries_of_run in groupby(there, key=lambda entry: entry.event.type in _MIXED):
+        run = list(entries_of_run)
         # Only an outcome looks at another row, and at an earlier one, so these may change places.
         ordered = list(run)
         if mixed:
