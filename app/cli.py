@@ -9,6 +9,7 @@ import typer
 from app.commands.cycle import cycle
 from app.commands.decisions import decisions, export, why
 from app.commands.erasure import erase
+from app.commands.integrity import verify
 from app.commands.models import adopt, import_rows, rollback, state
 from app.commands.running import demo, replay, serve
 from app.commands.terminal import CommandRefused, Exit, exit_code_of, say_error
@@ -29,6 +30,7 @@ app.command()(decisions)
 app.command()(why)
 app.command()(state)
 app.command()(export)
+app.command()(verify)
 app.command()(replay)
 app.command()(rollback)
 app.command()(erase)

@@ -23,6 +23,7 @@ from app.routes import (
     cycles,
     datasets,
     events,
+    ledger,
     models,
     overview,
     predictions,
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         rollbacks,
         models,
         audit,
+        ledger,
         readiness,
         overview,
     ):

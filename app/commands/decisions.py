@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.integrity import write_bundle
 from app.commands.opening import a_time, opened, read_settings
 from app.commands.terminal import Json, note, progress, say, say_json, say_table
 from app.projections.cycles import get_cycle
@@ -96,9 +97,15 @@ def export(
     outcome: Outcome = None,
     since: Since = None,
     until: Until = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A new folder or .zip: the whole ledger, checkable offline.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Export every decision. `--json` means `--format jsonl`."""
+    """Export every decision, or with `--bundle` the ledger. `--json` means `--format jsonl`."""
+    if bundle is not None:
+        write_bundle(bundle, json)
+        return
     write = _EXPORTS[Format.JSONL if json else format]
     start, end = a_time(since), a_time(until)
     with opened(read_settings()) as ledger:

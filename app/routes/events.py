@@ -13,6 +13,7 @@ from app.request_body import INLINE_BYTES_MAX, content_type, parse_json, read_bo
 from app.request_identity import correlation_of
 from app.routes.access import After, Here, Limit, known_query_only, process_of
 from app.routes.documentation import body_of, refusals
+from app.routes.ledger import PREFER_HEADER, receipt_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, EventsAnswer
 from domain.envelope import Recorded, event_data
 from domain.erasure import Erased
@@ -60,9 +61,10 @@ _EXAMPLES: Final = {
     summary="Record observations and outcomes",
     response_model=EventsAnswer,
     responses=refusals(404, 409, 413, 415, 422, 503),
-    openapi_extra=body_of(
-        {SINGLE: (CloudEvent,), BATCH: (CloudEvent,), EITHER: (CloudEvent,)}, _EXAMPLES
-    ),
+    openapi_extra={
+        **body_of({SINGLE: (CloudEvent,), BATCH: (CloudEvent,), EITHER: (CloudEvent,)}, _EXAMPLES),
+        "parameters": [PREFER_HEADER],
+    },
 )
 async def create_events(request: Request) -> Response:
     """CloudEvents 1.0, one or a batch; (source, id) is the idempotency. All of a batch or none.
@@ -81,7 +83,11 @@ async def create_events(request: Request) -> Response:
     recorded = await process.observations.record_soon(
         events, batch=batch, correlation_id=correlation_of(request)
     )
-    content = orjson.dumps({"recorded": [_where(entry) for entry in recorded]})
+    where = [_where(entry) for entry in recorded]
+    if wants_receipts(request):
+        for each, entry in zip(where, recorded, strict=True):
+            each["receipt"] = await run_in_threadpool(receipt_of, process, entry.position)
+    content = orjson.dumps({"recorded": where})
     return Response(content, 201, media_type="application/json")
 
 

@@ -9,11 +9,12 @@ import re
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.ledger import receipts
 from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT, StoredTree, read_head
+from app.process import Process
 from app.routes.access import Here, known_query_only
 from app.routes.documentation import refusals
 from domain.canonical import INTEGER_MAX, leaf_hash
@@ -26,6 +27,13 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _MOMENT: Final = "no-cache"
 # tlog-tiles: x001/x234/067, and .p/17 behind it for a tile that is not full; plain digits too
 _TILE: Final = re.compile(r"((?:x\d{3}/){0,5}\d{3}|\d{1,15})(?:\.p/([1-9]\d{0,2}))?")
+PREFER_HEADER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "`receipt`: each entry comes with its leaf hash, proof and signed checkpoint",
+}
 Size = Annotated[int | None, Query(ge=1, le=INTEGER_MAX, description="entries; default: all")]
 
 
@@ -213,7 +221,12 @@ def read_event(
     return Response(content, 200, headers, "application/json")
 
 
-def receipt_of(here: Here, position: int) -> dict[str, Any]:
+def wants_receipts(request: Request) -> bool:
+    """Whether the client asks for a receipt with each entry: `Prefer: receipt`."""
+    return "receipt" in {part.strip() for part in request.headers.get("prefer", "").split(",")}
+
+
+def receipt_of(here: Process, position: int) -> dict[str, Any]:
     """The receipt of the entry at `position` as JSON, for any answer that is asked for one."""
     return receipts.receipt(here.ledger, here.checkpoints, position).as_json()
 

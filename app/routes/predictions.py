@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -16,6 +16,7 @@ from app.request_body import INLINE_BYTES_MAX, JSON, content_type, parse_json, r
 from app.request_identity import correlation_of
 from app.routes.access import process_of
 from app.routes.documentation import body_of, refusals
+from app.routes.ledger import PREFER_HEADER, receipt_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
 from domain.envelope import Recorded
 from domain.errors import LedgerDamaged, RequestInvalid
@@ -53,7 +54,7 @@ _KEY_HEADER: Final = {
     responses=refusals(404, 409, 413, 415, 422, 503),
     openapi_extra={
         **body_of({JSON[0]: (PredictionOfRow, PredictionOfRows)}, _EXAMPLES),
-        "parameters": [_KEY_HEADER],
+        "parameters": [_KEY_HEADER, PREFER_HEADER],
     },
 )
 async def create_predictions(request: Request) -> Response:
@@ -72,20 +73,25 @@ async def create_predictions(request: Request) -> Response:
         "request_id": request.state.request_id,
         "correlation_id": correlation_of(request),
     }
-    if len(body) > INLINE_BYTES_MAX:
-        content = await run_in_threadpool(_answer_many, process, body, how)
+    receipts = wants_receipts(request)
+    if receipts or len(body) > INLINE_BYTES_MAX:
+        content = await run_in_threadpool(_answer_many, process, body, how, receipts)
     else:
         asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-        content = _answer(await process.predictions.make_soon(asked, **how))
+        content = _answer(await process.predictions.make_soon(asked, **how), ())
     return Response(content, media_type="application/json")
 
 
-def _answer_many(process: Process, body: bytes, how: _How) -> bytes:
+def _answer_many(process: Process, body: bytes, how: _How, receipts: bool) -> bytes:
     asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-    return _answer(process.predictions.make(asked, **how))
+    recorded = process.predictions.make(asked, **how)
+    proved = [receipt_of(process, entry.position) for entry in recorded] if receipts else ()
+    return _answer(recorded, proved)
 
 
-def _answer(recorded: Sequence[Recorded]) -> bytes:
+def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any]]) -> bytes:
+    """The answer, made of the recorded events alone; with receipts where they were asked for."""
+    proofs = [{"receipt": receipt} for receipt in receipts] or [{}] * len(recorded)
     first = _made(recorded[0])
     return orjson.dumps(
         {
@@ -100,8 +106,12 @@ def _answer(recorded: Sequence[Recorded]) -> bytes:
                     "identity": made.identity,
                     "position": entry.position,
                     "unknown_categories": made.unknown_categories,
+                    **proof,
                 }
-                for entry, made in ((entry, _made(entry)) for entry in recorded)
+                for entry, made, proof in (
+                    (entry, _made(entry), proof)
+                    for entry, proof in zip(recorded, proofs, strict=True)
+                )
             ],
         }
     )

@@ -70,6 +70,11 @@ class RollbackRequest(_Request):
     reason: Reason = Field(examples=["complaints from the west"])
 
 
+RECEIPT: Final = Field(
+    default=None, description="only with `Prefer: receipt`: position, leaf hash, proof, checkpoint"
+)
+
+
 class PredictionAnswer(BaseModel):
     """One row's prediction, as recorded."""
 
@@ -82,6 +87,7 @@ class PredictionAnswer(BaseModel):
     unknown_categories: list[str] = Field(
         description="features whose category the model never saw", examples=[[]]
     )
+    receipt: dict[str, Any] | None = RECEIPT
 
 
 class PredictionsAnswer(BaseModel):
@@ -102,6 +108,7 @@ class RecordedEvent(BaseModel):
     id: str = Field(description="UUIDv5 of both", examples=[_ID])
     position: int = Field(examples=[813])
     recorded_at: str = Field(examples=["2026-02-03T09:30:00.000000Z"])
+    receipt: dict[str, Any] | None = RECEIPT
 
 
 class EventsAnswer(BaseModel):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,21 +13,18 @@ from fastapi.testclient import TestClient
 from app.ledger.signer import check_ed25519
 from app.ledger.store import Ledger
 from app.main import create_app
-from app.routes import ledger as routes
 from app.settings import Settings
+from domain.canonical import leaf_hash
 from domain.merkle import root_of
 from domain.notes import Checkpoint, open_checkpoint, parse_verifier_key
 from domain.proofs import verify_consistency, verify_inclusion
-from tests.app.routes.running import process_behind
+from tests.app.routes.running import AMC, process_behind
 from tests.ledger_events import put, refused
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     app = create_app(settings)
-    known = {getattr(route, "path", "") for route in app.routes}
-    if "/ledger/checkpoint" not in known:
-        app.include_router(routes.router)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         put(ledger_of(client), "observations-cars", *[refused(n + 1) for n in range(299)])
         yield client
@@ -127,3 +126,40 @@ def test_what_is_not_there_is_a_problem(
 ) -> None:
     answer = client.get(path)
     assert (answer.status_code, saying in answer.text) == (status, True), answer.text
+
+
+def test_a_prediction_can_be_asked_for_with_a_receipt_that_proves_it(service: TestClient) -> None:
+    asked = {"model": "car-price", "rows": [AMC, {**AMC, "car_id": 7}]}
+    answer = service.post("/predictions", json=asked, headers={"Prefer": "receipt"})
+    for made in answer.json()["predictions"]:
+        proves(service, made["receipt"], made["position"])
+    plain = service.post("/predictions", json=asked).json()["predictions"]
+    assert all("receipt" not in made for made in plain)
+
+
+def test_an_event_can_be_sent_for_a_receipt(service: TestClient) -> None:
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/cars",
+        "type": "org.whyledger.observation.v1",
+        "data": {"model": "car-price", "row": {**AMC, "price": 4.94}},
+    }
+    answer = service.post("/events", json=event, headers={"Prefer": "respond-async, receipt"})
+    (recorded,) = answer.json()["recorded"]
+    proves(service, recorded["receipt"], recorded["position"])
+
+
+def proves(service: TestClient, receipt: dict[str, Any], position: int) -> None:
+    """The receipt's proof leads from the entry's bytes to the root that its checkpoint signs."""
+    stored = service.get(f"/ledger/events/{position}").content
+    assert receipt["position"] == position
+    assert receipt["leaf_hash"] == leaf_hash(stored).hex()
+    size, root = receipt["checkpoint"].splitlines()[1:3]
+    verify_inclusion(
+        leaf_hash(stored),
+        position,
+        int(size),
+        [bytes.fromhex(node) for node in receipt["proof"]],
+        base64.b64decode(root),
+    )

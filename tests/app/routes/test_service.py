@@ -147,6 +147,12 @@ ROUTES = {
     ("get", "/audit/decisions"),
     ("get", "/audit/decisions/{decision}"),
     ("get", "/audit/export"),
+    ("get", "/ledger/checkpoint"),
+    ("get", "/ledger/signing"),
+    ("get", "/ledger/proofs/inclusion"),
+    ("get", "/ledger/proofs/consistency"),
+    ("get", "/ledger/tiles/{level}/{index}"),
+    ("get", "/ledger/events/{position}"),
     ("get", "/healthz"),
     ("get", "/readyz"),
 }
