@@ -156,6 +156,7 @@ def numbers_of(subject: str, values: Iterable[Value] | Floats) -> Numbers:
     if not isinstance(values, np.ndarray):
         values = np.array(list(values), dtype=np.float64)
     ordered = np.sort(np.asarray(values, dtype=np.float64))  # a copy: freezing touches no caller
+    ordered += 0.0  # the ledger writes -0.0 as 0, and what is read back is what was frozen
     bad = ordered[~(np.abs(ordered) <= _SIZE_MAX)]  # NaN compares false, so it is bad too
     if len(bad):
         raise NotMeasurable(

@@ -293,18 +293,15 @@ def _pointer(location: tuple[int | str, ...], document: object) -> str:
     parts: list[str] = []
     here = document
     for index, part in enumerate(location):
-        last = index == len(location) - 1
-        if isinstance(here, Mapping) and part not in here and not last and isinstance(part, str):
-            continue  # the tag of a union: "ridge" in /estimator/ridge/alpha
-        if not isinstance(here, Mapping) and isinstance(part, str) and here is not None:
-            continue  # the name of a scalar's union member, or a transformer given by name alone
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-        if isinstance(here, Mapping):
-            here = here.get(part)
-        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+        if isinstance(here, list | tuple) and isinstance(part, int):
             here = here[part]
+        elif not isinstance(here, Mapping):
+            continue  # the name of a scalar's union member, or a transformer given by name alone
+        elif part in here or index == len(location) - 1:
+            here = here.get(part)
         else:
-            here = None
+            continue  # the tag of a union: "ridge" in /estimator/ridge/alpha
+        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
     return "".join(f"/{part}" for part in parts)
 
 

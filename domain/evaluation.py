@@ -26,6 +26,7 @@ from domain.prediction_errors import (
     segment_errors,
 )
 
+_DIGITS_MAX: Final = 17  # tell any two doubles apart
 PARITY_LINEAR: Final = 1e-12  # relative to max(1, |y|): what summing in another order may cost
 
 
@@ -234,11 +235,10 @@ def _largest_difference(pipeline: Floats, plan: Floats) -> float:
 
 def _digits(a: float, b: float) -> tuple[str, str]:
     """Both with four significant digits, or as many as it takes to tell them apart."""
-    for digits in range(4, 18):
-        shown = f"{a:.{digits}g}", f"{b:.{digits}g}"
-        if a == b or shown[0] != shown[1]:
-            break
-    return shown
+    digits = 4
+    while a != b and f"{a:.{digits}g}" == f"{b:.{digits}g}" and digits < _DIGITS_MAX:
+        digits += 1
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def _digest(predictions: Floats) -> str:

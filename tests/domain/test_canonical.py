@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -122,6 +123,7 @@ def test_numbers_are_written_as_the_rfc_writes_them(number: float, text: str) ->
         ({1: 2}, "a key that is not a string"),
         ({"a": {1, 2}}, "/a: .*a set"),
         (b"bytes", "a bytes"),
+        ({"a": MappingProxyType({"b": 1})}, "/a: .*a mapping that is no dict.*convert it"),
     ],
 )
 def test_what_has_no_canonical_form_is_refused_with_its_path(document: object, said: str) -> None:

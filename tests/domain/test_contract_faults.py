@@ -45,6 +45,10 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     (("/features/0", 5), ("/features/0", "5: should be an object")),
     (("/features/0", {}), ("/features/0", "{}: its 'type' is missing; add it")),
     (("/features/0/type", "date"), ("/features/0", "'type' should be one of 'number', 'category'")),
+    (
+        ("/features/2/categories/0", None),
+        ("/features/2/categories/0", "None: should be a valid string or should be a valid integer"),
+    ),
     (("/features/0/name", "tilt"), ("/features/1/name", "'tilt' stands at /features/0 already")),
     (("/features/0/name", "a b"), ("/features/0/name", "'a b': String should match pattern")),
     (("/features/0/personal", "yes"), ("/features/0/personal", "'yes': should be a valid boolean")),

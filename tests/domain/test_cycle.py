@@ -135,6 +135,10 @@ def test_what_the_read_model_keeps_folds_to_the_same_state(history: tuple[CycleE
     assert fold_state(kept) == fold(history)
 
 
+def test_a_cycle_knows_what_it_was_asked_to_do() -> None:
+    assert fold([STARTED, ATTEMPT]).begun == STARTED
+
+
 def test_a_stream_without_a_start_is_damaged() -> None:
     with pytest.raises(LedgerDamaged, match=r"does not begin with cycle\.started"):
         _ = Cycle().begun

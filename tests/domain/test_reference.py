@@ -41,6 +41,12 @@ def thawed(frozen: Reference) -> Reference:
     return reference_from_document(json.loads(canonical_bytes(frozen.to_document())))
 
 
+def test_a_negative_zero_is_a_zero_before_it_is_written_too() -> None:
+    frozen = freeze_numbers("size", [-0.0])
+    assert frozen.bins == ("≤ 0", "> 0", "(missing)")
+    assert not np.signbit(frozen.numbers.ordered).any()
+
+
 def test_the_bins_are_the_references_deciles_with_open_ends() -> None:
     frozen = freeze_numbers("size", [float(i) for i in range(1, 101)])
     assert frozen.edges == pytest.approx(np.quantile(np.arange(1, 101), np.arange(1, 10) / 10))
