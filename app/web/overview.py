@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 
 from app.health import current_health
+from app.ledger.checkpoints import Signed, latest_signed
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import list_cycles
 from app.projections.decisions import DecisionView, list_decisions
@@ -20,7 +21,7 @@ from app.web.overview_view import (
     ServingFacts,
     overview_of,
 )
-from app.web.pages import render
+from app.web.pages import moment, render
 from app.web.windows import Window, window_of
 from domain.contract import parse_contract
 from domain.cycle_events import Decided
@@ -42,8 +43,10 @@ def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
     with ledger.connect() as connection:
         names = tuple(view.model for view in list_models(connection))
         chosen = model or (names[0] if names else None)
+        checkpoint = _checkpoint(latest_signed(connection))
         if chosen is None:
-            return render("overview.html", view=Overview(now=now, ledger_size=size, models=()))
+            empty = Overview(now=now, ledger_size=size, checkpoint=checkpoint, models=())
+            return render("overview.html", view=empty)
         view = get_model(connection, chosen)
         if view is None:
             raise UnknownModel(f"model {chosen[:100]!r} is unknown. Known: {', '.join(names)}.")
@@ -56,7 +59,15 @@ def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
     page = overview_of(
         facts, windows, [_decision(d) for d in found], now=now, ledger_size=size, models=names
     )
-    return render("overview.html", view=page)
+    return render("overview.html", view=replace(page, checkpoint=checkpoint))
+
+
+def _checkpoint(signed: Signed | None) -> str:
+    """What the newest signed checkpoint vouches for."""
+    if signed is None:
+        return "No checkpoint was signed yet."
+    at = moment(signed.signed_at)
+    return f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed {at}."
 
 
 def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:

@@ -107,6 +107,7 @@ class Overview:
     now: str
     ledger_size: int
     models: tuple[str, ...]
+    checkpoint: str = ""  # what the newest signed checkpoint vouches for
     model: str | None = None
     title: str = ""
     scale: str = ""

@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
+from app.settings import Settings
 from app.web.overview import overview_page
 from domain.errors import UnknownModel
 from tests.app.web.car_story import (
@@ -85,6 +87,18 @@ def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> 
     headline = re.search(r'<h1 class="verdict"[^>]*>(.*?)</h1>', page)
     assert headline is not None
     assert unescape(headline[1]) == recorded.sentence
+
+
+def test_the_newest_checkpoint_says_since_when_changes_show(
+    sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    record(sqlite_ledger, car_story())
+    assert "No checkpoint was signed yet." in overview_page(sqlite_ledger, MODEL, NOW)
+
+    signed = Checkpoints(sqlite_ledger, sqlite_settings).sign()
+
+    says = f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed 20"
+    assert says in overview_page(sqlite_ledger, MODEL, NOW)
 
 
 def test_every_element_is_closed_and_every_id_stands_once(page: str) -> None:
