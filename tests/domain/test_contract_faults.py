@@ -63,6 +63,10 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
         ),
     ),
     (
+        ("/features/0/possible", {"min": 5000, "max": 100}),  # its plausible mean is left alone
+        ("/features/0/possible", "min 5000 is not below max 100; swap"),
+    ),
+    (
         ("/features/0/plausible/mean/min", 99),
         (
             "/features/0/plausible/mean/min",

@@ -115,6 +115,14 @@ def test_an_inclusion_proof_is_the_definitions_and_verifies(size: int, draw: Any
     verify_inclusion(LEAVES[position], position, size, proof, root_of(LEAVES[:size]))
 
 
+def test_every_small_tree_extends_every_smaller_one() -> None:
+    for later in range(1, 34):
+        node, root = source(LEAVES[:later]), root_of(LEAVES[:later])
+        for earlier in range(1, later + 1):
+            proof = consistency_proof(earlier, later, node)
+            verify_consistency(earlier, later, root_of(LEAVES[:earlier]), root, proof)
+
+
 @given(integers(1, len(LEAVES)), drawn())
 def test_a_consistency_proof_is_the_definitions_and_verifies(later: int, draw: Any) -> None:
     earlier = draw.draw(integers(1, later))

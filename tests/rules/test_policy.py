@@ -126,6 +126,12 @@ def test_a_policy_without_clauses_would_always_retrain_and_is_refused(
     }
 
 
+@pytest.mark.parametrize("clauses", ["all of them", None, 4])
+def test_clauses_that_are_no_list_are_refused(document: dict[str, Any], clauses: object) -> None:
+    document["clauses"] = clauses
+    assert "write a list of clauses" in faults_of(document)["/clauses"]
+
+
 def test_a_policy_with_more_clauses_than_a_person_reads_is_refused(
     document: dict[str, Any],
 ) -> None:
