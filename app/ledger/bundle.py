@@ -28,6 +28,7 @@ from domain.merkle import Frontier
 from domain.notes import VerifierKey
 
 FORMAT: Final = "whyledger.bundle/1"
+_VERIFIER: Final = Path(__file__).with_name("verify_bundle.py")  # a file to copy, never imported
 _PAGE_ENTRIES: Final = 1000
 _FEW: Final = {"yield_per": 16}  # rows with large values, held at once
 _ENTRIES: Final = 'SELECT "position", stream_version, bytes FROM entries ORDER BY "position"'
@@ -97,6 +98,7 @@ class _Export:
         self._write_payloads()
         checkpoints = self._write_checkpoints(retained)
         self._write("schema/events.json", _json(_schemas()))
+        self._write("verify_bundle.py", _VERIFIER.read_bytes())
         trailer = {
             "format": FORMAT,
             "verifier_key": None if key is None else str(key),
