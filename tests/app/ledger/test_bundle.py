@@ -131,6 +131,7 @@ def test_a_bundle_holds_all_that_a_rebuild_needs(bundle: Path) -> None:
         "schema",
         "tiles",
         "trailer.json",
+        "verify_bundle.py",
     ]
     first = json.loads(lines_of(bundle)[0])
     assert (first["position"], first["envelope"]["type"]) == (0, "ledger.created")
