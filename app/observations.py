@@ -10,10 +10,11 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Final, Literal
+from typing import ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import ValidationError
 
+from app.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
 from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
 from app.problems import faults_of, summary
 from app.projections.predictions import StoredPrediction, find_prediction, latest_prediction
@@ -21,7 +22,6 @@ from app.refusals import Refusals
 from app.serving.champions import Champions, Serving
 from app.streams import observations_stream, source_event_id
 from domain.canonical import digest
-from domain.contract import MODEL_PATTERN
 from domain.envelope import Recorded
 from domain.errors import (
     Fault,
@@ -36,63 +36,12 @@ from domain.events import ObservationRecorded, OutcomeRecorded
 from domain.times import normalise_time
 
 DOOR: Final = "events"
-OBSERVATION: Final = "org.whyledger.observation.v1"
-OUTCOME: Final = "org.whyledger.outcome.v1"
-
-ModelName = Annotated[str, Field(pattern=MODEL_PATTERN, examples=["car-price"])]
 
 
 class UnknownPrediction(WhyledgerError):
     """A label names a prediction that the model never made."""
 
     code: ClassVar[str] = "unknown-prediction"
-
-
-class _Sent(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Observation(_Sent):
-    """A labelled row."""
-
-    model: ModelName
-    row: dict[str, JsonValue] = Field(description="the contract's columns, the target included")
-
-
-class Outcome(_Sent):
-    """The true value of a prediction, named by its id or by the row's identity columns."""
-
-    model: ModelName
-    prediction_id: str | None = Field(default=None, max_length=64)
-    identity: dict[str, JsonValue] | None = Field(
-        default=None, description="the contract's identity columns", examples=[{"year": 1976}]
-    )
-    label: JsonValue = Field(description="the true value, in the target's unit")
-
-    @model_validator(mode="after")
-    def _named_once(self) -> Outcome:
-        if (self.prediction_id is None) == (self.identity is None):
-            raise ValueError("send either prediction_id or identity, one of the two")
-        return self
-
-
-class CloudEvent(_Sent):
-    """A CloudEvent 1.0 in structured mode, with the attributes this service knows."""
-
-    specversion: Literal["1.0"]
-    id: str = Field(min_length=1, max_length=256, description="unique in its source")
-    source: str = Field(min_length=1, max_length=1024, description="URI reference of who sends")
-    type: Literal["org.whyledger.observation.v1", "org.whyledger.outcome.v1"]
-    time: str | None = Field(
-        default=None, max_length=64, description="RFC 3339; when an outcome became known"
-    )
-    subject: str | None = Field(default=None, max_length=1024)
-    datacontenttype: Literal["application/json"] | None = None
-    dataschema: str | None = Field(default=None, max_length=1024)
-    traceparent: str | None = Field(default=None, max_length=256)
-    tracestate: str | None = Field(default=None, max_length=1024)
-    partitionkey: str | None = Field(default=None, max_length=1024)
-    data: dict[str, JsonValue]
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ from domain.contract_columns import (
     Unit,
     Words,
 )
-from domain.contract_faults import cross_faults, reported_faults
+from domain.contract_faults import cross_faults
 from domain.errors import ContractInvalid, Fault, NotCanonical
 from domain.estimators import (
     EstimatorSpec,
@@ -47,6 +47,7 @@ from domain.estimators import (
     Ridge,
     Rows,
 )
+from domain.reported_faults import reported_faults
 
 __all__ = [
     "MODEL_PATTERN",

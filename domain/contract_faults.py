@@ -1,8 +1,8 @@
 """Everything wrong with a contract document at once: where, what stands there, and what to do.
 
-`reported_faults` words what pydantic found field by field; `cross_faults` looks between the fields.
-It reads the raw document, so that a fault in one place does not hide those in another; what
-pydantic refuses it passes over.
+`reported_faults.py` words what pydantic found field by field; this looks between the fields. It
+reads the raw document, so that a fault in one place does not hide those in another; what pydantic
+refuses it passes over.
 """
 
 from __future__ import annotations
@@ -10,40 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from domain.errors import Fault
+from domain.reported_faults import short
 
 TEXT_LENGTH_MAX: Final = 200  # characters of a text value or a category
 _NOT_PLAIN: Final = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
-_REMEDIES: Final = {
-    "missing": "add it",
-    "extra_forbidden": "remove it, or correct its spelling; docs/contract.md lists every field",
-    "literal_error": "choose one of those",
-    "union_tag_invalid": "choose one of those",
-    "union_tag_not_found": "add it",
-    "string_pattern_mismatch": "choose a name that does",
-    "value_error": "",
-}
-
-
-def reported_faults(error: ValidationError, document: object) -> list[Fault]:
-    """What pydantic found, each with its JSON pointer into `document`, its value and a remedy.
-
-    One fault a place: what the members of a union say of one value is joined by "or".
-    """
-    said: dict[str, tuple[list[str], str, object]] = {}
-    for found in error.errors(include_url=False):
-        path = _pointer(found["loc"], document)
-        kind, value = found["type"], None if found["type"] == "missing" else found["input"]
-        words = _wording(kind, found["msg"], found.get("ctx", {}))
-        if kind not in ("missing", "extra_forbidden"):
-            words = f"{_short(value)}: {words}" if path not in said else words
-        said.setdefault(path, ([], _REMEDIES.get(kind, "correct it"), value))[0].append(words)
-    return [
-        Fault(path, " or ".join(words) + (f"; {remedy}" if remedy else ""), value)
-        for path, (words, remedy, value) in said.items()
-    ]
 
 
 def cross_faults(document: object) -> Iterator[Fault]:
@@ -181,7 +152,7 @@ def _categories(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
         if isinstance(category, str) and not is_plain_text(category):
             yield Fault(
                 f"{path}/categories/{index}",
-                f"{_short(category)} is empty, longer than {TEXT_LENGTH_MAX} characters or holds "
+                f"{short(category)} is empty, longer than {TEXT_LENGTH_MAX} characters or holds "
                 "control characters; correct it",
                 category,
             )
@@ -274,37 +245,6 @@ def is_plain_text(text: str) -> bool:
     return _NOT_PLAIN.isdisjoint(text) and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _wording(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    match kind:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not a field"
-        case "union_tag_invalid":
-            return f"its {context['discriminator']} should be one of {context['expected_tags']}"
-        case "union_tag_not_found":
-            return f"its {context['discriminator']} is missing"
-        case _:
-            return message.removeprefix("Value error, ").replace("Input should", "should")
-
-
-def _pointer(location: tuple[int | str, ...], document: object) -> str:
-    """The JSON pointer of pydantic's location, without the names of union members in it."""
-    parts: list[str] = []
-    here = document
-    for index, part in enumerate(location):
-        if isinstance(here, list | tuple) and isinstance(part, int):
-            here = here[part]
-        elif not isinstance(here, Mapping):
-            continue  # the name of a scalar's union member, or a transformer given by name alone
-        elif part in here or index == len(location) - 1:
-            here = here.get(part)
-        else:
-            continue  # the tag of a union: "ridge" in /estimator/ridge/alpha
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{part}" for part in parts)
-
-
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -319,8 +259,3 @@ def _number(value: object) -> float | None:
 
 def _bound(field: Mapping[str, Any], part: str, end: str) -> float | None:
     return _number(_object(field.get(part)).get(end))
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"  # noqa: PLR2004 one line of a message

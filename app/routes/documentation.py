@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from app.observations import CloudEvent, Observation, Outcome
+from app.cloud_events import CloudEvent, Observation, Outcome
 from app.problems import MEDIA_TYPE
 from app.routes.shapes import CycleRequest, PredictionOfRow, PredictionOfRows, RollbackRequest
 

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.observations import OBSERVATION, OUTCOME, CloudEvent
+from app.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from app.request_body import INLINE_BYTES_MAX, content_type, parse_json, read_body
 from app.request_identity import correlation_of
 from app.routes.access import After, Here, Limit, known_query_only, process_of
