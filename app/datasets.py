@@ -13,27 +13,24 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
 from app.clock import new_id, now
+from app.csv_rows import LINE_LENGTH_MAX, csv_header, csv_lines, csv_rows
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.projections.labels import latest_rows
 from app.refusals import bounded_reasons
 from app.serving.champions import Serving
 from app.streams import observations_stream, source_event_id
 from domain.canonical import digest
-from domain.contract import Contract
 from domain.envelope import Recorded
-from domain.errors import DocumentInvalid, Fault, RowsRefusedError
+from domain.errors import Fault, RowsRefusedError
 from domain.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
 
 DOOR: Final = "datasets"
-LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread
 FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one
-_OVERLONG: Final = "\0overlong\n"  # stands for a line that was not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +78,12 @@ class Datasets:
         upload.file.seek(0)
         text = io.TextIOWrapper(upload.file, "utf-8-sig", errors="surrogateescape", newline="")
         try:
-            reader = csv.reader(_lines(text), strict=True)
-            header = _header(reader, serving.contract)
+            reader = csv.reader(csv_lines(text), strict=True)
+            header = csv_header(reader, serving.contract)
             intake = Intake()
             with _Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
                 chunk: list[tuple[str, Row]] = []
-                for line, cells in _rows(reader):
+                for line, cells in csv_rows(reader):
                     judged = _judge(serving, header, cells)
                     if isinstance(judged, RowsRefusedError):
                         shown = None if serving.guard.personal else cells
@@ -206,67 +203,6 @@ class _Quarantine:
             Path(self._part.name).replace(self._path)
         else:
             Path(self._part.name).unlink()
-
-
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """The file's lines, none longer than LINE_LENGTH_MAX: longer ones are passed over unread."""
-    while line := text.readline(LINE_LENGTH_MAX):
-        if len(line) == LINE_LENGTH_MAX and not line.endswith(("\n", "\r")):
-            while (rest := text.readline(LINE_LENGTH_MAX)) and not rest.endswith(("\n", "\r")):
-                pass
-            line = _OVERLONG
-        yield line
-
-
-def _header(reader: Iterator[list[str]], contract: Contract) -> list[str]:
-    """The column names. Raises DocumentInvalid naming every column that is wrong."""
-    try:
-        header = [name.strip() for name in next(reader)]
-    except (StopIteration, csv.Error):
-        header = []
-    if not any(header):
-        raise DocumentInvalid(
-            "the CSV has no header line; begin it with the contract's column names."
-        )
-    required = {column.name for column in contract.columns if column.missing == "refused"}
-    required |= {feature.name for feature in contract.features if feature.missing == "refused"}
-    required.add(contract.target.name)
-    ignored = {column.name for column in contract.ignored}
-    known = {*contract.row_columns, contract.target.name} | ignored
-    faults = [
-        Fault(f"/{name[:100]}", "stands twice in the header; keep one", name)
-        for name, count in Counter(header).items()
-        if count > 1
-    ]
-    faults += [
-        Fault(f"/{name[:100]}", f"is no column of {contract.model!r}; remove it", name)
-        for name in header
-        if name not in known
-    ]
-    faults += [
-        Fault(f"/{name}", "is missing from the header, and the contract refuses that; add it")
-        for name in sorted(required - set(header))
-    ]
-    if faults:
-        said = "; ".join(f"{fault.path[1:]!r} {fault.message}" for fault in faults[:5])
-        raise DocumentInvalid(f"the CSV's header does not fit: {said}.", faults)
-    return header
-
-
-def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | str]]:
-    """Each row's first line and its cells, or why it has none."""
-    line = 1
-    while True:
-        line = getattr(reader, "line_num", line) + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield line, f"broken CSV: {error}"
-            continue
-        if cells:
-            yield line, cells
 
 
 def _judge(serving: Serving, header: list[str], cells: list[str] | str) -> Row | RowsRefusedError:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.datasets import LINE_LENGTH_MAX
+from app.csv_rows import LINE_LENGTH_MAX
 from app.settings import Settings
 from tests.app.routes.running import (
     CARS,
