@@ -22,6 +22,7 @@ import json
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -51,6 +52,11 @@ DOCUMENTS = {
 TILE = 256
 HASH = 32
 CHUNK = 1 << 20
+# a .zip that was damaged, and JSON of another shape than the page says
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
+    *(AttributeError, KeyError, TypeError, ValueError),
+)
 
 
 class Broken(Exception):
@@ -85,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, UnicodeDecodeError) as error:
         sys.stdout.write(f"CANNOT CHECK: {error}\n")
         return CANNOT_CHECK
+    except DAMAGE as error:
+        sys.stdout.write(f"BROKEN: the bundle is damaged: {type(error).__name__}: {error}\n")
+        return BROKEN
     sys.stdout.write("OK\n")
     return OK
 
@@ -194,6 +203,8 @@ def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes
     yield f"entries      {tree.size}"
     yield f"root         {tree.root().hex()}"
     yield f"checkpoints  {len(checkpoints)}, signed by {key[0]}"
+    if not kept:
+        yield "kept         no checkpoint: a truncated or older copy would not be noticed"
     if covered < tree.size:
         yield (
             f"unproven     entries {covered} to {tree.size - 1} lie after the last checkpoint "

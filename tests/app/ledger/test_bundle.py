@@ -296,6 +296,39 @@ def test_a_cut_zip_is_broken(bundle: Path, kept: Kept, tmp_path: Path) -> None:
     assert checked(whole, kept, tmp_path)[0] == 1
 
 
+def test_a_damaged_zip_is_broken_wherever_the_damage_is(
+    bundle: Path, kept: Kept, tmp_path: Path
+) -> None:
+    whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", bundle))
+    content = whole.read_bytes()
+    with zipfile.ZipFile(whole) as archive:
+        info = archive.getinfo("events.jsonl")
+    first = info.header_offset + 30 + len(info.filename)  # of the compressed bytes
+    for at in range(first, first + info.compress_size, info.compress_size // 60):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x10
+        whole.write_bytes(bytes(damaged))
+        code, said = checked(whole, kept, tmp_path)
+        assert (code, "BROKEN: " in said) == (1, True), at
+
+
+def test_entries_of_another_shape_are_broken(bundle: Path, kept: Kept, tmp_path: Path) -> None:
+    lines = lines_of(bundle)
+    lines[57] = (
+        lines[57].replace(b'"stream":"', b'"stream":{"":"').replace(b'","type":', b'"},"type":')
+    )
+    code, said = checked(put_lines(bundle, lines), kept, tmp_path, ["note"])
+    assert (code, "BROKEN: " in said) == (1, True), said
+
+
+def test_without_a_kept_checkpoint_it_says_what_goes_unnoticed(
+    bundle: Path, kept: Kept, tmp_path: Path
+) -> None:
+    unnoticed = "a truncated or older copy would not be noticed"
+    assert unnoticed in checked(bundle, kept, tmp_path, [])[1]
+    assert unnoticed not in checked(bundle, kept, tmp_path)[1]
+
+
 def test_the_wrong_key_is_never_ok(bundle: Path, kept: Kept, tmp_path: Path) -> None:
     other = FileSigner(tmp_path / "other.key", kept.key.name).key
     code, said = checked(bundle, Kept(other, kept.note, kept.leaves), tmp_path)
