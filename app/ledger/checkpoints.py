@@ -104,9 +104,10 @@ class Checkpoints:
         """Sign from now on, in a thread of its own, whenever the ledger has grown.
 
         A ledger that lacks what was signed (an older back-up was restored, entries were changed) is
-        noticed before this returns, and stands in `refusal` until it is mended.
+        noticed before this returns, and stands in `refusal` until it is mended. The anchors are
+        offered what was last signed: they may have missed it before the process ended.
         """
-        self._note(self._compared_with_memory)
+        self._note(self._begin)
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
 
@@ -220,6 +221,13 @@ class Checkpoints:
                 f"the ledger does not extend its own checkpoint of {newest.checkpoint.size} "
                 f"entries: {error.message} Nothing is signed. Run `whyledger verify`."
             ) from error
+
+    def _begin(self) -> None:
+        self._compared_with_memory()
+        last, note = self.signer.last(), self.signer.last_note()
+        if last is not None and note is not None:
+            for anchor in self._anchors:
+                anchor.offer(last, note)
 
     def _run(self) -> None:
         while True:

@@ -227,6 +227,22 @@ def test_a_failing_anchor_is_seen_tried_again_and_keeps_nobody_waiting(
     made.close()
 
 
+def test_an_anchor_that_missed_the_last_checkpoint_is_offered_it_at_the_next_start(
+    sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    broken = Broken()
+    before = Checkpoints(sqlite_ledger, sqlite_settings, [broken])
+    before.sign()
+    before.close()
+    assert broken.kept == []
+    broken.mended = True
+    after = Checkpoints(sqlite_ledger, sqlite_settings, [broken])
+    after.start()  # and nothing new comes
+    until(lambda: after.status().anchors[0].kept_size == 1)
+    after.close()
+    assert broken.kept == [1]
+
+
 def test_a_file_keeps_every_note(tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "notes")
     for size in (1, 2):
