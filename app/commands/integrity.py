@@ -34,7 +34,7 @@ def verify(
     """Hash everything again and compare it with what was signed. Exit 3 names the first break."""
     settings = read_settings()
     kept = read_retained(settings.signing_key_path, checkpoint or (), key)
-    with opened(settings) as ledger, progress("verifying", unit="entries") as advance:
+    with opened(settings, begin=False) as ledger, progress("verifying", unit="entries") as advance:
         found = verify_ledger(
             ledger,
             kept.key,
@@ -57,7 +57,7 @@ def write_bundle(target: Path, json: bool) -> None:
     """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it."""
     settings = read_settings()
     kept = read_retained(settings.signing_key_path)
-    with opened(settings) as ledger, progress("exporting", unit="entries") as advance:
+    with opened(settings, begin=False) as ledger, progress("exporting", unit="entries") as advance:
         written = export_bundle(ledger, target, kept.key, retained=kept.notes, progress=advance)
     if json:
         say_json(
@@ -82,7 +82,9 @@ def write_bundle(target: Path, json: bool) -> None:
 def _say(found: Verified) -> None:
     say(f"entries      {found.entries}")
     say(f"root         {found.root}")
-    say(f"key          {found.key or 'none: nothing was ever signed here'}")
+    say(
+        f"key          {found.key or 'none given and none kept here: no checkpoint can be checked'}"
+    )
     say(f"checkpoints  {found.checkpoints}, proven up to {found.covered} entries")
     if found.read_models:
         say(f"read models  {found.read_models} equal what the entries give")

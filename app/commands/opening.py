@@ -45,8 +45,10 @@ def read_settings(**changed: object) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings, *, make: bool = False) -> Iterator[Ledger]:
+def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Iterator[Ledger]:
     """The ledger, closed afterwards; made when there is none and `make` says so.
+
+    With `begin` false an empty ledger stays empty: it is looked at, whatever became of it.
 
     Raises:
         NothingToDecide: there is no ledger file.
@@ -58,7 +60,7 @@ def opened(settings: Settings, *, make: bool = False) -> Iterator[Ledger]:
             f"there is no ledger at {path}. Begin one with `whyledger serve` or `whyledger adopt`, "
             "or set WHYLEDGER_STATE_DIR or WHYLEDGER_DATABASE_URL."
         )
-    ledger = open_ledger(settings)
+    ledger = open_ledger(settings, begin=begin)
     try:
         yield ledger
     finally:

@@ -18,6 +18,7 @@ import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
+from app.ledger.storage_checks import check_storage, unreadable_is_damage
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
@@ -71,12 +72,15 @@ def export_bundle(
 
     Raises:
         RequestInvalid: `target` exists.
+        LedgerDamaged: the tables themselves cannot be read.
     """
     if target.exists():
         raise RequestInvalid(f"{target} exists. Name a folder or .zip file that does not.")
     opening = _zip(target) if target.suffix == ".zip" else _folder(target)
-    with opening as open_file, ledger.connect() as connection:
-        return _Export(connection, open_file, progress).write(key, retained)
+    with ledger.connect() as connection, unreadable_is_damage():
+        check_storage(connection)
+        with opening as open_file:
+            return _Export(connection, open_file, progress).write(key, retained)
 
 
 class _Export:

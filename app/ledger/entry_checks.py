@@ -122,6 +122,8 @@ class EntryChecks:
             envelope = orjson.loads(content)
             said = tuple(envelope[name] for name in _COPIES)
             stream, data = envelope["stream"], envelope.get("data", {})  # no data: it stands apart
+            if not isinstance(data, dict) or not all(isinstance(name, str) for name in said[:3]):
+                raise TypeError
         except (orjson.JSONDecodeError, TypeError, KeyError) as error:
             self._wrong(entry.position, "the entry", "an envelope", f"{type(error).__name__}")
             return

@@ -29,7 +29,7 @@ def read_retained(signing_key: Path, files: Sequence[Path] = (), key: str = "") 
         key: a verifier key from elsewhere; it is then the one that counts.
 
     Raises:
-        ProofInvalid: a file holds no signed note, or `key` is none.
+        ProofInvalid: a file holds no signed note, or `key` is none, or there are notes and no key.
         SigningRefused: the signer's key or memory is damaged.
     """
     notes = []
@@ -40,6 +40,11 @@ def read_retained(signing_key: Path, files: Sequence[Path] = (), key: str = "") 
             raise ProofInvalid(f"{path} holds no checkpoint: {error}") from error
     given = parse_verifier_key(key) if key else None
     if not signing_key.exists():
+        if notes and given is None:
+            raise ProofInvalid(
+                f"checkpoints are given and no key to check them with; there is none at "
+                f"{signing_key}. Name the verifier key with --key."
+            )
         return Retained(given, tuple(notes), b"")
     signer = FileSigner(signing_key, None)
     if given is not None and given != signer.key:

@@ -56,8 +56,12 @@ class StreamHistory:
     version: int
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(settings: Settings, *, begin: bool = True) -> Ledger:
     """The ledger of these settings: migrated, and with its first entry. Safe to race.
+
+    Args:
+        settings: where it is.
+        begin: whether an empty one gets its first entry; no, when it is only looked at.
 
     Raises:
         LedgerBusy: the database is in use or out of reach.
@@ -67,7 +71,7 @@ def open_ledger(settings: Settings) -> Ledger:
     ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
     try:
         migrate(engine, settings.busy_timeout_seconds)
-        if ledger.size() == 0:
+        if begin and ledger.size() == 0:
             _create(ledger)
     except BaseException:
         ledger.close()

@@ -17,6 +17,7 @@ from app.ledger.findings import Break
 from app.ledger.guards import missing_guards
 from app.ledger.payload_checks import payload_breaks
 from app.ledger.signer import check_ed25519
+from app.ledger.storage_checks import check_storage, unreadable_is_damage
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.ledger.tile_checks import TileChecks
@@ -91,8 +92,12 @@ def verify(
         remembered: the signer's memory of leaf hashes, 32 bytes each from position 0 on.
         read_models: also fold all entries anew and compare what comes out with the read models.
         progress: told how many entries of how many are done.
+
+    Raises:
+        LedgerDamaged: the tables themselves cannot be read; the message says where.
     """
-    with ledger.connect() as connection:
+    with ledger.connect() as connection, unreadable_is_damage():
+        check_storage(connection)
         total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
         signed = _read_checkpoints(connection, key, retained)
         leaves = _authentic(remembered, signed.checkpoints)
@@ -208,8 +213,9 @@ def _check_end(
         found.append(Break(tree.size, "the end of the ledger", expected, "the ledger ends there"))
     try:
         head = read_head(connection)
-    except LedgerDamaged as error:
-        return [*found, Break(tree.size, "the tree's head", "one row", error.message)]
+    except LedgerDamaged:
+        none = "none, or one that does not fit its size"
+        return [*found, Break(tree.size, "the tree's head", "one row", none)]
     if head != tree:
         said = f"{head.size} entries, root {head.root().hex()}"
         expected = f"{tree.size} entries, root {tree.root().hex()}"

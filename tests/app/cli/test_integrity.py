@@ -16,7 +16,7 @@ from app.ledger import verify_bundle
 from app.ledger.store import Ledger
 from app.settings import Settings
 from domain.errors import ProofInvalid, SigningRefused
-from tests.app.ledger.forger import edited, rewrite
+from tests.app.ledger.forger import change, edited, rewrite
 from tests.app.ledger.signed_ledger import Kept, fill
 
 Run = Callable[..., Any]  # the result of a command that ran
@@ -85,9 +85,32 @@ def test_without_any_key_nothing_is_proven(
 ) -> None:
     done = run()
     assert done.exit_code == 0
-    assert "none: nothing was ever signed here" in done.stdout
+    assert "none given and none kept here: no checkpoint can be checked" in done.stdout
     assert "entries 0 to 0 lie after the last retained checkpoint" in done.stderr
     assert not sqlite_settings.signing_key_path.exists()
+
+
+def test_a_checkpoint_without_a_key_to_check_it_with_is_refused(
+    run: Run, kept: Kept, sqlite_settings: Settings, tmp_path: Path
+) -> None:
+    for path in sqlite_settings.signing_key_path.parent.iterdir():
+        path.unlink()
+    (tmp_path / "kept.note").write_text(kept.note)
+    done = run("--checkpoint", tmp_path / "kept.note")
+    assert isinstance(done.exception, ProofInvalid)
+    assert "Name the verifier key with --key" in str(done.exception)
+
+
+def test_a_ledger_whose_entries_are_all_gone_is_verified_and_not_begun_anew(
+    run: Run, kept: Kept, sqlite_ledger: Ledger
+) -> None:
+    change(sqlite_ledger, "DELETE FROM entries")
+    done = run()
+    assert done.exit_code == 3
+    assert "position 0: the end of the ledger: expected an entry: 300 were signed" in done.stderr
+    change(sqlite_ledger, "UPDATE ledger_head SET size = 0, frontier = x''")
+    assert run().exit_code == 3
+    assert sqlite_ledger.size() == 0
 
 
 def test_a_file_without_a_checkpoint_and_another_key_are_refused(

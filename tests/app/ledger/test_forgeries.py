@@ -6,17 +6,20 @@ or reach what was kept outside: the key, the last checkpoint, the signer's memor
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.ledger.checkpoints import Checkpoints
 from app.ledger.signer import FileSigner
 from app.ledger.store import Ledger
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
-from domain.errors import SigningRefused
+from domain.errors import LedgerDamaged, SigningRefused
 from domain.notes import Checkpoint
 from tests.app.ledger.forger import change, edited, forget_checkpoints, rewrite
 from tests.app.ledger.signed_ledger import (
@@ -56,8 +59,6 @@ def delete(contents: list[bytes]) -> list[bytes]:
 
 
 def insert(contents: list[bytes]) -> list[bytes]:
-    import json
-
     another = json.loads(contents[EDITED])
     another["id"] = "0198f2a4-6d1e-7c3b-9a55-3f0f5f3d9b21"
     contents.insert(EDITED, canonical_bytes(another))
@@ -320,3 +321,63 @@ def test_without_a_key_nothing_is_proven(ledger: Ledger, kept: Kept) -> None:
     assert found.whole
     assert (found.covered, found.checkpoints, found.read_models) == (0, 0, 0)
     assert found.unproven.startswith("entries 0 to 319")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "UPDATE entries SET bytes = replace(bytes, 'cars', 'vans') WHERE position = 57",
+            "position 57: column 'bytes' of 'entries': expected blob; found text",
+        ),
+        (
+            "UPDATE entries SET leaf_hash = 'none' WHERE position = 57",
+            "position 57: column 'leaf_hash' of 'entries': expected blob; found text",
+        ),
+        ("UPDATE artefacts SET bytes = 'another plan'", "column 'bytes' of 'artefacts'"),
+        ("UPDATE tiles SET bytes = 'other'", "column 'bytes' of 'tiles'"),
+        ("UPDATE checkpoints SET note = x'00' WHERE size = 260", "size 260: column 'note'"),
+        ("UPDATE ledger_head SET frontier = 'none'", "column 'frontier' of 'ledger_head'"),
+        ("UPDATE entries SET type = CAST(x'ff' AS TEXT) WHERE position = 57", "cannot be read"),
+        ("DROP TABLE tiles", "the database cannot be read: no such table: tiles"),
+    ],
+)
+def test_what_no_reader_expects_is_damage_and_no_fault_of_ours(
+    ledger: Ledger, kept: Kept, tmp_path: Path, statement: str, said: str
+) -> None:
+    from tests.app.ledger.forger import drop_guards
+
+    with ledger.engine.connect() as connection:
+        drop_guards(connection)
+        connection.execute(text(statement))
+        connection.commit()
+    with pytest.raises(LedgerDamaged, match=re.escape(said)):
+        verified(ledger, kept)
+    if "CAST" not in statement:  # a column that stands in no bundle
+        with pytest.raises(LedgerDamaged, match=re.escape(said)):
+            exported(ledger, kept, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_table_that_is_gone_is_damage_on_postgresql_too(ledger: Ledger, kept: Kept) -> None:
+    with ledger.engine.connect() as connection:
+        connection.execute(text("DROP TABLE tiles"))
+        connection.commit()
+    with pytest.raises(LedgerDamaged, match='relation "tiles" does not exist'):
+        verified(ledger, kept)
+
+
+@pytest.mark.parametrize(
+    "field", [{"stream": {}}, {"id": []}, {"type": 7}, {"data": None}], ids="-".join
+)
+def test_an_envelope_of_another_shape_is_found(
+    ledger: Ledger, kept: Kept, field: dict[str, object]
+) -> None:
+    envelope = json.loads(ledger.stored_bytes(EDITED, EDITED)[0]) | field
+    change(
+        ledger,
+        f"UPDATE entries SET bytes = :content WHERE position = {EDITED}",
+        content=canonical_bytes(envelope),
+    )
+    assert verified(ledger, kept).breaks[0].position == EDITED
