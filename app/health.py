@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from app.ledger.store import Connection
 from app.projections.cycles import list_cycles
@@ -16,6 +16,7 @@ from domain.cycle_events import HealthReported
 from domain.health import Standing, State, drift_unanswered, health_state, rates, unjudged
 from domain.times import days_between, format_time, parse_time
 
+_CYCLES_LOOKED_AT: Final = 100  # back from the newest; a champion unmeasured that long is stale
 _REPORTED = (
     "conclusion",
     "mean_shift",
@@ -65,7 +66,7 @@ def current_health(
         Standing(
             champion=model.champion,
             alarm=alarm,
-            drift_beyond_policy=same_champion and drift_unanswered(ended),
+            drift_beyond_policy=drift_stands(connection, model),
             unjudged=unjudged(ended),
             rmse=report["rmse_since_promotion"] if same_champion and report else None,
             rmse_max=contract.health.rmse_max,
@@ -90,6 +91,19 @@ def current_health(
         last_report={name: report[name] for name in _REPORTED} if report else None,
         last_cycle=cycle.cycle if cycle else None,
     )
+
+
+def drift_stands(connection: Connection, model: ModelView) -> bool:
+    """Whether the newest window measured for the champion that serves had drifted unanswered.
+
+    A later cycle with an empty window measured nothing, so what was found before still stands.
+    """
+    for view in list_cycles(connection, model.model, limit=_CYCLES_LOOKED_AT):
+        cycle = fold_state(view.state)
+        measured = cycle.drift is not None and cycle.drift.report is not None
+        if measured and cycle.begun.champion == model.champion:
+            return drift_unanswered(cycle)
+    return False
 
 
 def _overdue(

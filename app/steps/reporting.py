@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from app.health import drift_stands
 from app.projections.champions import ChampionView, get_champion
 from app.projections.models import ModelView, get_model
 from app.projections.predictions import PredictedRow, window_predictions
@@ -13,14 +14,14 @@ from app.steps.knowledge import Done, Knowledge, Work
 from domain.cycle import Cycle, conclusion
 from domain.cycle_events import HealthReported
 from domain.errors import LedgerDamaged
-from domain.health import Standing, drift_unanswered, health_state, rates, unjudged
+from domain.health import Standing, health_state, rates, unjudged
 from domain.times import days_between
 
 
 def health(work: Work) -> Done:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
-    model, champion = _standing_now(known)
+    model, champion, drifted = _standing_now(known)
     rows = _since_promotion(known, champion) if champion else ()
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
     rmse = _rmse(known, pairs)
@@ -34,7 +35,7 @@ def health(work: Work) -> Done:
         Standing(
             champion=model.champion,
             alarm=None,  # whether it loads is seen where it serves
-            drift_beyond_policy=drift_unanswered(state),
+            drift_beyond_policy=drifted,
             unjudged=unjudged(state),
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
@@ -71,14 +72,16 @@ def health(work: Work) -> Done:
     )
 
 
-def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None]:
+def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
+    """The model, who serves, and whether drift found for that champion stands unanswered."""
     with known.ledger.connect() as connection:
         model = get_model(connection, known.started.model)
         if model is None:
             raise LedgerDamaged(f"model {known.started.model!r} has a cycle and no read model.")
         if model.champion is None:
-            return model, None
-        return model, get_champion(connection, model.model, model.champion)
+            return model, None, False
+        champion = get_champion(connection, model.model, model.champion)
+        return model, champion, drift_stands(connection, model)
 
 
 def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[PredictedRow, ...]:

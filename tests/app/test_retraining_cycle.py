@@ -376,6 +376,20 @@ def test_the_health_report_measures_the_champion_on_what_came_after_it(cars: Car
     assert (state.health.success_rate, state.health.promotion_rate) == (1.0, 0.5)
 
 
+def test_drift_that_nothing_answered_still_stands_after_an_empty_window(cars: CarLedger) -> None:
+    cars.adopts(margin=100.0)  # no candidate is better by that much
+    cars.lives_through(1976)
+    rejected = cars.lives_through(1977)
+    assert rejected.health is not None
+    assert (rejected.health.conclusion, rejected.health.state) == ("rejected", "degraded")
+    empty = cars.runs(year_end(1978))
+    assert empty.decided is not None
+    assert empty.decided.outcome == "keep: nothing to judge"
+    assert empty.health is not None
+    assert empty.health.state == "degraded"
+    assert "drifted beyond the policy's bounds" in empty.health.reasons[0]
+
+
 def test_the_contract_in_force_when_it_started_holds_for_the_whole_cycle(cars: CarLedger) -> None:
     cars.answers(cars.rows([1976]))
     cycle = cars.starts(year_end(1976))
