@@ -128,7 +128,10 @@ def _in_database(model: str, as_of: str | None, force: str | None, seconds: floa
         try:
             ticket = cycles.start(model, as_of=as_of, force_reason=force)
             if ticket.resumed:
-                note(f"cycle {ticket.cycle} was cut off; it goes on at its first open step")
+                note(
+                    f"cycle {ticket.cycle} was cut off; it goes on at its first open step, with "
+                    "the as_of and force it was started with: yours were not used"
+                )
             return _watch(
                 ticket.cycle, lambda: _of_view(cycles.view(ticket.cycle)), seconds, _POLL_SECONDS
             )
