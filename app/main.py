@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
@@ -33,13 +31,13 @@ from app.routes import (
 from app.routes.documentation import document
 from app.settings import Settings
 from app.web.pages import STATIC
+from domain.errors import WhyledgerError
 
 VERSION: Final = "0.1.0"
 HOT: Final = {
     ("POST", "/predictions"): predictions.create_predictions,
     ("POST", "/events"): events.create_events,
 }
-_LOG: Final = logging.getLogger("whyledger")
 
 
 class _Service(FastAPI):
@@ -58,7 +56,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        process = await run_in_threadpool(Process.start, settings)
+        try:
+            process = await run_in_threadpool(Process.start, settings)
+        except WhyledgerError as error:
+            app.state.failure = error
+            raise
         app.state.process = process
         try:
             yield
@@ -74,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked about per request
     )
+    app.state.failure = None  # why it could not start
     app.state.retry_after_seconds = settings.retry_after_seconds
     app.add_middleware(RequestIdentity)
     install_problems(app)
@@ -94,18 +97,3 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     document(app)
     return app
-
-
-def serve(settings: Settings) -> None:
-    """Serve until told to stop: one process, loopback only (`Settings` refuses any other host)."""
-    _LOG.info(
-        "listening on loopback only (%s:%s): there are no keys yet", settings.host, settings.port
-    )
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nobody stands before us on loopback, and every request would pay
-    )

@@ -26,14 +26,18 @@ Port = Annotated[int | None, typer.Option(help="TCP port; default from the setti
 
 def serve(port: Port = None, json: Json = False) -> None:
     """Run the service, on loopback only: there are no keys yet."""
-    from app.main import serve as serve_settings  # noqa: PLC0415 - only this command serves
+    from app.commands.serving import serve as serve_settings  # noqa: PLC0415 - only this command serves
 
     settings = read_settings() if port is None else read_settings(port=port)
-    address = f"http://{settings.host}:{settings.port}"
-    if json:
-        say_json({"address": address, "state_dir": str(settings.state_dir)})
-    note(f"Whyledger at {address}, on loopback only: nobody outside this machine reaches it.")
-    serve_settings(settings)
+
+    def announce(port: int) -> None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{port}"
+        if json:
+            say_json({"address": address, "state_dir": str(settings.state_dir)})
+        note(f"Whyledger at {address}, on loopback only: nobody outside this machine reaches it.")
+
+    serve_settings(settings, announce)
 
 
 def replay(json: Json = False) -> None:

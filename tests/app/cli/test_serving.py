@@ -1,0 +1,56 @@
+"""`whyledger serve`: it says where it listens once it does, and one line when it cannot."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.app.cli.test_commands import REPOSITORY, TRACKED, whyledger
+
+
+def test_a_taken_port_is_one_line_and_no_matter_of_integrity(tmp_path: Path) -> None:
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+        port = somebody.getsockname()[1]
+        done = whyledger(tmp_path / "state", "serve", "--port", port)
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"port {port} of 127.0.0.1" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_ledger_out_of_reach_is_no_matter_of_integrity_either(tmp_path: Path) -> None:
+    nobody = "postgresql://nobody@127.0.0.1:9/nothing"
+
+    done = whyledger(tmp_path, "serve", "--port", "0", WHYLEDGER_DATABASE_URL=nobody)
+
+    assert done.returncode == 20
+    assert "Whyledger at" not in done.stderr
+
+
+def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--json"],
+        cwd=REPOSITORY,
+        env=kept | {"WHYLEDGER_STATE_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        told = ""
+        while not told.endswith("}\n"):
+            told += process.stdout.readline()
+        answer = httpx.get(f"{json.loads(told)['address']}/readyz")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+    assert answer.status_code == 200
