@@ -31,12 +31,13 @@ _SHORT_LABEL: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftPanel:
-    """One feature's picture, and what its heading says of the latest window."""
+    """One feature's picture, and what its heading says of the last window it was measured in."""
 
     feature: str
     picture: Markup
-    latest: str  # '0.131' or 'not measured'
-    band: str  # stable, minor, significant; empty when not measured
+    when: str  # that window's label: '1990'
+    latest: str  # its PSI: '0.131'
+    band: str  # stable, minor, significant
     symbol: str
 
 
@@ -92,7 +93,11 @@ def _panel(
     top: float,
 ) -> DriftPanel:
     across = linear(0, max(1, len(windows) - 1), _LEFT + 8, _RIGHT - 10)
-    latest = next((drift for drift in reversed(column) if drift is not None), None)
+    latest, when = next(
+        (drift, window.label)
+        for drift, window in zip(reversed(column), reversed(windows), strict=True)
+        if drift is not None
+    )
     picture = drawing(
         _WIDTH,
         _HEIGHT,
@@ -113,9 +118,10 @@ def _panel(
     return DriftPanel(
         feature=feature,
         picture=picture,
-        latest="not measured" if latest is None else significant_digits(latest.psi, 3),
-        band="" if latest is None else latest.band,
-        symbol="" if latest is None else BAND_SYMBOL[latest.band],
+        when=when,
+        latest=significant_digits(latest.psi, 3),
+        band=latest.band,
+        symbol=BAND_SYMBOL[latest.band],
     )
 
 

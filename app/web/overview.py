@@ -87,6 +87,7 @@ def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:
         trainings=view.trainings,
         rejections=view.rejections,
         promotions=view.promotions,
+        rollbacks=view.rollbacks,
     )
 
 
@@ -112,7 +113,7 @@ def _why(ledger: Ledger, view: ModelView, windows: list[Window]) -> str:
             return f"Rolled back from {event.replaced}: {event.reason}"
     window = next((w for w in windows if w.id == view.champion_cycle), None)
     said = window.cycle.compared.reason if window and window.cycle.compared else ""
-    return f"Promoted by {view.champion_cycle}{f': {said}' if said else ''}."
+    return f"Promoted by {view.champion_cycle}" + (f": {said.removesuffix('.')}." if said else ".")
 
 
 def _decision(view: DecisionView) -> DecisionFacts:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from app.web.drift_chart import DriftCell, DriftPanel, drift_panels, drift_table
 from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
+from app.web.error_since import error_since
 from app.web.gates import GateRow, gates
 from app.web.lights import Light, lights
 from app.web.windows import Window, features_of
@@ -68,6 +69,7 @@ class ModelFacts:
     trainings: int
     rejections: int
     promotions: int
+    rollbacks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,9 @@ def overview_of(
     shown = lights(latest.clauses) if latest else []
     judged = [window for window in windows if window.cycle.guarded or window.cycle.halted]
     trained = next((window for window in reversed(windows) if window.cycle.trained), None)
-    error, note = _error_since(facts, windows)
+    serves = facts.serving.model_version if facts.serving else None
+    error, note = error_since(serves, windows, scale=facts.scale)
+    interruption = _interruption(windows)
     return Overview(
         now=now,
         ledger_size=ledger_size,
@@ -164,10 +168,10 @@ def overview_of(
         policy=facts.policy,
         state=facts.state,
         state_symbol=STATE_SYMBOL.get(facts.state, "?"),
-        reasons=facts.reasons,
+        reasons=_not_yet_said(facts.reasons, interruption),
         champion=facts.serving,
         decision=latest,
-        interruption=_interruption(windows),
+        interruption=interruption,
         earliest=_earliest(latest),
         lights=tuple(shown),
         met=sum(light.verdict == "met" for light in shown),
@@ -217,6 +221,13 @@ def _interruption(windows: Sequence[Window]) -> Interruption | None:
     return None
 
 
+def _not_yet_said(reasons: tuple[str, ...], said: Interruption | None) -> tuple[str, ...]:
+    """The health's reasons without the one the interruption above them already gives."""
+    if said is None or not said.reason:
+        return reasons
+    return tuple(reason for reason in reasons if said.reason not in reason)
+
+
 def _earliest(decision: DecisionFacts | None) -> str:
     """The end of the cool-down as the last decision knew it; empty when it does not hold back."""
     if decision is None:
@@ -240,6 +251,7 @@ def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
         Figure(name="trainings", value=str(facts.trainings)),
         Figure(name="promoted", value=str(facts.promotions)),
         Figure(name="rejected", value=str(facts.rejections)),
+        Figure(name="rolled back", value=str(facts.rollbacks)),
     )
 
 
@@ -252,19 +264,6 @@ def _rates(facts: ModelFacts) -> str:
     return (
         f"{success:.0%} of trainings and {promotion:.0%} of decisions ended in a promotion "
         f"(n = {facts.trainings} and {facts.decisions})"
-    )
-
-
-def _error_since(facts: ModelFacts, windows: Sequence[Window]) -> tuple[str, str]:
-    if facts.serving is None:
-        return "unknown", "nobody serves yet"
-    report = next((w.cycle.health for w in reversed(windows) if w.cycle.health), None)
-    if report is None or report.rmse_since_promotion is None:
-        return "unknown", f"no row was labelled since {facts.serving.model_version} serves"
-    return (
-        significant_digits(report.rmse_since_promotion),
-        f"RMSE on the {facts.scale} scale, n = {report.labelled_since_promotion} rows labelled "
-        f"since promotion, as the last health report says",
     )
 
 

@@ -1,6 +1,7 @@
 """Lights, drift panels, error chart and gates, from windows made of plain events."""
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from app.web.gates import gates
 from app.web.lights import lights, share_of_bar
 from app.web.svg import tag
 from app.web.windows import Window
-from domain.cycle import fold
+from domain.cycle import Cycle, fold
+from domain.verdicts import significant_digits
 from tests.app.web.car_story import FEATURES, MODEL, REJECTED_YEAR, car_story, clause, time
 
 
@@ -117,3 +119,14 @@ def test_gates_after_the_first_failed_one_are_not_evaluated() -> None:
 
 def test_text_in_a_picture_is_escaped() -> None:
     assert str(tag("text", '<b> "&amp')) == "<text>&lt;b&gt; &#34;&amp;amp</text>"
+
+
+def test_a_heading_names_the_last_window_that_measured_the_feature() -> None:
+    measured = windows()
+    interrupted = replace(measured[-1], label="later", cycle=Cycle())
+
+    for panel in drift_panels([*measured, interrupted]):
+        last = next(w for w in reversed(measured) if w.drift_of(panel.feature) is not None)
+        drift = last.drift_of(panel.feature)
+        assert drift is not None
+        assert (panel.when, panel.latest) == (last.label, significant_digits(drift.psi, 3))

@@ -1,6 +1,7 @@
 """The page says what the ledger holds, in one file, without scripts, for everybody."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -12,7 +13,9 @@ from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
 from app.settings import Settings
 from app.web.overview import overview_page
+from domain.cycle_events import CandidateCompared, CycleFailed, Decided
 from domain.errors import UnknownModel
+from domain.events import ChampionRolledBack
 from tests.app.web.car_story import (
     HALTED_YEAR,
     MODEL,
@@ -70,6 +73,25 @@ def test_a_model_without_a_champion_says_that_nobody_serves(sqlite_ledger: Ledge
     assert "Nothing was decided yet." in page
     assert "nobody" in page
     assert "no champion" in page
+
+
+def test_a_model_without_rows_is_told_to_import_before_its_first_cycle(
+    sqlite_ledger: Ledger,
+) -> None:
+    story = car_story()
+    story.events = story.events[:2]
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert 0 < page.index(f"whyledger import {MODEL}") < page.index(f"cycle --model {MODEL}")
+
+
+def test_one_entry_is_no_plural(sqlite_ledger: Ledger) -> None:
+    page = overview_page(sqlite_ledger, None, NOW)
+
+    assert sqlite_ledger.size() == 1
+    assert "<span>1</span> ledger entry</p>" in page
 
 
 def test_an_unknown_model_is_refused(ledger: Ledger) -> None:
@@ -155,3 +177,60 @@ def test_the_decisions_stand_newest_first_and_lead_to_their_json(page: str) -> N
     assert days == sorted(days, reverse=True)
     assert days[0] == time(1991)[:10]
     assert page.count('href="/audit/decisions/') >= len(days)
+
+
+def test_no_sentence_ends_in_two_full_stops(sqlite_ledger: Ledger) -> None:
+    story = car_story(1976)
+    for told in story.events:
+        if isinstance(told.event, CandidateCompared):
+            told.event = replace(told.event, reason="better on 53 rows.")
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert "better on 53 rows.</p>" in page
+    assert "53 rows.." not in page
+
+
+def test_a_drift_heading_says_which_window_it_stands_for(page: str) -> None:
+    headings = re.findall(r'<figcaption>.*?<span class="band[^>]*>. (\d{4}): ', page)
+
+    assert set(headings) == {"1990"}
+
+
+def test_rollbacks_are_counted_and_the_other_champions_error_is_not_shown(
+    sqlite_ledger: Ledger,
+) -> None:
+    story = car_story()
+    rolled_back = ChampionRolledBack(
+        model=MODEL,
+        model_version=f"{MODEL}/1",
+        replaced=f"{MODEL}/16",
+        plan_sha256=f"{1:064x}",
+        reference_sha256="ab" * 32,
+        trained_until=time(1976),
+        registry_run=None,
+        reason="a test",
+    )
+    story.tell(f"model-{MODEL}", rolled_back, time(1991))
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert "<dt>rolled back</dt><dd>1</dd>" in page
+    assert f"not measured since {MODEL}/1 serves" in page
+
+
+def test_a_failed_cycles_reason_stands_once(sqlite_ledger: Ledger) -> None:
+    story = car_story(1977)
+    last = max(i for i, told in enumerate(story.events) if isinstance(told.event, Decided))
+    story.events = story.events[: last + 1]
+    reason = "the disk is full; free some of it"
+    story.tell(
+        story.events[last].stream, CycleFailed(attempts=3, step="train", reason=reason), time(1978)
+    )
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert page.count(reason) == 1

@@ -1,0 +1,39 @@
+"""The error since promotion: what the newest health report says of the champion that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from app.web.windows import Window
+from domain.verdicts import significant_digits
+
+
+def error_since(champion: str | None, windows: Sequence[Window], *, scale: str) -> tuple[str, str]:
+    """RMSE on the target's `scale` with four significant digits, and what it stands on.
+
+    'unknown' when no report speaks of `champion` since it serves. `windows` oldest first.
+    """
+    if champion is None:
+        return "unknown", "nobody serves yet"
+    for window in _since_it_serves(champion, windows):
+        report = window.cycle.health
+        if report is not None and report.rmse_since_promotion is not None:
+            return (
+                significant_digits(report.rmse_since_promotion),
+                f"RMSE on the {scale} scale, n = {report.labelled_since_promotion} rows "
+                f"labelled since promotion, as the health report of {window.id} says",
+            )
+    return "unknown", f"not measured since {champion} serves"
+
+
+def _since_it_serves(champion: str, windows: Sequence[Window]) -> Iterator[Window]:
+    """Newest first, back to the last cycle that reported on another champion.
+
+    A failed cycle leaves no report and ends nothing; after a rollback the newest report is
+    another champion's, so nothing older speaks of this one's time either.
+    """
+    for window in reversed(windows):
+        report = window.cycle.health
+        if report is not None and report.champion != champion:
+            return
+        yield window

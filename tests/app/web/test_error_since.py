@@ -1,0 +1,81 @@
+"""The error since promotion is the serving champion's, or it is not known."""
+
+from dataclasses import replace
+
+from app.web.error_since import error_since
+from app.web.windows import Window
+from domain.cycle import Cycle
+from domain.cycle_events import CycleFailed, HealthReported
+
+REPORT = HealthReported(
+    conclusion="kept",
+    state="healthy",
+    reasons=(),
+    champion="car-price/2",
+    cycles=1,
+    decisions=1,
+    trainings=1,
+    promotions=1,
+    success_rate=1.0,
+    promotion_rate=1.0,
+    mean_shift=None,
+    spread_ratio=None,
+    rmse_since_promotion=None,
+    labelled_since_promotion=0,
+    value=None,
+)
+
+
+def _window(number: int, champion: str, rmse: float | None) -> Window:
+    report = replace(
+        REPORT, champion=champion, rmse_since_promotion=rmse, labelled_since_promotion=40 + number
+    )
+    return Window(id=f"car-price-{number}", as_of="", label="", cycle=Cycle(health=report))
+
+
+def _failed(number: int) -> Window:
+    cycle = Cycle(failed=CycleFailed(attempts=3, step="train", reason="the disk is full"))
+    return Window(id=f"car-price-{number}", as_of="", label="", cycle=cycle)
+
+
+def test_the_newest_report_of_the_serving_champion_is_told() -> None:
+    windows = [_window(3, "car-price/2", 0.3), _window(4, "car-price/2", 0.23456)]
+
+    error, note = error_since("car-price/2", windows, scale="log")
+
+    assert error == "0.2346"
+    assert "n = 44 rows" in note
+    assert "car-price-4" in note
+
+
+def test_after_a_rollback_no_other_champions_figure_is_shown() -> None:
+    windows = [_window(1, "car-price/1", 0.2), _window(2, "car-price/2", 0.3)]
+
+    assert error_since("car-price/1", windows, scale="log") == (
+        "unknown",
+        "not measured since car-price/1 serves",
+    )
+
+
+def test_a_failed_cycle_leaves_the_figure_of_the_report_before_it() -> None:
+    windows = [_window(3, "car-price/2", 0.25), _failed(4)]
+
+    assert error_since("car-price/2", windows, scale="log")[0] == "0.25"
+
+
+def test_a_report_that_measured_nothing_leaves_the_figure_before_it() -> None:
+    windows = [_window(3, "car-price/2", 0.25), _window(4, "car-price/2", None)]
+
+    assert error_since("car-price/2", windows, scale="log")[0] == "0.25"
+
+
+def test_without_a_report_nothing_is_claimed_of_the_labels() -> None:
+    for windows in ([], [_failed(1)], [_window(1, "car-price/2", None)]):
+        assert error_since("car-price/2", windows, scale="log") == (
+            "unknown",
+            "not measured since car-price/2 serves",
+        )
+
+
+def test_without_a_champion_nobody_serves() -> None:
+    assert error_since(None, [], scale="log") == ("unknown", "nobody serves yet")
