@@ -11,13 +11,21 @@ import orjson
 
 from app.ledger.store import Ledger
 from app.projections.decisions import DecisionView, list_decisions
-from app.web.pages import stream
+from app.reports.aftermath import NOT_FINISHED, Aftermath, aftermath_of
+from app.web.pages import stream, stylesheet
 
 _PAGE_DECISIONS: Final = 200
 _COLUMNS: Final = (
     "position", "id", "model", "cycle", "outcome", "as_of", "occurred_at", "recorded_at",
     "policy", "policy_version", "policy_digest", "sentence",
 )  # fmt: skip
+_ENDING_COLUMNS: Final = (
+    "conclusion", "conclusion_reason", "candidate", "champion_compared", "holdout_rows",
+    "rmse_candidate", "rmse_champion", "rmse_mean", "rmse_median",
+    "parity", "parity_reason", "evaluation", "evaluation_reason",
+    "deployment", "deployment_reason", "promotion", "promotion_reason",
+)  # fmt: skip
+_GATES: Final = ("Parity", "Evaluation", "Deployment", "Promotion")
 _CLAUSE_COLUMNS: Final = ("clause", "verdict", "observed", "operator", "threshold", "unit", "note")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -30,8 +38,11 @@ def export_jsonl(
     since: str | None = None,
     until: str | None = None,
 ) -> Iterator[str]:
-    """One JSON object a line, oldest first: the decision, whole. Bounds are on `as_of`."""
-    for view in decisions(ledger, model=model, outcome=outcome, since=since, until=until):
+    """One JSON object a line, oldest first: the decision, whole. Bounds are on `as_of`.
+
+    `conclusion` is how its cycle ended; null before the end.
+    """
+    for view, after in decided(ledger, model=model, outcome=outcome, since=since, until=until):
         yield (
             orjson.dumps(
                 {
@@ -45,6 +56,8 @@ def export_jsonl(
                     "recorded_at": view.recorded_at,
                     "sentence": view.sentence,
                     "decision": view.body,
+                    "conclusion": None if after.conclusion == NOT_FINISHED else after.conclusion,
+                    "candidate": after.candidate or None,
                 }
             ).decode()
             + "\n"
@@ -61,15 +74,17 @@ def export_csv(
 ) -> Iterator[str]:
     """One line a clause of every decision, oldest first; a decision without clauses has one line.
 
+    Every line repeats how the cycle ended; RMSE is on the contract's transformed scale.
     Text that a spreadsheet would run as a formula gets a leading apostrophe; numbers stay numbers.
     """
-    yield _line((*_COLUMNS, *_CLAUSE_COLUMNS))
-    for view in decisions(ledger, model=model, outcome=outcome, since=since, until=until):
+    yield _line((*_COLUMNS, *_ENDING_COLUMNS, *_CLAUSE_COLUMNS))
+    for view, after in decided(ledger, model=model, outcome=outcome, since=since, until=until):
         verdict = view.body.get("verdict") or view.body
         first = (
             view.position, view.id, view.model, view.cycle, view.outcome, view.as_of,
             view.occurred_at, view.recorded_at, verdict.get("policy"),
             verdict.get("policy_version"), verdict.get("policy_digest"), view.sentence,
+            *_ending(after),
         )  # fmt: skip
         for clause in verdict.get("clauses") or [{}]:
             yield _line((*first, *(clause.get(name) for name in _CLAUSE_COLUMNS)))
@@ -83,26 +98,30 @@ def export_html(
     since: str | None = None,
     until: str | None = None,
 ) -> Iterator[str]:
-    """A page to print: every decision with its clauses, oldest first."""
-    found = decisions(ledger, model=model, outcome=outcome, since=since, until=until)
+    """A page to print, in one file: every decision, its clauses and what came of it, oldest first.
+
+    The stylesheet stands in it, so that a saved copy looks the same.
+    """
+    found = decided(ledger, model=model, outcome=outcome, since=since, until=until)
     return stream(
         "decisions.html",
         decisions=found,
         bounds={"model": model, "outcome": outcome, "from": since, "to": until},
         ledger_id=ledger.ledger_id(),
         ledger_size=ledger.size(),
+        stylesheet=stylesheet(),
     )
 
 
-def decisions(
+def decided(
     ledger: Ledger,
     *,
     model: str | None = None,
     outcome: str | None = None,
     since: str | None = None,
     until: str | None = None,
-) -> Iterator[DecisionView]:
-    """The decisions within the bounds, oldest first, a page of the read model at a time."""
+) -> Iterator[tuple[DecisionView, Aftermath]]:
+    """The decisions within the bounds and what came of each, oldest first, a page at a time."""
     after = -1
     while True:
         with ledger.connect() as connection:
@@ -115,7 +134,8 @@ def decisions(
                 after=after,
                 limit=_PAGE_DECISIONS,
             )
-        yield from page
+            told = [(view, aftermath_of(connection, view)) for view in page]
+        yield from told
         if len(page) < _PAGE_DECISIONS:
             return
         after = page[-1].position
@@ -130,6 +150,28 @@ def guarded(cell: object) -> object:
     if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
         return f"'{cell}"
     return "" if cell is None else cell
+
+
+def _ending(after: Aftermath) -> tuple[object, ...]:
+    rows = {gate.name: gate for gate in after.gates}
+    evaluation = rows.get("Evaluation")
+    said = [
+        cell
+        for gate in (rows.get(name) for name in _GATES)
+        for cell in ((gate.verdict, gate.reason) if gate else (None, None))
+    ]
+    return (
+        after.conclusion,
+        after.reason,
+        after.candidate,
+        after.champion,
+        evaluation.rows if evaluation else None,
+        after.figure("Evaluation", "candidate"),
+        after.figure("Deployment", "champion"),
+        after.figure("Evaluation", "mean"),
+        after.figure("Evaluation", "median"),
+        *said,
+    )
 
 
 def _line(cells: tuple[object, ...]) -> str:

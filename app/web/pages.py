@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from domain.verdicts import significant_digits
 
@@ -24,6 +25,11 @@ def stream(template: str, **values: object) -> Iterator[str]:
     pieces = _ENVIRONMENT.get_template(template).stream(values)
     pieces.enable_buffering(64)
     return iter(pieces)
+
+
+def stylesheet() -> Markup:
+    """The stylesheet, to stand inside a page that is taken home as one file."""
+    return Markup((STATIC / "whyledger.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
 
 
 def moment(text: str) -> str:

@@ -9,7 +9,9 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl, guarded
-from tests.app.web.car_story import MODEL, car_story, record, time
+from domain.cycle_events import CandidateCompared, CycleFailed, Decided, HealthReported
+from domain.verdicts import significant_digits
+from tests.app.web.car_story import MODEL, REJECTED_YEAR, Story, car_story, record, time
 
 
 @pytest.fixture
@@ -46,6 +48,95 @@ def test_the_report_holds_every_sentence(told: Ledger) -> None:
 
     assert report.count("<h2>") == len(list(export_jsonl(told)))
     assert report.rstrip().endswith("</html>")
+
+
+def _rejection(story: Story) -> CandidateCompared:
+    return next(
+        told.event
+        for told in story.events
+        if isinstance(told.event, CandidateCompared) and not told.event.passed
+    )
+
+
+def test_csv_says_what_came_of_each_decision(ledger: Ledger) -> None:
+    story = car_story()
+    record(ledger, story)
+    rejection = _rejection(story)
+    assert rejection.champion is not None
+
+    rows = list(csv.DictReader(io.StringIO("".join(export_csv(ledger)))))
+
+    ended = {row["as_of"]: row for row in rows}
+    row = ended[time(REJECTED_YEAR + 1)]
+    assert (row["conclusion"], row["deployment"], row["promotion"]) == (
+        "rejected", "failed", "not evaluated",
+    )  # fmt: skip
+    assert row["deployment_reason"] == rejection.reason
+    assert float(row["rmse_candidate"]) == rejection.candidate.rmse
+    assert float(row["rmse_champion"]) == rejection.champion.rmse
+    assert row["champion_compared"] == rejection.champion_version
+    assert ended[time(1976)]["conclusion"] == "promoted"
+    assert ended[time(1976)]["rmse_champion"] == ""
+    kept = next(row for row in rows if row["outcome"].startswith("keep"))
+    assert (kept["conclusion"], kept["candidate"], kept["parity"]) == ("kept", "", "")
+
+
+def test_json_lines_say_how_each_cycle_ended(told: Ledger) -> None:
+    ended = {line["as_of"]: line for line in map(json.loads, export_jsonl(told))}
+
+    assert ended[time(REJECTED_YEAR + 1)]["conclusion"] == "rejected"
+    assert ended[time(1976)]["candidate"] == f"{MODEL}/1"
+
+
+def test_the_report_shows_both_errors_and_the_reason_of_a_rejection(ledger: Ledger) -> None:
+    story = car_story()
+    record(ledger, story)
+    rejection = _rejection(story)
+    assert rejection.champion is not None
+
+    report = "".join(export_html(ledger))
+
+    assert report.count("What came of it:") == len(list(export_jsonl(ledger)))
+    assert "What came of it: rejected." in report
+    assert rejection.reason in report
+    for side, errors in (("candidate", rejection.candidate), ("champion", rejection.champion)):
+        assert f"{side} {significant_digits(errors.rmse)}" in report
+
+
+def test_the_report_is_one_file_with_its_style_inside(told: Ledger) -> None:
+    report = "".join(export_html(told))
+
+    assert "--page:" in report.partition("<style>")[2].partition("</style>")[0]
+    assert "<link" not in report
+    assert "/static/" not in report
+
+
+def test_a_failed_cycle_says_why_in_csv_and_report(sqlite_ledger: Ledger) -> None:
+    story = car_story(1977)
+    last = max(i for i, told in enumerate(story.events) if isinstance(told.event, Decided))
+    story.events = story.events[: last + 1]
+    failed = CycleFailed(attempts=3, step="train", reason="the disk is full. Free some of it.")
+    story.tell(story.events[last].stream, failed, time(1978))
+    record(sqlite_ledger, story)
+
+    *_, row = csv.DictReader(io.StringIO("".join(export_csv(sqlite_ledger))))
+    report = "".join(export_html(sqlite_ledger))
+
+    assert (row["conclusion"], row["conclusion_reason"]) == ("failed", failed.reason)
+    assert "What came of it: failed." in report
+    assert failed.reason in report
+
+
+def test_a_decision_whose_cycle_goes_on_is_not_finished(sqlite_ledger: Ledger) -> None:
+    story = car_story()
+    last = max(i for i, told in enumerate(story.events) if isinstance(told.event, HealthReported))
+    story.events = story.events[:last]
+    record(sqlite_ledger, story)
+
+    *_, line = map(json.loads, export_jsonl(sqlite_ledger))
+
+    assert line["conclusion"] is None
+    assert "What came of it: not finished." in "".join(export_html(sqlite_ledger))
 
 
 def test_a_report_without_decisions_says_so(ledger: Ledger) -> None:
