@@ -75,6 +75,9 @@ class EntryChecks:
         remembered, versions, ids = self._remembered, self._versions, self._ids
         for row in page:
             position, id, stream, version, type_, schema, occurred, recorded, content, stored = row
+            if type(content) is not bytes or type(stored) is not bytes:  # SQLite takes text, too
+                content = self._as_bytes(position, "bytes", content)
+                stored = self._as_bytes(position, "leaf_hash", stored)
             leaf = sha256(b"\x00" + content).digest()
             leaves.append(leaf)
             expected = versions.get(stream, -1) + 1
@@ -98,12 +101,20 @@ class EntryChecks:
                 ids.add(id)
                 self._next = position + 1
             else:
-                self._check_thoroughly(StoredEntry(*row), leaf, signed)
+                self._check_thoroughly(
+                    StoredEntry(*row)._replace(content=content, leaf_hash=stored), leaf, signed
+                )
         return leaves
 
     def broken_before(self, position: int) -> bool:
         """Whether an entry before `position` is known to be another than was signed."""
         return any(each.position is not None and each.position < position for each in self.breaks)
+
+    def _as_bytes(self, position: int, column: str, value: object) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        self._wrong(position, f"column {column!r}", "bytes", type(value).__name__)
+        return str(value).encode()
 
     def _check_thoroughly(self, entry: StoredEntry, leaf: bytes, signed: bytes) -> None:
         position = entry.position

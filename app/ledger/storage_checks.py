@@ -30,7 +30,7 @@ _COLUMNS: Final = (
     ("ledger_head", "id", "frontier", "blob"),
 )
 _STRANGE: Final = (
-    'SELECT "{key}", typeof("{column}") FROM {table} WHERE typeof("{column}") <> \'{type}\''
+    'SELECT "{key}", typeof("{column}") FROM {table} WHERE typeof("{column}") <> \'{type}\'{only}'
     ' ORDER BY "{key}" LIMIT 1'
 )
 # no such table or column; text that is no UTF-8 (SQLite's words, PostgreSQL's codes)
@@ -38,8 +38,13 @@ _UNREADABLE: Final = ("no such table", "no such column", "Could not decode")
 _UNREADABLE_CODES: Final = ("42P01", "42703")
 
 
-def check_storage(connection: Connection) -> None:
+def check_storage(connection: Connection, *, entries: bool = True) -> None:
     """Refuse values of another kind than their columns hold.
+
+    Args:
+        connection: to look with.
+        entries: whether to look at all of them, which takes a scan; no, for who looks at each
+            anyway: then only at those that say what was erased, which are read first.
 
     Raises:
         LedgerDamaged: there is one; the message names the first, by position if it has one.
@@ -47,7 +52,8 @@ def check_storage(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
     for table, key, column, type_ in _COLUMNS:
-        statement = _STRANGE.format(table=table, key=key, column=column, type=type_)
+        only = " AND stream = 'ledger'" if table == "entries" and not entries else ""
+        statement = _STRANGE.format(table=table, key=key, column=column, type=type_, only=only)
         row = connection.exec_driver_sql(statement).one_or_none()
         if row is not None:
             raise LedgerDamaged(

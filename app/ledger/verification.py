@@ -97,7 +97,7 @@ def verify(
         LedgerDamaged: the tables themselves cannot be read; the message says where.
     """
     with ledger.connect() as connection, unreadable_is_damage():
-        check_storage(connection)
+        check_storage(connection, entries=False)
         total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
         signed = _read_checkpoints(connection, key, retained)
         leaves = _authentic(remembered, signed.checkpoints)
