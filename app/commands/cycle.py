@@ -72,7 +72,7 @@ def cycle(
     """Run a retraining cycle. A recorded outcome exits 0; 20: nothing could be decided."""
     if force is not None and not force.strip():
         raise CommandRefused("--force has no reason; say why, it is recorded.")
-    moment = a_time(as_of)
+    moment = a_time(as_of, "--as-of")
     seconds = timeout_minutes * 60
     try:
         if url:

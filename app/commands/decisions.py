@@ -11,10 +11,12 @@ import typer
 
 from app.commands.integrity import write_bundle
 from app.commands.opening import a_time, opened, read_settings
-from app.commands.terminal import Json, note, progress, say, say_json, say_table
+from app.commands.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
 from app.projections.cycles import get_cycle
+from app.projections.decision_filters import check_model, check_outcome
 from app.projections.decisions import get_decision, list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl
+from domain.errors import RequestInvalid
 
 Model = Annotated[str | None, typer.Option(help="Only this model.")]
 Outcome = Annotated[str | None, typer.Option(help="Only this outcome.")]
@@ -42,8 +44,10 @@ def decisions(
     json: Json = False,
 ) -> None:
     """List decisions, newest first."""
-    start, end = a_time(since), a_time(until)
+    start, end = a_time(since, "--since"), a_time(until, "--until")
+    _check_outcome(outcome)
     with opened(read_settings()) as ledger, ledger.connect() as connection:
+        check_model(connection, model)
         found = list_decisions(
             connection, model=model, outcome=outcome, since=start, until=end, limit=limit
         )
@@ -107,8 +111,11 @@ def export(
         write_bundle(bundle, json)
         return
     write = _EXPORTS[Format.JSONL if json else format]
-    start, end = a_time(since), a_time(until)
+    start, end = a_time(since, "--since"), a_time(until, "--until")
+    _check_outcome(outcome)
     with opened(read_settings()) as ledger:
+        with ledger.connect() as connection:
+            check_model(connection, model)
         pieces = write(ledger, model=model, outcome=outcome, since=start, until=end)
         if output is None:
             sys.stdout.writelines(pieces)
@@ -121,3 +128,10 @@ def export(
                 file.write(piece)
                 advance(done)
     note(f"written to {output}")
+
+
+def _check_outcome(outcome: str | None) -> None:
+    try:
+        check_outcome(outcome)
+    except RequestInvalid as refusal:
+        raise ArgumentInvalid(f"--{refusal.message}") from None

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands.terminal import CommandRefused
+from app.commands.terminal import ArgumentInvalid, CommandRefused
+from app.ledger.database import has_schema
 from app.ledger.store import Ledger, open_ledger
 from app.settings import Settings
-from domain.errors import NothingToDecide
+from domain.errors import NothingToDecide, RequestInvalid
 from domain.times import normalise_time
 
 Url = Annotated[
@@ -48,31 +49,56 @@ def read_settings(**changed: object) -> Settings:
 def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Iterator[Ledger]:
     """The ledger, closed afterwards; made when there is none and `make` says so.
 
-    With `begin` false an empty ledger stays empty: it is looked at, whatever became of it.
+    With `begin` false an empty ledger is looked at, whatever became of it; else it is refused, for
+    only what may make a ledger may begin one.
 
     Raises:
-        NothingToDecide: there is no ledger file.
+        NothingToDecide: there is no ledger.
         LedgerBusy: the database is in use or out of reach.
     """
-    path = settings.ledger_url.removeprefix("sqlite:///")
-    if not make and path != settings.ledger_url and not Path(path.split("?", 1)[0]).exists():
-        raise NothingToDecide(
-            f"there is no ledger at {path}. Begin one with `whyledger serve` or `whyledger adopt`, "
-            "or set WHYLEDGER_STATE_DIR or WHYLEDGER_DATABASE_URL."
-        )
-    ledger = open_ledger(settings, begin=begin)
+    if not make:
+        _refuse_without_ledger(settings)
+    ledger = open_ledger(settings, begin=make)
+    if begin and ledger.size() == 0:
+        ledger.close()
+        raise _no_ledger(settings)
     try:
         yield ledger
     finally:
         ledger.close()
 
 
-def a_time(text: str | None) -> str | None:
-    """A time given on the command line, in our one form; a date alone means its first moment.
+def _refuse_without_ledger(settings: Settings) -> None:
+    """Before the database is touched: looking must leave neither a file nor tables."""
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    file = path if path != settings.ledger_url else None
+    if (file and not Path(file.split("?", 1)[0]).exists()) or not has_schema(settings):
+        raise _no_ledger(settings)
+
+
+def _no_ledger(settings: Settings) -> NothingToDecide:
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    # The URL of a server may hold a password.
+    where = f"at {path}" if path != settings.ledger_url else "in the database of the settings"
+    return NothingToDecide(
+        f"there is no ledger {where}. Begin one with `whyledger serve` or `whyledger adopt`, "
+        "or set WHYLEDGER_STATE_DIR or WHYLEDGER_DATABASE_URL."
+    )
+
+
+def a_time(text: str | None, option: str) -> str | None:
+    """A time given as `option`, in our one form; a date alone means its first moment.
 
     Raises:
-        RequestInvalid: it is neither a date nor a time with an offset.
+        ArgumentInvalid: it is neither a date nor a time with an offset.
     """
     if text is None:
         return None
-    return normalise_time(f"{text}T00:00:00Z" if len(text) == _DATE_LENGTH else text)
+    try:
+        return normalise_time(f"{text}T00:00:00Z" if len(text) == _DATE_LENGTH else text)
+    except RequestInvalid:
+        raise ArgumentInvalid(
+            f"{option} {text[:100]!r} is neither a date like 1976-07-01, which means its first "
+            "moment UTC, nor a time like 1976-07-01T00:00:00Z, with an offset and at most six "
+            "decimals."
+        ) from None

@@ -38,6 +38,7 @@ class Exit(IntEnum):
 
     OK = 0
     ERROR = 1  # refused, or gone wrong; the line on stderr says why
+    USAGE = 2  # the arguments cannot be understood
     INTEGRITY = 3  # the ledger, a read model or the registry does not hold what it must
     INVALID = 4  # a policy or contract is invalid
     PROMOTED = 10  # only with --detailed-exitcode
@@ -46,6 +47,7 @@ class Exit(IntEnum):
 
 
 _EXIT_BY_CODE: Final = {
+    "argument-invalid": Exit.USAGE,
     "ledger-damaged": Exit.INTEGRITY,
     "contract-invalid": Exit.INVALID,
     "policy-invalid": Exit.INVALID,
@@ -60,6 +62,12 @@ class CommandRefused(WhyledgerError):
     """The command cannot be carried out as given."""
 
     code = "command-refused"
+
+
+class ArgumentInvalid(WhyledgerError):
+    """An argument cannot be understood."""
+
+    code = "argument-invalid"
 
 
 class ServiceUnreachable(WhyledgerError):

@@ -208,6 +208,22 @@ def needs_migration(engine: Engine) -> bool:
         return _revision(connection) != SCHEMA_REVISION
 
 
+def has_schema(settings: Settings) -> bool:
+    """Whether the database of these settings holds a ledger's tables, of whatever revision.
+
+    Raises:
+        LedgerBusy: it is in use or out of reach.
+        LedgerDamaged: the file is no database.
+    """
+    engine = create_database(settings.ledger_url, settings)
+    try:
+        with busy_is_refused(settings.busy_timeout_seconds), engine.connect() as connection:
+            tables = inspect(connection)
+            return tables.has_table("alembic_version") or tables.has_table("entries")
+    finally:
+        engine.dispose()
+
+
 def migrations_directory() -> Path:
     """Where the migrations stand, in a checkout or installed."""
     found = importlib.util.find_spec("migrations")

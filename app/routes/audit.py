@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
+from app.projections.decision_filters import OUTCOMES, check_model, check_outcome
 from app.projections.decisions import DecisionView, get_decision, list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl
-from app.routes.access import Here, Limit, known_query_only, plain_or_none, time_or_none
+from app.routes.access import Here, Limit, known_query_only, time_or_none
 from app.routes.documentation import refusals
 from app.routes.shapes import DecisionAnswer, DecisionPage
 from domain.canonical import INTEGER_MAX
@@ -33,7 +34,7 @@ _EXPORTS: Final = {"jsonl": export_jsonl, "csv": export_csv, "html": export_html
 
 ModelFilter = Annotated[str | None, Query(max_length=100, description="decisions of this model")]
 OutcomeFilter = Annotated[
-    str | None, Query(max_length=100, description="'retrain', 'keep: no drift', …")
+    str | None, Query(max_length=100, description=" or ".join(map(repr, OUTCOMES)))
 ]
 Since = Annotated[
     str | None, Query(alias="from", max_length=64, description="as_of at or after (RFC 3339)")
@@ -44,7 +45,7 @@ Until = Annotated[
 
 
 @router.get(
-    "/audit/decisions", summary="List decisions, oldest first", responses=refusals(422, 503)
+    "/audit/decisions", summary="List decisions, oldest first", responses=refusals(404, 422, 503)
 )
 def list_all_decisions(
     here: Here,
@@ -60,11 +61,13 @@ def list_all_decisions(
 ) -> DecisionPage:
     """Undecided ones included. The `Link` header leads to the next page."""
     limit = min(limit, here.settings.page_entries_max)
+    check_outcome(outcome)
     with here.ledger.connect() as connection:
+        check_model(connection, model)
         found = list_decisions(
             connection,
-            model=plain_or_none(model),
-            outcome=plain_or_none(outcome),
+            model=model,
+            outcome=outcome,
             since=time_or_none(since),
             until=time_or_none(until),
             after=cursor,
@@ -97,7 +100,7 @@ def read_decision(here: Here, decision: str) -> DecisionAnswer:
     "/audit/export",
     summary="Take the decisions home: JSON Lines, CSV or a printable report",
     response_class=Response,
-    responses=refusals(422, 503)
+    responses=refusals(404, 422, 503)
     | {200: {"description": "streamed", "content": {kind: {} for kind in _MEDIA_TYPES.values()}}},
 )
 def export_decisions(
@@ -109,11 +112,14 @@ def export_decisions(
     until: Until = None,
 ) -> StreamingResponse:
     """CSV cells that a spreadsheet would run as a formula begin with an apostrophe."""
+    check_outcome(outcome)
+    with here.ledger.connect() as connection:
+        check_model(connection, model)
     lines = iter(
         _EXPORTS[format](
             here.ledger,
-            model=plain_or_none(model),
-            outcome=plain_or_none(outcome),
+            model=model,
+            outcome=outcome,
             since=time_or_none(since),
             until=time_or_none(until),
         )

@@ -107,7 +107,14 @@ def test_a_wrong_value_is_refused_naming_its_column(
         ("GET", "/audit/decisions?from=yesterday", 422),
         ("GET", "/audit/decisions?modle=car-price", 422),
         ("GET", "/audit/decisions?cursor=-2", 422),
-        ("GET", "/audit/decisions?model=%00", 200),
+        ("GET", "/audit/decisions?model=%00", 404),
+        ("GET", "/audit/decisions?model=zz", 404),
+        ("GET", "/audit/decisions?outcome=foo", 422),
+        ("GET", "/audit/decisions?outcome=%00", 422),
+        ("GET", "/audit/decisions?outcome=retrain&model=car-price", 200),
+        ("GET", "/audit/decisions?outcome=not+decided", 200),
+        ("GET", "/audit/export?format=csv&model=zz", 404),
+        ("GET", "/audit/export?format=csv&outcome=foo", 422),
         ("GET", "/audit/export", 422),
         ("GET", "/models/car-price/cycles?before=0", 422),
         ("GET", "/models?x=1", 422),
@@ -198,6 +205,18 @@ def test_every_error_has_a_problem() -> None:
         if not kind.__module__.startswith(("app.commands", "app.training", "app.demo", "tests"))
     }
     assert of_the_service <= set(PROBLEMS)
+
+
+@pytest.mark.parametrize("path", ["/audit/decisions?", "/audit/export?format=jsonl&"])
+def test_a_misspelt_outcome_is_told_the_outcomes_there_are(
+    lone_service: TestClient, path: str
+) -> None:
+    problem = lone_service.get(f"{path}outcome=keep").json()
+    assert problem["type"] == "urn:whyledger:problem:request-invalid"
+    assert [fault["path"] for fault in problem["faults"]] == ["/query/outcome"]
+    assert "'keep: no drift', 'keep: nothing to judge'" in problem["detail"]
+    problem = lone_service.get(f"{path}model=zz").json()
+    assert problem["type"] == "urn:whyledger:problem:unknown-model"
 
 
 json_values = st.recursive(

@@ -1,0 +1,70 @@
+"""Looking leaves no trace where there is no ledger; arguments that make no sense are named."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.app.cli.test_commands import CONTRACT, whyledger
+
+LOOKING = ("state", "decisions", "export", "verify", "replay")
+
+
+def test_looking_at_an_empty_database_makes_no_ledger(
+    tmp_path: Path, fresh_postgres: Callable[[bool], str]
+) -> None:
+    url = fresh_postgres(False)
+
+    done = [whyledger(tmp_path, name, WHYLEDGER_DATABASE_URL=url) for name in LOOKING]
+
+    assert [each.returncode for each in done] == [20] * len(LOOKING)
+    assert all("there is no ledger in the database of the settings" in x.stderr for x in done)
+    with psycopg.connect(url) as connection:
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        assert connection.execute(tables).fetchone() == (0,)
+
+
+def test_looking_at_tables_without_an_entry_begins_nothing(
+    tmp_path: Path, fresh_postgres: Callable[[bool], str]
+) -> None:
+    url = fresh_postgres(True)
+
+    done = whyledger(tmp_path, "state", WHYLEDGER_DATABASE_URL=url)
+
+    assert done.returncode == 20
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("decisions",), "--since"),
+        (("decisions",), "--until"),
+        (("export",), "--since"),
+        (("cycle", "--model", "car-price"), "--as-of"),
+    ],
+)
+def test_a_time_that_is_none_cannot_be_understood_and_dates_are_named(
+    tmp_path: Path, command: tuple[str, ...], option: str
+) -> None:
+    done = whyledger(tmp_path, *command, option, "yesterday")
+
+    assert done.returncode == 2
+    assert option in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert f"{option} 'yesterday' is neither a date like 1976-07-01" in done.stderr
+
+
+def test_a_misspelt_filter_is_no_empty_success(tmp_path: Path) -> None:
+    assert whyledger(tmp_path, "adopt", CONTRACT).returncode == 0
+
+    for command in ("decisions", "export"):
+        outcome = whyledger(tmp_path, command, "--outcome", "keep")
+        model = whyledger(tmp_path, command, "--model", "car-prise")
+
+        assert (outcome.returncode, model.returncode) == (2, 1)
+        assert "outcome 'keep' is none of 'retrain', 'keep: no drift'" in outcome.stderr
+        assert "model 'car-prise' is unknown" in model.stderr
+        assert not outcome.stdout + model.stdout
