@@ -251,7 +251,7 @@ def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
         Figure(name="trainings", value=str(facts.trainings)),
         Figure(name="promoted", value=str(facts.promotions)),
         Figure(name="rejected", value=str(facts.rejections)),
-        Figure(name="rolled back", value=str(facts.rollbacks)),
+        Figure(name="rollbacks", value=str(facts.rollbacks)),
     )
 
 

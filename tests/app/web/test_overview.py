@@ -217,7 +217,7 @@ def test_rollbacks_are_counted_and_the_other_champions_error_is_not_shown(
 
     page = overview_page(sqlite_ledger, MODEL, NOW)
 
-    assert "<dt>rolled back</dt><dd>1</dd>" in page
+    assert "<dt>rollbacks</dt><dd>1</dd>" in page
     assert f"not measured since {MODEL}/1 serves" in page
 
 
