@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.clock import monotonic_seconds, new_id
+from app.commands.cycle_tables import say_clauses, say_gates
 from app.commands.github import summary, write_outputs, write_summary
 from app.commands.opening import Url, a_time, opened, read_settings
 from app.commands.remote import Service, ServiceRefused
@@ -26,15 +27,11 @@ from app.commands.terminal import (
     say,
     say_error,
     say_json,
-    say_table,
 )
 from app.cycles import Cycles
 from app.projections.cycles import CycleView
-from app.web.gates import gates
-from app.web.lights import SYMBOL, lights
 from domain.cycle import Cycle, Step, fold_state
 from domain.errors import WhyledgerError
-from domain.verdicts import significant_digits
 
 _POLL_SECONDS: Final = 0.2
 _STEPS: Final = len(Step)
@@ -213,30 +210,8 @@ def _champion(cycle: Cycle) -> str:
 def _print(told: Told, cycle: Cycle, sentence: str) -> None:
     say(sentence)
     if cycle.decided:
-        clauses = cycle.decided.verdict.clauses
-        say_table(
-            ("", "clause", "verdict", "observed", "needs", "distance"),
-            [
-                (SYMBOL[c.verdict], s.name, c.verdict, s.observed, s.needs, s.distance)
-                for c, s in zip(clauses, lights(clauses), strict=True)
-            ],
-        )
-    reached = gates(cycle)
-    if reached:
-        say_table(
-            ("", "gate", "verdict", "RMSE", "reason"),
-            [
-                (
-                    gate.symbol,
-                    gate.name,
-                    gate.verdict,
-                    ", ".join(f"{side} {significant_digits(v)}" for side, v in gate.figures),
-                    gate.reason,
-                )
-                for gate in reached
-            ],
-            wrapped="reason",
-        )
+        say_clauses(cycle.decided.verdict.clauses)
+    say_gates(cycle)
     if cycle.training_failed:
         note(f"training failed: {cycle.training_failed.reason}")
     serves = _champion(cycle)

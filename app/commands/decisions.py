@@ -9,13 +9,16 @@ from typing import Annotated
 
 import typer
 
+from app.commands.cycle_tables import say_clauses, say_gates
 from app.commands.integrity import write_bundle
 from app.commands.opening import a_time, opened, read_settings
 from app.commands.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
 from app.projections.cycles import get_cycle
 from app.projections.decision_filters import check_model, check_outcome
 from app.projections.decisions import get_decision, list_decisions
+from app.reports.aftermath import why_it_ended_early
 from app.reports.export import export_csv, export_html, export_jsonl
+from domain.cycle import fold_state
 from domain.errors import RequestInvalid
 
 Model = Annotated[str | None, typer.Option(help="Only this model.")]
@@ -82,16 +85,16 @@ def why(
                   "steps": cycle.state})  # fmt: skip
         return
     say(view.sentence)
-    verdict = view.body.get("verdict") or {}
-    say_table(
-        ("clause", "verdict", "observed", "needs", "note"),
-        [
-            (c["label"], c["verdict"], c["observed"] if c["observed"] is not None else "-",
-             f"{c['operator']} {c['threshold']:g} {c['unit']}".rstrip(), c["note"])
-            for c in verdict.get("clauses", [])
-        ],
-    )  # fmt: skip
-    say(f"{view.cycle}: {cycle.conclusion or 'not finished'}; decided at position {view.position}")
+    steps = fold_state(cycle.state)
+    if steps.decided:
+        say_clauses(steps.decided.verdict.clauses)
+    say_gates(steps)
+    conclusion = cycle.conclusion or "not finished"
+    reason = why_it_ended_early(steps)
+    say(
+        f"{view.cycle}: {conclusion}{f' ({reason})' if reason else ''}; "
+        f"decided at position {view.position}"
+    )
 
 
 def export(

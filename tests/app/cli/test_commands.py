@@ -122,6 +122,18 @@ def test_why_says_the_same_sentence_as_decisions(state: Path) -> None:
     assert why.stdout.splitlines()[0] == decided["sentence"]
 
 
+def test_why_says_what_came_of_the_decision(state: Path) -> None:
+    decided = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"][-1]
+
+    lines = whyledger(state, "why", decided["id"]).stdout.splitlines()
+
+    for gate in ("Parity", "Evaluation", "Deployment", "Promotion"):
+        row = next(line for line in lines if gate in line)
+        assert "passed" in row
+        assert ("candidate 0." in row) == (gate in {"Evaluation", "Deployment"})
+    assert lines[-1].startswith("car-price-1: promoted; decided at position ")
+
+
 def test_state_names_the_champion(state: Path) -> None:
     model = json.loads(whyledger(state, "state", "--json").stdout)["models"][0]
 
