@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from app import VERSION
 from app.commands.cycle import cycle
 from app.commands.decisions import decisions, export, why
 from app.commands.erasure import erase
 from app.commands.integrity import verify
 from app.commands.models import adopt, import_rows, rollback, state
 from app.commands.running import demo, replay, serve
-from app.commands.terminal import CommandRefused, Exit, exit_code_of, say_error
+from app.commands.terminal import CommandRefused, Exit, exit_code_of, say, say_error
 from domain.errors import WhyledgerError
 
 app = typer.Typer(
@@ -22,6 +24,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The service whose ledger says why every model serves.",
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"whyledger {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whyledger(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say the version and end."
+        ),
+    ] = False,
+) -> None:
+    """The service whose ledger says why every model serves."""
+
+
 app.command()(serve)
 app.command()(adopt)
 app.command("import")(import_rows)

@@ -62,10 +62,12 @@ def run_demo(
             f"ledger: {answer['entries']} entries, root {answer['root']}\n"
             f"replay: projections emptied and rebuilt, {len(answer['digests'])} digests equal"
         )
-        console.print(f"took {monotonic_seconds() - began:.0f} s; the page is at {address}/")
+        took = f"took {monotonic_seconds() - began:.0f} s"
         if serve:
-            console.print("Ctrl-C ends it.")
+            console.print(f"{took}; the page is at {address}/ until Ctrl-C")
             _stay()
+        else:
+            console.print(took)
 
 
 def _tell(client: httpx.Client, console: Console, years: range) -> None:

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from app import VERSION
 from app.hot_path import HotPath
 from app.problems import install_problems
 from app.process import Process
@@ -33,7 +34,6 @@ from app.settings import Settings
 from app.web.pages import STATIC
 from domain.errors import WhyledgerError
 
-VERSION: Final = "0.1.0"
 HOT: Final = {
     ("POST", "/predictions"): predictions.create_predictions,
     ("POST", "/events"): events.create_events,

@@ -18,6 +18,7 @@ from app.commands.terminal import (
     Advance,
     CommandRefused,
     Json,
+    code_of,
     note,
     progress,
     say,
@@ -82,15 +83,13 @@ def import_rows(
     json: Json = False,
 ) -> None:
     """Import a CSV of labelled rows. Bad rows go to quarantine, with line and reason."""
-    size = file.stat().st_size
-    with progress(f"importing {file.name}", size, unit="bytes") as advance, file.open("rb") as rows:
-        if url:
-            with Service(url) as service:
-                answer = service.send(
-                    f"/models/{model}/datasets", _pieces(rows, advance), "text/csv"
-                )
-        else:
-            answer = _take_in(read_settings(), model, rows, advance)
+    try:
+        answer = _import(model, file, url)
+    except WhyledgerError as error:
+        # A header that does not fit is a matter of the file; 4 is for contracts and policies.
+        if code_of(error) != DocumentInvalid.code:
+            raise
+        raise CommandRefused(error.message, error.faults) from None
     if json:
         say_json(answer)
     else:
@@ -186,6 +185,15 @@ def _adopt(ledger: Ledger, kind: str, content: bytes) -> dict[str, object]:
         entry, policy, _ = adopt_policy(ledger, content, correlation_id=new_id())
         name, digest = policy.policy, policy.policy_digest
     return {"name": name, "digest": digest, "position": entry.position}
+
+
+def _import(model: str, file: Path, url: str) -> dict[str, Any]:
+    size = file.stat().st_size
+    with progress(f"importing {file.name}", size, unit="bytes") as advance, file.open("rb") as rows:
+        if not url:
+            return _take_in(read_settings(), model, rows, advance)
+        with Service(url) as service:
+            return service.send(f"/models/{model}/datasets", _pieces(rows, advance), "text/csv")
 
 
 def _pieces(rows: IO[bytes], advance: Advance) -> Iterator[bytes]:

@@ -85,10 +85,15 @@ class Advance(Protocol):
 
 def exit_code_of(error: WhyledgerError, *, missing_is_undecided: bool = False) -> Exit:
     """The exit code of an error; a cycle for which a model is missing decides nothing."""
-    code = getattr(error, "problem", "") or error.code  # a service's refusal carries its problem
+    code = code_of(error)
     if missing_is_undecided and code == "unknown-model":
         return Exit.UNDECIDED
     return _EXIT_BY_CODE.get(code, Exit.ERROR)
+
+
+def code_of(error: WhyledgerError) -> str:
+    """The error's code; a service's refusal carries its problem's."""
+    return getattr(error, "problem", "") or error.code
 
 
 def say_error(error: WhyledgerError) -> None:

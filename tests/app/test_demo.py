@@ -38,3 +38,4 @@ def test_the_demo_tells_a_line_a_year_and_model_and_ends_with_a_replay(tmp_path:
     assert "keep: rules not met" in told
     assert re.search(r"ledger: \d+ entries, root [0-9a-f]{64}", told)
     assert "replay: projections emptied and rebuilt" in told
+    assert re.search(r"^took \d+ s$", told, re.MULTILINE)  # it ended: no page is left to look at

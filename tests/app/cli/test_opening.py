@@ -1,12 +1,13 @@
 """Looking leaves no trace where there is no ledger; arguments that make no sense are named."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.app.cli.test_commands import CONTRACT, whyledger
+from tests.app.cli.test_commands import CONTRACT, REPOSITORY, whyledger
 
 LOOKING = ("state", "decisions", "export", "verify", "replay")
 
@@ -68,3 +69,19 @@ def test_a_misspelt_filter_is_no_empty_success(tmp_path: Path) -> None:
         assert "outcome 'keep' is none of 'retrain', 'keep: no drift'" in outcome.stderr
         assert "model 'car-prise' is unknown" in model.stderr
         assert not outcome.stdout + model.stdout
+
+
+def test_a_header_that_does_not_fit_is_no_invalid_contract(tmp_path: Path) -> None:
+    assert whyledger(tmp_path, "adopt", CONTRACT).returncode == 0
+    (tmp_path / "rows.csv").write_text("colour\nred\n")
+
+    done = whyledger(tmp_path, "import", "car-price", tmp_path / "rows.csv")
+
+    assert done.returncode == 1
+    assert "'colour' is no column of 'car-price'; remove it" in done.stderr
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    package = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+
+    assert whyledger(tmp_path, "--version").stdout == f"whyledger {package['version']}\n"

@@ -28,6 +28,13 @@ def test_every_command_and_option_is_documented_and_takes_json(name: str) -> Non
         assert f"{option}" in line
 
 
+def test_the_commands_that_ask_a_service_are_named() -> None:
+    asking = {n for n, c in COMMANDS.items() if "--url" in {o for p in c.params for o in p.opts}}
+    sentence = DOCUMENT[: DOCUMENT.index("take `--url`")].rpartition("\n\n")[2]
+
+    assert {name for name in COMMANDS if f"`{name}`" in sentence} == asking
+
+
 @pytest.mark.parametrize("code", [e for e in Exit if e not in {Exit.PROMOTED, Exit.REJECTED}])
 def test_every_exit_code_is_documented(code: Exit) -> None:
     assert f"| {code.value} |" in DOCUMENT
