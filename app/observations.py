@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 from pydantic import ValidationError
 
+from app.clock import now
 from app.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
 from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
 from app.problems import faults_of, summary
@@ -127,7 +128,7 @@ class Observations:
         """The event to record and when it happened; None when `judged` now says why not."""
         kind = Observation if event.type == OBSERVATION else Outcome
         try:
-            time = normalise_time(event.time) if event.time is not None else None
+            time = _past(event.time) if event.time is not None else None
             data = kind.model_validate(event.data)
             serving = self._champions.of(data.model)
         except ValidationError as error:
@@ -195,6 +196,14 @@ def _parse(
         judged.faults[RequestInvalid.code].append(Fault(pointer, error.message))
         return None
     return pointer, event, source_event_id(event.source, event.id), request_digest
+
+
+def _past(text: str) -> str:
+    """The time in our one form. Raises RequestInvalid: it is none, or it has not come yet."""
+    time, present = normalise_time(text), now()
+    if time > present:
+        raise RequestInvalid(f"is after now ({present}); send when it became known")
+    return time
 
 
 def _observed(

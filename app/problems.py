@@ -132,8 +132,10 @@ def refused_request(error: ValidationError, prefix: str = "") -> RequestInvalid:
 
 
 def summary(faults: Sequence[Fault], shown: int = 3) -> str:
-    """The first faults in one sentence, and how many more there are."""
-    said = "; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults[:shown])
+    """The first faults, and how many more there are, without a full stop at the end."""
+    said = "; ".join(
+        f"{fault.path or '/'}: {fault.message.removesuffix('.')}" for fault in faults[:shown]
+    )
     more = len(faults) - shown
     return f"{said}; and {more} more" if more > 0 else said
 

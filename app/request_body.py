@@ -6,13 +6,14 @@ Strictly: no key twice, no NaN or infinity, no NUL, no lone surrogate; what pass
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from app.problems import refused_request
+from app.problems import refused_request, summary
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, Fault, WhyledgerError
 
@@ -91,7 +92,10 @@ def parse_json(body: bytes) -> Any:
             f"the body is not UTF-8 at byte {error.start}; send UTF-8 without a byte order mark."
         ) from None
     try:
-        value = _DECODER.decode(text)
+        try:
+            value = _DECODER.decode(text)
+        except _NotTaken:
+            raise _refused_by_place(text) from None
         if "\\u" in text:  # only an escape brings in NUL, or what UTF-8 itself cannot hold
             _check_text(value, "")
     except json.JSONDecodeError as error:
@@ -128,8 +132,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _constant(name: str) -> NoReturn:
-    raise DocumentInvalid(f"{name} is not JSON; leave the field out, or send null.")
+class _NotTaken(Exception):
+    """A number that is refused; where it stands is found by reading once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands for a number that is refused, and says why."""
+
+    why: str
+
+
+def _constant(_: str) -> NoReturn:
+    raise _NotTaken
 
 
 def _integer(digits: str) -> int:
@@ -137,9 +152,38 @@ def _integer(digits: str) -> int:
         number = int(digits)
         if -INTEGER_MAX <= number <= INTEGER_MAX:
             return number
-    raise DocumentInvalid(
-        f"the integer {digits[:40]} is beyond ±{INTEGER_MAX} (2^53 - 1); send it as a string."
-    )
+    raise _NotTaken
+
+
+def _marked_constant(name: str) -> _Refused:
+    return _Refused(f"{name} is not JSON; leave the field out, or send null")
+
+
+def _marked_integer(digits: str) -> int | _Refused:
+    try:
+        return _integer(digits)
+    except _NotTaken:
+        return _Refused(
+            f"the integer {digits[:40]} is beyond ±{INTEGER_MAX} (2^53 - 1); send it as a string"
+        )
+
+
+def _refused_by_place(text: str) -> DocumentInvalid:
+    """The refusal of every number that is none, each with its place."""
+    faults = [Fault(path, why) for path, why in _refused_in(_MARKING.decode(text), "")]
+    return DocumentInvalid(f"{summary(faults)}.", faults)
+
+
+def _refused_in(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, _Refused):
+        yield path, value.why
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            escaped = key.replace("~", "~0").replace("/", "~1")
+            yield from _refused_in(item, f"{path}/{escaped}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _refused_in(item, f"{path}/{index}")
 
 
 def _check_text(value: object, path: str) -> None:
@@ -158,4 +202,7 @@ def _check_text(value: object, path: str) -> None:
 
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
+)
+_MARKING: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_marked_constant, parse_int=_marked_integer
 )

@@ -111,9 +111,10 @@ def parse_policy(document: object) -> Policy:
         faults = [_fault(detail) for detail in error.errors(include_url=False)]
     faults += _faults_of_the_list(document)
     if policy is None or faults:
-        name = document.get("id", "") if isinstance(document, dict) else ""
+        given = document.get("id") if isinstance(document, dict) else None
+        name = f"policy {given[:100]!r}" if isinstance(given, str) and given else "the policy"
         listed = "; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults)
-        raise PolicyInvalid(f"policy {name!r} has {len(faults)} fault(s): {listed}.", faults)
+        raise PolicyInvalid(f"{name} has {len(faults)} fault(s): {listed}.", faults)
     return policy
 
 

@@ -37,13 +37,17 @@ async def known_query_only(request: Request) -> None:
     allowed = _ALLOWED.get(route.path)
     if allowed is None:
         allowed = _ALLOWED[route.path] = frozenset(_query_names(route.dependant))
-    faults = [
-        Fault(f"/query/{name[:100]}", f"is not known here; known: {', '.join(sorted(allowed))}")
-        for name in request.query_params
-        if name not in allowed
-    ]
-    if faults:
-        raise RequestInvalid(f"query parameter {faults[0].path[7:]!r} {faults[0].message}.", faults)
+    _refuse_unknown(request, allowed)
+
+
+def refuse_query(request: Request) -> None:
+    """Refuse every query parameter, for a route that knows none; without one it costs nothing.
+
+    Raises:
+        RequestInvalid: naming each one.
+    """
+    if request.scope["query_string"]:
+        _refuse_unknown(request, frozenset())
 
 
 def time_or_none(text: str | None) -> str | None:
@@ -54,6 +58,17 @@ def time_or_none(text: str | None) -> str | None:
 def plain_or_none(text: str | None) -> str | None:
     """A name from a query, None when it cannot be one: no database is asked for NUL."""
     return None if text is None else text.replace("\0", "�")
+
+
+def _refuse_unknown(request: Request, allowed: frozenset[str]) -> None:
+    known = ", ".join(sorted(allowed)) or "none"
+    faults = [
+        Fault(f"/query/{name[:100]}", f"is not known here; known: {known}")
+        for name in request.query_params
+        if name not in allowed
+    ]
+    if faults:
+        raise RequestInvalid(f"query parameter {faults[0].path[7:]!r} {faults[0].message}.", faults)
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:

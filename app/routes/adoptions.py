@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from app.adoption import adopt_contract, adopt_policy
 from app.request_body import content_type, read_body
 from app.request_identity import correlation_of
-from app.routes.access import process_of
+from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import AdoptionAnswer
 
@@ -36,6 +36,7 @@ def _documented(example: str) -> dict[str, object]:
 async def create_contract(request: Request, response: Response) -> AdoptionAnswer:
     """YAML or JSON. A wrong contract is refused with every fault at once."""
     process = process_of(request)
+    refuse_query(request)
     content_type(request, TAKEN)
     text = await read_body(request, process.settings.body_bytes_max)
     recorded, event, new = await run_in_threadpool(
@@ -61,6 +62,7 @@ async def create_contract(request: Request, response: Response) -> AdoptionAnswe
 async def create_policy(request: Request, response: Response) -> AdoptionAnswer:
     """YAML or JSON. One version of a policy is one document for ever."""
     process = process_of(request)
+    refuse_query(request)
     content_type(request, TAKEN)
     text = await read_body(request, process.settings.body_bytes_max)
     recorded, event, new = await run_in_threadpool(

@@ -14,7 +14,14 @@ from app.process import Process
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.request_body import JSON, content_type, parse_as, parse_json, read_body
 from app.request_identity import correlation_of
-from app.routes.access import Here, Limit, known_query_only, process_of, time_or_none
+from app.routes.access import (
+    Here,
+    Limit,
+    known_query_only,
+    process_of,
+    refuse_query,
+    time_or_none,
+)
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import CycleAnswer, CyclePage, CycleRequest
 from domain.canonical import INTEGER_MAX
@@ -51,6 +58,7 @@ async def create_cycle(
 ) -> CycleAnswer:
     """202 with the cycle's URL in `Location`; 409 with it while another one runs."""
     process = process_of(request)
+    refuse_query(request)
     body = await read_body(request, process.settings.body_bytes_max)
     asked = CycleRequest()
     if body:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.datasets import Upload
 from app.request_body import BodyTooLarge, content_type
 from app.request_identity import correlation_of
-from app.routes.access import process_of
+from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import DatasetAnswer, IntakeFault
 
@@ -35,6 +35,7 @@ async def create_dataset(request: Request, model: str) -> DatasetAnswer:
     records nothing twice.
     """
     process = process_of(request)
+    refuse_query(request)
     content_type(request, ("text/csv",))
     serving = process.champions.of(model)
     with process.datasets.new_file() as file:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from app.request_body import INLINE_BYTES_MAX, content_type, parse_json, read_body
 from app.request_identity import correlation_of
-from app.routes.access import After, Here, Limit, known_query_only, process_of
+from app.routes.access import After, Here, Limit, known_query_only, process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.ledger import PREFER_HEADER, receipt_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, EventsAnswer
@@ -73,6 +73,7 @@ async def create_events(request: Request) -> Response:
     prediction, named by its id or by the row's identity. `application/json` takes either shape.
     """
     process = process_of(request)
+    refuse_query(request)
     kind = content_type(request, (SINGLE, BATCH, EITHER))
     body = await read_body(request, process.settings.body_bytes_max)
     most = process.settings.rows_per_request_max

@@ -14,7 +14,7 @@ from app.predictions import read_prediction_request
 from app.process import Process
 from app.request_body import INLINE_BYTES_MAX, JSON, content_type, parse_json, read_body
 from app.request_identity import correlation_of
-from app.routes.access import process_of
+from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.ledger import PREFER_HEADER, receipt_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
@@ -60,6 +60,7 @@ _KEY_HEADER: Final = {
 async def create_predictions(request: Request) -> Response:
     """Every prediction is committed to the ledger before the answer leaves. All rows or none."""
     process = process_of(request)
+    refuse_query(request)
     content_type(request, JSON)
     body = await read_body(request, process.settings.body_bytes_max)
     key = request.headers.get("idempotency-key")

@@ -9,7 +9,7 @@ from app.ledger.store import ACTOR
 from app.promotions import roll_back
 from app.request_body import JSON, content_type, parse_as, parse_json, read_body
 from app.request_identity import correlation_of
-from app.routes.access import process_of
+from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import RollbackAnswer, RollbackRequest
 from domain.errors import LedgerDamaged
@@ -31,6 +31,7 @@ router = APIRouter(tags=["models"])
 async def create_rollback(request: Request, model: str) -> RollbackAnswer:
     """A new event; history stays. This process serves the version before the answer leaves."""
     process = process_of(request)
+    refuse_query(request)
     content_type(request, JSON)
     body = await read_body(request, process.settings.body_bytes_max)
     process.champions.of(model)

@@ -219,6 +219,32 @@ def test_a_misspelt_outcome_is_told_the_outcomes_there_are(
     assert problem["type"] == "urn:whyledger:problem:unknown-model"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["predictions", "events", "contracts", "policies"]
+    + [f"models/car-price/{name}" for name in ("cycles", "rollbacks", "datasets")],
+)
+def test_what_takes_no_query_parameter_says_so(lone_service: TestClient, path: str) -> None:
+    answer = lone_service.post(f"/{path}?wait=1", content=PREDICTION, headers=JSON)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "query parameter 'wait' is not known here; known: none."
+    assert answer.json()["faults"][0]["path"] == "/query/wait"
+
+
+def test_each_number_that_json_has_not_is_named_with_its_place(lone_service: TestClient) -> None:
+    body = b'{"model": "car-price", "rows": [{"hpwt": 1}, {"a/b": NaN, "year": 9007199254740992}]}'
+    problem = lone_service.post("/predictions", content=body, headers=JSON).json()
+    assert problem["type"] == "urn:whyledger:problem:document-invalid"
+    assert [fault["path"] for fault in problem["faults"]] == ["/rows/1/a~1b", "/rows/1/year"]
+    assert "/rows/1/a~1b: NaN is not JSON; leave the field out, or send null" in problem["detail"]
+
+
+def test_a_policy_without_an_id_is_spoken_of_without_one(lone_service: TestClient) -> None:
+    for body in (b"{}", b'{"id": ["x"]}', b'{"id": ""}'):
+        detail = lone_service.post("/policies", content=body, headers=JSON).json()["detail"]
+        assert detail.startswith("the policy has ")
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()

@@ -56,6 +56,24 @@ def test_an_outcome_labels_a_prediction_by_the_rows_identity(
     assert last.occurred_at == "1977-01-31T23:00:00.000000Z"
 
 
+def test_a_label_that_becomes_known_after_now_is_refused(service: TestClient) -> None:
+    predict(service, AMC)
+    event = outcome("1", 5.2, identity={"year": 1976, "car_id": 129})
+    answer = send(service, {**event, "time": "9999-01-01T00:00:00Z"})
+    assert answer.status_code == 422
+    assert answer.json()["faults"][0]["path"] == "/time"
+    assert "is after now (" in answer.json()["detail"]
+
+
+def test_a_refusal_is_said_with_one_full_stop_a_sentence(service: TestClient) -> None:
+    unknown = outcome("1", 5.2, prediction_id="nobody")
+    untimely = {**observation("2"), "time": "yesterday"}
+    for sent in (unknown, untimely, [unknown, untimely]):
+        detail = send(service, sent).json()["detail"]
+        assert "Nothing of the" in detail
+        assert not {"..", ".;"} & {detail[i : i + 2] for i in range(len(detail))}
+
+
 def test_a_later_label_is_a_correction_and_wins(service: TestClient) -> None:
     made = predict(service, AMC)["predictions"][0]
     send(service, outcome("1", 5.2, prediction_id=made["prediction_id"]))
