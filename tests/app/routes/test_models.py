@@ -14,7 +14,15 @@ from app.ledger.store import NewEvent, StreamAppend
 from app.projections.models import get_model
 from domain.cycle_events import CycleStarted, Decided, HealthReported, Outcome
 from domain.verdicts import ClauseVerdict, PolicyVerdict, verdict_sentence
-from tests.app.routes.running import AMC, events_of, predict, process_behind, serve_champion
+from tests.app.routes.running import (
+    AMC,
+    CAR_PRICE,
+    adopt,
+    events_of,
+    predict,
+    process_behind,
+    serve_champion,
+)
 
 DAY = "1977-01-01T00:00:00.000000Z"
 CLAUSE = ClauseVerdict(
@@ -168,6 +176,7 @@ def test_decisions_are_listed_filtered_and_paged_by_position(service: TestClient
     assert listed("") == ids
     assert listed("model=car-price&outcome=keep: no drift") == ids[1:2]
     assert listed("from=1978-01-01T00:00:00Z&to=1979-01-01T00:00:00Z") == ids[1:2]
+    adopt(service, CAR_PRICE.replace(b"model: car-price", b"model: car-sales", 1))
     assert listed("model=car-sales") == []
     first = service.get("/audit/decisions?limit=2")
     assert [decision["id"] for decision in first.json()["decisions"]] == ids[:2]
