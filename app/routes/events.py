@@ -13,7 +13,7 @@ from app.request_body import INLINE_BYTES_MAX, content_type, parse_json, read_bo
 from app.request_identity import correlation_of
 from app.routes.access import After, Here, Limit, known_query_only, process_of, refuse_query
 from app.routes.documentation import body_of, refusals
-from app.routes.ledger import PREFER_HEADER, receipt_of, wants_receipts
+from app.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, EventsAnswer
 from domain.envelope import Recorded, event_data
 from domain.erasure import Erased
@@ -86,8 +86,10 @@ async def create_events(request: Request) -> Response:
     )
     where = [_where(entry) for entry in recorded]
     if wants_receipts(request):
-        for each, entry in zip(where, recorded, strict=True):
-            each["receipt"] = await run_in_threadpool(receipt_of, process, entry.position)
+        positions = [entry.position for entry in recorded]
+        proved = await run_in_threadpool(receipts_of, process, positions)
+        for each, receipt in zip(where, proved, strict=True):
+            each["receipt"] = receipt
     content = orjson.dumps({"recorded": where})
     return Response(content, 201, media_type="application/json")
 

@@ -5,7 +5,9 @@ The layouts are C2SP's (tlog-checkpoint, tlog-tiles); `docs/bundle.md` says how 
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -18,9 +20,10 @@ from app.process import Process
 from app.routes.access import Here, known_query_only
 from app.routes.documentation import refusals
 from domain.canonical import INTEGER_MAX, leaf_hash
-from domain.errors import RequestInvalid, UnknownThing
+from domain.errors import RequestInvalid, UnknownThing, WhyledgerError
 
 router = APIRouter(tags=["ledger"], dependencies=[Depends(known_query_only)])
+_LOG: Final = logging.getLogger("whyledger.receipts")
 _NOTE: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
@@ -229,6 +232,22 @@ def wants_receipts(request: Request) -> bool:
 def receipt_of(here: Process, position: int) -> dict[str, Any]:
     """The receipt of the entry at `position` as JSON, for any answer that is asked for one."""
     return receipts.receipt(here.ledger, here.checkpoints, position).as_json()
+
+
+def receipts_of(here: Process, positions: Sequence[int]) -> list[dict[str, Any] | None]:
+    """A receipt for each committed entry; null where none can be signed now.
+
+    What was recorded is recorded: that its receipt must wait is no reason to answer with a problem.
+    It can be asked for later, `GET /ledger/events/{position}?receipt=true`.
+    """
+    found: list[dict[str, Any] | None] = []
+    for position in positions:
+        try:
+            found.append(receipt_of(here, position))
+        except WhyledgerError as error:
+            _LOG.warning("no receipt for entry %s: %s", position, error)
+            found.append(None)
+    return found
 
 
 def _size(asked: int | None, head: int) -> int:

@@ -16,7 +16,7 @@ from app.request_body import INLINE_BYTES_MAX, JSON, content_type, parse_json, r
 from app.request_identity import correlation_of
 from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
-from app.routes.ledger import PREFER_HEADER, receipt_of, wants_receipts
+from app.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
 from domain.envelope import Recorded
 from domain.errors import LedgerDamaged, RequestInvalid
@@ -86,11 +86,11 @@ async def create_predictions(request: Request) -> Response:
 def _answer_many(process: Process, body: bytes, how: _How, receipts: bool) -> bytes:
     asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
     recorded = process.predictions.make(asked, **how)
-    proved = [receipt_of(process, entry.position) for entry in recorded] if receipts else ()
+    proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
     return _answer(recorded, proved)
 
 
-def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any]]) -> bytes:
+def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | None]) -> bytes:
     """The answer, made of the recorded events alone; with receipts where they were asked for."""
     proofs = [{"receipt": receipt} for receipt in receipts] or [{}] * len(recorded)
     first = _made(recorded[0])

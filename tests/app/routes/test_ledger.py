@@ -15,6 +15,7 @@ from app.ledger.store import Ledger
 from app.main import create_app
 from app.settings import Settings
 from domain.canonical import leaf_hash
+from domain.errors import SigningRefused
 from domain.merkle import root_of
 from domain.notes import Checkpoint, open_checkpoint, parse_verifier_key
 from domain.proofs import verify_consistency, verify_inclusion
@@ -163,3 +164,18 @@ def proves(service: TestClient, receipt: dict[str, Any], position: int) -> None:
         [bytes.fromhex(node) for node in receipt["proof"]],
         base64.b64decode(root),
     )
+
+
+def test_what_was_recorded_is_answered_even_when_no_receipt_can_be_signed(
+    service: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SigningRefused("the ledger has 2 entries, and 4 were signed")
+
+    monkeypatch.setattr("app.ledger.receipts.receipt", refuse)
+    asked = {"model": "car-price", "row": AMC}
+    answer = service.post("/predictions", json=asked, headers={"Prefer": "receipt"})
+    assert answer.status_code == 200
+    (made,) = answer.json()["predictions"]
+    assert made["receipt"] is None
+    assert service.get(f"/ledger/events/{made['position']}").status_code == 200
