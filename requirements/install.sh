@@ -38,7 +38,7 @@ echo "whyledger: setting up $venv from requirements/ (about ten seconds; a minut
 # uv is ten times faster than pip and does not read pip's configuration: hand it the index, and
 # where that is not enough (certificates, several indexes, credentials) let pip do the work.
 index=$("$venv/bin/python" -m pip config list |
-    sed -n "s/^[^=]*[.]index-url='\(.*\)'\$/\1/p" | head -n 1)
+    sed -n "s/^[^=]*[.]index.url='\(.*\)'\$/\1/p" | head -n 1)
 if [ -n "$index" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"; fi
 # --compile-bytecode: each worker is a new process, and where Python may not write its cache it would
 # compile the libraries at every start.
