@@ -96,16 +96,6 @@ def has_labels(connection: Connection, model: str, *, before: str) -> bool:
     return found is not None
 
 
-def count_labels(connection: Connection, model: str) -> int:
-    """How many distinct row identities the model has labels for."""
-    found = connection.execute(
-        select(func.count(LABELS.c.identity.distinct())).where(
-            LABELS.c.model == model, LABELS.c.label.is_not(None)
-        )
-    ).scalar_one()
-    return int(found)
-
-
 def _observed(connection: Connection, entries: Sequence[Recorded]) -> None:
     targets: dict[str, str | None] = {}
     rows = []
