@@ -7,12 +7,12 @@ from app.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.promotions import lifecycle_of
 from app.streams import TRIES, model_stream, policy_stream
-from domain import lifecycle
-from domain.contract import contract_digest, parse_contract
-from domain.envelope import Recorded
+from domain.contract.contract import contract_digest, parse_contract
+from domain.decisions import lifecycle
+from domain.decisions.lifecycle import AdoptContract
 from domain.errors import LedgerDamaged, PolicyInvalid, VersionConflict
-from domain.events import ContractAdopted, PolicyAdopted
-from domain.lifecycle import AdoptContract
+from domain.events.envelope import Recorded
+from domain.events.events import ContractAdopted, PolicyAdopted
 from rules.policy import parse_policy, policy_digest
 
 

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.erasure import SALT_BYTES
+from domain.events.erasure import SALT_BYTES
 
 _lock: Final = threading.Lock()
 _CHANCE_BYTES: Final = 512  # drawn at once: asking the system costs more than the rest of an id

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from domain.contract import MODEL_PATTERN
+from domain.contract.contract import MODEL_PATTERN
 
 OBSERVATION: Final = "org.whyledger.observation.v1"
 OUTCOME: Final = "org.whyledger.outcome.v1"

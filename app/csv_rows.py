@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from domain.contract import Contract
+from domain.contract.contract import Contract
 from domain.errors import DocumentInvalid, Fault
 
 LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread

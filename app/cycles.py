@@ -24,8 +24,7 @@ from app.projections.models import get_model
 from app.projections.policies import get_policy
 from app.settings import Settings
 from app.streams import TRIES, cycle_stream
-from domain.cycle import ATTEMPTS_MAX, fold, next_step
-from domain.cycle_events import CYCLE_EVENTS, CycleFailed, CycleStarted, Force
+from domain.decisions.cycle import ATTEMPTS_MAX, fold, next_step
 from domain.errors import (
     CycleRefused,
     CycleRunning,
@@ -35,6 +34,7 @@ from domain.errors import (
     VersionConflict,
     WhyledgerError,
 )
+from domain.events.cycle_events import CYCLE_EVENTS, CycleFailed, CycleStarted, Force
 
 _LOG: Final = logging.getLogger("whyledger.cycles")
 _LOCK_POLL_SECONDS: Final = 0.5  # how often another's worker is looked for

@@ -25,9 +25,9 @@ from app.refusals import bounded_reasons
 from app.serving.champions import Serving
 from app.streams import observations_stream, source_event_id
 from domain.canonical import digest
-from domain.envelope import Recorded
 from domain.errors import Fault, RowsRefusedError
-from domain.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
+from domain.events.envelope import Recorded
+from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
 
 DOOR: Final = "datasets"
 FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one

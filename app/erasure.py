@@ -23,11 +23,11 @@ from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
 from app.projections.erasures import traces_of
 from app.projections.models import get_model
 from app.settings import Settings
-from domain.cycle import RETRAINING
-from domain.cycle_events import CandidateTrained, DataMerged
-from domain.envelope import Recorded
+from domain.decisions.cycle import RETRAINING
 from domain.errors import CycleRunning, RequestInvalid, UnknownModel
-from domain.events import PayloadErased
+from domain.events.cycle_events import CandidateTrained, DataMerged
+from domain.events.envelope import Recorded
+from domain.events.events import PayloadErased
 
 _WORDS_MAX: Final = 500  # of a reason or a legal basis
 

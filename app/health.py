@@ -10,10 +10,10 @@ from app.ledger.store import Connection
 from app.projections.cycles import list_cycles
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
-from domain.contract import Contract
-from domain.cycle import Cycle, fold_state
-from domain.cycle_events import HealthReported
-from domain.health import Standing, State, drift_unanswered, health_state, rates, unjudged
+from domain.contract.contract import Contract
+from domain.decisions.cycle import Cycle, fold_state
+from domain.decisions.health import Standing, State, drift_unanswered, health_state, rates, unjudged
+from domain.events.cycle_events import HealthReported
 from domain.times import days_between, format_time, parse_time
 
 _CYCLES_LOOKED_AT: Final = 100  # back from the newest; a champion unmeasured that long is stale

@@ -23,7 +23,6 @@ from app.refusals import Refusals
 from app.serving.champions import Champions, Serving
 from app.streams import observations_stream, source_event_id
 from domain.canonical import digest
-from domain.envelope import Recorded
 from domain.errors import (
     Fault,
     IdempotencyConflict,
@@ -33,7 +32,8 @@ from domain.errors import (
     UnknownModel,
     WhyledgerError,
 )
-from domain.events import ObservationRecorded, OutcomeRecorded
+from domain.events.envelope import Recorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded
 from domain.times import normalise_time
 
 DOOR: Final = "events"

@@ -19,7 +19,7 @@ from app.refusals import Refusals
 from app.serving.champions import Champions, Loaded
 from app.streams import keyed_event_id, predictions_stream
 from domain.canonical import digest
-from domain.envelope import Recorded
+from domain.contract.rows import RowGuard
 from domain.errors import (
     Fault,
     IdempotencyConflict,
@@ -28,8 +28,8 @@ from domain.errors import (
     RowsRefusedError,
     WhyledgerError,
 )
-from domain.events import PredictionMade, Row
-from domain.rows import RowGuard
+from domain.events.envelope import Recorded
+from domain.events.events import PredictionMade, Row
 
 DOOR: Final = "predictions"
 

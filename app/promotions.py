@@ -13,12 +13,12 @@ from app.ledger.store import (
 )
 from app.serving.plan import load_plan
 from app.streams import TRIES, model_stream
-from domain import lifecycle
-from domain.cycle_events import PromotionSettled
-from domain.envelope import Recorded
+from domain.decisions import lifecycle
+from domain.decisions.lifecycle import Lifecycle, PromoteCandidate, RollBack
 from domain.errors import PromotionRefused, UnknownModel, VersionConflict
-from domain.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
-from domain.lifecycle import Lifecycle, PromoteCandidate, RollBack
+from domain.events.cycle_events import PromotionSettled
+from domain.events.envelope import Recorded
+from domain.events.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
 
 
 def lifecycle_of(history: StreamHistory) -> Lifecycle:

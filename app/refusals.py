@@ -17,7 +17,7 @@ from app.clock import monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.streams import observations_stream
 from domain.errors import WhyledgerError
-from domain.events import RowsRefused
+from domain.events.events import RowsRefused
 
 INTERVAL_SECONDS: Final = 60.0  # between two events of one model
 REASONS_MAX: Final = 50  # in one event; further ones are counted as OTHER

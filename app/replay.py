@@ -12,7 +12,7 @@ from app.projections.models import list_models
 from app.projections.rebuild import rebuild
 from app.registry_alias import forget_alias
 from app.settings import Settings
-from domain.merkle import Frontier
+from domain.tree.merkle import Frontier
 
 _PAGE_LEAVES: Final = 10_000
 

@@ -16,9 +16,9 @@ from app.settings import Settings
 from app.steps import gating, judging, reporting
 from app.steps.knowledge import Done, Knowledge, Work
 from app.streams import cycle_stream
-from domain.cycle import Cycle, Step, fold, next_step
-from domain.cycle_events import CYCLE_EVENTS
+from domain.decisions.cycle import Cycle, Step, fold, next_step
 from domain.errors import LedgerDamaged, UnknownThing, WhyledgerError
+from domain.events.cycle_events import CYCLE_EVENTS
 
 _LOG: Final = logging.getLogger("whyledger.cycle")
 PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {

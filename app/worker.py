@@ -15,8 +15,8 @@ from app.registry_alias import follow_champion
 from app.retraining_cycle import run_cycle
 from app.settings import Settings
 from app.streams import cycle_stream
-from domain.cycle import ATTEMPTS_MAX, fold
-from domain.cycle_events import CYCLE_EVENTS, AttemptStarted
+from domain.decisions.cycle import ATTEMPTS_MAX, fold
+from domain.events.cycle_events import CYCLE_EVENTS, AttemptStarted
 
 _NICENESS: Final = 10  # serving goes first
 _log = logging.getLogger("whyledger.worker")

@@ -12,9 +12,9 @@ from app.clock import new_id, now
 from app.documents import parse_document
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from domain.canonical import sha256_hex
-from domain.contract import Contract, contract_digest, parse_contract
-from domain.events import CandidatePromoted, PredictionMade, Row
-from domain.rows import RowGuard
+from domain.contract.contract import Contract, contract_digest, parse_contract
+from domain.contract.rows import RowGuard
+from domain.events.events import CandidatePromoted, PredictionMade, Row
 
 DATA = Path(__file__).parents[1] / "data"
 MODEL = "car-sales"

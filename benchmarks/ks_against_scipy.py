@@ -13,7 +13,7 @@ import scipy
 from scipy import stats
 
 from benchmarks.report import per_second, report
-from domain.statistics import Floats, ks
+from domain.drift.statistics import Floats, ks
 
 CASES = (  # reference rows, window rows
     (1_000, 100),

@@ -18,9 +18,9 @@ from app.serving.plan import load_plan
 from app.training.fit import fit
 from app.training.pipeline import feature_frame
 from benchmarks.report import Figure, per_second, report
-from domain.contract import Contract, contract_digest, parse_contract
-from domain.events import Row
-from domain.rows import RowGuard
+from domain.contract.contract import Contract, contract_digest, parse_contract
+from domain.contract.rows import RowGuard
+from domain.events.events import Row
 
 DATA = Path(__file__).parents[1] / "data"
 ESTIMATORS: dict[str, tuple[str, dict[str, object] | None]] = {

@@ -7,7 +7,7 @@ from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from domain.contract import DriftWindow
+from domain.contract.contract import DriftWindow
 from domain.errors import RequestInvalid
 
 _RFC_3339: Final = re.compile(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import PolicyNotDecided
-from domain.verdicts import Operator, PolicyVerdict, Verdict
+from domain.events.verdicts import Operator, PolicyVerdict, Verdict
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts, check_facts
 from rules.plain import after_never

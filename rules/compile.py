@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from domain.canonical import INTEGER_MAX
 from domain.errors import NotCanonical
-from domain.verdicts import Operator, Verdict
+from domain.events.verdicts import Operator, Verdict
 from rules.facts import RETRAINING_FACT
 from rules.plain import after_never
 from rules.policy import Policy

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from durable.engine import Ruleset, durable_rules_engine
 
 from domain.errors import PolicyNotDecided
-from domain.verdicts import ClauseVerdict, Firing, PolicyVerdict, Verdict
+from domain.events.verdicts import ClauseVerdict, Firing, PolicyVerdict, Verdict
 from rules.compile import (
     DECISION,
     NEVER_FIELD,

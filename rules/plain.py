@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from domain.verdicts import ClauseVerdict, Operator, Verdict
+from domain.events.verdicts import ClauseVerdict, Operator, Verdict
 from rules.facts import RETRAINING_FACT
 from rules.policy import Clause, Policy
 

@@ -22,7 +22,7 @@ from pydantic import (
 from domain.canonical import INTEGER_MAX
 from domain.canonical import digest as canonical_digest
 from domain.errors import Fault, PolicyInvalid
-from domain.verdicts import Operator
+from domain.events.verdicts import Operator
 from rules.facts import FACTS, finite_number
 
 CLAUSES_MAX: Final = 16  # a person must be able to read why a model changed

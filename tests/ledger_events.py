@@ -8,7 +8,7 @@ from typing import Any
 from app.clock import new_id
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from domain.canonical import digest, sha256_hex
-from domain.cycle_events import (
+from domain.events.cycle_events import (
     AttemptStarted,
     CandidateCompared,
     CandidateEvaluated,
@@ -28,8 +28,8 @@ from domain.cycle_events import (
     TrainingFailed,
     WindowGuarded,
 )
-from domain.envelope import Recorded
-from domain.events import (
+from domain.events.envelope import Recorded
+from domain.events.events import (
     CandidatePromoted,
     ChampionRolledBack,
     ContractAdopted,
@@ -42,8 +42,8 @@ from domain.events import (
     Row,
     RowsRefused,
 )
-from domain.findings import DriftReport, Errors, WindowCheck
-from domain.verdicts import ClauseVerdict, PolicyVerdict
+from domain.events.findings import DriftReport, Errors, WindowCheck
+from domain.events.verdicts import ClauseVerdict, PolicyVerdict
 
 TIME = "1976-07-01T00:00:00.000000Z"
 SHA = sha256_hex(b"")

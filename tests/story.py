@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from domain.errors import WhyledgerError
-from domain.events import ModelEvent
-from domain.lifecycle import (
+from domain.decisions.lifecycle import (
     AdoptContract,
     Lifecycle,
     PromoteCandidate,
@@ -18,6 +16,8 @@ from domain.lifecycle import (
     promote,
     roll_back,
 )
+from domain.errors import WhyledgerError
+from domain.events.events import ModelEvent
 
 Command = AdoptContract | PromoteCandidate | RollBack
 

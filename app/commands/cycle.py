@@ -30,7 +30,7 @@ from app.commands.terminal import (
 )
 from app.cycles import Cycles
 from app.projections.cycles import CycleView
-from domain.cycle import Cycle, Step, fold_state
+from domain.decisions.cycle import Cycle, Step, fold_state
 from domain.errors import WhyledgerError
 
 _POLL_SECONDS: Final = 0.2

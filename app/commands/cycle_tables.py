@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from app.commands.terminal import say_table
 from app.web.gates import gates
 from app.web.lights import SYMBOL, lights
-from domain.cycle import Cycle
-from domain.verdicts import ClauseVerdict, significant_digits
+from domain.decisions.cycle import Cycle
+from domain.events.verdicts import ClauseVerdict, significant_digits
 
 
 def say_clauses(clauses: Sequence[ClauseVerdict]) -> None:

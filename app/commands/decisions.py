@@ -18,7 +18,7 @@ from app.projections.decision_filters import check_model, check_outcome
 from app.projections.decisions import get_decision, list_decisions
 from app.reports.aftermath import why_it_ended_early
 from app.reports.export import export_csv, export_html, export_jsonl
-from domain.cycle import fold_state
+from domain.decisions.cycle import fold_state
 from domain.errors import RequestInvalid
 
 Model = Annotated[str | None, typer.Option(help="Only this model.")]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from app.web.gates import gates
 from app.web.lights import SYMBOL, lights
-from domain.cycle import Cycle
-from domain.verdicts import ClauseVerdict, significant_digits
+from domain.decisions.cycle import Cycle
+from domain.events.verdicts import ClauseVerdict, significant_digits
 
 
 def write_outputs(path: Path, outputs: Mapping[str, str], *, ending: str) -> None:

@@ -35,7 +35,7 @@ from app.promotions import roll_back
 from app.registry_alias import follow_champion
 from app.serving.champions import Champions
 from app.settings import Settings
-from domain.contract import parse_contract
+from domain.contract.contract import parse_contract
 from domain.errors import DocumentInvalid, WhyledgerError
 
 _PIECE_BYTES: Final = 65_536

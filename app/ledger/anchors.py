@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from app.clock import now
 from app.settings import Settings
-from domain.notes import Checkpoint
+from domain.tree.notes import Checkpoint
 
 _SECONDS: Final = 10.0  # a webhook or Git may take so long
 _WAIT_FIRST: Final = 1.0  # seconds before the second try, doubled with each

@@ -24,9 +24,9 @@ from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.errors import RequestInvalid
-from domain.events import EVENT_TYPES
-from domain.merkle import Frontier
-from domain.notes import VerifierKey
+from domain.events.events import EVENT_TYPES
+from domain.tree.merkle import Frontier
+from domain.tree.notes import VerifierKey
 
 FORMAT: Final = "whyledger.bundle/1"
 _VERIFIER: Final = Path(__file__).with_name("verify_bundle.py")  # a file to copy, never imported

@@ -26,8 +26,8 @@ from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import StoredTree, read_head
 from app.settings import Settings
 from domain.errors import SigningRefused, UnknownThing, WhyledgerError
-from domain.notes import Checkpoint, open_checkpoint, parse_checkpoint, parse_note
-from domain.proofs import verify_consistency
+from domain.tree.notes import Checkpoint, open_checkpoint, parse_checkpoint, parse_note
+from domain.tree.proofs import verify_consistency
 
 _LOCK: Final = "checkpoint-signer"
 _LOCK_KEY: Final = int.from_bytes(hashlib.sha256(_LOCK.encode()).digest()[:8], signed=True)

@@ -16,9 +16,9 @@ from app.ledger.reading import head, known_entries, stream_version
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.ledger.tree import grow
 from app.projections.runner import apply
-from domain.envelope import Recorded
 from domain.errors import IdempotencyConflict, VersionConflict
-from domain.events import ObservationRecorded, OutcomeRecorded, PredictionMade
+from domain.events.envelope import Recorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 
 Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded

@@ -13,7 +13,7 @@ from app.ledger.findings import Break
 from app.ledger.payloads import erasures
 from app.ledger.tables import ARTEFACTS
 from domain.canonical import sha256_hex
-from domain.proofs import HASH_BYTES
+from domain.tree.proofs import HASH_BYTES
 
 _BREAKS_KEPT: Final = 1000  # a ledger with more is broken from there on
 _COPIES: Final = ("id", "stream", "type", "schema", "occurred_at", "recorded_at")

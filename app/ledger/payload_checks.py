@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.ledger.findings import Break
-from domain.erasure import Payload
+from domain.events.erasure import Payload
 
 _PAYLOADS: Final = 'SELECT "position", salt, bytes FROM payloads ORDER BY "position"'
 _ROWS: Final = 1000  # fetched at once

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
-from domain.envelope import parse_entry
-from domain.erasure import Payload
 from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events import PayloadErased
+from domain.events.envelope import parse_entry
+from domain.events.erasure import Payload
+from domain.events.events import PayloadErased
 
 # The statement of every page read is the driver's own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}'

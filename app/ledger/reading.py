@@ -13,8 +13,8 @@ from app.ledger.database import fetch
 from app.ledger.payloads import PayloadsApart
 from app.ledger.tables import ARTEFACTS, ENTRIES
 from domain.canonical import leaf_hash
-from domain.envelope import Recorded, parse_entry
 from domain.errors import LedgerDamaged, UnknownThing
+from domain.events.envelope import Recorded, parse_entry
 
 STORED: Final = (
     ENTRIES.c.position,

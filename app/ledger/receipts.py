@@ -9,7 +9,7 @@ from app.ledger.store import Ledger
 from app.ledger.tree import StoredTree
 from domain.canonical import leaf_hash
 from domain.errors import UnknownThing
-from domain.proofs import verify_inclusion
+from domain.tree.proofs import verify_inclusion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

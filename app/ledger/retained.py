@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.ledger.signer import FileSigner
 from domain.errors import ProofInvalid, SigningRefused
-from domain.notes import VerifierKey, parse_verifier_key, split_notes
+from domain.tree.notes import VerifierKey, parse_verifier_key, split_notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from domain.errors import ProofInvalid, SigningRefused
-from domain.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
-from domain.proofs import HASH_BYTES, verify_consistency
+from domain.tree.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
+from domain.tree.proofs import HASH_BYTES, verify_consistency
 
 _PREFIX: Final = "PRIVATE+KEY"  # the form of Go's sumdb/note: PRIVATE+KEY+<name>+<id>+<base64>
 _ED25519: Final = b"\x01"

@@ -28,9 +28,9 @@ from app.ledger.reading import STORED, head, known_entries, read_back, read_entr
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
 from app.settings import Settings
-from domain.envelope import ENVELOPE_VERSION, Recorded
 from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing, VersionConflict
-from domain.events import LedgerCreated
+from domain.events.envelope import ENVELOPE_VERSION, Recorded
+from domain.events.events import LedgerCreated
 
 __all__ = [
     "Artefact",

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from app.ledger.findings import Break
 from app.ledger.tree import TILE_HASHES
-from domain.merkle import Frontier, perfect_root
-from domain.proofs import HASH_BYTES
+from domain.tree.merkle import Frontier, perfect_root
+from domain.tree.proofs import HASH_BYTES
 
 _TILE: Final = "SELECT root, bytes FROM tiles WHERE level = {0} AND number = {0}"
 

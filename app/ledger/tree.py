@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from app.ledger.database import execute, fetch, insert_rows
 from app.ledger.tables import TILES
 from domain.errors import LedgerDamaged, UnknownThing
-from domain.merkle import Frontier, perfect_root
-from domain.proofs import HASH_BYTES, consistency_proof, inclusion_proof, root_at
+from domain.tree.merkle import Frontier, perfect_root
+from domain.tree.proofs import HASH_BYTES, consistency_proof, inclusion_proof, root_at
 
 TILE_HASHES: Final = 256
 TILE_HEIGHT: Final = 8  # 256 = 2^8

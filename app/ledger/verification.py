@@ -24,9 +24,9 @@ from app.ledger.tile_checks import TileChecks
 from app.ledger.tree import read_head
 from app.projections.comparison import differing_read_models
 from domain.errors import LedgerDamaged, ProofInvalid
-from domain.merkle import Frontier, root_of
-from domain.notes import Checkpoint, VerifierKey, open_checkpoint
-from domain.proofs import HASH_BYTES
+from domain.tree.merkle import Frontier, root_of
+from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
+from domain.tree.proofs import HASH_BYTES
 
 BREAKS_MAX: Final = 100  # named; the first is what matters
 _PAGE_ENTRIES: Final = 1000

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, select
 
 from app.projections.rows import put
 from app.projections.tables import CHAMPIONS, CYCLES
-from domain.cycle_events import CandidateTrained
-from domain.envelope import Recorded
 from domain.errors import UnknownThing
-from domain.events import CandidatePromoted
+from domain.events.cycle_events import CandidateTrained
+from domain.events.envelope import Recorded
+from domain.events.events import CandidatePromoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

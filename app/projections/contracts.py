@@ -10,9 +10,9 @@ from sqlalchemy import Connection, select
 
 from app.projections.rows import json_text, put
 from app.projections.tables import CONTRACTS
-from domain.envelope import Recorded
 from domain.errors import UnknownThing
-from domain.events import ContractAdopted
+from domain.events.envelope import Recorded
+from domain.events.events import ContractAdopted
 
 
 def get_contract(connection: Connection, contract_digest: str) -> dict[str, Any]:

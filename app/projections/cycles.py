@@ -13,7 +13,8 @@ from app.ledger.database import insert_rows
 from app.projections.rows import json_text
 from app.projections.tables import CYCLES
 from app.streams import cycle_of_stream
-from domain.cycle_events import (
+from domain.errors import UnknownThing
+from domain.events.cycle_events import (
     CYCLE_EVENTS,
     AttemptStarted,
     CandidateCompared,
@@ -26,8 +27,7 @@ from domain.cycle_events import (
     ParityChecked,
     PromotionSettled,
 )
-from domain.envelope import Recorded, event_data
-from domain.errors import UnknownThing
+from domain.events.envelope import Recorded, event_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from typing import Final, get_args
 from sqlalchemy import Connection
 
 from app.projections.models import get_model
-from domain.cycle_events import Outcome
 from domain.errors import Fault, RequestInvalid, UnknownModel
+from domain.events.cycle_events import Outcome
 
 NOT_DECIDED: Final = "not decided"  # how a decision that was not reached is listed
 OUTCOMES: Final = (*get_args(Outcome), NOT_DECIDED)

@@ -13,9 +13,9 @@ from app.ledger.database import insert_rows
 from app.projections.cycles import cycle_of
 from app.projections.rows import json_text
 from app.projections.tables import CYCLES, DECISIONS
-from domain.cycle_events import Decided, NotDecided
-from domain.envelope import Recorded, event_data
 from domain.errors import UnknownThing
+from domain.events.cycle_events import Decided, NotDecided
+from domain.events.envelope import Recorded, event_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

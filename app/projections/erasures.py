@@ -13,8 +13,8 @@ from typing import Final, cast
 from sqlalchemy import Connection, delete, or_, select
 
 from app.projections.tables import LABELS, PREDICTIONS
-from domain.envelope import Recorded
-from domain.events import PayloadErased
+from domain.events.envelope import Recorded
+from domain.events.events import PayloadErased
 
 _ROWS_PER_DELETE: Final = 500
 

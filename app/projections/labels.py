@@ -16,8 +16,8 @@ from app.ledger.database import insert_rows
 from app.projections.models import target_of
 from app.projections.rows import json_text
 from app.projections.tables import LABELS, PREDICTIONS
-from domain.envelope import Recorded
-from domain.events import ObservationRecorded, OutcomeRecorded, Row
+from domain.events.envelope import Recorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded, Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

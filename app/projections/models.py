@@ -12,8 +12,8 @@ from sqlalchemy import Connection, select, update
 from app.projections.cycles import completes_training, cycle_of
 from app.projections.rows import json_text, put
 from app.projections.tables import CHAMPIONS, CYCLES, MODELS
-from domain.cycle import RETRAINING
-from domain.cycle_events import (
+from domain.decisions.cycle import RETRAINING
+from domain.events.cycle_events import (
     CandidateCompared,
     CandidateEvaluated,
     CandidateTrained,
@@ -24,8 +24,8 @@ from domain.cycle_events import (
     ParityChecked,
     PromotionSettled,
 )
-from domain.envelope import Recorded, event_data
-from domain.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
+from domain.events.envelope import Recorded, event_data
+from domain.events.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
 
 _COUNTS: Final = (
     "cycles_started",

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select
 
 from app.projections.rows import json_text, put
 from app.projections.tables import POLICIES
-from domain.envelope import Recorded
 from domain.errors import UnknownThing
-from domain.events import PolicyAdopted
+from domain.events.envelope import Recorded
+from domain.events.events import PolicyAdopted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from app.ledger.database import insert_rows
 from app.projections import tables
 from app.projections.rows import json_text
 from app.projections.tables import PREDICTIONS
-from domain.envelope import Recorded
-from domain.events import PredictionMade
-from domain.events import Row as ModelRow
+from domain.events.envelope import Recorded
+from domain.events.events import PredictionMade
+from domain.events.events import Row as ModelRow
 
 OTHER_VERSION: Final = "made by another version"
 BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from app.ledger.reading import head, read_entries
 from app.ledger.store import Ledger
 from app.projections.runner import apply, digests, empty
-from domain.envelope import Recorded
 from domain.errors import LedgerDamaged
+from domain.events.envelope import Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

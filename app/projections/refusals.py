@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select
 from app.ledger.database import insert_rows
 from app.projections.rows import json_text
 from app.projections.tables import LABELS, PREDICTIONS, REFUSALS
-from domain.envelope import Recorded
-from domain.events import RowsRefused
+from domain.events.envelope import Recorded
+from domain.events.events import RowsRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

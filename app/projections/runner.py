@@ -29,9 +29,9 @@ from app.projections import (
 )
 from app.projections.tables import READ_MODELS
 from domain.canonical import canonical_bytes
-from domain.envelope import Recorded
-from domain.erasure import Erased
-from domain.events import EVENT_TYPES, ObservationRecorded, OutcomeRecorded, PredictionMade
+from domain.events.envelope import Recorded
+from domain.events.erasure import Erased
+from domain.events.events import EVENT_TYPES, ObservationRecorded, OutcomeRecorded, PredictionMade
 
 Apply = Callable[[Connection, Sequence[Recorded]], None]
 

@@ -9,7 +9,7 @@ from app.ledger.store import Connection
 from app.projections.cycles import get_cycle
 from app.projections.decisions import DecisionView
 from app.web.gates import GateRow, gates
-from domain.cycle import Cycle, fold_state
+from domain.decisions.cycle import Cycle, fold_state
 from domain.errors import UnknownThing
 
 NOT_FINISHED: Final = "not finished"

@@ -15,10 +15,10 @@ from app.routes.access import After, Here, Limit, known_query_only, process_of, 
 from app.routes.documentation import body_of, refusals
 from app.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, EventsAnswer
-from domain.envelope import Recorded, event_data
-from domain.erasure import Erased
 from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events import ObservationRecorded, OutcomeRecorded
+from domain.events.envelope import Recorded, event_data
+from domain.events.erasure import Erased
+from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"])
 SINGLE: Final = "application/cloudevents+json"

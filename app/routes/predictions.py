@@ -18,9 +18,9 @@ from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
 from app.routes.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
-from domain.envelope import Recorded
 from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events import PredictionMade
+from domain.events.envelope import Recorded
+from domain.events.events import PredictionMade
 
 router = APIRouter(tags=["predictions"])
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")

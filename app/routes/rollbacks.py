@@ -13,7 +13,7 @@ from app.routes.access import process_of, refuse_query
 from app.routes.documentation import body_of, refusals
 from app.routes.shapes import RollbackAnswer, RollbackRequest
 from domain.errors import LedgerDamaged
-from domain.events import ChampionRolledBack
+from domain.events.events import ChampionRolledBack
 
 router = APIRouter(tags=["models"])
 

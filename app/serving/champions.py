@@ -19,9 +19,9 @@ import orjson
 from app.ledger.store import Ledger
 from app.projections.models import ModelView, list_models
 from app.serving.plan import ServingPlan, load_plan
-from domain.contract import Contract, parse_contract
+from domain.contract.contract import Contract, parse_contract
+from domain.contract.rows import RowGuard
 from domain.errors import NoChampion, UnknownModel, WhyledgerError
-from domain.rows import RowGuard
 
 _LOG: Final = logging.getLogger("whyledger.champions")
 

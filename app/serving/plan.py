@@ -17,7 +17,7 @@ from app.serving.features import CategoryInput, Floats, Input, Many, NumberInput
 from app.serving.plan_document import PlanDocument, PlanInvalid, parse_plan
 from domain.canonical import sha256_hex
 from domain.errors import RequestInvalid
-from domain.events import Row
+from domain.events.events import Row
 
 __all__ = ["PlanInvalid", "PlanPrediction", "PlanPredictions", "ServingPlan", "load_plan"]
 

@@ -24,13 +24,13 @@ from app.training.registry import TrainingRecord
 from app.training.tracking import MlflowRegistry
 from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
-from domain.cycle_events import CandidateTrained, DataMerged, TrainingFailed
-from domain.drift import training_drift
+from domain.contract.estimators import Ridge
+from domain.decisions.evaluation import check_parity
+from domain.drift.measurement import training_drift
+from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
-from domain.estimators import Ridge
-from domain.evaluation import check_parity
-from domain.events import Row
-from domain.reference import Reference, freeze_reference
+from domain.events.cycle_events import CandidateTrained, DataMerged, TrainingFailed
+from domain.events.events import Row
 from domain.times import just_after
 
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data

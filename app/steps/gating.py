@@ -11,12 +11,12 @@ from app.steps.judging import transformed
 from app.steps.knowledge import Done, Knowledge, Work
 from app.steps.split import Split, split_rows
 from app.streams import cycle_stream
-from domain.contract import CategoryFeature, Contract
-from domain.cycle_events import CandidateCompared, CandidateTrained
+from domain.contract.contract import CategoryFeature, Contract
+from domain.decisions.evaluation import compare_with_champion, evaluate_candidate
+from domain.decisions.lifecycle import Champion, PromoteCandidate
+from domain.decisions.prediction_errors import errors, inverse_of
 from domain.errors import LedgerDamaged, PredictionsUnusable, RequestInvalid
-from domain.evaluation import compare_with_champion, evaluate_candidate
-from domain.lifecycle import Champion, PromoteCandidate
-from domain.prediction_errors import errors, inverse_of
+from domain.events.cycle_events import CandidateCompared, CandidateTrained
 
 Floats = NDArray[np.float64]
 

@@ -9,16 +9,22 @@ import orjson
 
 from app.projections.champions import ChampionView
 from app.steps.knowledge import Done, Knowledge, Work
-from domain.contract import Contract
-from domain.cycle import outcome_of
-from domain.cycle_events import CycleHalted, Decided, DriftMeasured, NotDecided, WindowGuarded
-from domain.drift import measure_drift
+from domain.contract.contract import Contract
+from domain.contract.window import check_window, halt_reason
+from domain.decisions.cycle import outcome_of
+from domain.drift.measurement import measure_drift
+from domain.drift.reference import reference_from_document
 from domain.errors import PolicyNotDecided
-from domain.findings import DriftReport
-from domain.reference import reference_from_document
+from domain.events.cycle_events import (
+    CycleHalted,
+    Decided,
+    DriftMeasured,
+    NotDecided,
+    WindowGuarded,
+)
+from domain.events.findings import DriftReport
+from domain.events.verdicts import verdict_sentence
 from domain.times import hours_between
-from domain.verdicts import verdict_sentence
-from domain.window import check_window, halt_reason
 from rules.engine import PolicyEngine
 from rules.facts import Facts
 from rules.policy import parse_policy

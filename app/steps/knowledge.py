@@ -22,11 +22,11 @@ from app.projections.policies import get_policy_document
 from app.projections.predictions import PredictedRow, Window, window_predictions
 from app.projections.refusals import RowCounts, rows_between
 from app.settings import Settings
-from domain.contract import Contract, parse_contract
-from domain.cycle import Cycle
-from domain.cycle_events import CandidateTrained, CycleEvent, CycleStarted
+from domain.contract.contract import Contract, parse_contract
+from domain.contract.rows import RowGuard
+from domain.decisions.cycle import Cycle
 from domain.errors import LedgerDamaged
-from domain.rows import RowGuard
+from domain.events.cycle_events import CandidateTrained, CycleEvent, CycleStarted
 from domain.times import window_start
 
 

@@ -11,10 +11,10 @@ from app.projections.predictions import PredictedRow, window_predictions
 from app.serving.plan import load_plan
 from app.steps.judging import transformed
 from app.steps.knowledge import Done, Knowledge, Work
-from domain.cycle import Cycle, conclusion
-from domain.cycle_events import HealthReported
+from domain.decisions.cycle import Cycle, conclusion
+from domain.decisions.health import Standing, health_state, rates, unjudged
 from domain.errors import LedgerDamaged
-from domain.health import Standing, health_state, rates, unjudged
+from domain.events.cycle_events import HealthReported
 from domain.times import days_between
 
 

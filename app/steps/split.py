@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.projections.labels import LabelledRow
 from app.steps.knowledge import Knowledge
-from domain.holdout import hold_out
+from domain.decisions.holdout import hold_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from domain.canonical import sha256_hex
-from domain.contract import CategoryFeature, Contract, NumberFeature
-from domain.events import Row
+from domain.contract.contract import CategoryFeature, Contract, NumberFeature
+from domain.events.events import Row
 
 
 @dataclass(frozen=True, slots=True)

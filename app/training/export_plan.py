@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from app.training.pipeline import COLUMNS, ESTIMATOR, MISSING, takes_missing_values
 from domain.canonical import canonical_bytes
-from domain.contract import CategoryFeature, Contract, NumberFeature
+from domain.contract.contract import CategoryFeature, Contract, NumberFeature
 
 Floats = NDArray[np.float64]
 _FLOAT32_END: Final = 2.0**128  # what follows the largest float32, were there no infinity

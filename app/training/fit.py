@@ -27,9 +27,9 @@ from app.training.pipeline import (
     transformed_target,
 )
 from domain.canonical import sha256_hex
-from domain.contract import Contract
+from domain.contract.contract import Contract
 from domain.errors import NotCanonical, TrainingFailed
-from domain.events import Row
+from domain.events.events import Row
 
 FOLDS: Final = 5  # whole groups each, for the out-of-fold predictions
 ROWS_MIN: Final = 10  # fewer rows than this cannot be split into folds and teach nothing

@@ -27,9 +27,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from app.training.transformers import ClipToQuantiles, Log
-from domain.contract import CategoryFeature, Contract, EstimatorSpec, FeatureSpec, NumberFeature
+from domain.contract.contract import (
+    CategoryFeature,
+    Contract,
+    EstimatorSpec,
+    FeatureSpec,
+    NumberFeature,
+)
 from domain.errors import TrainingFailed
-from domain.events import Row
+from domain.events.events import Row
 
 Floats = NDArray[np.float64]
 

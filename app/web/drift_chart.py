@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
 from app.web.windows import Window, features_of
-from domain.findings import FeatureDrift
-from domain.verdicts import significant_digits
+from domain.events.findings import FeatureDrift
+from domain.events.verdicts import significant_digits
 
 MINOR: Final = 0.1
 SIGNIFICANT: Final = 0.2

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
 from app.web.windows import Window
-from domain.verdicts import significant_digits
+from domain.events.verdicts import significant_digits
 
 WIDE: Final = 760.0
 NARROW: Final = 370.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from app.web.windows import Window
-from domain.verdicts import significant_digits
+from domain.events.verdicts import significant_digits
 
 
 def error_since(champion: str | None, windows: Sequence[Window], *, scale: str) -> tuple[str, str]:

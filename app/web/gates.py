@@ -8,8 +8,8 @@ from typing import Final
 from markupsafe import Markup
 
 from app.web.svg import drawing, line, tag, words
-from domain.cycle import Cycle
-from domain.verdicts import significant_digits
+from domain.decisions.cycle import Cycle
+from domain.events.verdicts import significant_digits
 
 _WIDTH: Final = 260.0
 _ROW: Final = 26.0

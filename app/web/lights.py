@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from app.web.svg import drawing, line, tag, words
-from domain.verdicts import ClauseVerdict, significant_digits
+from domain.events.verdicts import ClauseVerdict, significant_digits
 
 SYMBOL: Final = {"met": "✓", "unmet": "✗", "unknown": "?"}
 _WIDTH: Final = 240.0

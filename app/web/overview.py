@@ -23,12 +23,12 @@ from app.web.overview_view import (
 )
 from app.web.pages import moment, render
 from app.web.windows import Window, window_of
-from domain.contract import parse_contract
-from domain.cycle_events import Decided
-from domain.envelope import event_from_data
+from domain.contract.contract import parse_contract
 from domain.errors import UnknownModel
-from domain.events import ChampionRolledBack
-from domain.verdicts import ClauseVerdict
+from domain.events.cycle_events import Decided
+from domain.events.envelope import event_from_data
+from domain.events.events import ChampionRolledBack
+from domain.events.verdicts import ClauseVerdict
 
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
 

@@ -15,9 +15,9 @@ from app.web.error_since import error_since
 from app.web.gates import GateRow, gates
 from app.web.lights import Light, lights
 from app.web.windows import Window, features_of
-from domain.health import rates
+from domain.decisions.health import rates
+from domain.events.verdicts import ClauseVerdict, significant_digits
 from domain.times import format_time, parse_time
-from domain.verdicts import ClauseVerdict, significant_digits
 
 STATE_SYMBOL: Final = {"healthy": "✓", "degraded": "✗", "stale": "!", "no champion": "?"}
 OUTCOME_SYMBOL: Final = {"retrain": "↻", "bootstrap": "↻", "override": "↻"}

@@ -9,7 +9,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from domain.verdicts import significant_digits
+from domain.events.verdicts import significant_digits
 
 STATIC: Final = Path(__file__).parent / "static"
 _MINUTE: Final = len("2026-01-01T00:00")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.cycle import Cycle, fold_state
-from domain.findings import FeatureDrift
+from domain.decisions.cycle import Cycle, fold_state
+from domain.events.findings import FeatureDrift
 from domain.times import parse_time
 
 _YEARLY_DAYS_MIN = 300

@@ -10,7 +10,7 @@ from alembic import op
 
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged
-from domain.merkle import Frontier, root_of
+from domain.tree.merkle import Frontier, root_of
 
 revision = "0003"
 down_revision = "0002"

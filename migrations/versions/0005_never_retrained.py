@@ -1,6 +1,6 @@
 """Bring the read models of decisions to schema 2 of `cycle.decided`; the entries stay as they are.
 
-As `domain/upcasting.py` reads the entries from now on, so that a rebuild finds nothing different.
+As `domain/events/upcasting.py` reads the entries from now on: a rebuild finds nothing different.
 """
 
 from __future__ import annotations

@@ -20,11 +20,12 @@ from app.serving.plan import load_plan
 from app.settings import Settings
 from app.streams import cycle_stream
 from domain.canonical import digest
-from domain.contract import contract_digest, parse_contract
-from domain.cycle import Cycle
-from domain.cycle_events import CycleStarted, Force
-from domain.envelope import Recorded, event_data
-from domain.events import (
+from domain.contract.contract import contract_digest, parse_contract
+from domain.contract.rows import RowGuard
+from domain.decisions.cycle import Cycle
+from domain.events.cycle_events import CycleStarted, Force
+from domain.events.envelope import Recorded, event_data
+from domain.events.events import (
     ContractAdopted,
     Event,
     ObservationRecorded,
@@ -34,7 +35,6 @@ from domain.events import (
     Row,
     RowsRefused,
 )
-from domain.rows import RowGuard
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 _EVENTS_PER_APPEND: Final = 500  # as the service does

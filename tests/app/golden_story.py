@@ -19,10 +19,10 @@ from app.promotions import roll_back
 from app.settings import Settings
 from app.worker import begin_attempt
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
-from domain.envelope import PayloadOf, Recorded, parse_entry
-from domain.erasure import Payload
-from domain.events import DatasetReceived, PayloadErased
-from domain.merkle import root_of
+from domain.events.envelope import PayloadOf, Recorded, parse_entry
+from domain.events.erasure import Payload
+from domain.events.events import DatasetReceived, PayloadErased
+from domain.tree.merkle import root_of
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.people import forgets, trained_on_people
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.ledger.store import Ledger, StreamAppend
-from domain.envelope import Recorded
+from domain.events.envelope import Recorded
 
 
 class Death(BaseException):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from app.erasure import Erasure, erase
 from app.ledger.store import Ledger
 from app.settings import Settings
-from domain.events import Row
+from domain.events.events import Row
 from tests.app.car_ledger import CarLedger, document, year_end
 
 OWNER: Final = {

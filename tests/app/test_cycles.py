@@ -14,8 +14,7 @@ from app.cycles import Cycles, CycleTicket
 from app.ledger.cycle_lock import CycleLock
 from app.ledger.store import open_ledger
 from app.settings import Settings
-from domain.cycle import ATTEMPTS_MAX
-from domain.cycle_events import AttemptStarted
+from domain.decisions.cycle import ATTEMPTS_MAX
 from domain.errors import (
     CycleRefused,
     CycleRunning,
@@ -23,6 +22,7 @@ from domain.errors import (
     UnknownModel,
     UnknownThing,
 )
+from domain.events.cycle_events import AttemptStarted
 from tests.app.car_ledger import CarLedger, types_of, year_end
 from tests.ledger_events import contract_adopted, put
 

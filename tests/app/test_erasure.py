@@ -24,9 +24,9 @@ from app.projections.rebuild import rebuild
 from app.registry_alias import follow_champion
 from app.replay import replay
 from app.settings import Settings
-from domain.erasure import Erased
 from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownModel
-from domain.events import PayloadErased, Row
+from domain.events.erasure import Erased
+from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
 from tests.app.cli.test_commands import whyledger
 from tests.app.people import MARKER, forgets, key_of, one_owned, owned, trained_on_people

@@ -18,10 +18,10 @@ from app.projections.rebuild import rebuild
 from app.projections.runner import digests
 from app.settings import Settings
 from domain.canonical import canonical_bytes
-from domain.cycle_events import Conclusion, Decided, HealthReported
-from domain.envelope import Recorded, envelope_bytes
-from domain.erasure import Erased
-from domain.events import EVENT_TYPES
+from domain.events.cycle_events import Conclusion, Decided, HealthReported
+from domain.events.envelope import Recorded, envelope_bytes
+from domain.events.erasure import Erased
+from domain.events.events import EVENT_TYPES
 from tests.app.car_ledger import PROJECT
 from tests.app.golden_story import named_artefacts, placed, replayed
 from tests.app.older_payloads import as_first_written, undo_in_read_models

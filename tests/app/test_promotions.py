@@ -11,7 +11,7 @@ from app.projections.models import get_model
 from app.promotions import read_lifecycle, roll_back, settle_promotion
 from app.serving.plan import PlanInvalid
 from domain.canonical import sha256_hex
-from domain.cycle_events import PromotionSettled
+from domain.decisions.lifecycle import Champion, PromoteCandidate
 from domain.errors import (
     LedgerDamaged,
     RollbackRefused,
@@ -19,8 +19,8 @@ from domain.errors import (
     UnknownThing,
     VersionConflict,
 )
-from domain.events import ContractAdopted
-from domain.lifecycle import Champion, PromoteCandidate
+from domain.events.cycle_events import PromotionSettled
+from domain.events.events import ContractAdopted
 from tests.app.car_ledger import CarLedger, types_of, year_end
 from tests.app.interrupted import Interrupted
 from tests.ledger_events import contract_adopted, new, promoted, put, started

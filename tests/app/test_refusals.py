@@ -7,7 +7,7 @@ import pytest
 from app.ledger.store import Ledger
 from app.refusals import INTERVAL_SECONDS, OTHER, REASONS_MAX, Refusals
 from domain.errors import LedgerBusy
-from domain.events import RowsRefused
+from domain.events.events import RowsRefused
 
 
 class Minutes:

@@ -13,7 +13,7 @@ from app.ledger.store import Ledger, open_ledger
 from app.projections.rebuild import rebuild
 from app.retraining_cycle import run_cycle
 from app.settings import Settings
-from domain.cycle import Cycle
+from domain.decisions.cycle import Cycle
 from tests.app.car_ledger import CarLedger, bootstrapped, events_after, year_end
 from tests.app.interrupted import Death, Interrupted
 

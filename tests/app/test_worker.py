@@ -11,8 +11,8 @@ from app.ledger.cycle_lock import CycleLock, is_running
 from app.projections.rebuild import rebuild
 from app.training.tracking import MlflowRegistry
 from app.worker import begin_attempt
-from domain.cycle import ATTEMPTS_MAX
-from domain.envelope import Recorded
+from domain.decisions.cycle import ATTEMPTS_MAX
+from domain.events.envelope import Recorded
 from tests.app.car_ledger import CarLedger, types_of, year_end
 
 END_SECONDS = 60.0

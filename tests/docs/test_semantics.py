@@ -6,9 +6,12 @@ import pytest
 
 from app.commands.terminal import Exit
 from app.problems import PROBLEMS
-from domain import bins, drift, findings, health
-from domain.cycle import ATTEMPTS_MAX, Step
-from domain.cycle_events import Conclusion, Outcome
+from domain.decisions import health
+from domain.decisions.cycle import ATTEMPTS_MAX, Step
+from domain.drift import bins
+from domain.drift import measurement as drift
+from domain.events import findings
+from domain.events.cycle_events import Conclusion, Outcome
 from rules.facts import FACTS
 from tests.docs.markdown import links, prose, read, spans
 

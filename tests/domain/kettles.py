@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from domain.contract import Contract, parse_contract
-from domain.rows import RowGuard
+from domain.contract.contract import Contract, parse_contract
+from domain.contract.rows import RowGuard
 
 _KETTLES: dict[str, Any] = {
     "contract": "whyledger.contract/1",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.contract import DriftWindow
+from domain.contract.contract import DriftWindow
 from domain.errors import RequestInvalid
 from domain.times import (
     days_between,

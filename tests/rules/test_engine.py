@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
 from domain.errors import PolicyNotDecided
-from domain.verdicts import Operator, verdict_sentence
+from domain.events.verdicts import Operator, verdict_sentence
 from rules.compile import compile_policy
 from rules.engine import PolicyEngine, _SafeRuleset
 from rules.facts import FACTS

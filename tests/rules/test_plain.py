@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from domain.verdicts import ClauseVerdict, Verdict, clause_sentence
+from domain.events.verdicts import ClauseVerdict, Verdict, clause_sentence
 from rules.plain import evaluate_plainly
 from rules.policy import Policy
 

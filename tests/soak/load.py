@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend, open_ledger
 from app.settings import Settings
-from domain.events import Event, PredictionMade, RowsRefused
+from domain.events.events import Event, PredictionMade, RowsRefused
 
 TIME = "1976-07-01T00:00:00.000000Z"
 THREADS = 4

@@ -13,7 +13,7 @@ import pytest
 
 from app.ledger.store import Ledger
 from app.settings import Settings
-from domain.events import ObservationRecorded
+from domain.events.events import ObservationRecorded
 from tests.soak.service import Service, cars, send
 from tests.soak.watching import Watch
 

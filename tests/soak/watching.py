@@ -11,8 +11,8 @@ from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import read_head
 from domain.canonical import leaf_hash
-from domain.envelope import parse_entry
-from domain.merkle import Frontier
+from domain.events.envelope import parse_entry
+from domain.tree.merkle import Frontier
 
 COLUMNS = (
     ENTRIES.c.position,

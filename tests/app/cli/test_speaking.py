@@ -10,7 +10,7 @@ import typer.main
 from app.cli import app
 from app.commands.github import summary, write_outputs
 from app.commands.terminal import Exit
-from domain.cycle import fold
+from domain.decisions.cycle import fold
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, car_story
 
 REPOSITORY = Path(__file__).parents[3]

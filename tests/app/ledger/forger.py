@@ -13,7 +13,7 @@ from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILE
 from app.ledger.tree import grow
 from app.projections.runner import apply, empty
 from domain.canonical import canonical_bytes, leaf_hash
-from domain.envelope import parse_entry
+from domain.events.envelope import parse_entry
 
 TRUTH = (ENTRIES, ARTEFACTS, TILES, CHECKPOINTS, LEDGER_HEAD)
 

@@ -12,7 +12,7 @@ from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger
 from app.ledger.verification import Verified, verify
 from app.settings import Settings
-from domain.notes import VerifierKey
+from domain.tree.notes import VerifierKey
 from tests.ledger_events import (
     artefact,
     contract_adopted,

@@ -16,7 +16,7 @@ from domain.errors import (
     UnknownThing,
     VersionConflict,
 )
-from domain.events import LedgerCreated
+from domain.events.events import LedgerCreated
 from tests.ledger_events import (
     TIME,
     artefact,

@@ -20,9 +20,9 @@ from app.ledger.store import Ledger
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import ProofInvalid, SigningRefused, UnknownThing
-from domain.merkle import root_of
-from domain.notes import Checkpoint, open_checkpoint
-from domain.proofs import verify_inclusion
+from domain.tree.merkle import root_of
+from domain.tree.notes import Checkpoint, open_checkpoint
+from domain.tree.proofs import verify_inclusion
 from tests.ledger_events import put, refused
 
 QUICK = 0.05

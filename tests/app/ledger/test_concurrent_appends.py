@@ -20,7 +20,7 @@ from app.ledger.store import Ledger, StreamAppend, open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.errors import VersionConflict
-from domain.events import LedgerCreated
+from domain.events.events import LedgerCreated
 from tests.ledger_events import attempted, new, put, refused, started
 
 WRITER = """
@@ -28,7 +28,7 @@ import sys
 from app.clock import new_id
 from app.ledger.store import NewEvent, StreamAppend, open_ledger
 from app.settings import Settings
-from domain.events import RowsRefused
+from domain.events.events import RowsRefused
 
 def refused(model):
     event = RowsRefused(model=model, door="events", rows=1, reasons={})

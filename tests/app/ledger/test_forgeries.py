@@ -20,7 +20,7 @@ from app.ledger.store import Ledger
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.errors import LedgerDamaged, SigningRefused
-from domain.notes import Checkpoint
+from domain.tree.notes import Checkpoint
 from tests.app.ledger.forger import change, edited, forget_checkpoints, rewrite
 from tests.app.ledger.signed_ledger import (
     PLAN,

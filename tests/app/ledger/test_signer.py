@@ -11,9 +11,9 @@ import pytest
 from app.ledger.signer import FileSigner, check_ed25519
 from domain.canonical import leaf_hash
 from domain.errors import ProofInvalid, SigningRefused
-from domain.merkle import EMPTY_ROOT, root_of
-from domain.notes import Checkpoint, open_checkpoint
-from domain.proofs import consistency_proof
+from domain.tree.merkle import EMPTY_ROOT, root_of
+from domain.tree.notes import Checkpoint, open_checkpoint
+from domain.tree.proofs import consistency_proof
 
 ORIGIN = "whyledger/test"
 LEAVES = [leaf_hash(bytes([number])) for number in range(40)]
@@ -25,7 +25,7 @@ def signer(tmp_path: Path) -> FileSigner:
 
 
 def sign(signer: FileSigner, leaves: Sequence[bytes]) -> str:
-    from domain.merkle import node_hash
+    from domain.tree.merkle import node_hash
 
     def node(level: int, index: int) -> bytes:
         if level == 0:

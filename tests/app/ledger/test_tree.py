@@ -14,8 +14,8 @@ from app.ledger.tree import TILE_HASHES, StoredTree, read_head
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged, RequestInvalid, UnknownThing
-from domain.merkle import Frontier, root_of
-from domain.proofs import verify_consistency, verify_inclusion
+from domain.tree.merkle import Frontier, root_of
+from domain.tree.proofs import verify_consistency, verify_inclusion
 from tests.ledger_events import put, refused
 
 SIZE = 700  # two full tiles and a right edge

@@ -23,7 +23,6 @@ from app.ledger.store import Connection, Ledger, StreamAppend, open_ledger
 from app.ledger.writer import DRAIN_EVENTS_MAX, Writer
 from app.projections.rebuild import rebuild
 from app.settings import Settings
-from domain.envelope import Recorded, parse_entry
 from domain.errors import (
     IdempotencyConflict,
     LedgerBusy,
@@ -31,7 +30,8 @@ from domain.errors import (
     NotCanonical,
     VersionConflict,
 )
-from domain.events import Event
+from domain.events.envelope import Recorded, parse_entry
+from domain.events.events import Event
 from tests.ledger_events import (
     TIME,
     artefact,

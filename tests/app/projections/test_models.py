@@ -17,7 +17,7 @@ from app.projections.decisions import get_decision, list_decisions
 from app.projections.models import ModelView, get_model, list_models
 from app.projections.policies import get_policy, get_policy_document
 from domain.errors import UnknownThing
-from domain.events import Event
+from domain.events.events import Event
 from tests import ledger_events as events
 
 LATER = "1977-01-01T00:00:00.000000Z"

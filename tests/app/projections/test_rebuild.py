@@ -16,9 +16,9 @@ from app.ledger.store import Ledger, NewEvent, StreamAppend, open_ledger
 from app.projections.rebuild import rebuild
 from app.projections.runner import digests
 from app.settings import Settings
-from domain.cycle_events import Conclusion, Outcome
 from domain.errors import LedgerBusy
-from domain.events import Event
+from domain.events.cycle_events import Conclusion, Outcome
+from domain.events.events import Event
 from tests import ledger_events as events
 
 MODELS = st.sampled_from(["cars", "vans"])

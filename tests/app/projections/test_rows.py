@@ -11,7 +11,7 @@ from app.projections.predictions import (
     window_predictions,
 )
 from app.projections.refusals import rows_between
-from domain.envelope import Recorded
+from domain.events.envelope import Recorded
 from tests import ledger_events as events
 
 ENDS = "9999-01-01T00:00:00.000000Z"

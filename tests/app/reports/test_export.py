@@ -9,8 +9,8 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl, guarded
-from domain.cycle_events import CandidateCompared, CycleFailed, Decided, HealthReported
-from domain.verdicts import significant_digits
+from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided, HealthReported
+from domain.events.verdicts import significant_digits
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, Story, car_story, record, time
 
 

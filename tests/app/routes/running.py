@@ -17,9 +17,9 @@ from app.main import create_app
 from app.process import Process
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
-from domain.contract import contract_digest
-from domain.envelope import event_data
-from domain.events import CandidatePromoted
+from domain.contract.contract import contract_digest
+from domain.events.envelope import event_data
+from domain.events.events import CandidatePromoted
 
 ROOT = Path(__file__).parents[3]
 CAR_PRICE = (ROOT / "data" / "contracts" / "car-price.yaml").read_bytes()

@@ -16,9 +16,9 @@ from app.main import create_app
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import SigningRefused
-from domain.merkle import root_of
-from domain.notes import Checkpoint, open_checkpoint, parse_verifier_key
-from domain.proofs import verify_consistency, verify_inclusion
+from domain.tree.merkle import root_of
+from domain.tree.notes import Checkpoint, open_checkpoint, parse_verifier_key
+from domain.tree.proofs import verify_consistency, verify_inclusion
 from tests.app.routes.running import AMC, process_behind
 from tests.ledger_events import put, refused
 

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from app.clock import new_id
 from app.ledger.store import NewEvent, StreamAppend
 from app.projections.models import get_model
-from domain.cycle_events import CycleStarted, Decided, HealthReported, Outcome
-from domain.verdicts import ClauseVerdict, PolicyVerdict, verdict_sentence
+from domain.events.cycle_events import CycleStarted, Decided, HealthReported, Outcome
+from domain.events.verdicts import ClauseVerdict, PolicyVerdict, verdict_sentence
 from tests.app.routes.running import (
     AMC,
     CAR_PRICE,

@@ -14,7 +14,7 @@ from app.serving.plan import PlanInvalid, ServingPlan, load_plan
 from app.serving.trees import MaskedTrees, WalkedTrees
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.errors import RequestInvalid
-from domain.events import Row
+from domain.events.events import Row
 
 NUMBERS = st.floats(-4, 4) | st.sampled_from([-1.0, -0.0, 0.0, 0.5, 1.0])
 ANY_NUMBER = st.floats(-1e6, 1e6) | NUMBERS

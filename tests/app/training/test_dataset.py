@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.training.dataset import csv_bytes, write_dataset
 from domain.canonical import sha256_hex
-from domain.rows import RowGuard
+from domain.contract.rows import RowGuard
 from tests.app.training.training_rows import car_contract, cars, kettle_contract, kettles
 
 CARS, _ = car_contract("car-price")

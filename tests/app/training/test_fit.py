@@ -18,9 +18,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from app.training.fit import fit, predict_pipeline
 from domain.canonical import sha256_hex
-from domain.contract import parse_contract
+from domain.contract.contract import parse_contract
 from domain.errors import TrainingFailed
-from domain.events import Row
+from domain.events.events import Row
 from tests.app.training.training_rows import (
     ESTIMATORS,
     PROJECT,
@@ -78,7 +78,7 @@ def test_a_candidate_names_how_it_was_made() -> None:
 TRAIN = """
 import json, sys
 from app.training.fit import fit
-from domain.contract import parse_contract
+from domain.contract.contract import parse_contract
 given = json.load(sys.stdin)
 for document in given["contracts"]:
     print(fit(parse_contract(document), given["rows"], "0" * 64).plan_sha256)

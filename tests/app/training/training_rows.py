@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from domain.contract import Contract, contract_digest, parse_contract
-from domain.events import Row
-from domain.rows import RowGuard
+from domain.contract.contract import Contract, contract_digest, parse_contract
+from domain.contract.rows import RowGuard
+from domain.events.events import Row
 from tests.domain.kettles import kettle_document
 
 PROJECT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ import numpy as np
 from app.clock import new_id
 from app.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from domain.cycle_events import (
+from domain.events.cycle_events import (
     AttemptStarted,
     CandidateCompared,
     CandidateEvaluated,
@@ -31,8 +31,8 @@ from domain.cycle_events import (
     PromotionSettled,
     WindowGuarded,
 )
-from domain.events import CandidatePromoted, ContractAdopted, Event, PolicyAdopted
-from domain.findings import (
+from domain.events.events import CandidatePromoted, ContractAdopted, Event, PolicyAdopted
+from domain.events.findings import (
     Band,
     Bootstrap,
     DriftReport,
@@ -42,7 +42,7 @@ from domain.findings import (
     SegmentErrors,
     WindowCheck,
 )
-from domain.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
+from domain.events.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
 
 MODEL = "car-price"
 FEATURES = ("hpwt", "mpd", "mpg", "space", "air", "region")

@@ -12,8 +12,8 @@ from app.web.gates import gates
 from app.web.lights import lights, share_of_bar
 from app.web.svg import tag
 from app.web.windows import Window
-from domain.cycle import Cycle, fold
-from domain.verdicts import significant_digits
+from domain.decisions.cycle import Cycle, fold
+from domain.events.verdicts import significant_digits
 from tests.app.web.car_story import FEATURES, MODEL, REJECTED_YEAR, car_story, clause, time
 
 

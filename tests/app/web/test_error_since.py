@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from app.web.error_since import error_since
 from app.web.windows import Window
-from domain.cycle import Cycle
-from domain.cycle_events import CycleFailed, HealthReported
+from domain.decisions.cycle import Cycle
+from domain.events.cycle_events import CycleFailed, HealthReported
 
 REPORT = HealthReported(
     conclusion="kept",

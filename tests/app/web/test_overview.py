@@ -13,9 +13,9 @@ from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
 from app.settings import Settings
 from app.web.overview import overview_page
-from domain.cycle_events import CandidateCompared, CycleFailed, Decided
 from domain.errors import UnknownModel
-from domain.events import ChampionRolledBack
+from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided
+from domain.events.events import ChampionRolledBack
 from tests.app.web.car_story import (
     HALTED_YEAR,
     MODEL,

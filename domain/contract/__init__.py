@@ -1,0 +1,1 @@
+"""What the rows of a model look like, and whether a row keeps to it."""

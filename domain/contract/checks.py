@@ -1,0 +1,229 @@
+"""One check a column, compiled from the contract: the value a row may keep, or why it may not.
+
+A check takes whatever a client sent and gives back the accepted value, or a `Refusal`. Numbers
+become floats and integers integers, whichever way JSON wrote them, so that a row equals itself read
+from the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from operator import eq, ge, gt, le, lt, ne
+from typing import Final, NamedTuple
+
+from domain.canonical import INTEGER_MAX
+from domain.contract.contract import (
+    CategoryFeature,
+    ColumnSpec,
+    Contract,
+    NumberFeature,
+    Range,
+    RowRule,
+)
+from domain.contract.faults import TEXT_LENGTH_MAX, is_plain_text
+from domain.errors import RequestInvalid
+from domain.times import normalise_time
+
+
+class Refusal(NamedTuple):
+    """Why a value may not stay: the reason as it is counted, and the sentence for who sent it."""
+
+    reason: str
+    message: str
+
+
+Value = float | int | str | None
+Check = Callable[[object], Value | Refusal]
+
+_MISSING: Final = Refusal("missing", "is missing and the contract refuses that; send it")
+_OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": lt,
+    "<=": le,
+    ">": gt,
+    ">=": ge,
+    "==": eq,
+    "!=": ne,
+}
+
+
+def column_checks(contract: Contract) -> dict[str, Check]:
+    """The check of every feature and other column, by name, in the contract's order."""
+    checks: dict[str, Check] = {}
+    for feature in contract.features:
+        missing = feature.missing == "allowed"
+        checks[feature.name] = (
+            _number(feature.possible, feature.unit, missing)
+            if isinstance(feature, NumberFeature)
+            else _category(feature, missing)
+        )
+    for column in contract.columns:
+        stamp = contract.event_time.read_as == "timestamp"
+        if stamp and contract.event_time.column == column.name:
+            checks[column.name] = _timestamp
+        else:
+            checks[column.name] = _column(column)
+    return checks
+
+
+def target_check(contract: Contract) -> Check:
+    """The check of a label."""
+    return _number(contract.target.possible, contract.target.unit, missing=False)
+
+
+def _column(column: ColumnSpec) -> Check:
+    missing = column.missing == "allowed"
+    if column.type == "text":
+        return _text(missing)
+    possible = column.possible or Range(min=-INTEGER_MAX, max=INTEGER_MAX)
+    check = _integer if column.type == "integer" else _number
+    return check(possible, column.unit, missing)
+
+
+def _number(possible: Range, unit: str, missing: bool) -> Check:
+    low, high = possible.min, possible.max
+    measure = "" if unit == "1" else f" ({unit})"
+
+    def check(value: object) -> Value | Refusal:
+        if type(value) is float or type(value) is int:
+            if low <= value <= high:
+                return float(value) + 0.0  # + 0.0: the ledger writes -0.0 as 0
+            if type(value) is float and not isfinite(value):
+                return Refusal("not finite", f"is {value}; send a finite number")
+            return _out_of_range(value, low, high, measure)
+        if value is None:
+            return None if missing else _MISSING
+        return _wrong_type(value, "a number")
+
+    return check
+
+
+def _integer(possible: Range, unit: str, missing: bool) -> Check:
+    low, high = possible.min, possible.max
+    measure = "" if unit == "1" else f" ({unit})"
+
+    def check(value: object) -> Value | Refusal:
+        if type(value) is float and value.is_integer():
+            value = int(value)  # JSON writes 1971 and 1971.0 for the same number
+        if type(value) is int:
+            return value if low <= value <= high else _out_of_range(value, low, high, measure)
+        if value is None:
+            return None if missing else _MISSING
+        return _wrong_type(value, "an integer")
+
+    return check
+
+
+def _text(missing: bool) -> Check:
+    def check(value: object) -> Value | Refusal:
+        if type(value) is str:
+            return value if is_plain_text(value) else _bad_text(value)
+        if value is None:
+            return None if missing else _MISSING
+        return _wrong_type(value, "text")
+
+    return check
+
+
+def _category(feature: CategoryFeature, missing: bool) -> Check:
+    known: dict[object, str | int] = {category: category for category in feature.categories}
+    text = isinstance(feature.categories[0], str)
+    accept = feature.unknown == "accept"
+    kind, name = (str, "text") if text else (int, "an integer")
+
+    def check(value: object) -> Value | Refusal:
+        if not text and type(value) is float and value.is_integer():
+            value = int(value)
+        if type(value) is kind:
+            if value in known:
+                return known[value]
+            if isinstance(value, str) and not is_plain_text(value):
+                return _bad_text(value)
+            if isinstance(value, int) and not -INTEGER_MAX <= value <= INTEGER_MAX:
+                return _out_of_range(value, -INTEGER_MAX, INTEGER_MAX, "")
+            if accept and isinstance(value, str | int):
+                return value
+            return Refusal("unknown category", _unknown_category(value, feature.categories))
+        if value is None:
+            return None if missing else _MISSING
+        return _wrong_type(value, name)
+
+    return check
+
+
+def _timestamp(value: object) -> Value | Refusal:
+    if type(value) is str:
+        try:
+            return normalise_time(value)
+        except RequestInvalid as refused:
+            return Refusal("not a time", f"is no time: {refused.message}")
+    return _MISSING if value is None else _wrong_type(value, "text")
+
+
+class CompiledRule:
+    """A rule between columns, or a column and a number."""
+
+    def __init__(self, rule: RowRule) -> None:
+        self.rule = rule
+        self._compare = _OPERATORS[rule.op]
+
+    def judge(self, row: dict[str, Value]) -> Refusal | None:
+        """Why `row` breaks the rule; None when it holds, or when either side is missing."""
+        rule = self.rule
+        left = row.get(rule.left)
+        right = row.get(rule.right) if isinstance(rule.right, str) else rule.right
+        if left is None or right is None or isinstance(left, str) or isinstance(right, str):
+            return None
+        if self._compare(left, right):
+            return None
+        against = f"{rule.right} {_plain(right)}" if isinstance(rule.right, str) else _plain(right)
+        return Refusal(
+            f"breaks {rule.name}",
+            f"is {_plain(left)}, which is not {rule.op} {against} as rule {rule.name!r} asks "
+            f"({rule.because}); correct either",
+        )
+
+
+def shown(value: object) -> str:
+    """`value` as a message may show it: at most 80 characters, whatever it is.
+
+    >>> shown("3"), shown(10**400)
+    ("'3'", 'an integer of 1329 bits')
+    """
+    if type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 its digits help nobody
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:60] + "…")  # noqa: PLR2004
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def _plain(number: float) -> str:
+    """A whole number without its `.0`, any other as Python writes it."""
+    return str(int(number)) if number == int(number) else repr(number)
+
+
+def _out_of_range(value: float, low: float, high: float, measure: str) -> Refusal:
+    return Refusal(
+        "out of range",
+        f"is {shown(value)}, outside the possible range {_plain(low)} to {_plain(high)}{measure}; "
+        "check its unit",
+    )
+
+
+def _wrong_type(value: object, wanted: str) -> Refusal:
+    return Refusal(f"not {wanted}", f"is {shown(value)}, not {wanted}; send {wanted}")
+
+
+def _bad_text(value: str) -> Refusal:
+    return Refusal(
+        "bad text",
+        f"is {shown(value)}; send 1 to {TEXT_LENGTH_MAX} characters of valid Unicode without "
+        "control characters",
+    )
+
+
+def _unknown_category(value: object, categories: tuple[str | int, ...]) -> str:
+    listed = ", ".join(map(str, categories[:20])) + (", …" if len(categories) > 20 else "")  # noqa: PLR2004
+    return f"is {shown(value)}, not one of {listed}; the contract refuses unknown categories"

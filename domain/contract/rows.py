@@ -1,0 +1,300 @@
+"""The row guard: what a client sent becomes rows the contract allows, or a refusal of all of it.
+
+Compiled once a contract and fast, because every prediction passes it. A batch is all or nothing;
+the refusal lists every bad row with field, value and bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, cast
+
+from domain.contract.checks import CompiledRule, Refusal, column_checks, shown, target_check
+from domain.contract.contract import CategoryFeature, Contract
+from domain.errors import Fault, RequestInvalid, RowsRefusedError
+from domain.events.events import Row
+from domain.times import mid_year
+
+UNKNOWN_FIELDS_SHOWN_MAX: Final = 20  # a row; a body made of thousands is answered shortly
+INDEXES_SHOWN_MAX: Final = 20  # in the message; the faults list every one
+_ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
+_NUMBER_TEXT: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_INTEGER_TEXT: Final = re.compile(r"[+-]?[0-9]{1,19}")
+
+
+Found = tuple[str | None, object, Refusal]  # field (None: the row itself), value, why
+
+
+class Judged(NamedTuple):
+    """What the guard made of some rows: those it accepted, in order, and what it refused."""
+
+    accepted: list[Row]
+    refused: tuple[int, ...]  # indexes of the refused rows
+    faults: tuple[Fault, ...]
+    reasons: dict[str, int]  # "field: reason" -> how often
+
+
+class RowGuard:
+    """Holds rows to one contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.personal = contract.is_personal  # looked up for every prediction
+        self._target = contract.target.name
+        self._check_target = target_check(contract)
+        checks = column_checks(contract)
+        self._checks = tuple(checks.items())
+        self._labelled_checks = (*self._checks, (self._target, self._check_target))
+        self._ignored = frozenset(column.name for column in contract.ignored)
+        self._known = frozenset(checks)
+        self._known_labelled = self._known | {self._target}
+        about_target = [self._target in (rule.left, rule.right) for rule in contract.rules]
+        rules = tuple(CompiledRule(rule) for rule in contract.rules)
+        self._rules = tuple(r for r, target in zip(rules, about_target, strict=True) if not target)
+        self._label_rules = tuple(
+            r for r, target in zip(rules, about_target, strict=True) if target
+        )
+        self._identity = contract.identity
+        self._identity_checks = {name: checks[name] for name in contract.identity}
+        self._csv_types = _csv_types(contract)
+
+    def check_row(self, row: object, *, labelled: bool, path: str = "") -> Row:
+        """The row as the contract keeps it: its columns in the contract's order, the target last.
+
+        `labelled` rows must hold the target; others must not. Ignored columns are dropped. `path`
+        is the JSON pointer of the row in what was sent.
+
+        Raises:
+            RowsRefusedError: the row breaks the contract; every fault is listed.
+        """
+        accepted, found = self._judge(row, labelled)
+        if found:
+            raise self._refused_row(found, path)
+        return accepted
+
+    def check_rows(self, rows: Sequence[object], *, labelled: bool, path: str = "") -> list[Row]:
+        """All rows as the contract keeps them, in order.
+
+        Raises:
+            RowsRefusedError: some row breaks the contract, so none is kept; every bad row and
+                every fault is listed.
+        """
+        judged = self.judge_rows(rows, labelled=labelled, path=path)
+        if judged.refused:
+            shown_rows = ", ".join(map(str, judged.refused[:INDEXES_SHOWN_MAX]))
+            more = ", …" if len(judged.refused) > INDEXES_SHOWN_MAX else ""
+            raise RowsRefusedError(
+                f"{len(judged.refused)} of {len(rows)} rows break the contract of "
+                f"{self.contract.model!r} (index {shown_rows}{more}), first "
+                f"{_field(judged.faults[0].path)} {judged.faults[0].message}. Nothing was kept; "
+                "correct them and send all again.",
+                judged.faults,
+                judged.reasons,
+            )
+        return judged.accepted
+
+    def judge_rows(self, rows: Iterable[object], *, labelled: bool, path: str = "") -> Judged:
+        """As `check_rows`, without refusing: what would be accepted and what would not."""
+        accepted: list[Row] = []
+        refused: list[int] = []
+        faults: list[Fault] = []
+        reasons: Counter[str] = Counter()
+        for index, row in enumerate(rows):
+            kept, found = self._judge(row, labelled)
+            if not found:
+                accepted.append(kept)
+                continue
+            refused.append(index)
+            for field, value, refusal in found:
+                faults.append(_fault(f"{path}/{index}", field, value, refusal))
+                reasons[_reason(field, refusal)] += 1
+        return Judged(accepted, tuple(refused), tuple(faults), dict(reasons))
+
+    def check_label(self, label: object, row: Row, *, path: str = "/label") -> float:
+        """The label of an outcome, for the row of its prediction; in the target's unit.
+
+        Raises:
+            RowsRefusedError: it is no possible value of the target, or breaks a rule with the row.
+        """
+        value = self._check_target(label)
+        if isinstance(value, Refusal):
+            refusals = [value]
+        else:
+            whole: Row = {**row, self._target: value}
+            refusals = [r for rule in self._label_rules if (r := rule.judge(whole))]
+            if not refusals:
+                return cast("float", value)
+        raise RowsRefusedError(
+            f"the label of {self._target} {refusals[0].message}. Correct it and send it again.",
+            tuple(Fault(path, f"{self._target} {r.message}", _safe(label)) for r in refusals),
+            Counter(_reason(self._target, r) for r in refusals),
+        )
+
+    def parse_csv_row(self, cells: Mapping[str, str | None]) -> dict[str, object]:
+        """A CSV row with its cells typed as the contract names them; an empty cell is null.
+
+        A cell that is no number where one is wanted stays text, for `check_row` to refuse.
+        """
+        types = self._csv_types
+        return {
+            name: types[name](cell) if cell and name in types else cell or None
+            for name, cell in cells.items()
+        }
+
+    def check_csv_row(
+        self, cells: Mapping[str, str | None], *, labelled: bool = True, path: str = ""
+    ) -> Row:
+        """`check_row` of `parse_csv_row`. Raises RowsRefusedError as that does."""
+        return self.check_row(self.parse_csv_row(cells), labelled=labelled, path=path)
+
+    def identity_of(self, row: Row) -> str:
+        """The key that tells this accepted row from all others: `year=1976|car_id=129`."""
+        parts = []
+        for name in self._identity:
+            value = row[name]
+            text = value.translate(_ENCODED) if isinstance(value, str) else str(value)
+            parts.append(f"{name}={text}")
+        return "|".join(parts)
+
+    def check_identity(self, identity: Mapping[str, object], *, path: str = "") -> str:
+        """The key, as `identity_of` gives it, of the row with these values of identity columns.
+
+        A value is taken as it would be in a row: 1976.0 is 1976 where the contract wants an
+        integer. Text or an integer that no row may hold is no fault: no row has such a key.
+
+        Raises:
+            RequestInvalid: other columns than the identity, or a value that can be none of it.
+        """
+        if set(identity) != set(self._identity):
+            sent_names = sorted(map(_printable, identity))[:UNKNOWN_FIELDS_SHOWN_MAX]
+            named = ", ".join(map(repr, sent_names))
+            message = (
+                f"names {named or 'nothing'}; the identity of {self.contract.model!r} is "
+                f"{', '.join(map(repr, self._identity))}. Send exactly these."
+            )
+            raise RequestInvalid(message, [Fault(path, message)])
+        row: Row = {}
+        faults: list[Fault] = []
+        for name, check in self._identity_checks.items():
+            sent = identity[name]
+            value = check(sent)
+            if not isinstance(value, Refusal):
+                row[name] = value
+            elif type(sent) is str or type(sent) is int:
+                row[name] = sent
+            else:
+                faults.append(_fault(path, name, sent, value))
+        if faults:
+            raise RequestInvalid(f"{_field(faults[0].path)} {faults[0].message}.", faults)
+        return self.identity_of(row)
+
+    def event_time_of(self, row: Row) -> str:
+        """When this accepted row happened in the world: UTC, six decimals, `Z`."""
+        value = row[self.contract.event_time.column]
+        return value if isinstance(value, str) else mid_year(cast("int", value))
+
+    def _judge(self, row: object, labelled: bool) -> tuple[Row, list[Found]]:
+        """The accepted row, and what is wrong with it: (field, value, why), none when accepted."""
+        accepted: Row = {}
+        if not isinstance(row, dict):
+            refusal = Refusal("not an object", f"is {shown(row)}, not an object of columns")
+            return accepted, [(None, row, refusal)]
+        found: list[Found] = []
+        checks = self._labelled_checks if labelled else self._checks
+        get = row.get
+        for name, check in checks:
+            value = check(get(name))
+            if type(value) is Refusal:
+                found.append((name, get(name), value))
+            else:
+                accepted[name] = value  # type: ignore[assignment]
+        if not (self._known_labelled if labelled else self._known).issuperset(row):
+            found.extend(self._unknown(row, labelled))
+        if self._rules or (labelled and self._label_rules):
+            for rule in (*self._rules, *(self._label_rules if labelled else ())):
+                broken = rule.judge(accepted)
+                if broken:
+                    found.append((rule.rule.left, get(rule.rule.left), broken))
+        return accepted, found
+
+    def _unknown(self, row: dict[object, object], labelled: bool) -> list[Found]:
+        names = [name for name in row if name not in self._known and name not in self._ignored]
+        found: list[Found] = []
+        if self._target in names:
+            names.remove(self._target)
+            if not labelled:
+                refusal = Refusal(
+                    "target in a prediction",
+                    "is the target; send it as an outcome, once it is known",
+                )
+                found.append((self._target, row[self._target], refusal))
+        more = len(names) - UNKNOWN_FIELDS_SHOWN_MAX
+        for name in names[:UNKNOWN_FIELDS_SHOWN_MAX]:
+            also = f" (and {more} more)" if more > 0 else ""
+            message = f"is no column of {self.contract.model!r}{also}; remove it, or check its name"
+            found.append((str(name), row[name], Refusal("unknown field", message)))
+        return found
+
+    def _refused_row(self, found: list[Found], path: str) -> RowsRefusedError:
+        field, _, refusal = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return RowsRefusedError(
+            f"the row breaks the contract of {self.contract.model!r}: "
+            f"{'it' if field is None else _printable(field)} {refusal.message}{more}.",
+            tuple(_fault(path, *fault) for fault in found),
+            Counter(_reason(field, refusal) for field, _, refusal in found),
+        )
+
+
+def _fault(path: str, field: str | None, value: object, refusal: Refusal) -> Fault:
+    if field is not None:
+        path = f"{path}/{_printable(field).replace('~', '~0').replace('/', '~1')}"
+    return Fault(path, refusal.message, _safe(value))
+
+
+def _safe(value: object) -> object:
+    """`value`, or its text where a JSON writer would refuse it."""
+    if isinstance(value, str):
+        return _printable(value)
+    if type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 more than writers take
+        return shown(value)
+    return value
+
+
+def _printable(text: str) -> str:
+    """At most 200 characters of `text`, lone surrogates escaped: answers must be valid Unicode."""
+    return text[:200].encode("utf-8", "backslashreplace").decode()
+
+
+def _reason(field: str | None, refusal: Refusal) -> str:
+    """How the refusal is counted in the ledger. A name that a client made up is never kept."""
+    if refusal.reason == "unknown field":
+        return "(any): unknown field"
+    return f"{'(row)' if field is None else field}: {refusal.reason}"
+
+
+def _field(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _csv_types(contract: Contract) -> dict[str, Callable[[str], object]]:
+    types: dict[str, Callable[[str], object]] = {contract.target.name: _as_number}
+    for feature in contract.features:
+        if not isinstance(feature, CategoryFeature):
+            types[feature.name] = _as_number
+        elif isinstance(feature.categories[0], int):
+            types[feature.name] = _as_integer
+    for column in contract.columns:
+        if column.type != "text":
+            types[column.name] = _as_integer if column.type == "integer" else _as_number
+    return types
+
+
+def _as_number(cell: str) -> object:
+    return float(cell) if _NUMBER_TEXT.fullmatch(cell) else cell
+
+
+def _as_integer(cell: str) -> object:
+    return int(cell) if _INTEGER_TEXT.fullmatch(cell) else _as_number(cell)

@@ -1,0 +1,91 @@
+"""The window guard: does a whole window look like data, before anything is concluded from it?
+
+Every row may be possible and the window still wrong: a sensor that reports one value, a column in
+another unit, a source that half fails. Outside its plausible bounds a cycle halts with the reason;
+that is never "no drift".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import fsum
+from typing import Literal
+
+from domain.contract.contract import Contract, FeatureSpec, NumberFeature
+from domain.events.events import Row
+from domain.events.findings import WindowCheck
+
+
+def check_window(
+    contract: Contract, rows: Sequence[Row], *, refused_rows: int, received_rows: int
+) -> tuple[WindowCheck, ...]:
+    """Every plausible bound of the contract against the window's accepted rows.
+
+    The refused share is `refused_rows / received_rows`, counted since the model's last cycle; a
+    mean is over the rows that have a value. With nothing to judge `observed` is null and the check
+    passes: an empty window is told apart by its row count, not here.
+    """
+    checks = [
+        _within(
+            "rows",
+            "refused_share",
+            refused_rows / received_rows if received_rows else None,
+            high=contract.refused_share_max,
+        )
+    ]
+    for feature in contract.features:
+        checks.extend(_feature_checks(feature, [row[feature.name] for row in rows]))
+    return tuple(checks)
+
+
+def halt_reason(checks: Sequence[WindowCheck]) -> str:
+    """Which bounds were broken, by what value; empty when all of them hold."""
+    return "; ".join(_broken(check) for check in checks if not check.passed)
+
+
+def _feature_checks(
+    feature: FeatureSpec, values: Sequence[float | int | str | None]
+) -> list[WindowCheck]:
+    present = [value for value in values if value is not None]
+    missing = 1 - len(present) / len(values) if values else None
+    checks = [
+        _within(feature.name, "missing_share", missing, high=feature.plausible.missing_share_max)
+    ]
+    bounds = feature.plausible.mean
+    if isinstance(feature, NumberFeature) and bounds is not None:
+        mean = fsum(map(float, present)) / len(present) if present else None
+        checks.append(_within(feature.name, "mean", mean, low=bounds.min, high=bounds.max))
+    return checks
+
+
+def _within(
+    subject: str,
+    statistic: Literal["mean", "missing_share", "refused_share"],
+    observed: float | None,
+    *,
+    low: float | None = None,
+    high: float,
+) -> WindowCheck:
+    passed = observed is None or (observed <= high and (low is None or observed >= low))
+    return WindowCheck(
+        subject=subject,
+        statistic=statistic,
+        observed=observed,
+        low=low,
+        high=high,
+        passed=passed,
+    )
+
+
+def _broken(check: WindowCheck) -> str:
+    """`the mean of hpwt is 3.94, outside 0.25 to 0.8`."""
+    if check.statistic == "mean":
+        return (
+            f"the mean of {check.subject} is {check.observed:.4g}, outside the plausible "
+            f"{check.low:.15g} to {check.high:.15g}"
+        )
+    what = {
+        "missing_share": f"the missing share of {check.subject}",
+        "refused_share": "the refused share of received rows",
+    }[check.statistic]
+    return f"{what} is {check.observed:.4g}, above the plausible {check.high:.15g}"

@@ -1,0 +1,1 @@
+"""What may be decided: cycles, promotions, gates, health; folds and pure functions over them."""

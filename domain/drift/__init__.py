@@ -1,0 +1,1 @@
+"""Drift: a frozen reference against a current window."""

@@ -1,0 +1,173 @@
+"""Drift of one window against the frozen reference: every figure with what it would be without
+drift.
+
+Never one number alone: PSI stands beside its expectation, its critical value and its p-value, and
+"no drift" is never said by a window too small to say so. How, and why so: docs/decisions/0004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import numpy as np
+
+from domain.drift.bins import (
+    EXPECTED_MIN,
+    CategoryReference,
+    Counted,
+    FeatureReference,
+    NumberReference,
+    Numbers,
+    Value,
+    numbers_of,
+)
+from domain.drift.reference import Reference, column_of
+from domain.drift.statistics import (
+    Floats,
+    KolmogorovSmirnov,
+    Psi,
+    benjamini_hochberg,
+    ks,
+    psi,
+    shift,
+)
+from domain.errors import NotMeasurable
+from domain.events.findings import Band, DriftReport, FeatureDrift, PredictionDrift
+
+MINOR: Final = 0.1  # PSI from which a shift is minor, inclusive
+SIGNIFICANT: Final = 0.2  # PSI above which it is significant, exclusive
+ROWS_MIN: Final = 100  # rows of a window below which no drift cannot be said
+
+
+def measure_drift(
+    reference: Reference, columns: Mapping[str, Sequence[Value]], predictions: Floats
+) -> DriftReport:
+    """Everything measured in one window of a model's predictions.
+
+    Args:
+        reference: frozen from the model's training rows.
+        columns: each feature's values in the window, one a row, None where missing. Others are
+            ignored.
+        predictions: the model's predictions of those rows, on the transformed scale.
+
+    `feature_drift_score` is the largest PSI among features with evidence, 0 when none has. Evidence
+    is Benjamini-Hochberg at 5 % over the chi-square p-values of all features; target and prediction
+    are no features.
+
+    Raises:
+        NotMeasurable: the window is empty, lacks a feature's column, or holds a value that is no
+            finite number.
+    """
+    rows = len(predictions)
+    if rows == 0:
+        raise NotMeasurable("the window has 0 rows; drift needs at least 1. Nothing to judge.")
+    window = [
+        (feature, feature.count(column_of(columns, feature.name, rows)))
+        for feature in reference.features
+    ]
+    indices = [psi(feature.counts, counted.counts) for feature, counted in window]
+    evidence = benjamini_hochberg([index.p_value for index in indices])
+    features = tuple(
+        _feature_drift(feature, counted, index, proven)
+        for (feature, counted), index, proven in zip(window, indices, evidence, strict=True)
+    )
+    current = numbers_of("the window's predictions", predictions)
+    return DriftReport(
+        features=features,
+        predictions=(
+            _prediction_drift("training-target", reference.target, current),
+            _prediction_drift("out-of-fold", reference.out_of_fold, current),
+        ),
+        feature_drift_score=max((f.psi for f in features if f.evidence), default=0.0),
+        psi_max=max((f.psi for f in features), default=0.0),
+        drifted_features=sum(f.significant for f in features),
+        features_measured=len(features),
+        low_power=rows < ROWS_MIN or any(f.low_power for f in features),
+    )
+
+
+def training_drift(reference: Reference) -> KolmogorovSmirnov:
+    """The training target against the model's own out-of-fold predictions of the same rows.
+
+    Predictions are narrower than targets. Where this p is below 0.05, the model looks drifted
+    against its training target on the very data it was trained on, and whoever judges by that fact
+    should know.
+    """
+    return ks(reference.target.ordered, reference.out_of_fold.ordered)
+
+
+def band(psi: float) -> Band:
+    """Stable below 0.1, significant above 0.2, minor between and at both."""
+    if psi < MINOR:
+        return "stable"
+    return "minor" if psi <= SIGNIFICANT else "significant"
+
+
+def _feature_drift(
+    feature: FeatureReference, counted: Counted, index: Psi, evidence: bool
+) -> FeatureDrift:
+    distance = moved = None
+    if isinstance(feature, NumberReference) and counted.numbers is not None:
+        if len(counted.numbers.ordered) and len(feature.numbers.ordered):
+            distance = ks(feature.numbers.ordered, counted.numbers.ordered)
+        moved = shift(feature.numbers.moments, counted.numbers.moments)
+    return FeatureDrift(
+        feature=feature.name,
+        kind=feature.kind,
+        psi=index.value,
+        psi_expected=index.expected,
+        psi_critical=index.critical,
+        psi_adjusted=max(0.0, index.value - index.expected),
+        p_value=index.p_value,
+        evidence=evidence,
+        band=band(index.value),
+        significant=index.value > SIGNIFICANT and evidence,
+        low_power=_low_power(feature, sum(counted.counts)),
+        ks_statistic=distance.statistic if distance else None,
+        ks_p_value=distance.p_value if distance else None,
+        mean_shift=moved.mean if moved else None,
+        mean_shift_p_value=moved.mean_p_value if moved else None,
+        spread_ratio=moved.spread_ratio if moved else None,
+        spread_p_value=moved.spread_p_value if moved else None,
+        rows=sum(counted.counts),
+        missing=counted.missing,
+        unknown_categories=counted.unknown,
+        bins=feature.bins,
+        reference_counts=feature.counts,
+        current_counts=counted.counts,
+    )
+
+
+def _low_power(feature: FeatureReference, rows: int) -> bool:
+    """Whether `rows` are too few to say that the feature did not drift.
+
+    Looks at the bins in which the reference has values: an expected count below 5 in one of them.
+    The bins for missing and new are no such bins: that they stay empty is what no drift looks like.
+    A category whose levels were all pooled has no bins left to tell apart.
+    """
+    if rows < ROWS_MIN:
+        return True
+    if isinstance(feature, CategoryReference) and not feature.levels and len(feature.pooled) > 1:
+        return True
+    counts = np.array(feature.counts[: feature.value_bins])
+    expected = counts[counts > 0] * rows / sum(feature.counts)
+    return bool((expected < EXPECTED_MIN).any())
+
+
+def _prediction_drift(
+    against: Literal["training-target", "out-of-fold"], reference: Numbers, current: Numbers
+) -> PredictionDrift:
+    distance = ks(reference.ordered, current.ordered)
+    moved = shift(reference.moments, current.moments)
+    return PredictionDrift(
+        against=against,
+        ks_statistic=distance.statistic,
+        ks_p_value=distance.p_value,
+        mean_shift=moved.mean,
+        mean_shift_p_value=moved.mean_p_value,
+        spread_ratio=moved.spread_ratio,
+        spread_p_value=moved.spread_p_value,
+        rows=len(current.ordered),
+        reference_rows=len(reference.ordered),
+    )

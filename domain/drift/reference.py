@@ -1,0 +1,166 @@
+"""The frozen reference: a model's training rows as later windows are compared with them.
+
+Frozen once, when a candidate is trained, and kept as an artefact whose bytes are canonical JSON. It
+holds the bins with their counts and, for exact Kolmogorov-Smirnov tests, every value in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from domain.drift.bins import (
+    CategoryReference,
+    FeatureReference,
+    Kind,
+    NumberReference,
+    Numbers,
+    Value,
+    count_numbers,
+    freeze_categories,
+    freeze_numbers,
+    numbers_of,
+)
+from domain.drift.statistics import Floats
+from domain.errors import LedgerDamaged, NotMeasurable
+
+FORMAT: Final = "whyledger.reference/1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Everything later windows are compared with."""
+
+    rows: int
+    window_rows_expected: int
+    features: tuple[FeatureReference, ...]
+    target: Numbers  # the training target, transformed scale
+    out_of_fold: Numbers  # the model's predictions of rows it had not seen, transformed scale
+
+    def to_document(self) -> dict[str, Any]:
+        """The reference as a JSON object; its canonical bytes are the artefact."""
+        return {
+            "format": FORMAT,
+            "rows": self.rows,
+            "window_rows_expected": self.window_rows_expected,
+            "features": [_feature_document(feature) for feature in self.features],
+            "target": self.target.ordered.tolist(),
+            "out_of_fold": self.out_of_fold.ordered.tolist(),
+        }
+
+
+def freeze_reference(
+    features: Sequence[tuple[str, Kind]],
+    columns: Mapping[str, Sequence[Value]],
+    target: Floats,
+    out_of_fold: Floats,
+    window_rows_expected: int,
+) -> Reference:
+    """The reference of a model: its training rows, the holdout excluded.
+
+    Args:
+        features: name and kind of each feature, in the contract's order.
+        columns: each feature's values, one a row, None where missing.
+        target: the training target on the transformed scale, one a row.
+        out_of_fold: predictions by models that had not seen the row, transformed scale, one a row.
+        window_rows_expected: rows a later window is expected to have (at least 1). Categories
+            expected fewer than 5 times in it share one bin.
+
+    Raises:
+        NotMeasurable: no rows, a column missing or of another length, or a value that is not a
+            finite number.
+    """
+    rows = len(target)
+    if rows == 0 or window_rows_expected < 1:
+        raise NotMeasurable(
+            f"a reference needs training rows and an expected window of at least 1 row; "
+            f"got {rows} and {window_rows_expected}. Import labelled rows first."
+        )
+    if len(out_of_fold) != rows:
+        raise NotMeasurable(f"{rows} targets but {len(out_of_fold)} out-of-fold predictions.")
+    frozen: list[FeatureReference] = []
+    for name, kind in features:
+        column = column_of(columns, name, rows)
+        frozen.append(
+            freeze_numbers(name, column)
+            if kind == "number"
+            else freeze_categories(name, column, window_rows_expected)
+        )
+    return Reference(
+        rows,
+        window_rows_expected,
+        tuple(frozen),
+        numbers_of("the training target", target),
+        numbers_of("the out-of-fold predictions", out_of_fold),
+    )
+
+
+def reference_from_document(document: Mapping[str, Any]) -> Reference:
+    """The reference from the JSON object that `Reference.to_document` made.
+
+    Raises:
+        LedgerDamaged: another format, a field missing or of another type, or counts that do not fit
+            the values.
+    """
+    if document.get("format") != FORMAT:
+        raise LedgerDamaged(
+            f"a frozen reference has format {document.get('format')!r}, not {FORMAT!r}. "
+            "Read it with the version that wrote it."
+        )
+    try:
+        reference = Reference(
+            int(document["rows"]),
+            int(document["window_rows_expected"]),
+            tuple(_feature_from_document(feature) for feature in document["features"]),
+            numbers_of("target", document["target"]),
+            numbers_of("out_of_fold", document["out_of_fold"]),
+        )
+    except (KeyError, TypeError, ValueError, NotMeasurable) as fault:
+        raise LedgerDamaged(f"a frozen reference cannot be read: {fault!r}. Restore it.") from fault
+    for feature in reference.features:
+        if sum(feature.counts) != reference.rows or not _fits(feature):
+            raise LedgerDamaged(
+                f"a frozen reference's counts of {feature.name!r} ({sum(feature.counts)} of "
+                f"{reference.rows} rows) do not fit its values and bins. Restore it."
+            )
+    return reference
+
+
+def column_of(columns: Mapping[str, Sequence[Value]], name: str, rows: int) -> Sequence[Value]:
+    """The feature's column. Raises NotMeasurable when it is absent or has another number of
+    rows."""
+    if name not in columns:
+        raise NotMeasurable(f"feature {name!r} has no column; there are {sorted(columns)}.")
+    if len(columns[name]) != rows:
+        raise NotMeasurable(f"feature {name!r} has {len(columns[name])} rows, not {rows}.")
+    return columns[name]
+
+
+def _feature_document(feature: FeatureReference) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": feature.name, "kind": feature.kind}
+    if isinstance(feature, NumberReference):
+        document |= {"edges": feature.edges.tolist(), "values": feature.numbers.ordered.tolist()}
+    else:
+        document |= {"levels": list(feature.levels), "pooled": list(feature.pooled)}
+    return document | {"counts": list(feature.counts)}
+
+
+def _feature_from_document(document: Mapping[str, Any]) -> FeatureReference:
+    name, counts = str(document["name"]), tuple(int(count) for count in document["counts"])
+    if document["kind"] == "number":
+        edges = numbers_of(f"edges of {name!r}", document["edges"]).ordered
+        return NumberReference(name, edges, numbers_of(name, document["values"]), counts)
+    if document["kind"] == "category":
+        levels, pooled = tuple(document["levels"]), tuple(document["pooled"])
+        return CategoryReference(name, levels, pooled, counts)
+    raise ValueError(f"feature {name!r} is of kind {document['kind']!r}")
+
+
+def _fits(feature: FeatureReference) -> bool:
+    """Whether the counts are those of the values, as far as the document tells."""
+    if len(feature.counts) != len(feature.bins) or min(feature.counts) < 0:
+        return False
+    if isinstance(feature, NumberReference):
+        return feature.counts == count_numbers(feature.edges, feature.numbers, feature.counts[-1])
+    return feature.counts[-2] == 0

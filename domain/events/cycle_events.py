@@ -1,0 +1,360 @@
+"""The events of one retraining cycle, in the order of its steps, refusals included.
+
+guard -> drift -> decide -> merge -> train -> parity -> evaluate -> compare -> promote -> health
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, Literal
+
+from domain.events.findings import Bootstrap, DriftReport, Errors, SegmentErrors, WindowCheck
+from domain.events.verdicts import PolicyVerdict
+from domain.units import noted
+
+Outcome = Literal[
+    "retrain",
+    "keep: no drift",
+    "keep: nothing to judge",
+    "keep: rules not met",
+    "bootstrap",
+    "override",
+]
+Conclusion = Literal["kept", "promoted", "rejected", "halted", "not decided", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Force:
+    """Somebody asked to retrain whatever the policy says."""
+
+    actor: Annotated[str, noted("actor", "who forced it")]
+    reason: Annotated[str, noted("words", "why")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleStarted:
+    """A cycle exists. It may know what stands before it, and look at what is before as_of."""
+
+    type: ClassVar[str] = "cycle.started"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    cycle: Annotated[str, noted("id", "'car-price-12'")]
+    model: Annotated[str, noted("name", "the model")]
+    number: Annotated[int, noted("number", "1 for the model's first cycle")]
+    as_of: Annotated[str, noted("time", "data with event time before it is looked at")]
+    contract_digest: Annotated[str, noted("sha256 hex", "the contract it works under")]
+    policy: Annotated[str, noted("id", "the policy it is judged by")]
+    policy_digest: Annotated[str, noted("sha256 hex", "that policy's document")]
+    champion: Annotated[str | None, noted("name/number", "who serves; null before the first")]
+    force: Force | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """A worker took up the cycle. After three attempts without an end the cycle has failed."""
+
+    type: ClassVar[str] = "cycle.attempt-started"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    attempt: Annotated[int, noted("number", "1, 2 or 3")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowGuarded:
+    """The window lies within its plausible bounds (or is empty), so it may be judged."""
+
+    type: ClassVar[str] = "cycle.window-guarded"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    window_start: Annotated[str, noted("time", "inclusive")]
+    window_end: Annotated[str, noted("time", "exclusive")]
+    reference_start: Annotated[str | None, noted("time", "inclusive; null without a champion")]
+    reference_end: Annotated[str | None, noted("time", "exclusive; null without a champion")]
+    rows: Annotated[int, noted("rows", "in the window")]
+    reference_rows: Annotated[int, noted("rows", "the champion's training rows")]
+    left_out: Annotated[
+        dict[str, int], noted("rows", "predictions not in the window: reason -> count")
+    ]
+    refused_rows: Annotated[int, noted("rows", "refused since the model's last cycle started")]
+    checks: tuple[WindowCheck, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleHalted:
+    """The window is outside its plausible bounds. Nothing is judged; this is never 'no drift'."""
+
+    type: ClassVar[str] = "cycle.halted"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    window_start: Annotated[str, noted("time", "inclusive")]
+    window_end: Annotated[str, noted("time", "exclusive")]
+    rows: Annotated[int, noted("rows", "in the window")]
+    refused_rows: Annotated[int, noted("rows", "refused since the model's last cycle started")]
+    checks: tuple[WindowCheck, ...]
+    reason: Annotated[str, noted("words", "which bounds were broken, by what value")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftMeasured:
+    """The window was compared with the champion's frozen reference. Null: nothing to compare."""
+
+    type: ClassVar[str] = "cycle.drift-measured"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    reference_sha256: Annotated[str | None, noted("sha256 hex", "the frozen reference")]
+    report: DriftReport | None
+    champion_rmse: Annotated[
+        float | None, noted("transformed target", "the champion on the window's labelled rows")
+    ]
+    labelled_rows: Annotated[int, noted("rows", "window rows with a label")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What was decided and why. The event's id is the decision id."""
+
+    type: ClassVar[str] = "cycle.decided"
+    schema: ClassVar[int] = 2
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    outcome: Annotated[Outcome, noted("name", "what happens next")]
+    verdict: PolicyVerdict
+    sentence: Annotated[str, noted("words", "the verdict sentence")]
+    force: Force | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDecided:
+    """The two evaluations of the policy did not agree, so nothing is retrained."""
+
+    type: ClassVar[str] = "cycle.not-decided"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    policy: Annotated[str, noted("id", "the policy")]
+    policy_digest: Annotated[str, noted("sha256 hex", "of the adopted document")]
+    facts: Annotated[dict[str, float | None], noted("facts", "all that were offered")]
+    reason: Annotated[str, noted("words", "how the evaluations differed")]
+    sentence: Annotated[str, noted("words", "the verdict sentence")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataMerged:
+    """The labelled rows were merged, de-duplicated, split and written down."""
+
+    type: ClassVar[str] = "cycle.data-merged"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    merged_rows: Annotated[int, noted("rows", "distinct labelled rows before as_of")]
+    duplicates: Annotated[int, noted("rows", "earlier labels that a later one replaced")]
+    training_rows: Annotated[int, noted("rows", "merged rows less the holdout")]
+    holdout_rows: Annotated[int, noted("rows", "held out of both sides' training")]
+    holdout_groups: Annotated[tuple[str, ...], noted("groups", "drawn whole, by hash")]
+    new_samples: Annotated[int, noted("rows", "first labelled after the last completed training")]
+    label_cutoff: Annotated[int, noted("position", "labels up to and with it were read")]
+    dataset_sha256: Annotated[str, noted("sha256 hex", "of the merged CSV's bytes")]
+    identities_sha256: Annotated[
+        str, noted("sha256 hex", "the training rows' identities, an artefact")
+    ]
+    dvc_pointer: Annotated[str, noted("file name", "beside the CSV, in the state directory")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateTrained:
+    """A candidate exists and may be judged; it serves nobody yet."""
+
+    type: ClassVar[str] = "cycle.candidate-trained"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    candidate: Annotated[str, noted("name/number", "'car-price/7'")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan, an artefact")]
+    reference_sha256: Annotated[str, noted("sha256 hex", "the frozen drift reference, an artefact")]
+    dataset_sha256: Annotated[str, noted("sha256 hex", "of the merged CSV's bytes")]
+    identities_sha256: Annotated[
+        str, noted("sha256 hex", "the training rows' identities, an artefact")
+    ]
+    training_rows: Annotated[int, noted("rows", "rows it was fitted on")]
+    trained_from: Annotated[str, noted("time", "first event time among them, inclusive")]
+    trained_until: Annotated[str, noted("time", "end of their event time, exclusive")]
+    label_cutoff: Annotated[int, noted("position", "labels up to and with it were read")]
+    estimator: Annotated[str, noted("name", "the kind of estimator")]
+    parameters: Annotated[dict[str, float | int | str], noted("parameters", "of the estimator")]
+    seed: Annotated[int, noted("seed", "the only source of randomness in training")]
+    code_commit: Annotated[str, noted("git commit", "of the code; 'unknown' outside a checkout")]
+    lock_sha256: Annotated[str, noted("sha256 hex", "of the lock file; 'unknown' without one")]
+    libraries: Annotated[dict[str, str], noted("versions", "of the libraries that fitted it")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run")]
+    target_ks_p_value: Annotated[
+        float, noted("probability", "training target against out-of-fold predictions")
+    ]
+    looks_drifted: Annotated[
+        bool, noted("flag", "that p < 0.05: it would look drifted on its own training data")
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFailed:
+    """No candidate came of it. Consumes no samples; production stays."""
+
+    type: ClassVar[str] = "cycle.training-failed"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    step: Annotated[Literal["merge", "train"], noted("name", "where it failed")]
+    reason: Annotated[str, noted("words", "the clear error, with its remedy")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityChecked:
+    """The parity gate: does the serving plan equal the pipeline on the holdout?"""
+
+    type: ClassVar[str] = "cycle.parity-checked"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    passed: Annotated[bool, noted("flag", "the largest difference is allowed")]
+    rows: Annotated[int, noted("rows", "compared; the holdout, or the training rows without one")]
+    largest_difference: Annotated[
+        float, noted("transformed target", "largest |plan - pipeline| / max(1, |pipeline|)")
+    ]
+    allowed: Annotated[float, noted("transformed target", "0 for trees, 1e-12 for linear models")]
+    pipeline_digest: Annotated[str, noted("sha256 hex", "of the pipeline's predictions")]
+    plan_digest: Annotated[str, noted("sha256 hex", "of the plan's predictions")]
+    reason: Annotated[str, noted("words", "what the gate says")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateEvaluated:
+    """The evaluation gate: does the candidate beat mean and median on rows it has not seen?"""
+
+    type: ClassVar[str] = "cycle.candidate-evaluated"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    passed: Annotated[bool, noted("flag", "strictly better than both baselines")]
+    rows: Annotated[int, noted("rows", "of the holdout")]
+    rows_min: Annotated[int, noted("rows", "that the contract asks for")]
+    candidate: Errors | None
+    mean_baseline: Errors | None
+    median_baseline: Errors | None
+    reason: Annotated[str, noted("words", "what the gate says, or 'not enough rows'")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateCompared:
+    """The deployment gate: does the candidate beat the champion on the same holdout rows?"""
+
+    type: ClassVar[str] = "cycle.candidate-compared"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    passed: Annotated[bool, noted("flag", "strictly better, by the margin; or no champion yet")]
+    champion_version: Annotated[str | None, noted("name/number", "who it was compared with")]
+    rows: Annotated[int, noted("rows", "of the holdout")]
+    margin: Annotated[float, noted("transformed target", "that the contract asks for")]
+    candidate: Errors
+    champion: Errors | None
+    segments: tuple[SegmentErrors, ...]
+    bootstrap: Bootstrap | None
+    reason: Annotated[str, noted("words", "what the gate says")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionSettled:
+    """The cycle's side of the promotion, in the same transaction as the model's; or its refusal."""
+
+    type: ClassVar[str] = "cycle.promotion-settled"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    promoted: Annotated[bool, noted("flag", "false: the champion had changed meanwhile")]
+    model_version: Annotated[str, noted("name/number", "the candidate")]
+    reason: Annotated[str, noted("words", "why")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReported:
+    """The last step of every cycle: how the model stands now."""
+
+    type: ClassVar[str] = "cycle.health-reported"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    conclusion: Annotated[Conclusion, noted("name", "how the cycle ended")]
+    state: Annotated[
+        Literal["healthy", "degraded", "stale", "no champion"], noted("name", "of the model")
+    ]
+    reasons: Annotated[tuple[str, ...], noted("words", "why it is not healthy; empty when it is")]
+    champion: Annotated[str | None, noted("name/number", "who serves now")]
+    cycles: Annotated[int, noted("cycles", "of this model that ended, this one included")]
+    decisions: Annotated[int, noted("decisions", "of this model, this cycle's included")]
+    trainings: Annotated[int, noted("trainings", "started, failed ones included")]
+    promotions: Annotated[int, noted("promotions", "by cycles; rollbacks do not count")]
+    success_rate: Annotated[float | None, noted("share 0..1", "promotions / trainings started")]
+    promotion_rate: Annotated[float | None, noted("share 0..1", "promotions / decisions")]
+    mean_shift: Annotated[float | None, noted("reference sd", "predictions against the target")]
+    spread_ratio: Annotated[float | None, noted("ratio", "predictions against the target")]
+    rmse_since_promotion: Annotated[
+        float | None, noted("transformed target", "the champion on rows labelled since; or null")
+    ]
+    labelled_since_promotion: Annotated[int, noted("rows", "the rows behind it")]
+    value: Annotated[float | None, noted("contract's value unit", "null: not yet measured")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleFailed:
+    """Three attempts ended without an end. Production stays; the reason is recorded."""
+
+    type: ClassVar[str] = "cycle.failed"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    attempts: Annotated[int, noted("attempts", "that were made")]
+    step: Annotated[str, noted("name", "the step that never left an event")]
+    reason: Annotated[str, noted("words", "what is known, and the remedy")]
+
+
+CycleEvent = (
+    CycleStarted
+    | AttemptStarted
+    | WindowGuarded
+    | CycleHalted
+    | DriftMeasured
+    | Decided
+    | NotDecided
+    | DataMerged
+    | CandidateTrained
+    | TrainingFailed
+    | ParityChecked
+    | CandidateEvaluated
+    | CandidateCompared
+    | PromotionSettled
+    | HealthReported
+    | CycleFailed
+)
+
+CYCLE_EVENTS: Final[tuple[type[CycleEvent], ...]] = (
+    CycleStarted,
+    AttemptStarted,
+    WindowGuarded,
+    CycleHalted,
+    DriftMeasured,
+    Decided,
+    NotDecided,
+    DataMerged,
+    CandidateTrained,
+    TrainingFailed,
+    ParityChecked,
+    CandidateEvaluated,
+    CandidateCompared,
+    PromotionSettled,
+    HealthReported,
+    CycleFailed,
+)

@@ -1,0 +1,230 @@
+"""Every event there is: past tense, frozen, with a stable name and a schema number.
+
+The catalogue `docs/events.md` is generated from this file. A changed payload is a new schema number
+and an upcaster, never an edit. Cycle events live in `cycle_events.py`; both join in `Event` and
+`EVENT_TYPES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import with_config
+
+from domain.events.cycle_events import CYCLE_EVENTS, CycleEvent
+from domain.units import noted
+
+Json = dict[str, Any]  # a JSON object as the client sent it
+Row = dict[str, float | int | str | None]  # one row: column -> value, null where missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerCreated:
+    """The first entry of every ledger."""
+
+    type: ClassVar[str] = "ledger.created"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "ledger"
+
+    ledger_id: Annotated[str, noted("UUIDv7", "names this ledger for ever")]
+    format: Annotated[int, noted("number", "version of the envelope and its bytes")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadErased:
+    """All that was kept apart about one row was erased; the envelopes and their hashes stay."""
+
+    type: ClassVar[str] = "ledger.payload-erased"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "ledger"
+
+    model: Annotated[str, noted("name", "the model whose row it was")]
+    entries: Annotated[tuple[int, ...], noted("positions", "whose data and salt were erased")]
+    artefacts: Annotated[
+        tuple[str, ...], noted("sha256 hex", "frozen references and identities erased with them")
+    ]
+    cycles: Annotated[
+        tuple[str, ...],
+        noted("ids", "whose merged data held the row; their files and MLflow artefacts are erased"),
+    ]
+    model_versions: Annotated[
+        tuple[str, ...], noted("name/number", "trained by them: they cannot be rebuilt any more")
+    ]
+    reason: Annotated[str, noted("words", "why, as the person who did it says")]
+    legal_basis: Annotated[str, noted("words", "what obliges or allows it")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractAdopted:
+    """From here on the model's rows are held to this contract."""
+
+    type: ClassVar[str] = "model.contract-adopted"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "model-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    contract: Annotated[Json, noted("document", "the contract, whole, as parsed, before defaults")]
+    contract_digest: Annotated[str, noted("sha256 hex", "of the contract's canonical bytes")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAdopted:
+    """From here on cycles whose contract names this policy are judged by this version of it."""
+
+    type: ClassVar[str] = "policy.adopted"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "policy-<id>"
+
+    policy: Annotated[str, noted("id", "the policy")]
+    policy_version: Annotated[int, noted("number", "its version, as the document says")]
+    document: Annotated[Json, noted("document", "the policy, whole, as parsed, before defaults")]
+    policy_digest: Annotated[str, noted("sha256 hex", "of the document's canonical bytes")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatePromoted:
+    """The candidate serves. This event is the promotion; everything else follows from it."""
+
+    type: ClassVar[str] = "model.candidate-promoted"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "model-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who serves from here on: 'car-price/7'")]
+    replaced: Annotated[str | None, noted("name/number", "who served before; null at the first")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan, an artefact")]
+    reference_sha256: Annotated[str, noted("sha256 hex", "the frozen drift reference, an artefact")]
+    cycle: Annotated[str, noted("id", "the cycle that trained and judged it: 'car-price-12'")]
+    as_of: Annotated[str, noted("time", "the cycle's as_of")]
+    trained_until: Annotated[str, noted("time", "end of its training rows' event time, exclusive")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run, null when there is none")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChampionRolledBack:
+    """An earlier champion serves again. History stays."""
+
+    type: ClassVar[str] = "model.champion-rolled-back"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "model-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who serves from here on")]
+    replaced: Annotated[str, noted("name/number", "who served before")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan, an artefact")]
+    reference_sha256: Annotated[str, noted("sha256 hex", "the frozen drift reference, an artefact")]
+    trained_until: Annotated[str, noted("time", "end of its training rows' event time, exclusive")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run, null when there is none")]
+    reason: Annotated[str, noted("words", "why, as the person who did it says")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionMade:
+    """One row was answered with one prediction. The event's id is the prediction id."""
+
+    type: ClassVar[str] = "predictions.prediction-made"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "predictions-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who answered")]
+    plan_sha256: Annotated[str, noted("sha256 hex", "the serving plan that answered")]
+    identity: Annotated[str, noted("key", "the row's identity columns, 'year=1976|car_id=129'")]
+    row: Annotated[Row, noted("contract's", "features and other columns as accepted")]
+    prediction: Annotated[float, noted("target's unit", "for a log target a median, not a mean")]
+    unknown_categories: Annotated[
+        tuple[str, ...], noted("names", "features whose category the plan never saw")
+    ]
+    request_id: Annotated[str | None, noted("id", "the client's X-Request-Id, null without one")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservationRecorded:
+    """One labelled row was observed, not tied to a prediction."""
+
+    type: ClassVar[str] = "observations.observation-recorded"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "observations-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    source: Annotated[
+        str, noted("URI reference", "who sent it (CloudEvents source, or the upload)")
+    ]
+    source_id: Annotated[str, noted("id", "the id it has there")]
+    identity: Annotated[str, noted("key", "the row's identity columns")]
+    row: Annotated[Row, noted("contract's", "features, target and other columns as accepted")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRecorded:
+    """The true value of a prediction became known. A later one for the same row is a correction."""
+
+    type: ClassVar[str] = "observations.outcome-recorded"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "observations-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    source: Annotated[str, noted("URI reference", "who sent it (CloudEvents source)")]
+    source_id: Annotated[str, noted("id", "the id it has there")]
+    prediction_id: Annotated[str, noted("UUID", "the prediction whose row is labelled")]
+    identity: Annotated[str, noted("key", "that row's identity columns")]
+    label: Annotated[float, noted("target's unit", "the true value")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsRefused:
+    """Rows broke the contract and were not kept: counted, at most once a minute a model."""
+
+    type: ClassVar[str] = "observations.rows-refused"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "observations-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    door: Annotated[str, noted("name", "where they came in: predictions, events or datasets")]
+    rows: Annotated[int, noted("rows", "refused rows, each counted once")]
+    reasons: Annotated[dict[str, int], noted("refusals", "'field: reason' -> count")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetReceived:
+    """A CSV was read to its end: good rows stand before this event, bad ones in quarantine."""
+
+    type: ClassVar[str] = "observations.dataset-received"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "observations-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    dataset_sha256: Annotated[str, noted("sha256 hex", "of the CSV bytes as received")]
+    accepted: Annotated[int, noted("rows", "recorded as observations")]
+    already_known: Annotated[
+        int, noted("rows", "recorded by an earlier upload, not recorded again")
+    ]
+    quarantined: Annotated[
+        int, noted("rows", "refused, with line and reason in the quarantine file")
+    ]
+    quarantine_file: Annotated[str | None, noted("file name", "in the state directory; or null")]
+
+
+ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack
+RowEvent = PredictionMade | ObservationRecorded | OutcomeRecorded | RowsRefused | DatasetReceived
+Event = LedgerCreated | PayloadErased | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
+
+EVENT_TYPES: Final[tuple[type[Event], ...]] = (
+    LedgerCreated,
+    PayloadErased,
+    ContractAdopted,
+    PolicyAdopted,
+    CandidatePromoted,
+    ChampionRolledBack,
+    PredictionMade,
+    ObservationRecorded,
+    OutcomeRecorded,
+    RowsRefused,
+    DatasetReceived,
+    *CYCLE_EVENTS,
+)
+
+# Closed, with all they hold: reading a field that nobody knows fails, it is never dropped unseen.
+for _each in EVENT_TYPES:
+    with_config(extra="forbid")(_each)

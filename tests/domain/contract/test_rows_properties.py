@@ -1,0 +1,122 @@
+"""The guard accepts exactly what the contract says, and what it accepted it accepts again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.canonical import canonical_bytes
+from domain.contract.faults import is_plain_text
+from domain.errors import RowsRefusedError
+from tests.domain.kettles import GUARD, ROW
+
+anything = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-10, 6000)
+    | st.floats()
+    | st.floats(-2, 6000)
+    | st.text(max_size=10)
+    | st.sampled_from(["jug", "dome", "cube", "1"])
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)
+)
+
+
+def is_number(value: Any, low: float, high: float) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value if isinstance(value, float) else 0)
+        and low <= value <= high
+    )
+
+
+def is_integer(value: Any) -> bool:
+    return is_number(value, -(2**53) + 1, 2**53 - 1) and value == int(value)
+
+
+def allowed(row: dict[str, Any]) -> bool:
+    """What the kettles' contract says, written down once more and plainly."""
+    power, idle = row.get("power"), row.get("idle")
+    return (
+        (power is None or is_number(power, 100, 5000))
+        and is_number(row.get("tilt"), -1, 1)
+        and (row.get("shape") in (None, "jug", "dome"))
+        and is_integer(row.get("plug"))
+        and isinstance(row.get("serial"), str)
+        and is_plain_text(row["serial"])
+        and is_integer(row.get("batch"))
+        and row.get("boiled_at") == ROW["boiled_at"]
+        and (idle is None or is_number(idle, 0, 5000))
+        and (power is None or idle is None or idle < power)
+        and (
+            row.get("note") is None or (isinstance(row["note"], str) and is_plain_text(row["note"]))
+        )
+        and set(row) <= {*ROW, "colour"}
+    )
+
+
+rows = st.fixed_dictionaries(
+    {"boiled_at": st.just(ROW["boiled_at"])},
+    optional={
+        **{name: st.just(value) | anything for name, value in ROW.items() if name != "boiled_at"},
+        "colour": anything,
+        "surprise": anything,
+    },
+)
+nearly_good_rows = st.builds(
+    lambda name, value: {**ROW, name: value},
+    st.sampled_from([name for name in ROW if name != "boiled_at"]),
+    anything,
+)
+
+
+@given(rows | nearly_good_rows)
+def test_the_guard_accepts_exactly_what_the_contract_says(row: dict[str, Any]) -> None:
+    judged = GUARD.judge_rows([row], labelled=False)
+    assert bool(judged.accepted) == allowed(row)
+    assert bool(judged.faults) != allowed(row)
+    assert sum(judged.reasons.values()) == len(judged.faults)
+
+
+@given(nearly_good_rows)
+def test_an_accepted_row_read_back_from_the_ledger_is_accepted_as_itself(
+    row: dict[str, Any],
+) -> None:
+    for accepted in GUARD.judge_rows([row], labelled=False).accepted:
+        stored = orjson.loads(canonical_bytes(accepted))
+        assert GUARD.check_row(stored, labelled=False) == accepted
+
+
+@given(st.lists(rows | nearly_good_rows, max_size=5))
+def test_a_batch_is_refused_exactly_when_one_of_its_rows_is(batch: list[dict[str, Any]]) -> None:
+    bad = {index for index, row in enumerate(batch) if not allowed(row)}
+    try:
+        kept = GUARD.check_rows(batch, labelled=False, path="/rows")
+        named = set()
+    except RowsRefusedError as refused:
+        kept = []
+        named = {int(fault.path.split("/")[2]) for fault in refused.faults}
+    assert named == bad
+    assert len(kept) == (0 if bad else len(batch))
+
+
+@given(nearly_good_rows, st.text(max_size=20))
+def test_every_fault_names_a_place_in_what_was_sent(row: dict[str, Any], key: str) -> None:
+    for fault in GUARD.judge_rows([{**row, key: 1}], labelled=False, path="/rows").faults:
+        assert fault.path.startswith("/rows/0/")
+        assert orjson.dumps(fault.as_json())
+
+
+@given(st.dictionaries(st.sampled_from([*ROW, "noise", "more"]), st.text(max_size=8)))
+def test_no_csv_row_whatever_its_cells_is_more_than_accepted_or_refused(
+    cells: dict[str, str],
+) -> None:
+    judged = GUARD.judge_rows([GUARD.parse_csv_row(cells)], labelled=True)
+    assert len(judged.accepted) + len(judged.refused) == 1

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.contract.window import check_window, halt_reason
+from domain.events.events import Row
+from domain.events.findings import WindowCheck
+from tests.domain.kettles import GUARD, KETTLES, ROW
+
+
+def window(*changes: dict[str, Any]) -> list[Row]:
+    return GUARD.check_rows([{**ROW, "idle": None, **change} for change in changes], labelled=False)
+
+
+def check(rows: list[Row], subject: str, statistic: str, **counts: int) -> WindowCheck:
+    counts = {"refused_rows": 0, "received_rows": len(rows)} | counts
+    checks = check_window(KETTLES, rows, **counts)
+    (found,) = [c for c in checks if (c.subject, c.statistic) == (subject, statistic)]
+    return found
+
+
+def test_a_window_within_all_bounds_may_be_judged() -> None:
+    checks = check_window(KETTLES, window({}, {}), refused_rows=0, received_rows=2)
+    assert all(c.passed for c in checks)
+    assert halt_reason(checks) == ""
+    assert {(c.subject, c.statistic) for c in checks} == {
+        ("rows", "refused_share"),
+        ("power", "missing_share"),
+        ("power", "mean"),
+        ("tilt", "missing_share"),
+        ("shape", "missing_share"),
+        ("plug", "missing_share"),
+    }
+
+
+def test_a_mean_outside_its_bounds_halts_with_the_value_and_the_bounds() -> None:
+    rows = window({"power": 4000}, {"power": 5000})
+    found = check(rows, "power", "mean")
+    assert (found.observed, found.low, found.high, found.passed) == (4500.0, 500, 3500, False)
+    checks = check_window(KETTLES, rows, refused_rows=0, received_rows=2)
+    assert halt_reason(checks) == "the mean of power is 4500, outside the plausible 500 to 3500"
+
+
+@pytest.mark.parametrize(
+    ("power", "passed"), [(499.9, False), (500, True), (3500, True), (3500.1, False)]
+)
+def test_the_bounds_themselves_are_plausible(power: float, passed: bool) -> None:
+    assert check(window({"power": power}), "power", "mean").passed is passed
+
+
+def test_a_mean_is_over_the_rows_that_have_a_value() -> None:
+    found = check(window({"power": 1000}, {"power": None}), "power", "mean")
+    assert found.observed == 1000
+
+
+def test_too_many_missing_values_halt() -> None:
+    rows = window({}, {}, {"power": None}, {"power": None})
+    found = check(rows, "power", "missing_share")
+    assert (found.observed, found.high, found.passed) == (0.5, 0.25, False)
+    reason = halt_reason(check_window(KETTLES, rows, refused_rows=0, received_rows=4))
+    assert reason == "the missing share of power is 0.5, above the plausible 0.25"
+
+
+def test_a_column_that_vanished_halts_though_it_has_no_mean() -> None:
+    rows = window({"power": None})
+    assert check(rows, "power", "mean").observed is None
+    assert check(rows, "power", "mean").passed
+    assert not check(rows, "power", "missing_share").passed
+
+
+def test_too_many_refused_rows_halt_even_with_no_row_left() -> None:
+    found = check([], "rows", "refused_share", refused_rows=3, received_rows=3)
+    assert (found.observed, found.high, found.passed) == (1.0, 0.1, False)
+    checks = check_window(KETTLES, [], refused_rows=3, received_rows=3)
+    assert halt_reason(checks) == "the refused share of received rows is 1, above the plausible 0.1"
+
+
+def test_an_empty_window_has_nothing_to_halt_on() -> None:
+    checks = check_window(KETTLES, [], refused_rows=0, received_rows=0)
+    assert all(c.observed is None and c.passed for c in checks)
+
+
+def test_every_broken_bound_is_in_the_reason() -> None:
+    rows = window({"power": 5000}, {"power": None})
+    reason = halt_reason(check_window(KETTLES, rows, refused_rows=1, received_rows=3))
+    assert reason.count("; ") == 2
+    assert "refused share" in reason
+    assert "missing share of power" in reason
+    assert "mean of power" in reason

@@ -1,0 +1,315 @@
+"""What the gates say, in figures and in words."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.canonical import canonical_bytes
+from domain.decisions.evaluation import check_parity, compare_with_champion, evaluate_candidate
+from domain.decisions.prediction_errors import (
+    DRAWS,
+    errors,
+    inverse_of,
+    paired_bootstrap,
+)
+from domain.drift.statistics import Floats
+from domain.errors import PredictionsUnusable
+from domain.events.cycle_events import CandidateCompared, CandidateEvaluated
+
+ACTUAL = np.array([1.0, 2.0, 3.0, 4.0])
+TARGETS = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=40)
+
+
+def evaluated(predicted: Floats, rows_min: int = 1) -> CandidateEvaluated:
+    training = np.array([2.0, 2.0, 2.0, 6.0])  # mean 3, median 2
+    return evaluate_candidate(
+        predicted=predicted,
+        actual=ACTUAL,
+        training_target=training,
+        rows_min=rows_min,
+        inverse=inverse_of("none"),
+    )
+
+
+def compared(
+    candidate: Floats, champion: Floats | None, margin: float = 0.0, seed: int = 0
+) -> CandidateCompared:
+    return compare_with_champion(
+        candidate=candidate,
+        champion=champion,
+        champion_version=None if champion is None else "car-price/6",
+        actual=ACTUAL,
+        margin=margin,
+        inverse=inverse_of("none"),
+        segments={"region": ["US", "US", None, "EU"], "air": [1, 0, 1, 0]},
+        seed=seed,
+    )
+
+
+def test_errors_stand_on_both_scales() -> None:
+    found = errors(np.log([2.0, 8.0]), np.log([1.0, 4.0]), inverse_of("log"))
+    assert found.rmse == pytest.approx(math.log(2))
+    assert found.rmse_native == pytest.approx(math.sqrt((1 + 16) / 2))
+    assert found.mae_native == pytest.approx(2.5)
+
+
+@given(TARGETS)
+def test_the_inverse_of_a_log_target_is_math_exp_to_the_bit(targets: list[float]) -> None:
+    zeros = np.zeros(len(targets))
+    found = errors(np.array(targets), zeros, inverse_of("log"))
+    assert found.mae_native == np.mean([abs(math.exp(t) - 1) for t in targets])
+
+
+def test_a_candidate_that_beats_mean_and_median_passes() -> None:
+    found = evaluated(ACTUAL + 0.5)
+    assert found.passed
+    assert found.candidate is not None
+    assert found.mean_baseline is not None
+    assert found.median_baseline is not None
+    assert found.candidate.rmse == pytest.approx(0.5)
+    assert found.mean_baseline.rmse == pytest.approx(math.sqrt(6 / 4))
+    assert found.median_baseline.rmse == pytest.approx(math.sqrt(6 / 4))
+    assert "RMSE 0.5 beats mean and median of its training target (1.225 at best)" in found.reason
+
+
+def test_a_candidate_must_beat_both_and_a_tie_is_not_better() -> None:
+    tie = evaluated(np.full(4, 2.0))  # the median itself
+    assert not tie.passed
+    assert "is not below that of the mean (1.225) and the median (1.225)" in tie.reason
+    lopsided = evaluate_candidate(
+        predicted=np.full(4, 2.0),
+        actual=np.array([1.0, 2.0, 2.0, 2.0]),
+        training_target=np.array([2.0, 2.0, 8.0]),
+        rows_min=1,
+        inverse=inverse_of("none"),
+    )
+    assert not lopsided.passed  # beats the mean, ties with the median
+    assert "the median (0.5) of" in lopsided.reason
+    assert "the mean" not in lopsided.reason
+
+
+def test_too_few_holdout_rows_say_so_and_measure_nothing() -> None:
+    found = evaluated(ACTUAL, rows_min=5)
+    assert not found.passed
+    assert found.reason.startswith("not enough rows: the holdout has 4, the contract asks for")
+    assert found.candidate is found.mean_baseline is found.median_baseline is None
+    assert evaluated(ACTUAL, rows_min=4).passed
+
+
+def test_an_empty_holdout_never_passes_even_when_no_rows_are_asked_for() -> None:
+    nothing = np.array([])
+    found = evaluate_candidate(
+        predicted=nothing,
+        actual=nothing,
+        training_target=ACTUAL,
+        rows_min=0,
+        inverse=inverse_of("log"),
+    )
+    assert not found.passed
+    assert found.reason.startswith("not enough rows")
+
+
+def test_predictions_beyond_a_double_fail_the_gate_with_words() -> None:
+    found = evaluate_candidate(
+        predicted=np.array([1.0, 800.0]),
+        actual=np.array([1.0, 2.0]),
+        training_target=ACTUAL,
+        rows_min=1,
+        inverse=inverse_of("log"),
+    )
+    assert not found.passed
+    assert found.candidate is None
+    assert found.mean_baseline is not None
+    assert "predictions from 1 to 800" in found.reason
+    assert canonical_bytes(asdict(found))
+
+
+def test_predictions_that_are_no_numbers_have_no_error() -> None:
+    with pytest.raises(PredictionsUnusable, match="no finite error"):
+        errors(np.array([math.nan]), np.array([1.0]), inverse_of("none"))
+    with pytest.raises(PredictionsUnusable, match="hold out at least one"):
+        errors(np.array([]), np.array([]), inverse_of("none"))
+
+
+def test_the_candidate_must_be_strictly_better_than_the_champion() -> None:
+    better, same, worse = ACTUAL + 0.1, ACTUAL + 0.2, ACTUAL - 0.3
+    assert compared(better, same).passed
+    assert not compared(same, same).passed
+    assert not compared(worse, same).passed
+    assert "RMSE 0.1 beats car-price/6's 0.2" in compared(better, same).reason
+    assert "RMSE 0.3 is not below car-price/6's 0.2" in compared(worse, same).reason
+
+
+def test_full_precision_decides_and_as_many_digits_are_printed_as_tell_them_apart() -> None:
+    found = compared(ACTUAL + 0.2, ACTUAL + 0.2000001)
+    assert found.passed
+    assert "RMSE 0.2 beats car-price/6's 0.2000001" in found.reason
+
+
+def test_the_candidate_must_be_better_by_more_than_the_margin() -> None:
+    assert compared(ACTUAL + 0.25, ACTUAL + 0.5, margin=0.2).passed
+    short = compared(ACTUAL + 0.25, ACTUAL + 0.5, margin=0.25)
+    assert not short.passed
+    assert "beats car-price/6's 0.5 by 0.25, not by more than the margin of 0.25" in short.reason
+
+
+def test_without_a_champion_there_is_nothing_to_beat() -> None:
+    found = compared(ACTUAL + 3, None)
+    assert found.passed
+    assert (found.champion, found.bootstrap, found.champion_version) == (None, None, None)
+    assert found.reason.startswith("no champion yet")
+    assert all(segment.champion_rmse is None for segment in found.segments)
+
+
+def test_errors_are_recorded_by_segment_though_they_do_not_decide() -> None:
+    found = compared(ACTUAL + np.array([0.1, 0.1, 0.1, 0.9]), ACTUAL + 0.5)
+    by_name = {(s.feature, s.category): s for s in found.segments}
+    assert list(by_name) == [
+        ("region", "EU"),
+        ("region", "US"),
+        ("region", "(missing)"),
+        ("air", "0"),
+        ("air", "1"),
+    ]
+    assert by_name["region", "US"].rows == 2
+    assert by_name["region", "US"].candidate_rmse == pytest.approx(0.1)
+    assert by_name["region", "EU"].candidate_rmse == pytest.approx(0.9)
+    assert by_name["region", "EU"].champion_rmse == pytest.approx(0.5)
+    assert found.passed  # though worse in the EU
+
+
+def test_a_difference_chance_could_make_is_said_to_be_within_noise_and_still_decides() -> None:
+    mixed = compared(
+        ACTUAL + np.array([0.1, 0.5, 0.1, 0.5]), ACTUAL + np.array([0.5, 0.1, 0.5, 0.2])
+    )
+    assert mixed.bootstrap is not None
+    assert mixed.bootstrap.within_noise
+    assert mixed.passed
+    assert "; within noise: 95 % of the bootstrap's differences lie between" in mixed.reason
+    clear = compared(ACTUAL + 0.1, ACTUAL + 0.5)
+    assert clear.bootstrap is not None
+    assert not clear.bootstrap.within_noise
+    assert "; beyond noise" in clear.reason
+    assert clear.bootstrap.low == pytest.approx(0.4)
+
+
+def test_the_bootstrap_repeats_itself_from_its_seed() -> None:
+    champion, candidate = np.random.default_rng(3).exponential(size=(2, 200))
+    assert paired_bootstrap(champion, candidate, 7) == paired_bootstrap(champion, candidate, 7)
+    assert paired_bootstrap(champion, candidate, 7) != paired_bootstrap(champion, candidate, 8)
+    found = paired_bootstrap(champion, candidate, 7)
+    assert (found.draws, found.seed) == (DRAWS, 7)
+    observed = math.sqrt(champion.mean()) - math.sqrt(candidate.mean())
+    assert found.low < observed < found.high
+
+
+def test_the_bootstrap_of_many_rows_is_drawn_in_parts_of_the_same_chain() -> None:
+    champion, candidate = np.random.default_rng(3).exponential(size=(2, 3_000))
+    found = paired_bootstrap(champion, candidate, 7)
+    drawn = np.random.default_rng(7).integers(0, 3_000, size=(DRAWS, 3_000))
+    whole = np.sqrt(champion[drawn].mean(axis=1)) - np.sqrt(candidate[drawn].mean(axis=1))
+    assert (found.low, found.high) == tuple(np.quantile(whole, (0.025, 0.975)))
+
+
+def test_the_bootstrap_interval_has_the_width_theory_gives() -> None:
+    draw = np.random.default_rng(11)
+    champion, candidate = draw.normal(0, 2, 4_000) ** 2, draw.normal(0, 1, 4_000) ** 2
+    found = paired_bootstrap(champion, candidate, 0)
+    theory = math.sqrt((2**2 + 1**2) / (2 * 4_000))  # sd of an RMSE of n normal errors: s/sqrt(2n)
+    assert (found.high - found.low) / 3.92 == pytest.approx(theory, rel=0.1)
+
+
+def test_trees_must_agree_to_the_bit() -> None:
+    same = check_parity(pipeline=ACTUAL, plan=ACTUAL.copy(), exact=True)
+    assert same.passed
+    assert same.pipeline_digest == same.plan_digest
+    assert same.largest_difference == same.allowed == 0
+    off = check_parity(pipeline=ACTUAL, plan=np.nextafter(ACTUAL, 9), exact=True)
+    assert not off.passed
+    assert off.pipeline_digest != off.plan_digest
+    assert "must agree to the bit; they differ by up to" in off.reason
+
+
+def test_linear_models_may_differ_by_a_rounding_relative_to_their_size() -> None:
+    pipeline = np.array([0.001, 1_000.0])
+    inside, outside = (pipeline + np.array(off) for off in ([9e-13, 9e-10], [0.0, 2e-9]))
+    assert check_parity(pipeline=pipeline, plan=inside, exact=False).passed
+    found = check_parity(pipeline=pipeline, plan=outside, exact=False)
+    assert not found.passed
+    assert found.largest_difference == pytest.approx(2e-12, rel=1e-3)
+    assert "1e-12 is allowed, on 2 rows" in found.reason
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_parity_of_nothing_or_of_no_numbers_is_not_shown(exact: bool) -> None:
+    nothing = check_parity(pipeline=np.array([]), plan=np.array([]), exact=exact)
+    assert not nothing.passed
+    assert nothing.reason == "no rows to compare, so nothing was shown, on 0 rows."
+    bad = np.array([math.nan])
+    unequal = check_parity(pipeline=bad, plan=bad, exact=exact)
+    assert not unequal.passed
+    assert unequal.largest_difference == sys.float_info.max
+    assert canonical_bytes(asdict(unequal))
+
+
+def test_gates_refuse_sides_with_different_rows() -> None:
+    with pytest.raises(ValueError, match="same rows on every side; got"):
+        check_parity(pipeline=ACTUAL, plan=ACTUAL[:2], exact=True)
+    with pytest.raises(ValueError, match="same rows on every side"):
+        evaluated(ACTUAL[:3])
+    with pytest.raises(ValueError, match="same rows on every side"):
+        compared(ACTUAL, ACTUAL[:3])
+
+
+def test_a_gate_without_a_training_target_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the training target; got 0 rows"):
+        evaluate_candidate(
+            predicted=ACTUAL,
+            actual=ACTUAL,
+            training_target=np.array([]),
+            rows_min=1,
+            inverse=inverse_of("none"),
+        )
+
+
+def test_a_champion_without_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="give its predictions and its name"):
+        compare_with_champion(
+            candidate=ACTUAL,
+            champion=ACTUAL,
+            champion_version=None,
+            actual=ACTUAL,
+            margin=0.0,
+            inverse=inverse_of("none"),
+            segments={},
+            seed=0,
+        )
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=30), st.floats(0, 1))
+def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
+    rows: list[tuple[float, float, float]], margin: float
+) -> None:
+    candidate, champion, actual = np.array(rows).T
+    found = compare_with_champion(
+        candidate=candidate,
+        champion=champion,
+        champion_version="m/1",
+        actual=actual,
+        margin=margin,
+        inverse=inverse_of("log"),
+        segments={"sign": [int(v > 0) for v in actual]},
+        seed=1,
+    )
+    assert found.champion is not None
+    assert found.passed == (found.champion.rmse - found.candidate.rmse > margin)
+    assert sum(s.rows for s in found.segments) == len(rows)
+    assert canonical_bytes(asdict(found))

@@ -1,0 +1,132 @@
+"""What a model's stream allows, told as given, when, then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given as for_all
+from hypothesis.strategies import integers, lists, sampled_from
+
+from domain.decisions.lifecycle import AdoptContract, Champion, PromoteCandidate, RollBack, fold
+from domain.errors import PromotionRefused, RollbackRefused
+from domain.events.events import CandidatePromoted, ChampionRolledBack, ContractAdopted, ModelEvent
+from tests.story import given
+
+ADOPTED = ContractAdopted(model="car-price", contract={"model": "car-price"}, contract_digest="c1")
+FIRST = CandidatePromoted(
+    model="car-price",
+    model_version="car-price/1",
+    replaced=None,
+    plan_sha256="p1",
+    reference_sha256="r1",
+    cycle="car-price-1",
+    as_of="1976-01-01T00:00:00.000000Z",
+    trained_until="1975-07-01T00:00:00.000001Z",
+    registry_run="run1",
+)
+SECOND = replace(
+    FIRST,
+    model_version="car-price/2",
+    replaced="car-price/1",
+    plan_sha256="p2",
+    reference_sha256="r2",
+    cycle="car-price-2",
+    registry_run=None,
+)
+BACK = ChampionRolledBack(
+    model="car-price",
+    model_version="car-price/1",
+    replaced="car-price/2",
+    plan_sha256="p1",
+    reference_sha256="r1",
+    trained_until="1975-07-01T00:00:00.000001Z",
+    registry_run="run1",
+    reason="prices came in wrong",
+)
+PROMOTE_SECOND = PromoteCandidate(
+    model="car-price",
+    candidate=Champion(
+        model_version="car-price/2",
+        plan_sha256="p2",
+        reference_sha256="r2",
+        trained_until="1975-07-01T00:00:00.000001Z",
+        registry_run=None,
+    ),
+    compared_with="car-price/1",
+    cycle="car-price-2",
+    as_of="1976-01-01T00:00:00.000000Z",
+)
+EVENTS: tuple[ModelEvent, ...] = (ADOPTED, FIRST, SECOND, BACK)
+
+
+def test_a_contract_is_adopted_whole() -> None:
+    command = AdoptContract(
+        model="car-price", contract={"model": "car-price"}, contract_digest="c1"
+    )
+    given().when(command).then(ADOPTED)
+
+
+def test_adopting_the_contract_in_force_again_changes_nothing() -> None:
+    command = AdoptContract(
+        model="car-price", contract={"model": "car-price"}, contract_digest="c1"
+    )
+    given(ADOPTED).when(command).then()
+
+
+def test_a_candidate_compared_with_the_champion_is_promoted() -> None:
+    given(ADOPTED, FIRST).when(PROMOTE_SECOND).then(SECOND)
+
+
+def test_promoting_the_champion_again_changes_nothing() -> None:
+    given(ADOPTED, FIRST, SECOND).when(PROMOTE_SECOND).then()
+
+
+def test_a_candidate_is_refused_when_the_champion_changed_after_its_gate() -> None:
+    given(ADOPTED).when(PROMOTE_SECOND).then_refused(
+        PromotionRefused, saying="compared it with 'car-price/1', and None serves now. Run another"
+    )
+
+
+def test_any_earlier_champion_can_serve_again() -> None:
+    given(ADOPTED, FIRST, SECOND).when(
+        RollBack(to="car-price/1", reason="prices came in wrong")
+    ).then(BACK)
+
+
+def test_after_a_rollback_the_later_champion_is_an_earlier_one_too() -> None:
+    history = (ADOPTED, FIRST, SECOND, BACK)
+    assert [champion.model_version for champion in fold(history).champions] == [
+        "car-price/1",
+        "car-price/2",
+    ]
+
+
+def test_rolling_back_to_who_serves_is_refused() -> None:
+    given(ADOPTED, FIRST).when(RollBack(to="car-price/1", reason="-")).then_refused(
+        RollbackRefused, saying="it serves already. Earlier champions: none"
+    )
+
+
+def test_rolling_back_to_a_version_that_never_served_is_refused() -> None:
+    given(ADOPTED, FIRST, SECOND).when(RollBack(to="car-price/9", reason="-")).then_refused(
+        RollbackRefused, saying="never was champion. Earlier champions: car-price/1."
+    )
+
+
+def test_who_was_rolled_back_from_may_be_chosen_and_who_serves_may_not() -> None:
+    given(ADOPTED, FIRST, SECOND, BACK).when(RollBack(to="car-price/1", reason="-")).then_refused(
+        RollbackRefused, saying="it serves already. Earlier champions: car-price/2."
+    )
+
+
+def test_rolling_back_before_any_promotion_is_refused() -> None:
+    given(ADOPTED).when(RollBack(to="car-price/1", reason="-")).then_refused(
+        RollbackRefused, saying="no version was ever promoted. Run a cycle first"
+    )
+
+
+@for_all(lists(sampled_from(EVENTS), max_size=30), integers(0, 30))
+def test_folding_from_any_snapshot_equals_folding_from_the_start(
+    history: list[ModelEvent], cut: int
+) -> None:
+    assert fold(history[cut:], start=fold(history[:cut])) == fold(history)

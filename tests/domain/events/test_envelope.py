@@ -1,0 +1,129 @@
+"""Every event becomes bytes and comes back equal; bytes that are no envelope are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from domain.canonical import INTEGER_MAX, canonical_bytes
+from domain.errors import LedgerDamaged
+from domain.events.envelope import envelope_bytes, event_data, event_from_data, parse_entry
+from domain.events.events import EVENT_TYPES, Event, RowsRefused
+from tests.domain.events.sample_events import FORCE, STARTED
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+INTEGERS = st.integers(-INTEGER_MAX, INTEGER_MAX)
+FLOATS = st.floats(-1e15, 1e15)
+JSON = st.dictionaries(TEXTS, st.none() | TEXTS | INTEGERS | st.lists(INTEGERS, max_size=2))
+st.register_type_strategy(str, TEXTS)
+st.register_type_strategy(int, INTEGERS)
+st.register_type_strategy(float, FLOATS)
+
+ENVELOPE: dict[str, Any] = {
+    "id": "01a20867-eb4c-7fec-a896-66c1c2ec481c",
+    "stream": "observations-cars",
+    "occurred_at": "1976-07-01T00:00:00.000000Z",
+    "recorded_at": "2026-02-03T09:30:00.000000Z",
+    "actor": "local:unauthenticated",
+    "correlation_id": "why",
+    "causation_id": None,
+}
+REFUSED = RowsRefused(model="cars", door="events", rows=2, reasons={"b: x": 1, "a: y": 2})
+
+
+def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
+    overrides = {
+        name: JSON for name in ("contract", "document") if name in kind.__dataclass_fields__
+    }
+    return st.builds(kind, **overrides)
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.type)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_every_event_comes_back_as_it_was_recorded(kind: type[Event], data: st.DataObject) -> None:
+    event = data.draw(events_of(kind))
+    content = envelope_bytes(event, **ENVELOPE)
+    recorded = parse_entry(content, position=7, stream_version=3)
+    assert recorded.event == event
+    assert (recorded.position, recorded.stream_version) == (7, 3)
+    assert {name: getattr(recorded, name) for name in ENVELOPE} == ENVELOPE
+    # What was read back has the same bytes, so a replay sees what was recorded.
+    assert envelope_bytes(recorded.event, **ENVELOPE) == content
+
+
+def test_the_envelope_is_closed_and_canonical() -> None:
+    content = envelope_bytes(REFUSED, **ENVELOPE)
+    document = orjson.loads(content)
+    assert list(document) == sorted(document)
+    assert canonical_bytes(document) == content
+    assert set(document) == set(ENVELOPE) | {"v", "type", "schema", "data"}
+    assert (document["v"], document["type"], document["schema"]) == (
+        1,
+        "observations.rows-refused",
+        1,
+    )
+
+
+def test_the_bytes_of_an_entry_are_these_for_ever() -> None:
+    assert envelope_bytes(REFUSED, **ENVELOPE) == (
+        b'{"actor":"local:unauthenticated","causation_id":null,"correlation_id":"why",'
+        b'"data":{"door":"events","model":"cars","reasons":{"a: y":2,"b: x":1},"rows":2},'
+        b'"id":"01a20867-eb4c-7fec-a896-66c1c2ec481c",'
+        b'"occurred_at":"1976-07-01T00:00:00.000000Z",'
+        b'"recorded_at":"2026-02-03T09:30:00.000000Z","schema":1,"stream":"observations-cars",'
+        b'"type":"observations.rows-refused","v":1}'
+    )
+
+
+def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
+    document = orjson.loads(envelope_bytes(REFUSED, **ENVELOPE))
+    change(document)
+    return canonical_bytes(document)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "entry 7 cannot be read"),
+        (b"[]", "entry 7"),
+        (broken(lambda d: d.pop("actor")), "entry 7 has the envelope fields"),
+        (broken(lambda d: d.update(position=7)), "entry 7 has the envelope fields"),
+        (broken(lambda d: d.update(v=2)), "Read it with the version that wrote it"),
+        (broken(lambda d: d.update(type="cycle.invented")), "'cycle.invented' schema 1 is unknown"),
+        (broken(lambda d: d.update(schema=99)), "schema 99 is unknown to this version"),
+        (broken(lambda d: d.update(type="cycle.decided")), "entry 7 cannot be read.*verdict"),
+        (broken(lambda d: d["data"].pop("rows")), "entry 7 cannot be read.*rows"),
+        (broken(lambda d: d["data"].update(rows="many")), "entry 7 cannot be read"),
+        (broken(lambda d: d["data"].update(bodies=[])), "entry 7 cannot be read.*bodies"),
+    ],
+)
+def test_bytes_that_are_no_envelope_are_refused(content: bytes, said: str) -> None:
+    with pytest.raises(LedgerDamaged, match=rf"(?s){said}"):
+        parse_entry(content, position=7, stream_version=0)
+
+
+def test_a_field_that_no_schema_names_is_refused_wherever_it_stands() -> None:
+    forced = replace(STARTED, force=FORCE)
+    data = event_data(forced)
+    assert event_from_data(forced.type, forced.schema, data) == forced
+    data["force"]["badge"] = "7"
+    with pytest.raises(ValidationError, match=r"force\.badge"):
+        event_from_data(forced.type, forced.schema, data)
+
+
+def test_event_data_is_plain_json() -> None:
+    data = event_data(REFUSED)
+    assert data == orjson.loads(orjson.dumps(data))
+    assert event_from_data(REFUSED.type, REFUSED.schema, data) == REFUSED

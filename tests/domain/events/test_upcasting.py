@@ -1,0 +1,66 @@
+"""Entries of older schemas are read as the current one, and their bytes stay as they are."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from domain.errors import LedgerDamaged
+from domain.events.cycle_events import Decided
+from domain.events.envelope import event_data, event_from_data
+from domain.events.events import EVENT_TYPES
+from domain.events.upcasting import UPCASTERS, older_schemas, upcast
+from tests.domain.events.sample_events import decided
+
+
+def decided_1(note: str) -> dict[str, Any]:
+    """A decision as schema 1 wrote it, with this note on its one clause."""
+    data = event_data(decided("retrain"))
+    del data["verdict"]["never_retrained"]
+    data["verdict"]["clauses"][0]["note"] = note
+    return data
+
+
+@pytest.mark.parametrize(
+    ("note", "never"), [("never retrained", True), ("", False), ("unknown: not measured", False)]
+)
+def test_a_decision_of_schema_1_says_by_its_note_whether_there_was_a_retraining(
+    note: str, never: bool
+) -> None:
+    event = event_from_data("cycle.decided", 1, decided_1(note))
+    assert isinstance(event, Decided)
+    assert event.verdict.never_retrained is never
+
+
+def test_upcasting_adds_and_leaves_all_else_and_the_stored_payload_alone() -> None:
+    stored = decided_1("never retrained")
+    before = deepcopy(stored)
+    schema, data = upcast("cycle.decided", 1, stored)
+    assert (schema, stored) == (2, before)
+    del data["verdict"]["never_retrained"]
+    assert data == before
+
+
+def test_what_is_current_is_read_as_it_stands() -> None:
+    data = event_data(decided("retrain"))
+    assert upcast("cycle.decided", 2, data) == (2, data)
+    with pytest.raises(ValidationError, match="never_retrained"):
+        event_from_data("cycle.decided", 2, decided_1(""))
+
+
+def test_a_schema_nobody_wrote_is_unknown() -> None:
+    for schema in (0, 3):
+        with pytest.raises(LedgerDamaged, match=f"'cycle.decided' schema {schema} is unknown"):
+            event_from_data("cycle.decided", schema, {})
+
+
+def test_every_older_schema_leads_to_the_current_one() -> None:
+    current = {event.type: event.schema for event in EVENT_TYPES}
+    for name, schema in UPCASTERS:
+        assert [number for number, _ in older_schemas(name)] == list(range(1, current[name]))
+        assert schema < current[name]
+    for name, number in current.items():
+        assert len(older_schemas(name)) == number - 1, f"{name} has no way up from schema 1"

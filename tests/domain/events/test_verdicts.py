@@ -1,0 +1,114 @@
+"""The one sentence of a verdict: what a reader learns from each outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.events.verdicts import (
+    ClauseVerdict,
+    Operator,
+    Verdict,
+    clause_sentence,
+    verdict_sentence,
+)
+
+
+def clause(
+    label: str,
+    operator: Operator,
+    threshold: float,
+    observed: float | None,
+    verdict: Verdict,
+    *,
+    unit: str = "",
+    note: str = "",
+) -> ClauseVerdict:
+    return ClauseVerdict(
+        clause=label.replace(" ", "_"),
+        fact=label.replace(" ", "_"),
+        label=label,
+        operator=operator,
+        threshold=threshold,
+        unit=unit,
+        observed=observed,
+        verdict=verdict,
+        margin=None,
+        note=note,
+    )
+
+
+DRIFT = clause("feature drift", ">", 0.2, 0.31, "met")
+P_VALUE = clause("prediction drift p", "<", 0.05, 0.2, "unmet")
+SAMPLES = clause("new samples", ">=", 50.0, 12.0, "unmet", unit="rows")
+NEVER = clause("cool-down", ">", 24.0, None, "met", unit="h", note="never retrained")
+UNKNOWN = clause("feature drift", ">", 0.2, None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (DRIFT, "feature drift 0.31 (needs > 0.2)"),
+        (P_VALUE, "prediction drift p = 0.2 (needs < 0.05)"),
+        (SAMPLES, "new samples 12 rows (needs >= 50 rows)"),
+        (NEVER, "cool-down never retrained (needs > 24 h)"),
+        (UNKNOWN, "feature drift unknown (needs > 0.2)"),
+    ],
+)
+def test_a_clause_says_what_was_seen_and_what_it_needs(one: ClauseVerdict, said: str) -> None:
+    assert clause_sentence(one) == said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "clauses", "reason", "said"),
+    [
+        (
+            "retrain",
+            (DRIFT, NEVER),
+            "",
+            "RETRAIN: feature drift 0.31 (needs > 0.2) and cool-down never retrained "
+            "(needs > 24 h)",
+        ),
+        (
+            "keep: no drift",
+            (P_VALUE, NEVER),
+            "",
+            "KEEP: no drift; prediction drift p = 0.2 (needs < 0.05)",
+        ),
+        (
+            "keep: rules not met",
+            (UNKNOWN, P_VALUE, SAMPLES),
+            "",
+            "KEEP: feature drift unknown (needs > 0.2), prediction drift p = 0.2 (needs < 0.05) "
+            "and new samples 12 rows (needs >= 50 rows)",
+        ),
+        (
+            "bootstrap",
+            (UNKNOWN,),
+            "",
+            "BOOTSTRAP: no champion yet, the first candidate is trained",
+        ),
+        (
+            "override",
+            (DRIFT, SAMPLES),
+            "the tariff changed",
+            "OVERRIDE: the tariff changed; the policy says keep: new samples 12 rows "
+            "(needs >= 50 rows)",
+        ),
+        (
+            "override",
+            (DRIFT,),
+            "the tariff changed",
+            "OVERRIDE: the tariff changed; the policy says retrain",
+        ),
+        (
+            "not decided",
+            (),
+            "the evaluations disagree",
+            "NOT DECIDED: the evaluations disagree",
+        ),
+    ],
+)
+def test_a_verdict_names_what_held_or_what_blocked_it(
+    outcome: str, clauses: tuple[ClauseVerdict, ...], reason: str, said: str
+) -> None:
+    assert verdict_sentence(outcome, clauses, reason) == said
