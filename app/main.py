@@ -12,11 +12,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import VERSION
-from app.hot_path import HotPath
-from app.problems import install_problems
-from app.process import Process
-from app.request_identity import RequestIdentity
-from app.routes import (
+from app.http.documentation import document
+from app.http.hot_path import HotPath
+from app.http.problems import install_problems
+from app.http.request_identity import RequestIdentity
+from app.http.routes import (
     adoptions,
     audit,
     cycles,
@@ -29,7 +29,7 @@ from app.routes import (
     readiness,
     rollbacks,
 )
-from app.routes.documentation import document
+from app.process import Process
 from app.settings import Settings
 from app.web.pages import STATIC
 from domain.errors import WhyledgerError

@@ -6,13 +6,13 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from app.cycles import Cycles
-from app.datasets import Datasets
-from app.ledger.checkpoints import Checkpoints
+from app.cycle.starting import Cycles
+from app.intake.datasets import Datasets
+from app.intake.observations import Observations
+from app.intake.predictions import Predictions
+from app.intake.refusals import Refusals
 from app.ledger.store import Ledger, open_ledger
-from app.observations import Observations
-from app.predictions import Predictions
-from app.refusals import Refusals
+from app.proof.checkpoints import Checkpoints
 from app.serving.champions import Champions
 from app.settings import Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.clock import new_id, now
-from app.documents import parse_document
+from app.intake.documents import parse_document
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from domain.canonical import sha256_hex
 from domain.contract.contract import Contract, contract_digest, parse_contract

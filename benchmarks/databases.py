@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from app.ledger.database import create_database, migrate
+from app.database.engine import create_database, migrate
 from app.ledger.store import Ledger, open_ledger
 from app.settings import Settings
 

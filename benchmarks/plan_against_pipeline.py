@@ -13,7 +13,7 @@ from pathlib import Path
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from app.documents import parse_document
+from app.intake.documents import parse_document
 from app.serving.plan import load_plan
 from app.training.fit import fit
 from app.training.pipeline import feature_frame

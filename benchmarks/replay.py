@@ -26,8 +26,8 @@ from app.clock import new_id
 from app.ledger.reading import read_entries
 from app.ledger.store import Ledger, StreamAppend
 from app.ledger.tree import StoredTree, read_head
-from app.ledger.verification import verify
 from app.projections.rebuild import rebuild
+from app.proof.verify.verification import verify
 from benchmarks.cars import prediction
 from benchmarks.databases import CACHE, scratch, sqlite_ledger
 from benchmarks.report import Figure, report

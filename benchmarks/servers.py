@@ -70,7 +70,7 @@ def process(
 def service(state_dir: Path) -> Iterator[int]:
     """Our own service on a fresh ledger in `state_dir`."""
     settings = Settings(state_dir=state_dir, port=free_port())
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(settings.port)]
+    command = [sys.executable, "-m", "app.cli.main", "serve", "--port", str(settings.port)]
     environment = settings.as_environment()
     with process(command, settings.port, "/readyz", state_dir / "service.log", environment) as port:
         yield port

@@ -1,7 +1,7 @@
 """What can go wrong, by meaning: one base error with a stable code, and what derives from it.
 
-`app/problems.py` maps each code to an HTTP problem. A message names the thing, its value, the bound
-and the remedy.
+`app/http/problems.py` maps each code to an HTTP problem. A message names the thing, its value,
+the bound and the remedy.
 """
 
 from __future__ import annotations

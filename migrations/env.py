@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from app.ledger.database import create_database, take_lock
+from app.database.engine import create_database, take_lock
 from app.ledger.tables import METADATA
 from app.projections import tables as _  # noqa: F401 - adds the read models to the metadata
 from app.settings import Settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.ledger.database import create_database, migrate
+from app.database.engine import create_database, migrate
 from app.ledger.store import Ledger, open_ledger
 from app.settings import Settings
 

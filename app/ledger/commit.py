@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 
+from app.database.engine import insert_rows
 from app.ledger.batch import Artefact, PreparedAppend, PreparedEntry, PreparedStream
-from app.ledger.database import insert_rows
 from app.ledger.reading import head, known_entries, stream_version
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.ledger.tree import grow

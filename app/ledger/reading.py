@@ -8,8 +8,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, select
 
+from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
-from app.ledger.database import fetch
 from app.ledger.payloads import PayloadsApart
 from app.ledger.tables import ARTEFACTS, ENTRIES
 from domain.canonical import leaf_hash

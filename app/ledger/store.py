@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select
 
 from app.clock import monotonic_seconds, new_id, now
+from app.database.engine import busy_is_refused, create_database, migrate, take_lock
 from app.ledger.batch import (
     Artefact,
     NewEvent,
@@ -23,7 +24,6 @@ from app.ledger.batch import (
     check_artefact,
     prepare,
 )
-from app.ledger.database import busy_is_refused, create_database, migrate, take_lock
 from app.ledger.reading import STORED, head, known_entries, read_back, read_entries, stored_artefact
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.ledger.database import execute, fetch, insert_rows
+from app.database.engine import execute, fetch, insert_rows
 from app.ledger.tables import TILES
 from domain.errors import LedgerDamaged, UnknownThing
 from domain.tree.merkle import Frontier, perfect_root

@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, cast
 import orjson
 from sqlalchemy import Connection, Row, select, update
 
-from app.ledger.database import insert_rows
+from app.database.engine import insert_rows
+from app.ledger.streams import cycle_of_stream
 from app.projections.rows import json_text
 from app.projections.tables import CYCLES
-from app.streams import cycle_of_stream
 from domain.errors import UnknownThing
 from domain.events.cycle_events import (
     CYCLE_EVENTS,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, select
 
-from app.ledger.database import insert_rows
+from app.database.engine import insert_rows
 from app.projections.cycles import cycle_of
 from app.projections.rows import json_text
 from app.projections.tables import CYCLES, DECISIONS

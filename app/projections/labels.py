@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import orjson
 from sqlalchemy import Connection, func, select
 
-from app.ledger.database import insert_rows
+from app.database.engine import insert_rows
 from app.projections.models import target_of
 from app.projections.rows import json_text
 from app.projections.tables import LABELS, PREDICTIONS

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import orjson
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
-from app.ledger.database import insert_rows
+from app.database.engine import insert_rows
 from app.projections import tables
 from app.projections.rows import json_text
 from app.projections.tables import PREDICTIONS

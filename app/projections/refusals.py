@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from sqlalchemy import Connection, func, select
 
-from app.ledger.database import insert_rows
+from app.database.engine import insert_rows
 from app.projections.rows import json_text
 from app.projections.tables import LABELS, PREDICTIONS, REFUSALS
 from domain.events.envelope import Recorded

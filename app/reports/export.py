@@ -9,9 +9,9 @@ from typing import Final
 
 import orjson
 
+from app.audit.aftermath import NOT_FINISHED, Aftermath, aftermath_of
 from app.ledger.store import Ledger
 from app.projections.decisions import DecisionView, list_decisions
-from app.reports.aftermath import NOT_FINISHED, Aftermath, aftermath_of
 from app.web.pages import stream, stylesheet
 
 _PAGE_DECISIONS: Final = 200

@@ -7,12 +7,12 @@ from typing import Final
 
 import orjson
 
-from app.health import current_health
-from app.ledger.checkpoints import Signed, latest_signed
+from app.audit.health import current_health
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import list_cycles
 from app.projections.decisions import DecisionView, list_decisions
 from app.projections.models import ModelView, get_model, list_models
+from app.proof.checkpoints import Signed, latest_signed
 from app.web.overview_view import (
     DECISIONS_SHOWN,
     DecisionFacts,

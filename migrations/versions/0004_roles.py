@@ -1,10 +1,10 @@
-"""On PostgreSQL one role owns the tables, another may only add to them: `app/ledger/roles.py`."""
+"""On PostgreSQL one role owns the tables, another may only add to them: `app/database/roles.py`."""
 
 from __future__ import annotations
 
 from alembic import op
 
-from app.ledger.roles import divide_rights
+from app.database.roles import divide_rights
 
 revision = "0004"
 down_revision = "0003"

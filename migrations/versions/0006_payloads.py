@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from app.ledger.roles import divide_rights
+from app.database.roles import divide_rights
 
 revision = "0006"
 down_revision = "0005"

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.clock import new_id, now
-from app.documents import parse_document
+from app.cycle.run import run_cycle
+from app.intake.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.ledger.streams import cycle_stream
 from app.projections.cycles import CycleView, get_cycle
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy
-from app.retraining_cycle import run_cycle
 from app.serving.plan import load_plan
 from app.settings import Settings
-from app.streams import cycle_stream
 from domain.canonical import digest
 from domain.contract.contract import contract_digest, parse_contract
 from domain.contract.rows import RowGuard

@@ -11,13 +11,13 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import insert, select
 
-from app.ledger.database import create_database, insert_rows, migrate
+from app.cycle.promotions import roll_back
+from app.cycle.worker import begin_attempt
+from app.database.engine import create_database, insert_rows, migrate
 from app.ledger.store import Ledger, open_ledger
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.projections.runner import apply, digests
-from app.promotions import roll_back
 from app.settings import Settings
-from app.worker import begin_attempt
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.events.envelope import PayloadOf, Recorded, parse_entry
 from domain.events.erasure import Payload

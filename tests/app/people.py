@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.erasure import Erasure, erase
+from app.intake.erasure import Erasure, erase
 from app.ledger.store import Ledger
 from app.settings import Settings
 from domain.events.events import Row

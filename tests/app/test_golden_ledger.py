@@ -12,7 +12,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
-from app.ledger.database import create_database
+from app.database.engine import create_database
 from app.ledger.store import Ledger
 from app.projections.rebuild import rebuild
 from app.projections.runner import digests

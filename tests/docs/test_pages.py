@@ -89,7 +89,7 @@ def test_every_command_and_option_a_page_names_exists(page: str) -> None:
 def shown_help(*command: str) -> str:
     """What the program says of itself, or of one of its commands."""
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", *command, "--help"],
+        [sys.executable, "-m", "app.cli.main", *command, "--help"],
         cwd=ROOT,
         env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
         capture_output=True,
@@ -119,7 +119,7 @@ def test_the_readme_maps_every_folder_of_the_code() -> None:
     spoken_of = set(spans(table))
 
     assert {"domain/", "rules/", "app/", "data/", "migrations/", "tests/"} <= spoken_of
-    assert packages - {"app/commands/"} <= spoken_of  # the command line is part of `app/`
+    assert packages - {"app/cli/commands/"} <= spoken_of  # the command line is part of `app/`
 
 
 def test_the_readme_keeps_a_place_for_the_demos_real_output() -> None:

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from app.commands.terminal import Exit
-from app.problems import PROBLEMS
+from app.cli.terminal import Exit
+from app.http.problems import PROBLEMS
 from domain.decisions import health
 from domain.decisions.cycle import ATTEMPTS_MAX, Step
 from domain.drift import bins

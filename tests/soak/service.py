@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from app.settings import Settings
-from tests.app.routes.running import CAR_PRICE, CLOUDEVENTS, ROOT, observation
+from tests.app.http.routes.running import CAR_PRICE, CLOUDEVENTS, ROOT, observation
 
 PROGRAM = """
 import uvicorn

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger
-from app.ledger.verification import verify
 from app.projections.rebuild import rebuild
+from app.proof.checkpoints import Checkpoints
+from app.proof.verify.verification import verify
 from app.settings import Settings
 from tests.ledger_events import put, refused
 from tests.soak.watching import Watch

@@ -25,7 +25,7 @@ def whyledger(
 ) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", *map(str, arguments)],
+        [sys.executable, "-m", "app.cli.main", *map(str, arguments)],
         cwd=REPOSITORY,
         env=kept | {"WHYLEDGER_STATE_DIR": str(state)} | environment,
         capture_output=True,
@@ -78,7 +78,7 @@ def service(state: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+        [sys.executable, "-m", "app.cli.main", "serve", "--port", str(port)],
         cwd=REPOSITORY,
         env=kept | {"WHYLEDGER_STATE_DIR": str(state)},
         stdout=subprocess.DEVNULL,

@@ -11,13 +11,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app.commands.integrity import verify, write_bundle
-from app.ledger import verify_bundle
+from app.cli.commands.integrity import verify, write_bundle
 from app.ledger.store import Ledger
+from app.proof import verify_bundle
 from app.settings import Settings
 from domain.errors import ProofInvalid, SigningRefused
-from tests.app.ledger.forger import change, edited, rewrite
-from tests.app.ledger.signed_ledger import Kept, fill
+from tests.app.proof.forger import change, edited, rewrite
+from tests.app.proof.signed_ledger import Kept, fill
 
 Run = Callable[..., Any]  # the result of a command that ran
 

@@ -38,7 +38,7 @@ def test_a_ledger_out_of_reach_is_no_matter_of_integrity_either(tmp_path: Path) 
 def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
     with subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--json"],
+        [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
         cwd=REPOSITORY,
         env=kept | {"WHYLEDGER_STATE_DIR": str(tmp_path)},
         stdout=subprocess.PIPE,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from app.cli import app
-from app.commands.github import summary, write_outputs
-from app.commands.terminal import Exit
+from app.cli.job_summary import summary, write_outputs
+from app.cli.main import app
+from app.cli.terminal import Exit
 from domain.decisions.cycle import fold
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, car_story
 
@@ -42,7 +42,7 @@ def test_every_exit_code_is_documented(code: Exit) -> None:
 
 def test_the_command_line_starts_without_training_libraries() -> None:
     heavy = ("sklearn", "pandas", "mlflow", "dvc", "durable", "scipy")
-    script = f"import sys, app.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    script = f"import sys, app.cli.main; print([m for m in {heavy!r} if m in sys.modules])"
 
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True

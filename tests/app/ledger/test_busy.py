@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger.database import create_database, take_lock
+from app.database.engine import create_database, take_lock
 from app.ledger.store import Ledger, open_ledger
 from app.settings import Settings
 from domain.errors import LedgerBusy

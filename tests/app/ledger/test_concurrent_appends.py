@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from app.clock import new_id
-from app.ledger.database import create_database
+from app.database.engine import create_database
 from app.ledger.reading import head, read_entries
 from app.ledger.store import Ledger, StreamAppend, open_ledger
 from app.projections.rebuild import rebuild

@@ -8,7 +8,7 @@ import time
 import pytest
 from sqlalchemy import text
 
-from app.ledger.database import create_database, migrate
+from app.database.engine import create_database, migrate
 from app.ledger.store import Ledger
 from app.ledger.tree import TILE_HASHES, StoredTree, read_head
 from app.settings import Settings
@@ -116,7 +116,7 @@ def test_a_ledger_that_stands_gets_its_tree(empty_database_url: str) -> None:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-    from app.ledger.database import migrations_directory, take_lock
+    from app.database.engine import migrations_directory, take_lock
 
     settings = Settings(database_url=empty_database_url)
     engine = create_database(settings.ledger_url, settings)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.clock import new_id
+from app.database.engine import create_database, take_lock
 from app.ledger.batch import prepare
-from app.ledger.database import create_database, take_lock
 from app.ledger.store import Connection, Ledger, StreamAppend, open_ledger
 from app.ledger.writer import DRAIN_EVENTS_MAX, Writer
 from app.projections.rebuild import rebuild

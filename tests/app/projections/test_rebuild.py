@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.clock import new_id
-from app.ledger.database import create_database
+from app.database.engine import create_database
 from app.ledger.store import Ledger, NewEvent, StreamAppend, open_ledger
 from app.projections.rebuild import rebuild
 from app.projections.runner import digests

@@ -13,7 +13,7 @@ from app.ledger.store import Ledger, open_ledger
 from app.serving.champions import Champions, NotReady
 from app.settings import Settings
 from domain.errors import LedgerBusy, NoChampion, UnknownModel
-from tests.app.routes.running import (
+from tests.app.http.routes.running import (
     AMC,
     adopt,
     plan_bytes,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from app.clock import new_id
-from app.documents import parse_document
+from app.intake.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from domain.events.cycle_events import (
     AttemptStarted,

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from app.ledger.checkpoints import Checkpoints
 from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
+from app.proof.checkpoints import Checkpoints
 from app.settings import Settings
 from app.web.overview import overview_page
 from domain.errors import UnknownModel

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.documents import parse_document
+from app.intake.documents import parse_document
 from domain.contract.contract import (
     Clip,
     Contract,

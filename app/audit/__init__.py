@@ -1,0 +1,1 @@
+"""What can be asked: one question, one function, one value with its sentence."""

@@ -1,0 +1,140 @@
+"""`decisions`, `why`, `export`: what was decided, and why."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.audit.aftermath import why_it_ended_early
+from app.audit.decision_filters import check_model, check_outcome
+from app.cli.commands.integrity import write_bundle
+from app.cli.cycle_tables import say_clauses, say_gates
+from app.cli.opening import a_time, opened, read_settings
+from app.cli.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
+from app.projections.cycles import get_cycle
+from app.projections.decisions import get_decision, list_decisions
+from app.reports.export import export_csv, export_html, export_jsonl
+from domain.decisions.cycle import fold_state
+from domain.errors import RequestInvalid
+
+Model = Annotated[str | None, typer.Option(help="Only this model.")]
+Outcome = Annotated[str | None, typer.Option(help="Only this outcome.")]
+Since = Annotated[str | None, typer.Option(help="as_of from this time on.")]
+Until = Annotated[str | None, typer.Option(help="as_of before this time.")]
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    HTML = "html"
+
+
+_EXPORTS = {Format.JSONL: export_jsonl, Format.CSV: export_csv, Format.HTML: export_html}
+
+
+def decisions(
+    model: Model = None,
+    outcome: Outcome = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
+    json: Json = False,
+) -> None:
+    """List decisions, newest first."""
+    start, end = a_time(since, "--since"), a_time(until, "--until")
+    _check_outcome(outcome)
+    with opened(read_settings()) as ledger, ledger.connect() as connection:
+        check_model(connection, model)
+        found = list_decisions(
+            connection, model=model, outcome=outcome, since=start, until=end, limit=limit
+        )
+    if json:
+        say_json({"decisions": [
+            {"id": d.id, "position": d.position, "model": d.model, "cycle": d.cycle,
+             "outcome": d.outcome, "as_of": d.as_of, "recorded_at": d.recorded_at,
+             "sentence": d.sentence}
+            for d in found
+        ]})  # fmt: skip
+        return
+    say_table(
+        ("as of", "model", "outcome", "id", "verdict"),
+        [(d.as_of[:10], d.model, d.outcome, d.id, d.sentence) for d in found],
+        wrapped="verdict",
+    )
+
+
+def why(
+    id: Annotated[str, typer.Argument(help="A decision's id, as `decisions` lists it.")],
+    json: Json = False,
+) -> None:
+    """Say why one decision came out as it did, and what came of it."""
+    with opened(read_settings()) as ledger, ledger.connect() as connection:
+        view = get_decision(connection, id)
+        cycle = get_cycle(connection, view.cycle)
+    if json:
+        say_json({"id": view.id, "position": view.position, "model": view.model,
+                  "cycle": view.cycle, "outcome": view.outcome, "as_of": view.as_of,
+                  "recorded_at": view.recorded_at, "sentence": view.sentence,
+                  "decision": view.body, "conclusion": cycle.conclusion,
+                  "steps": cycle.state})  # fmt: skip
+        return
+    say(view.sentence)
+    steps = fold_state(cycle.state)
+    if steps.decided:
+        say_clauses(steps.decided.verdict.clauses)
+    say_gates(steps)
+    conclusion = cycle.conclusion or "not finished"
+    reason = why_it_ended_early(steps)
+    say(
+        f"{view.cycle}: {conclusion}{f' ({reason})' if reason else ''}; "
+        f"decided at position {view.position}"
+    )
+
+
+def export(
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.JSONL,
+    output: Annotated[Path | None, typer.Option(help="A file; without it, stdout.")] = None,
+    model: Model = None,
+    outcome: Outcome = None,
+    since: Since = None,
+    until: Until = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A new folder or .zip: the whole ledger, checkable offline.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Export every decision, or with `--bundle` the ledger. `--json` means `--format jsonl`."""
+    if bundle is not None:
+        write_bundle(bundle, json)
+        return
+    write = _EXPORTS[Format.JSONL if json else format]
+    start, end = a_time(since, "--since"), a_time(until, "--until")
+    _check_outcome(outcome)
+    with opened(read_settings()) as ledger:
+        with ledger.connect() as connection:
+            check_model(connection, model)
+        pieces = write(ledger, model=model, outcome=outcome, since=start, until=end)
+        if output is None:
+            sys.stdout.writelines(pieces)
+            return
+        with (
+            progress("exporting", unit="pieces") as advance,
+            output.open("w", encoding="utf-8", newline="") as file,
+        ):
+            for done, piece in enumerate(pieces, start=1):
+                file.write(piece)
+                advance(done)
+    note(f"written to {output}")
+
+
+def _check_outcome(outcome: str | None) -> None:
+    try:
+        check_outcome(outcome)
+    except RequestInvalid as refusal:
+        raise ArgumentInvalid(f"--{refusal.message}") from None

@@ -1,0 +1,110 @@
+"""`verify`, and what `export --bundle` writes: the ledger for somebody who trusts nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.opening import opened, read_settings
+from app.cli.terminal import Exit, Json, note, progress, say, say_error, say_json
+from app.proof.bundle import export_bundle
+from app.proof.retained import read_retained
+from app.proof.verify.verification import Verified
+from app.proof.verify.verification import verify as verify_ledger
+from domain.errors import LedgerDamaged
+
+_SHOWN = 10  # breaks on the terminal; the first is what matters
+
+
+def verify(
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file with signed checkpoints that were kept elsewhere; repeatable."),
+    ] = None,
+    key: Annotated[
+        str, typer.Option(help="The verifier key; default: that of the signing key's file.")
+    ] = "",
+    read_models: Annotated[
+        bool, typer.Option(help="Fold all entries anew and compare the read models too.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Hash everything again and compare it with what was signed. Exit 3 names the first break."""
+    settings = read_settings()
+    kept = read_retained(settings.signing_key_path, checkpoint or (), key)
+    with opened(settings, begin=False) as ledger, progress("verifying", unit="entries") as advance:
+        found = verify_ledger(
+            ledger,
+            kept.key,
+            retained=kept.notes,
+            remembered=kept.leaves,
+            read_models=read_models,
+            progress=advance,
+        )
+    if json:
+        say_json(_as_json(found))
+    else:
+        _say(found)
+    for each in found.breaks[:_SHOWN]:
+        say_error(LedgerDamaged(each.sentence()))
+    if not found.whole:
+        raise typer.Exit(Exit.INTEGRITY)
+
+
+def write_bundle(target: Path, json: bool) -> None:
+    """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it."""
+    settings = read_settings()
+    kept = read_retained(settings.signing_key_path)
+    with opened(settings, begin=False) as ledger, progress("exporting", unit="entries") as advance:
+        written = export_bundle(ledger, target, kept.key, retained=kept.notes, progress=advance)
+    if json:
+        say_json(
+            {
+                "bundle": str(target),
+                "entries": written.entries,
+                "root": written.root,
+                "checkpoints": written.checkpoints,
+                "artefacts": written.artefacts,
+                "verifier_key": None if kept.key is None else str(kept.key),
+            }
+        )
+        return
+    say(f"{written.entries} entries, root {written.root}")
+    if kept.key is None or not written.checkpoints:
+        note("nothing was signed yet: run the service once, and export again")
+        return
+    note(f"check it with: python verify_bundle.py {target} --key '{kept.key}'")
+    note("give the key and a checkpoint to the reader on another way than the bundle")
+
+
+def _say(found: Verified) -> None:
+    say(f"entries      {found.entries}")
+    say(f"root         {found.root}")
+    say(
+        f"key          {found.key or 'none given and none kept here: no checkpoint can be checked'}"
+    )
+    say(f"checkpoints  {found.checkpoints}, proven up to {found.covered} entries")
+    if found.read_models:
+        say(f"read models  {found.read_models} equal what the entries give")
+    if found.erased:
+        say(f"erased       {found.erased} events have no data any more, as entries say")
+    say(f"breaks       {len(found.breaks)}")
+    if found.unproven:
+        note(found.unproven)
+
+
+def _as_json(found: Verified) -> dict[str, object]:
+    return {
+        "entries": found.entries,
+        "root": found.root,
+        "key": found.key,
+        "checkpoints": found.checkpoints,
+        "covered": found.covered,
+        "unproven": found.unproven,
+        "read_models": found.read_models,
+        "erased": found.erased,
+        "whole": found.whole,
+        "breaks": [each.as_json() for each in found.breaks],
+    }

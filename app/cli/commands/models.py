@@ -1,0 +1,278 @@
+"""`adopt`, `import`, `state`, `rollback`: what a model is, what it knows, who serves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+
+import orjson
+import typer
+
+from app.audit.health import current_health
+from app.cli.opening import Url, opened, read_settings
+from app.cli.remote import Service
+from app.cli.terminal import (
+    Advance,
+    CommandRefused,
+    Json,
+    code_of,
+    note,
+    progress,
+    say,
+    say_json,
+    say_table,
+)
+from app.clock import new_id, now
+from app.cycle.promotions import roll_back
+from app.intake.adoption import adopt_contract, adopt_policy
+from app.intake.datasets import Datasets, Upload
+from app.intake.documents import parse_document
+from app.ledger.store import ACTOR, Ledger
+from app.projections.decisions import list_decisions
+from app.projections.models import list_models
+from app.serving.champions import Champions
+from app.settings import Settings
+from app.training.registry_alias import follow_champion
+from domain.contract.contract import parse_contract
+from domain.errors import DocumentInvalid, WhyledgerError
+
+_PIECE_BYTES: Final = 65_536
+_File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+
+
+def adopt(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True, dir_okay=False, readable=True, help="Contracts and policies, YAML or JSON."
+        ),
+    ],
+    url: Url = "",
+    json: Json = False,
+) -> None:
+    """Adopt contracts and policies. Adopting what is in force changes nothing."""
+    # Every file is read and told apart before the first is adopted.
+    documents = [(file, *_document(file)) for file in files]
+    answers: list[dict[str, object]] = []
+    if url:
+        with Service(url) as service:
+            for file, kind, content in documents:
+                path = "/contracts" if kind == "contract" else "/policies"
+                answer = service.send(path, content, "application/yaml")
+                answers.append({"file": str(file), "kind": kind, **answer})
+    else:
+        with opened(read_settings(), make=True) as ledger:
+            for file, kind, content in documents:
+                answers.append({"file": str(file), "kind": kind, **_adopt(ledger, kind, content)})
+    if json:
+        say_json({"adopted": answers})
+        return
+    for answer in answers:
+        say(
+            f"{answer['kind']} {answer['name']} is in force (position {answer['position']}, "
+            f"digest {str(answer['digest'])[:12]}…)"
+        )
+
+
+def import_rows(
+    model: Annotated[str, typer.Argument(help="The model whose labelled rows they are.")],
+    file: _File,
+    url: Url = "",
+    json: Json = False,
+) -> None:
+    """Import a CSV of labelled rows. Bad rows go to quarantine, with line and reason."""
+    try:
+        answer = _import(model, file, url)
+    except WhyledgerError as error:
+        # A header that does not fit is a matter of the file; 4 is for contracts and policies.
+        if code_of(error) != DocumentInvalid.code:
+            raise
+        raise CommandRefused(error.message, error.faults) from None
+    if json:
+        say_json(answer)
+    else:
+        say(
+            f"{answer['accepted']} rows accepted, {answer['already_known']} already known, "
+            f"{answer['quarantined']} quarantined"
+        )
+    if answer["quarantined"] and not json:
+        note(f"quarantine/{answer['quarantine_file']} in the state directory names each bad row:")
+        for fault in answer["faults"]:
+            note(f"  {fault['path']}: {fault['message']}")
+
+
+def state(
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    json: Json = False,
+) -> None:
+    """Say who serves, since when, how healthy, and what was decided last."""
+    settings = read_settings()
+    with opened(settings) as ledger:
+        document = _state(ledger, model)
+    if json:
+        say_json(document)
+        return
+    say_table(
+        ("model", "health", "champion", "since", "cycles", "trainings", "promoted", "last verdict"),
+        [
+            (
+                one["model"],
+                one["health"],
+                one["champion"] or "nobody",
+                (one["champion_since"] or "")[:16],
+                one["cycles"],
+                one["trainings"],
+                one["promotions"],
+                one["sentence"] or "nothing was decided yet",
+            )
+            for one in document["models"]
+        ],
+        wrapped="last verdict",
+    )
+    for one in document["models"]:
+        for reason in one["reasons"]:
+            note(f"{one['model']}: {reason}")
+    note(f"ledger {document['ledger']['id']}: {document['ledger']['entries']} entries")
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="The model.")],
+    to: Annotated[str, typer.Option(help="An earlier champion, like car-price/6.")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    url: Url = "",
+    json: Json = False,
+) -> None:
+    """Let an earlier champion serve again. History stays."""
+    if not reason.strip():
+        raise CommandRefused("--reason is empty; say why, it is recorded.")
+    if url:
+        with Service(url) as service:
+            answer = service.post(f"/models/{model}/rollbacks", {"to": to, "reason": reason})
+    else:
+        settings = read_settings()
+        with opened(settings) as ledger:
+            entry = roll_back(
+                ledger, model, to=to, reason=reason, actor=ACTOR, correlation_id=new_id()
+            )
+            answer = {"model": model, "model_version": to, "position": entry.position}
+            _follow(ledger, settings, model)
+    if json:
+        say_json(answer)
+    else:
+        say(f"{answer['model_version']} serves {model} again (position {answer['position']})")
+
+
+def _document(file: Path) -> tuple[str, bytes]:
+    """Whether it is a contract or a policy, by the keys only one of them has; and its bytes."""
+    content = file.read_bytes()
+    document = parse_document(content, name=str(file))
+    if "contract" in document:
+        return "contract", content
+    if "clauses" in document:
+        return "policy", content
+    raise DocumentInvalid(
+        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`)."
+    )
+
+
+def _adopt(ledger: Ledger, kind: str, content: bytes) -> dict[str, object]:
+    if kind == "contract":
+        entry, contract, _ = adopt_contract(ledger, content, correlation_id=new_id())
+        name, digest = contract.model, contract.contract_digest
+    else:
+        entry, policy, _ = adopt_policy(ledger, content, correlation_id=new_id())
+        name, digest = policy.policy, policy.policy_digest
+    return {"name": name, "digest": digest, "position": entry.position}
+
+
+def _import(model: str, file: Path, url: str) -> dict[str, Any]:
+    size = file.stat().st_size
+    with progress(f"importing {file.name}", size, unit="bytes") as advance, file.open("rb") as rows:
+        if not url:
+            return _take_in(read_settings(), model, rows, advance)
+        with Service(url) as service:
+            return service.send(f"/models/{model}/datasets", _pieces(rows, advance), "text/csv")
+
+
+def _pieces(rows: IO[bytes], advance: Advance) -> Iterator[bytes]:
+    """The file in pieces, never whole in memory."""
+    done = 0
+    while piece := rows.read(_PIECE_BYTES):
+        yield piece
+        done += len(piece)
+        advance(done)
+
+
+def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) -> dict[str, Any]:
+    with opened(settings) as ledger:
+        champions = Champions(ledger, settings.champion_poll_seconds)
+        champions.refresh()
+        serving = champions.of(model)
+        datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max)
+        digest = hashlib.sha256()
+        with datasets.new_file() as copy:
+            for piece in _pieces(rows, advance):
+                digest.update(piece)
+                copy.write(piece)
+            advance(0, said="recording")
+            intake, position = datasets.take_in(
+                serving, Upload(copy, digest.hexdigest()), correlation_id=new_id()
+            )
+    return {
+        "model": model,
+        "dataset_sha256": digest.hexdigest(),
+        "accepted": intake.accepted,
+        "already_known": intake.already_known,
+        "quarantined": intake.quarantined,
+        "quarantine_file": intake.quarantine_file,
+        "faults": [fault.as_json() for fault in intake.faults],
+        "position": position,
+    }
+
+
+def _state(ledger: Ledger, only: str | None) -> dict[str, Any]:
+    moment = now()
+    with ledger.connect() as connection:
+        models = []
+        for view in list_models(connection):
+            if only not in (None, view.model):
+                continue
+            contract = parse_contract(orjson.loads(view.contract))
+            health = current_health(connection, view, contract, moment)
+            decision = next(iter(list_decisions(connection, model=view.model, limit=1)), None)
+            models.append(
+                {
+                    "model": view.model,
+                    "title": contract.title,
+                    "health": health.state,
+                    "reasons": list(health.reasons),
+                    "champion": view.champion,
+                    "champion_since": view.champion_since,
+                    "champion_as_of": view.champion_as_of,
+                    "trained_until": view.trained_until,
+                    "cycles": view.cycles_ended,
+                    "decisions": view.decisions,
+                    "trainings": view.trainings,
+                    "promotions": view.promotions,
+                    "rejections": view.rejections,
+                    "rollbacks": view.rollbacks,
+                    "sentence": decision.sentence if decision else None,
+                    "decision": decision.id if decision else None,
+                }
+            )
+    if only is not None and not models:
+        raise CommandRefused(f"model {only!r} is unknown. Adopt a contract for it first.")
+    return {
+        "ledger": {"id": ledger.ledger_id(), "entries": ledger.size()},
+        "models": models,
+    }
+
+
+def _follow(ledger: Ledger, settings: Settings, model: str) -> None:
+    """Move the registry's alias; the rollback stands whether or not that works."""
+    try:
+        follow_champion(ledger, settings, model)
+    except WhyledgerError as error:
+        note(f"the registry's alias was not moved: {error.message}")

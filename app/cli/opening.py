@@ -1,0 +1,104 @@
+"""Settings and ledger for a command, with a clear line when either cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.cli.terminal import ArgumentInvalid, CommandRefused
+from app.database.engine import has_schema
+from app.ledger.store import Ledger, open_ledger
+from app.settings import Settings
+from domain.errors import NothingToDecide, RequestInvalid
+from domain.times import normalise_time
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        envvar="WHYLEDGER_SERVICE_URL",
+        help="Ask the service at this URL; without it, the database of the settings.",
+    ),
+]
+_DATE_LENGTH = len("1976-12-31")
+
+
+def read_settings(**changed: object) -> Settings:
+    """The settings of the environment, with `changed` over them.
+
+    Raises:
+        CommandRefused: a setting makes no sense; it is named with its environment variable.
+    """
+    try:
+        return Settings(**changed)  # type: ignore[arg-type]
+    except ValidationError as error:
+        said = "; ".join(
+            f"WHYLEDGER_{str(fault['loc'][0]).upper() if fault['loc'] else '?'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        raise CommandRefused(said) from None
+
+
+@contextmanager
+def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Iterator[Ledger]:
+    """The ledger, closed afterwards; made when there is none and `make` says so.
+
+    With `begin` false an empty ledger is looked at, whatever became of it; else it is refused, for
+    only what may make a ledger may begin one.
+
+    Raises:
+        NothingToDecide: there is no ledger.
+        LedgerBusy: the database is in use or out of reach.
+    """
+    if not make:
+        _refuse_without_ledger(settings)
+    ledger = open_ledger(settings, begin=make)
+    if begin and ledger.size() == 0:
+        ledger.close()
+        raise _no_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _refuse_without_ledger(settings: Settings) -> None:
+    """Before the database is touched: looking must leave neither a file nor tables."""
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    file = path if path != settings.ledger_url else None
+    if (file and not Path(file.split("?", 1)[0]).exists()) or not has_schema(settings):
+        raise _no_ledger(settings)
+
+
+def _no_ledger(settings: Settings) -> NothingToDecide:
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    # The URL of a server may hold a password.
+    where = f"at {path}" if path != settings.ledger_url else "in the database of the settings"
+    return NothingToDecide(
+        f"there is no ledger {where}. Begin one with `whyledger serve` or `whyledger adopt`, "
+        "or set WHYLEDGER_STATE_DIR or WHYLEDGER_DATABASE_URL."
+    )
+
+
+def a_time(text: str | None, option: str) -> str | None:
+    """A time given as `option`, in our one form; a date alone means its first moment.
+
+    Raises:
+        ArgumentInvalid: it is neither a date nor a time with an offset.
+    """
+    if text is None:
+        return None
+    try:
+        return normalise_time(f"{text}T00:00:00Z" if len(text) == _DATE_LENGTH else text)
+    except RequestInvalid:
+        raise ArgumentInvalid(
+            f"{option} {text[:100]!r} is neither a date like 1976-07-01, which means its first "
+            "moment UTC, nor a time like 1976-07-01T00:00:00Z, with an offset and at most six "
+            "decimals."
+        ) from None

@@ -1,0 +1,70 @@
+"""Listening for `whyledger serve`: the port is had before anything is said or opened."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+from app.cli.terminal import CommandRefused
+from app.main import create_app
+from app.settings import Settings
+
+_BACKLOG: Final = 2048  # connections that wait to be accepted
+
+
+def serve(settings: Settings, listening: Callable[[int], None]) -> None:
+    """Serve until told to stop: one process, loopback only (`Settings` refuses any other host).
+
+    Args:
+        settings: where to listen, and on which ledger.
+        listening: called once requests are answered, with the port.
+
+    Raises:
+        CommandRefused: nothing can listen there; the ledger was not opened.
+        WhyledgerError: the service could not start.
+    """
+    address = (settings.host, settings.port)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        taken = socket.create_server(address, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CommandRefused(
+            f"port {settings.port} of {settings.host} cannot be listened on: {error.strerror}. "
+            "End what holds it, or take another with --port or WHYLEDGER_PORT."
+        ) from error
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nobody stands before us on loopback, and every request would pay
+    )
+    with taken:
+        try:
+            _Server(config, listening).run(sockets=[taken])
+        except KeyboardInterrupt:
+            return  # Ctrl-C is how it is ended
+        except SystemExit:
+            # uvicorn could not start: its exit code means something else here.
+            if app.state.failure is None:
+                raise CommandRefused(
+                    "the service could not start; the log above says why. Mend that, and start it "
+                    "again."
+                ) from None
+            raise app.state.failure from None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self._listening(sockets[0].getsockname()[1] if sockets else self.config.port)

@@ -1,0 +1,1 @@
+"""The retraining cycle: started, run step by step in a process of its own, promoted."""

@@ -1,0 +1,102 @@
+"""A whole retraining cycle, top to bottom: the loop first, then which function does which step.
+
+Killing the process anywhere is harmless: the next run folds the stream and goes on at the first
+step without an event. A step that ran but was not recorded runs again and comes to the same result.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from app.clock import new_id
+from app.cycle.steps import gating, judging, reporting
+from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
+from app.ledger.streams import cycle_stream
+from app.settings import Settings
+from domain.decisions.cycle import Cycle, Step, fold, next_step
+from domain.errors import LedgerDamaged, UnknownThing, WhyledgerError
+from domain.events.cycle_events import CYCLE_EVENTS
+
+_LOG: Final = logging.getLogger("whyledger.cycle")
+PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {
+    Step.GUARD: judging.guard,
+    Step.DRIFT: judging.drift,
+    Step.DECIDE: judging.decide,
+    Step.EVALUATE: gating.evaluate,
+    Step.COMPARE: gating.compare,
+    Step.HEALTH: reporting.health,
+}
+
+FITTING: Final = frozenset({Step.MERGE, Step.TRAIN, Step.PARITY})
+
+
+def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
+    """Continue the cycle from its first step without an event, until none is left.
+
+    Raises:
+        UnknownThing: no such cycle was started.
+        LedgerDamaged: a step ran and left no event.
+    """
+    stream = cycle_stream(cycle)
+    work: Work | None = None
+    for _ in range(len(Step) + 1):  # each step once, and one look to see that none is left
+        history = ledger.read_stream(stream)
+        if not history.entries:
+            raise UnknownThing(f"cycle {cycle!r} was never started. Ask for the model's cycles.")
+        state = fold(e.event for e in history.entries if isinstance(e.event, CYCLE_EVENTS))
+        step = next_step(state)
+        if work is None:
+            first = history.entries[0]
+            work = Work(Knowledge(ledger, settings, state.begun, first.position), state)
+        work.state = state
+        if step is None:
+            return state
+        last = history.entries[-1]
+        if step is Step.PROMOTE:
+            gating.promote(
+                work,
+                cycle_version=history.version,
+                correlation_id=last.correlation_id,
+                causation_id=last.id,
+            )
+            continue
+        if step is Step.HEALTH and state.trained is not None:
+            _record_gates(work)
+        done = _fit(step, work) if step in FITTING else PERFORM[step](work)
+        event = NewEvent(
+            event=done.event,
+            id=new_id(),
+            occurred_at=state.begun.as_of,
+            causation_id=last.id,
+        )
+        ledger.append(
+            [StreamAppend(stream, (event,), history.version)],
+            actor=ACTOR,
+            correlation_id=last.correlation_id,
+            artefacts=done.artefacts,
+        )
+    raise LedgerDamaged(f"cycle {cycle!r}: step {step} ran and left no event; see its function.")
+
+
+def _fit(step: Step, work: Work) -> Done:
+    """A step that trains. Imported here: a cycle that keeps its model never pays for training."""
+    from app.cycle.steps import fitting  # noqa: PLC0415
+
+    return {
+        Step.MERGE: fitting.merge,
+        Step.TRAIN: fitting.train,
+        Step.PARITY: fitting.check,
+    }[step](work)
+
+
+def _record_gates(work: Work) -> None:
+    """Copy the gates' figures to the registry, which is a by-product: its loss stops no cycle."""
+    from app.cycle.steps import fitting  # noqa: PLC0415 - as above
+
+    try:
+        fitting.record_gates(work)
+    except WhyledgerError as error:
+        _LOG.warning("the registry did not take the gates' figures: %s", error)

@@ -1,0 +1,1 @@
+"""The steps of a retraining cycle; `app/cycle/run.py` runs them in their order."""

@@ -1,0 +1,225 @@
+"""merge, train, parity: from labelled rows to a candidate whose serving plan equals its pipeline.
+
+Imported when a cycle first trains: one that keeps its model never pays for scikit-learn and MLflow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from app.clock import now
+from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.split import Split, split_rows
+from app.database.file_lock import exclusive
+from app.ledger.store import Artefact
+from app.projections.labels import LabelledRow
+from app.serving.plan import load_plan
+from app.training.dataset import write_dataset
+from app.training.fit import Trained, fit, predict_pipeline
+from app.training.provenance import code_commit, lock_sha256
+from app.training.registry import TrainingRecord
+from app.training.tracking import MlflowRegistry
+from app.training.versioning import track
+from domain.canonical import canonical_bytes, sha256_hex
+from domain.contract.estimators import Ridge
+from domain.decisions.evaluation import check_parity
+from domain.drift.measurement import training_drift
+from domain.drift.reference import Reference, freeze_reference
+from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
+from domain.events.cycle_events import CandidateTrained, DataMerged, TrainingFailed
+from domain.events.events import Row
+from domain.times import just_after
+
+_P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
+
+
+def merge(work: Work) -> Done:
+    """Merge and de-duplicate the labelled rows, split them, write and version the data set."""
+    known = work.known
+    try:
+        split = split_rows(known)
+        rows = [row.row for row in known.labelled]
+        repository = known.settings.state_dir / "merged"
+        written = write_dataset(
+            repository / known.started.model, known.started.cycle, known.contract, rows
+        )
+        with exclusive(known.settings.by_products_lock):
+            pointer = track(repository, written.csv)
+    except (LedgerBusy, LedgerDamaged):
+        raise  # nothing is wrong with the training: the next attempt reads again
+    except (WhyledgerError, OSError) as error:
+        return Done(event=TrainingFailed(step="merge", reason=_reason(error)))
+    identities = canonical_bytes([row.identity for row in split.training])
+    identities_sha256 = sha256_hex(identities)
+    return Done(
+        event=DataMerged(
+            merged_rows=len(rows),
+            duplicates=known.duplicates,
+            training_rows=len(split.training),
+            holdout_rows=len(split.holdout),
+            holdout_groups=split.groups,
+            new_samples=known.new_samples,
+            label_cutoff=known.cutoff,
+            dataset_sha256=written.sha256,
+            identities_sha256=identities_sha256,
+            dvc_pointer=str(Path(known.started.model) / pointer.name),
+        ),
+        artefacts=(Artefact(identities_sha256, "identities", identities),),
+    )
+
+
+def train(work: Work) -> Done:
+    """Fit the candidate, freeze its drift reference, keep the run in the registry."""
+    known = work.known
+    merged = work.state.merged
+    if merged is None:
+        raise LedgerDamaged(f"cycle {known.started.cycle!r} trains before its data was merged.")
+    split = split_rows(known)
+    try:
+        fitted = work.fitted = _fit(known, split)
+        reference = _freeze(known, split, fitted)
+        run = _record_run(known, fitted, merged)
+    except (LedgerBusy, LedgerDamaged):
+        raise
+    except (WhyledgerError, OSError) as error:
+        return Done(event=TrainingFailed(step="train", reason=_reason(error)))
+    frozen = canonical_bytes(reference.to_document())
+    drift = training_drift(reference)
+    times = [row.event_time for row in split.training]
+    return Done(
+        event=CandidateTrained(
+            candidate=candidate_name(known),
+            plan_sha256=fitted.plan_sha256,
+            reference_sha256=sha256_hex(frozen),
+            dataset_sha256=merged.dataset_sha256,
+            identities_sha256=merged.identities_sha256,
+            training_rows=len(split.training),
+            trained_from=min(times),
+            trained_until=just_after(max(times)),
+            label_cutoff=merged.label_cutoff,
+            estimator=fitted.estimator,
+            parameters=fitted.parameters,
+            seed=fitted.seed,
+            code_commit=code_commit(),
+            lock_sha256=lock_sha256(),
+            libraries=fitted.libraries,
+            registry_run=run,
+            target_ks_p_value=drift.p_value,
+            looks_drifted=drift.p_value < _P_LIMIT,
+        ),
+        artefacts=(
+            Artefact(fitted.plan_sha256, "plan", fitted.plan),
+            Artefact(sha256_hex(frozen), "reference", frozen),
+        ),
+    )
+
+
+def check(work: Work) -> Done:
+    """The parity gate, on the holdout; on the training rows when nothing could be held out.
+
+    After a resume the pipeline is fitted again: same rows, order and seed give the same pipeline.
+    """
+    known = work.known
+    if work.state.trained is None:
+        raise LedgerDamaged(f"cycle {known.started.cycle!r} checks parity without a candidate.")
+    split = split_rows(known)
+    fitted: Trained = work.fitted or _fit(known, split)
+    plan = load_plan(known.ledger.artefact(work.state.trained.plan_sha256))
+    rows = _rows(split.holdout or split.training)
+    return Done(
+        event=check_parity(
+            pipeline=predict_pipeline(known.contract, fitted.pipeline, rows),
+            plan=np.asarray(plan.predict_rows(rows).transformed),
+            exact=not isinstance(known.contract.estimator, Ridge),
+        )
+    )
+
+
+def record_gates(work: Work) -> None:
+    """Add what the gates measured to the candidate's run; what was not measured is left out.
+
+    Raises:
+        UnknownThing: the MLflow store has lost the run.
+    """
+    state = work.state
+    if state.trained is None or state.trained.registry_run is None:
+        return
+    metrics: dict[str, float] = {}
+    if state.parity is not None:
+        metrics["parity_difference"] = state.parity.largest_difference
+    for name, gate in (("evaluation", state.evaluated), ("deployment", state.compared)):
+        if gate is not None:
+            metrics[f"{name}_gate_passed"] = float(gate.passed)
+            metrics[f"{name}_rows"] = float(gate.rows)
+    candidate = state.evaluated.candidate if state.evaluated else None
+    champion = state.compared.champion if state.compared else None
+    for name, errors in (("candidate", candidate), ("champion", champion)):
+        if errors is not None:
+            metrics[f"{name}_rmse"] = errors.rmse
+            metrics[f"{name}_rmse_native"] = errors.rmse_native
+            metrics[f"{name}_mae_native"] = errors.mae_native
+    with exclusive(work.known.settings.by_products_lock):
+        MlflowRegistry(work.known.settings.state_dir, now()).add_metrics(
+            state.trained.registry_run, metrics
+        )
+
+
+def candidate_name(known: Knowledge) -> str:
+    """The candidate's version: the model's candidates are numbered from 1, kept or not."""
+    return f"{known.started.model}/{known.model.candidates + 1}"
+
+
+def _fit(known: Knowledge, split: Split) -> Trained:
+    return fit(known.contract, _rows(split.training), known.started.contract_digest)
+
+
+def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
+    start = known.drift_window_start
+    rows = _rows(split.training)
+    return freeze_reference(
+        [(feature.name, feature.type) for feature in known.contract.features],
+        {f.name: [row.get(f.name) for row in rows] for f in known.contract.features},
+        fitted.target,
+        fitted.out_of_fold,
+        # A later window is expected to hold as many rows as the latest one does.
+        max(1, sum(row.event_time >= start for row in known.labelled)),
+    )
+
+
+def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
+    residual = fitted.out_of_fold - fitted.target
+    record = TrainingRecord(
+        model=known.started.model,
+        candidate=candidate_name(known),
+        pipeline=fitted.pipeline,
+        plan=fitted.plan,
+        parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
+        metrics={
+            "rmse_out_of_fold": float(np.sqrt(np.mean(residual**2))),
+            "training_rows": float(merged.training_rows),
+            "holdout_rows": float(merged.holdout_rows),
+        },
+        tags={
+            "whyledger.cycle": known.started.cycle,
+            "whyledger.as_of": known.started.as_of,
+            "whyledger.dataset_sha256": merged.dataset_sha256,
+            "whyledger.identities_sha256": merged.identities_sha256,
+            "whyledger.contract_digest": known.started.contract_digest,
+            "whyledger.label_cutoff": str(merged.label_cutoff),
+        },
+    )
+    with exclusive(known.settings.by_products_lock):
+        return MlflowRegistry(known.settings.state_dir, now()).record_training(record)
+
+
+def _rows(labelled: tuple[LabelledRow, ...]) -> list[Row]:
+    return [row.row for row in labelled]
+
+
+def _reason(error: Exception) -> str:
+    return (
+        error.message if isinstance(error, WhyledgerError) else f"{error}. Make room, or mend it."
+    )

@@ -1,0 +1,194 @@
+"""guard, drift, decide: is the window plausible, has it moved, and what does the policy say?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import orjson
+
+from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.projections.champions import ChampionView
+from domain.contract.contract import Contract
+from domain.contract.window import check_window, halt_reason
+from domain.decisions.cycle import outcome_of
+from domain.drift.measurement import measure_drift
+from domain.drift.reference import reference_from_document
+from domain.errors import PolicyNotDecided
+from domain.events.cycle_events import (
+    CycleHalted,
+    Decided,
+    DriftMeasured,
+    NotDecided,
+    WindowGuarded,
+)
+from domain.events.findings import DriftReport
+from domain.events.verdicts import verdict_sentence
+from domain.times import hours_between
+from rules.engine import PolicyEngine
+from rules.facts import Facts
+from rules.policy import parse_policy
+
+
+def guard(work: Work) -> Done:
+    """The statistical guard. Outside its bounds the cycle halts, which is never 'no drift'."""
+    known = work.known
+    # What an earlier contract did not ask for is missing in the rows of its time.
+    features = dict.fromkeys(known.contract.feature_names)
+    rows = [features | row.row for row in known.judged_rows]
+    counts = known.counts
+    checks = check_window(
+        known.contract,
+        rows,
+        refused_rows=counts.refused,
+        received_rows=counts.refused + counts.accepted,
+    )
+    start, end = known.bounds
+    reason = halt_reason(checks)
+    if reason:
+        return Done(
+            event=CycleHalted(
+                window_start=start,
+                window_end=end,
+                rows=len(rows),
+                refused_rows=counts.refused,
+                checks=checks,
+                reason=reason,
+            )
+        )
+    champion = known.champion
+    return Done(
+        event=WindowGuarded(
+            window_start=start,
+            window_end=end,
+            reference_start=champion.trained_from if champion else None,
+            reference_end=champion.trained_until if champion else None,
+            rows=len(rows),
+            reference_rows=champion.training_rows if champion else 0,
+            left_out=known.window.left_out,
+            refused_rows=counts.refused,
+            checks=checks,
+        )
+    )
+
+
+def drift(work: Work) -> Done:
+    """The window against the champion's frozen reference; nothing to compare is said as null.
+
+    A reference that was erased stops the cycle unless a retraining is forced, which makes a new
+    one: what cannot be measured is never 'no drift'.
+    """
+    known = work.known
+    champion, rows = known.champion, known.window.rows
+    if champion is not None and known.reference_erased and known.started.force is None:
+        return _halted_by_erasure(work, champion)
+    if champion is None or not rows or known.reference_erased:
+        return Done(
+            event=DriftMeasured(
+                reference_sha256=champion.reference_sha256 if champion else None,
+                report=None,
+                champion_rmse=None,
+                labelled_rows=0,
+            )
+        )
+    frozen = orjson.loads(known.ledger.artefact(champion.reference_sha256))
+    reference = reference_from_document(frozen)
+    predictions = [transformed(known.contract, row.prediction) for row in rows]
+    report = measure_drift(
+        reference,
+        # The champion's features; one that a later contract no longer has is missing everywhere.
+        {f.name: [row.row.get(f.name) for row in rows] for f in reference.features},
+        np.array(predictions),
+    )
+    pairs = [
+        (predicted, transformed(known.contract, known.labels[row.identity]))
+        for predicted, row in zip(predictions, rows, strict=True)
+        if row.identity in known.labels
+    ]
+    return Done(
+        event=DriftMeasured(
+            reference_sha256=champion.reference_sha256,
+            report=report,
+            champion_rmse=math.sqrt(sum((a - b) ** 2 for a, b in pairs) / len(pairs))
+            if pairs
+            else None,
+            labelled_rows=len(pairs),
+        )
+    )
+
+
+def _halted_by_erasure(work: Work, champion: ChampionView) -> Done:
+    known, guarded = work.known, work.state.guarded
+    start, end = known.bounds
+    return Done(
+        event=CycleHalted(
+            window_start=start,
+            window_end=end,
+            rows=len(known.window.rows),
+            refused_rows=guarded.refused_rows if guarded else known.counts.refused,
+            checks=guarded.checks if guarded else (),
+            reason=f"the frozen reference of {champion.model_version} was erased with a row it was "
+            "trained on, so drift cannot be measured; force a retraining, which freezes a new one",
+        )
+    )
+
+
+def decide(work: Work) -> Done:
+    """The policy's verdict and the outcome; undecided when its two evaluations disagree."""
+    known = work.known
+    started = known.started
+    measured = work.state.drift
+    report = measured.report if measured else None
+    facts, never_retrained = facts_of(known, report)
+    force = started.force
+    try:
+        engine = PolicyEngine(parse_policy(known.policy_document), started.policy_digest)
+        try:
+            verdict = engine.evaluate(facts, never_retrained=never_retrained)
+        finally:
+            engine.close()
+    except PolicyNotDecided as undecided:
+        return Done(
+            event=NotDecided(
+                policy=started.policy,
+                policy_digest=started.policy_digest,
+                facts=dict(facts),
+                reason=undecided.message,
+                sentence=verdict_sentence("not decided", (), undecided.message),
+            )
+        )
+    outcome = outcome_of(
+        verdict,
+        champion=started.champion,
+        forced=force is not None,
+        window_rows=len(known.window.rows),
+        report=report,
+    )
+    sentence = verdict_sentence(outcome, verdict.clauses, force.reason if force else "")
+    return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
+
+
+def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]:
+    """The facts a policy may look at (None: unknown), and whether nothing was ever retrained."""
+    by_reference = {} if report is None else {p.against: p.ks_p_value for p in report.predictions}
+    since = known.model.last_retraining_as_of
+    facts: Facts = {
+        "feature_drift_score": report.feature_drift_score if report else None,
+        "psi_max": report.psi_max if report else None,
+        "drifted_feature_share": (
+            report.drifted_features / report.features_measured if report else None
+        ),
+        "prediction_drift_p": by_reference.get("training-target"),
+        "prediction_drift_p_out_of_fold": by_reference.get("out-of-fold"),
+        "new_samples": float(known.new_samples),
+        "hours_since_last_retraining": (
+            hours_between(since, known.started.as_of) if since is not None else None
+        ),
+        "window_rows": float(len(known.window.rows)),
+    }
+    return facts, since is None
+
+
+def transformed(contract: Contract, value: float) -> float:
+    """`value` (target's unit) on the contract's transformed scale."""
+    return math.log(value) if contract.target.transform == "log" else value

@@ -1,0 +1,139 @@
+"""health: how the model stands when the cycle ends, recorded as the cycle's last event."""
+
+from __future__ import annotations
+
+import math
+
+from app.audit.health import drift_stands
+from app.cycle.steps.judging import transformed
+from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.projections.champions import ChampionView, get_champion
+from app.projections.models import ModelView, get_model
+from app.projections.predictions import PredictedRow, window_predictions
+from app.serving.plan import load_plan
+from domain.decisions.cycle import Cycle, conclusion
+from domain.decisions.health import Standing, health_state, rates, unjudged
+from domain.errors import LedgerDamaged
+from domain.events.cycle_events import HealthReported
+from domain.times import days_between
+
+
+def health(work: Work) -> Done:
+    """The health report after this cycle, over everything the cycle may know."""
+    known, state = work.known, work.state
+    model, champion, drifted = _standing_now(known)
+    rows = _since_promotion(known, champion) if champion else ()
+    pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
+    rmse = _rmse(known, pairs)
+    contract = known.contract
+    overdue = [
+        row
+        for row in rows
+        if days_between(row.event_time, known.started.as_of) > contract.health.labels_within_days
+    ]
+    verdict, reasons = health_state(
+        Standing(
+            champion=model.champion,
+            alarm=None,  # whether it loads is seen where it serves
+            drift_beyond_policy=drifted,
+            unjudged=unjudged(state),
+            rmse=rmse,
+            rmse_max=contract.health.rmse_max,
+            days_since_evaluation=0.0,
+            evaluation_within_days=contract.health.evaluation_within_days,
+            overdue_predictions=len(overdue),
+            overdue_unlabelled=sum(row.identity not in known.labels for row in overdue),
+            labels_within_days=contract.health.labels_within_days,
+        )
+    )
+    decisions = model.decisions
+    success_rate, promotion_rate = rates(
+        promotions=model.promotions, trainings=model.trainings, decisions=decisions
+    )
+    target = _against_target(state)
+    return Done(
+        event=HealthReported(
+            conclusion=conclusion(state),
+            state=verdict,
+            reasons=reasons,
+            champion=model.champion,
+            cycles=model.cycles_started,
+            decisions=decisions,
+            trainings=model.trainings,
+            promotions=model.promotions,
+            success_rate=success_rate,
+            promotion_rate=promotion_rate,
+            mean_shift=target[0],
+            spread_ratio=target[1],
+            rmse_since_promotion=rmse,
+            labelled_since_promotion=len(pairs),
+            value=_value(known, champion, pairs),
+        )
+    )
+
+
+def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
+    """The model, who serves, and whether drift found for that champion stands unanswered."""
+    with known.ledger.connect() as connection:
+        model = get_model(connection, known.started.model)
+        if model is None:
+            raise LedgerDamaged(f"model {known.started.model!r} has a cycle and no read model.")
+        if model.champion is None:
+            return model, None, False
+        champion = get_champion(connection, model.model, model.champion)
+        return model, champion, drift_stands(connection, model)
+
+
+def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[PredictedRow, ...]:
+    """The champion's own predictions of rows it was not trained on, the latest per identity."""
+    with known.ledger.connect() as connection:
+        return window_predictions(
+            connection,
+            known.started.model,
+            model_version=champion.model_version,
+            start=champion.trained_until,
+            unclipped_start=champion.trained_until,
+            end=known.started.as_of,
+            up_to=known.cutoff,
+        ).rows
+
+
+def _rmse(known: Knowledge, pairs: list[tuple[PredictedRow, float]]) -> float | None:
+    if not pairs:
+        return None
+    squares = (
+        (transformed(known.contract, row.prediction) - transformed(known.contract, label)) ** 2
+        for row, label in pairs
+    )
+    return math.sqrt(sum(squares) / len(pairs))
+
+
+def _value(
+    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
+) -> float | None:
+    """Realised value against the frozen previous model re-scored on the same labelled rows.
+
+    sum(|previous error| - |champion's error|) x the contract's value of an error, in its unit. None
+    (not yet measured) without such a declaration, a previous model, or labelled rows.
+    """
+    declared = known.contract.value_of_error
+    if declared is None or champion is None or champion.replaced is None or not pairs:
+        return None
+    with known.ledger.connect() as connection:
+        previous = get_champion(connection, known.started.model, champion.replaced)
+    plan = load_plan(known.ledger.artefact(previous.plan_sha256))
+    before = plan.predict_rows([row.row for row, _ in pairs]).native
+    saved = sum(
+        abs(float(old) - label) - abs(row.prediction - label)
+        for old, (row, label) in zip(before, pairs, strict=True)
+    )
+    return saved * declared.per_unit
+
+
+def _against_target(state: Cycle) -> tuple[float | None, float | None]:
+    """Mean shift and spread ratio of the window's predictions against the training target."""
+    report = state.drift.report if state.drift else None
+    for found in report.predictions if report else ():
+        if found.against == "training-target":
+            return found.mean_shift, found.spread_ratio
+    return None, None

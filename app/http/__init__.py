@@ -1,0 +1,1 @@
+"""HTTP: identity, the hot path, bodies, problems; the routes."""

@@ -1,0 +1,165 @@
+"""POST /events: observations and outcomes come in. GET /events: all goes out, by position."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.http.bodies import INLINE_BYTES_MAX, content_type, parse_json, read_body
+from app.http.documentation import body_of, refusals
+from app.http.queries import After, Here, Limit, known_query_only, process_of, refuse_query
+from app.http.request_identity import correlation_of
+from app.http.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
+from app.http.shapes import EXAMPLE_ROW, EventsAnswer
+from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
+from domain.errors import LedgerDamaged, RequestInvalid
+from domain.events.envelope import Recorded, event_data
+from domain.events.erasure import Erased
+from domain.events.events import ObservationRecorded, OutcomeRecorded
+
+router = APIRouter(tags=["events"])
+SINGLE: Final = "application/cloudevents+json"
+BATCH: Final = "application/cloudevents-batch+json"
+EITHER: Final = "application/json"
+_OBSERVATION: Final = {
+    "specversion": "1.0",
+    "id": "129",
+    "source": "/cars/1971",
+    "type": OBSERVATION,
+    "data": {"model": "car-price", "row": {**EXAMPLE_ROW, "price": 4.94}},
+}
+_OUTCOME: Final = {
+    "specversion": "1.0",
+    "id": "129",
+    "source": "/prices/1976",
+    "type": OUTCOME,
+    "data": {"model": "car-price", "identity": {"year": 1976, "car_id": 129}, "label": 5.1},
+}
+_BY_ID: Final = {
+    **_OUTCOME,
+    "id": "130",
+    "data": {
+        "model": "car-price",
+        "prediction_id": "0198f2a4-6d1e-7c3b-9a55-3f0f5f3d9b21",
+        "label": 5.1,
+    },
+}
+_EXAMPLES: Final = {
+    "an observation": _OBSERVATION,
+    "an outcome, by the row's identity": _OUTCOME,
+    "an outcome, by prediction id": _BY_ID,
+    "a batch": [_OBSERVATION, _OUTCOME],
+}
+
+
+@router.post(
+    "/events",
+    status_code=201,
+    summary="Record observations and outcomes",
+    response_model=EventsAnswer,
+    responses=refusals(404, 409, 413, 415, 422, 503),
+    openapi_extra={
+        **body_of({SINGLE: (CloudEvent,), BATCH: (CloudEvent,), EITHER: (CloudEvent,)}, _EXAMPLES),
+        "parameters": [PREFER_HEADER],
+    },
+)
+async def create_events(request: Request) -> Response:
+    """CloudEvents 1.0, one or a batch; (source, id) is the idempotency. All of a batch or none.
+
+    `org.whyledger.observation.v1` carries a labelled row, `org.whyledger.outcome.v1` the label of a
+    prediction, named by its id or by the row's identity. `application/json` takes either shape.
+    """
+    process = process_of(request)
+    refuse_query(request)
+    kind = content_type(request, (SINGLE, BATCH, EITHER))
+    body = await read_body(request, process.settings.body_bytes_max)
+    most = process.settings.rows_per_request_max
+    if len(body) > INLINE_BYTES_MAX:
+        events, batch = await run_in_threadpool(_sent, kind, body, most)
+    else:
+        events, batch = _sent(kind, body, most)
+    recorded = await process.observations.record_soon(
+        events, batch=batch, correlation_id=correlation_of(request)
+    )
+    where = [_where(entry) for entry in recorded]
+    if wants_receipts(request):
+        positions = [entry.position for entry in recorded]
+        proved = await run_in_threadpool(receipts_of, process, positions)
+        for each, receipt in zip(where, proved, strict=True):
+            each["receipt"] = receipt
+    content = orjson.dumps({"recorded": where})
+    return Response(content, 201, media_type="application/json")
+
+
+@router.get(
+    "/events",
+    summary="Read the ledger by position, as CloudEvents",
+    dependencies=[Depends(known_query_only)],
+    responses=refusals(422, 503)
+    | {200: {"content": {BATCH: {"example": [_OBSERVATION]}}, "description": "by position"}},
+    response_class=Response,
+)
+def list_events(here: Here, after: After = -1, limit: Limit = 100) -> Response:
+    """Entries in their order, without gaps: ask again with `after` = the last `sequence` seen."""
+    limit = min(limit, here.settings.page_entries_max)
+    entries = here.ledger.read(after, limit)
+    headers = {}
+    if len(entries) == limit:
+        headers["Link"] = f'</events?after={entries[-1].position}&limit={limit}>; rel="next"'
+    content = orjson.dumps([cloud_event(entry, here.ledger_id) for entry in entries])
+    return Response(content, 200, headers, BATCH)
+
+
+def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
+    """The entry as a CloudEvent 1.0; `sequence` is its position. Erased: it has no data."""
+    event = {
+        "specversion": "1.0",
+        "id": entry.id,
+        "source": f"urn:whyledger:ledger:{ledger_id}",
+        "type": f"org.whyledger.{entry.event.type}.v{entry.event.schema}",
+        "subject": entry.stream,
+        "time": entry.occurred_at,
+        "sequence": str(entry.position),
+        "streamversion": entry.stream_version,
+        "recordedat": entry.recorded_at,
+        "actor": entry.actor,
+        "correlationid": entry.correlation_id,
+    }
+    if entry.causation_id is not None:
+        event["causationid"] = entry.causation_id
+    if isinstance(entry.event, Erased):
+        return event | {"erased": True}
+    return event | {"datacontenttype": "application/json", "data": event_data(entry.event)}
+
+
+def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:
+    """The events in `body`, and whether they came as a batch."""
+    sent = parse_json(body)
+    batch = isinstance(sent, list)
+    if kind != EITHER and batch != (kind == BATCH):
+        raise RequestInvalid(
+            f"{kind} carries {'a list of events' if kind == BATCH else 'one event'}, and the body "
+            f"is {'a list' if batch else 'none'}. Change the one or the other."
+        )
+    events = sent if isinstance(sent, list) else [sent]
+    if not 1 <= len(events) <= events_max:
+        raise RequestInvalid(
+            f"the batch has {len(events)} events; send 1 to {events_max} in one request."
+        )
+    return events, batch
+
+
+def _where(entry: Recorded) -> dict[str, object]:
+    event = entry.event
+    if not isinstance(event, ObservationRecorded | OutcomeRecorded):
+        raise LedgerDamaged(f"entry {entry.position} is no observation, and its id says it is.")
+    return {
+        "source": event.source,
+        "source_id": event.source_id,
+        "id": entry.id,
+        "position": entry.position,
+        "recorded_at": entry.recorded_at,
+    }

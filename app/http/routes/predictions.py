@@ -1,0 +1,124 @@
+"""POST /predictions: the hot path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, TypedDict
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.http.bodies import INLINE_BYTES_MAX, JSON, content_type, parse_json, read_body
+from app.http.documentation import body_of, refusals
+from app.http.queries import process_of, refuse_query
+from app.http.request_identity import correlation_of
+from app.http.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
+from app.http.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
+from app.intake.predictions import read_prediction_request
+from app.process import Process
+from domain.errors import LedgerDamaged, RequestInvalid
+from domain.events.envelope import Recorded
+from domain.events.events import PredictionMade
+
+router = APIRouter(tags=["predictions"])
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class _How(TypedDict):
+    idempotency_key: str | None
+    request_id: str | None
+    correlation_id: str
+
+
+_EXAMPLES: Final = {
+    "one row": {"model": "car-price", "row": EXAMPLE_ROW},
+    "many rows": {"model": "car-price", "rows": [EXAMPLE_ROW]},
+}
+
+
+_KEY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "covers all rows: the same key and body get the first answer again",
+}
+
+
+@router.post(
+    "/predictions",
+    summary="Predict one or many rows",
+    response_model=PredictionsAnswer,
+    responses=refusals(404, 409, 413, 415, 422, 503),
+    openapi_extra={
+        **body_of({JSON[0]: (PredictionOfRow, PredictionOfRows)}, _EXAMPLES),
+        "parameters": [_KEY_HEADER, PREFER_HEADER],
+    },
+)
+async def create_predictions(request: Request) -> Response:
+    """Every prediction is committed to the ledger before the answer leaves. All rows or none."""
+    process = process_of(request)
+    refuse_query(request)
+    content_type(request, JSON)
+    body = await read_body(request, process.settings.body_bytes_max)
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise RequestInvalid(
+            "Idempotency-Key is not 1 to 255 printable ASCII characters without blanks; "
+            "send a UUID, for one."
+        )
+    how: _How = {
+        "idempotency_key": key,
+        "request_id": request.state.request_id,
+        "correlation_id": correlation_of(request),
+    }
+    receipts = wants_receipts(request)
+    if receipts or len(body) > INLINE_BYTES_MAX:
+        content = await run_in_threadpool(_answer_many, process, body, how, receipts)
+    else:
+        asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
+        content = _answer(await process.predictions.make_soon(asked, **how), ())
+    return Response(content, media_type="application/json")
+
+
+def _answer_many(process: Process, body: bytes, how: _How, receipts: bool) -> bytes:
+    asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
+    recorded = process.predictions.make(asked, **how)
+    proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
+    return _answer(recorded, proved)
+
+
+def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | None]) -> bytes:
+    """The answer, made of the recorded events alone; with receipts where they were asked for."""
+    proofs = [{"receipt": receipt} for receipt in receipts] or [{}] * len(recorded)
+    first = _made(recorded[0])
+    return orjson.dumps(
+        {
+            "model": first.model,
+            "model_version": first.model_version,
+            "plan_digest": first.plan_sha256,
+            "request_id": first.request_id,
+            "predictions": [
+                {
+                    "prediction": made.prediction,
+                    "prediction_id": entry.id,
+                    "identity": made.identity,
+                    "position": entry.position,
+                    "unknown_categories": made.unknown_categories,
+                    **proof,
+                }
+                for entry, made, proof in (
+                    (entry, _made(entry), proof)
+                    for entry, proof in zip(recorded, proofs, strict=True)
+                )
+            ],
+        }
+    )
+
+
+def _made(entry: Recorded) -> PredictionMade:
+    if not isinstance(entry.event, PredictionMade):
+        raise LedgerDamaged(f"entry {entry.position} is no prediction, and its id says it is.")
+    return entry.event

@@ -1,0 +1,1 @@
+"""What comes in: predictions, observations, data sets, documents; and what is erased again."""

@@ -1,0 +1,257 @@
+"""Take in a CSV of labelled rows: good rows become observations, bad ones go to quarantine.
+
+The file is streamed and never held whole. Sent again, even after a crash half-way, it records
+nothing twice: a row's id comes from file, line and content, and a row that stands so already is
+left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from app.clock import new_id, now
+from app.intake.csv_rows import LINE_LENGTH_MAX, csv_header, csv_lines, csv_rows
+from app.intake.refusals import bounded_reasons
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.ledger.streams import observations_stream, source_event_id
+from app.projections.labels import latest_rows
+from app.serving.champions import Serving
+from domain.canonical import digest
+from domain.errors import Fault, RowsRefusedError
+from domain.events.envelope import Recorded
+from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
+
+DOOR: Final = "datasets"
+FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A CSV as received: its bytes in a temporary file, and their SHA-256."""
+
+    file: IO[bytes]
+    sha256: str
+
+
+@dataclass(slots=True)
+class Intake:
+    """What became of a CSV, row by row."""
+
+    accepted: int = 0
+    already_known: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    faults: list[Fault] = field(default_factory=list)  # the first few
+    quarantine_file: str | None = None  # name in the state directory's quarantine/
+
+
+class Datasets:
+    """The use case of one process."""
+
+    def __init__(self, ledger: Ledger, state_dir: Path, events_per_append_max: int) -> None:
+        self._ledger = ledger
+        self._quarantine = state_dir / "quarantine"
+        self._chunk_rows = events_per_append_max
+
+    def new_file(self) -> IO[bytes]:
+        """A temporary file to receive a CSV in; gone when it is closed, or when we die."""
+        self._quarantine.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=self._quarantine)
+
+    def take_in(
+        self, serving: Serving, upload: Upload, *, correlation_id: str
+    ) -> tuple[Intake, int | None]:
+        """What became of the rows, and the position of `DatasetReceived`; None when known before.
+
+        Raises:
+            DocumentInvalid: no header, or one that does not fit the contract; nothing was kept.
+            LedgerBusy: the rest was not kept; send the file again, nothing is recorded twice.
+        """
+        upload.file.seek(0)
+        text = io.TextIOWrapper(upload.file, "utf-8-sig", errors="surrogateescape", newline="")
+        try:
+            reader = csv.reader(csv_lines(text), strict=True)
+            header = csv_header(reader, serving.contract)
+            intake = Intake()
+            with _Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
+                chunk: list[tuple[str, Row]] = []
+                for line, cells in csv_rows(reader):
+                    judged = _judge(serving, header, cells)
+                    if isinstance(judged, RowsRefusedError):
+                        shown = None if serving.guard.personal else cells
+                        _refuse(intake, bad, line, header, shown, judged)
+                        continue
+                    chunk.append((f"{line}:{_distinction(serving, judged)[:16]}", judged))
+                    if len(chunk) >= self._chunk_rows:
+                        self._record(serving, upload.sha256, chunk, intake, correlation_id)
+                        chunk = []
+                self._record(serving, upload.sha256, chunk, intake, correlation_id)
+            intake.quarantine_file = bad.name if intake.quarantined else None
+            return intake, self._received(serving.model, upload.sha256, intake, correlation_id)
+        finally:
+            text.detach()
+
+    def _record(
+        self,
+        serving: Serving,
+        sha256: str,
+        chunk: list[tuple[str, Row]],
+        intake: Intake,
+        correlation_id: str,
+    ) -> None:
+        """Append the chunk's rows that do not stand so already."""
+        if not chunk:
+            return
+        model, guard = serving.model, serving.guard
+        source = f"/models/{model}/datasets/{sha256}"
+        ids = [source_event_id(source, source_id) for source_id, _ in chunk]
+        identities = [guard.identity_of(row) for _, row in chunk]
+        known = self._ledger.known(ids)
+        with self._ledger.connect() as connection:
+            current = latest_rows(connection, model, identities)
+        new = []
+        for id, identity, (source_id, row) in zip(ids, identities, chunk, strict=True):
+            if id in known or current.get(identity) == row:
+                intake.already_known += 1
+                continue
+            current[identity] = row
+            event = ObservationRecorded(
+                model=model, source=source, source_id=source_id, identity=identity, row=row
+            )
+            new.append(
+                NewEvent(
+                    event=event,
+                    id=id,
+                    occurred_at=guard.event_time_of(row),
+                    request_digest=bytes.fromhex(digest(row)),
+                    personal=guard.personal,
+                )
+            )
+        if new:
+            self._append(model, new, correlation_id)
+            intake.accepted += len(new)
+
+    def _received(self, model: str, sha256: str, intake: Intake, correlation_id: str) -> int | None:
+        """Append that the file was read to its end, unless that is known and nothing was new."""
+        id = source_event_id(f"/models/{model}/datasets", sha256)
+        if id in self._ledger.known([id]):
+            if not intake.accepted:
+                return None
+            id = new_id()
+        events = []
+        if intake.quarantined:
+            refused = RowsRefused(
+                model=model,
+                door=DOOR,
+                rows=intake.quarantined,
+                reasons=bounded_reasons(intake.reasons),
+            )
+            events.append(NewEvent(event=refused, id=new_id(), occurred_at=now()))
+        received = DatasetReceived(
+            model=model,
+            dataset_sha256=sha256,
+            accepted=intake.accepted,
+            already_known=intake.already_known,
+            quarantined=intake.quarantined,
+            quarantine_file=intake.quarantine_file,
+        )
+        events.append(NewEvent(event=received, id=id, occurred_at=now()))
+        return self._append(model, events, correlation_id)[-1].position
+
+    def _append(
+        self, model: str, events: list[NewEvent], correlation_id: str
+    ) -> tuple[Recorded, ...]:
+        append = StreamAppend(observations_stream(model), tuple(events), None)
+        return self._ledger.append([append], correlation_id=correlation_id)
+
+
+class _Quarantine:
+    """The file of one upload's bad rows, JSON Lines; whole under its name, or not there at all."""
+
+    def __init__(self, directory: Path, stem: str) -> None:
+        self.name = f"{stem}.jsonl"
+        self._path = directory / self.name
+        self._part: IO[str] | None = None
+
+    def __enter__(self) -> _Quarantine:
+        return self
+
+    def add(self, line: int, reasons: list[str], row: dict[str, str] | list[str]) -> None:
+        """One bad row: where it stood, why it was refused, its cells as text."""
+        if self._part is None:
+            self._part = tempfile.NamedTemporaryFile(
+                "w", dir=self._path.parent, suffix=".part", delete=False, encoding="ascii"
+            )
+        json.dump({"line": line, "reasons": reasons, "row": row}, self._part)
+        self._part.write("\n")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._part is None:
+            return
+        self._part.flush()
+        os.fsync(self._part.fileno())
+        self._part.close()
+        if kind is None:
+            Path(self._part.name).replace(self._path)
+        else:
+            Path(self._part.name).unlink()
+
+
+def _judge(serving: Serving, header: list[str], cells: list[str] | str) -> Row | RowsRefusedError:
+    if isinstance(cells, str):
+        return _unreadable(cells, "broken CSV")
+    if cells[0].startswith("\0"):
+        return _unreadable(f"the line has more than {LINE_LENGTH_MAX} characters", "overlong line")
+    if len(cells) != len(header):
+        return _unreadable(f"has {len(cells)} cells; the header has {len(header)}", "cells")
+    if not all(cell.isascii() or cell.isprintable() for cell in cells):
+        return _unreadable("holds what is not UTF-8 or not printable", "not text")
+    try:
+        return serving.guard.check_csv_row(dict(zip(header, cells, strict=True)))
+    except RowsRefusedError as refusal:
+        return refusal
+
+
+def _distinction(serving: Serving, row: Row) -> str:
+    """What tells a line's row from what another contract makes of it.
+
+    An entry's id is made of it and stays for ever, so a person's row is not to be guessed from it.
+    """
+    return serving.contract_digest if serving.guard.personal else digest(row)
+
+
+def _unreadable(message: str, reason: str) -> RowsRefusedError:
+    return RowsRefusedError(message, [Fault("", message)], {f"(row): {reason}": 1})
+
+
+def _refuse(
+    intake: Intake,
+    bad: _Quarantine,
+    line: int,
+    header: list[str],
+    cells: list[str] | str | None,
+    refusal: RowsRefusedError,
+) -> None:
+    """Count the row and put it into the quarantine; of a person's row (no cells) only the reasons,
+    since no erasure would find it there."""
+    intake.quarantined += 1
+    intake.reasons.update(refusal.reasons)
+    if cells is None:
+        reasons = list(refusal.reasons)
+    else:
+        reasons = [f"{fault.path.lstrip('/')} {fault.message}".strip() for fault in refusal.faults]
+    if isinstance(cells, list) and len(cells) == len(header):
+        bad.add(line, reasons, dict(zip(header, cells, strict=True)))
+    else:
+        bad.add(line, reasons, [str(cell) for cell in cells or ()])
+    for reason in reasons:
+        if len(intake.faults) < FAULTS_SHOWN_MAX:
+            intake.faults.append(Fault(f"/line/{line}", reason))

@@ -1,0 +1,271 @@
+"""Take in observations and outcomes as CloudEvents: all of a batch, or nothing and every bad index.
+
+An observation is a labelled row; an outcome is the label of a prediction, named by its id or by the
+row's identity. The same (`source`, `id`) with the same body gets the first answer again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from pydantic import ValidationError
+
+from app.clock import now
+from app.http.problems import faults_of, summary
+from app.intake.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
+from app.intake.refusals import Refusals
+from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
+from app.ledger.streams import observations_stream, source_event_id
+from app.projections.predictions import StoredPrediction, find_prediction, latest_prediction
+from app.serving.champions import Champions, Serving
+from domain.canonical import digest
+from domain.errors import (
+    Fault,
+    IdempotencyConflict,
+    NotCanonical,
+    RequestInvalid,
+    RowsRefusedError,
+    UnknownModel,
+    WhyledgerError,
+)
+from domain.events.envelope import Recorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded
+from domain.times import normalise_time
+
+DOOR: Final = "events"
+
+
+class UnknownPrediction(WhyledgerError):
+    """A label names a prediction that the model never made."""
+
+    code: ClassVar[str] = "unknown-prediction"
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What became of a batch's events before anything is kept."""
+
+    faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
+    bad_rows: Counter[str] = field(default_factory=Counter)  # model -> refused rows
+    reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+
+class Observations:
+    """The use case of one process."""
+
+    def __init__(self, ledger: Ledger, champions: Champions, refusals: Refusals) -> None:
+        self._ledger = ledger
+        self._champions = champions
+        self._refusals = refusals
+
+    async def record_soon(
+        self, sent: Sequence[object], *, batch: bool, correlation_id: str
+    ) -> list[Recorded]:
+        """One recorded event for each one sent, in order, committed together.
+
+        `batch`: whether `sent` came as a list, so that faults point to `/<index>`. Judging reads
+        the ledger, so it is done in a thread; nobody's thread waits for the commit.
+
+        Raises:
+            RequestInvalid, UnknownModel, UnknownPrediction, RowsRefusedError: some event cannot be
+                taken; nothing was kept, and every bad index is listed.
+            IdempotencyConflict: a (source, id) was used with another body.
+            LedgerBusy: nothing was kept.
+        """
+        ids, entries, appends = await asyncio.to_thread(self._judge, sent, batch)
+        if appends:
+            recorded = await self._ledger.append_soon(appends, correlation_id=correlation_id)
+            entries.update((entry.id, entry) for entry in recorded)
+        return [entries[id] for id in ids]
+
+    def _judge(
+        self, sent: Sequence[object], batch: bool
+    ) -> tuple[list[str], dict[str, Recorded], list[StreamAppend]]:
+        """The id of each event, what is recorded already by id, and what is to be appended."""
+        judged = _Judged()
+        parsed: list[tuple[str, CloudEvent, str, bytes] | None] = []
+        for index, item in enumerate(sent):
+            pointer = f"/{index}" if batch else ""
+            parsed.append(_parse(item, pointer, judged))
+        known = self._ledger.known([each[2] for each in parsed if each is not None])
+        # An erased event has no digest: nothing equals it, so its id is not taken again.
+        first: dict[str, bytes] = {id: digest or b"" for id, (_, digest) in known.items()}
+        new: dict[str, NewEvent] = {}
+        with self._ledger.connect() as connection:
+            for each in parsed:
+                if each is None:
+                    continue
+                pointer, event, id, request_digest = each
+                if first.setdefault(id, request_digest) != request_digest:
+                    judged.faults[IdempotencyConflict.code].append(
+                        Fault(f"{pointer}/id", "was used before in this source with another body")
+                    )
+                elif id not in known and id not in new:
+                    made = self._made(event, pointer, judged, connection)
+                    if made is not None:
+                        new[id] = NewEvent(
+                            event=made[0],
+                            id=id,
+                            occurred_at=made[1],
+                            request_digest=request_digest,
+                            personal=self._champions.of(made[0].model).guard.personal,
+                        )
+        self._refuse_if_any(judged, len(sent))
+        streams: dict[str, list[NewEvent]] = defaultdict(list)
+        for each_new in new.values():
+            streams[_stream_of(each_new.event)].append(each_new)
+        appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
+        ids = [each[2] for each in parsed if each is not None]
+        return ids, {id: entry for id, (entry, _) in known.items()}, appends
+
+    def _made(
+        self, event: CloudEvent, pointer: str, judged: _Judged, connection: Connection
+    ) -> tuple[ObservationRecorded | OutcomeRecorded, str] | None:
+        """The event to record and when it happened; None when `judged` now says why not."""
+        kind = Observation if event.type == OBSERVATION else Outcome
+        try:
+            time = _past(event.time) if event.time is not None else None
+            data = kind.model_validate(event.data)
+            serving = self._champions.of(data.model)
+        except ValidationError as error:
+            judged.faults[RequestInvalid.code].extend(faults_of(error, f"{pointer}/data"))
+            return None
+        except UnknownModel as error:
+            judged.faults[error.code].append(Fault(f"{pointer}/data/model", error.message))
+            return None
+        except RequestInvalid as error:
+            judged.faults[error.code].append(Fault(f"{pointer}/time", error.message, event.time))
+            return None
+        try:
+            if isinstance(data, Observation):
+                return _observed(event, data, serving, pointer)
+            return _outcome(event, data, serving, pointer, time, connection)
+        except RowsRefusedError as refusal:
+            judged.faults[refusal.code].extend(refusal.faults)
+            judged.bad_rows[data.model] += 1
+            judged.reasons[data.model].update(refusal.reasons)
+        except UnknownPrediction as refusal:
+            judged.faults[refusal.code].append(Fault(f"{pointer}/data", refusal.message))
+        except RequestInvalid as refusal:
+            judged.faults[refusal.code].extend(refusal.faults)
+        return None
+
+    def _refuse_if_any(self, judged: _Judged, sent: int) -> None:
+        """Raise what weighs most, with the faults of every bad event."""
+        if not judged.faults:
+            return
+        for model, rows in judged.bad_rows.items():
+            self._refusals.count(model, DOOR, rows, judged.reasons[model])
+        code = next(code for code in _BY_WEIGHT if code in judged.faults)
+        faults = [fault for of_code in judged.faults.values() for fault in of_code]
+        faults.sort(key=lambda fault: _index_of(fault.path))
+        said = (
+            f"{summary(faults)}. Nothing of the {sent} events was kept; "
+            "correct them and send all again."
+        )
+        raise _BY_WEIGHT[code](said, faults)
+
+
+_BY_WEIGHT: Final[Mapping[str, type[WhyledgerError]]] = {
+    kind.code: kind
+    for kind in (
+        IdempotencyConflict,
+        RequestInvalid,
+        UnknownModel,
+        UnknownPrediction,
+        RowsRefusedError,
+    )
+}
+
+
+def _parse(
+    item: object, pointer: str, judged: _Judged
+) -> tuple[str, CloudEvent, str, bytes] | None:
+    """Pointer, event, event id and request digest; None when `judged` now says why not."""
+    try:
+        event = CloudEvent.model_validate(item)
+        request_digest = bytes.fromhex(digest(item))
+    except ValidationError as error:
+        judged.faults[RequestInvalid.code].extend(faults_of(error, pointer))
+        return None
+    except NotCanonical as error:
+        judged.faults[RequestInvalid.code].append(Fault(pointer, error.message))
+        return None
+    return pointer, event, source_event_id(event.source, event.id), request_digest
+
+
+def _past(text: str) -> str:
+    """The time in our one form. Raises RequestInvalid: it is none, or it has not come yet."""
+    time, present = normalise_time(text), now()
+    if time > present:
+        raise RequestInvalid(f"is after now ({present}); send when it became known")
+    return time
+
+
+def _observed(
+    event: CloudEvent, data: Observation, serving: Serving, pointer: str
+) -> tuple[ObservationRecorded, str]:
+    row = serving.guard.check_row(data.row, labelled=True, path=f"{pointer}/data/row")
+    recorded = ObservationRecorded(
+        model=data.model,
+        source=event.source,
+        source_id=event.id,
+        identity=serving.guard.identity_of(row),
+        row=row,
+    )
+    return recorded, serving.guard.event_time_of(row)
+
+
+def _outcome(
+    event: CloudEvent,
+    data: Outcome,
+    serving: Serving,
+    pointer: str,
+    time: str | None,
+    connection: Connection,
+) -> tuple[OutcomeRecorded, str]:
+    prediction = _prediction(data, serving, pointer, connection)
+    label = serving.guard.check_label(data.label, prediction.row, path=f"{pointer}/data/label")
+    outcome = OutcomeRecorded(
+        model=data.model,
+        source=event.source,
+        source_id=event.id,
+        prediction_id=prediction.id,
+        identity=prediction.identity,
+        label=label,
+    )
+    return outcome, time or prediction.event_time
+
+
+def _prediction(
+    data: Outcome, serving: Serving, pointer: str, connection: Connection
+) -> StoredPrediction:
+    if data.prediction_id is not None:
+        found = find_prediction(connection, data.model, data.prediction_id.lower())
+        named = f"prediction {data.prediction_id!r}"
+    else:
+        identity = serving.guard.check_identity(
+            data.identity or {}, path=f"{pointer}/data/identity"
+        )
+        found = latest_prediction(connection, data.model, identity)
+        named = f"a prediction for {identity!r}"
+    if found is None:
+        raise UnknownPrediction(
+            f"{data.model!r} never made {named}. Send the label with the id that POST "
+            "/predictions answered, or send the whole row as an observation."
+        )
+    return found
+
+
+def _index_of(path: str) -> int:
+    part = path.split("/")[1] if path else ""
+    return int(part) if part.isdecimal() else 0
+
+
+def _stream_of(event: object) -> str:
+    assert isinstance(event, ObservationRecorded | OutcomeRecorded)  # noqa: S101 made above
+    return observations_stream(event.model)

@@ -1,0 +1,142 @@
+"""Rows that were refused, counted into the ledger: at once the first time, then once a minute.
+
+Bodies are not kept. An event names one door, so of several doors that wait the one with the most
+rows goes first. All that waits is written before a cycle starts and when the service ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.clock import monotonic_seconds, new_id, now
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.ledger.streams import observations_stream
+from domain.errors import WhyledgerError
+from domain.events.events import RowsRefused
+
+INTERVAL_SECONDS: Final = 60.0  # between two events of one model
+REASONS_MAX: Final = 50  # in one event; further ones are counted as OTHER
+REASON_LENGTH_MAX: Final = 120  # characters; a client may invent field names
+OTHER: Final = "other reasons"
+_LOG: Final = logging.getLogger("whyledger.refusals")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    rows: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+class Refusals:
+    """The counts of one process. Safe from any thread."""
+
+    def __init__(self, ledger: Ledger, monotonic: Callable[[], float] = monotonic_seconds) -> None:
+        self._ledger = ledger
+        self._monotonic = monotonic
+        self._waiting: dict[tuple[str, str], _Waiting] = {}  # by model and door
+        self._last_written: dict[str, float] = {}  # by model
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._timer: threading.Thread | None = None
+
+    def count(self, model: str, door: str, rows: int, reasons: Mapping[str, int]) -> None:
+        """Count `rows` refused rows of a known `model` that came in by `door`."""
+        with self._lock:
+            waiting = self._waiting.setdefault((model, door), _Waiting())
+            waiting.rows += rows
+            _add(waiting.reasons, reasons)
+        self.write_due()
+
+    def flush(self, model: str | None = None) -> None:
+        """Write everything that waits, of `model` or of all, now.
+
+        Raises:
+            LedgerBusy: the ledger did not take it; the counts go on waiting.
+        """
+        for key in list(self._waiting):
+            if model in (None, key[0]):
+                self._write(key)
+
+    def write_due(self) -> None:
+        """Write what waits and whose minute is over; a ledger that refuses is asked again later."""
+        most_first = sorted(self._waiting.items(), key=lambda each: -each[1].rows)
+        for key, waiting in most_first:
+            if waiting.rows and self._is_due(key[0]):
+                try:
+                    self._write(key)
+                except WhyledgerError as error:
+                    _LOG.warning("refused rows of %s wait: %s", key[0], error.message)
+
+    def start(self) -> None:
+        """Look once a second, in a thread of its own, whether a minute is over."""
+        self._timer = threading.Thread(target=self._look, name="refusals", daemon=True)
+        self._timer.start()
+
+    def close(self) -> None:
+        """Write everything that waits and end the thread."""
+        self._stop.set()
+        if self._timer is not None:
+            self._timer.join(timeout=5)
+        try:
+            self.flush()
+        except WhyledgerError as error:
+            _LOG.error("refused rows were not written: %s", error.message)
+
+    def _look(self) -> None:
+        while not self._stop.wait(1.0):
+            self.write_due()
+
+    def _is_due(self, model: str) -> bool:
+        last = self._last_written.get(model)
+        return last is None or self._monotonic() - last >= INTERVAL_SECONDS
+
+    def _write(self, key: tuple[str, str]) -> None:
+        model, door = key
+        with self._lock:
+            waiting = self._waiting[key]
+            if not waiting.rows:
+                return
+            event = RowsRefused(
+                model=model, door=door, rows=waiting.rows, reasons=dict(waiting.reasons)
+            )
+            before = self._last_written.get(model)
+            self._last_written[model] = self._monotonic()
+            waiting.rows, waiting.reasons = 0, Counter()
+        try:
+            self._ledger.append(
+                [
+                    StreamAppend(
+                        observations_stream(model),
+                        (NewEvent(event=event, id=new_id(), occurred_at=now()),),
+                        None,
+                    )
+                ],
+                correlation_id=new_id(),
+            )
+        except BaseException:
+            with self._lock:  # nothing was kept, so it waits again
+                waiting.rows += event.rows
+                _add(waiting.reasons, event.reasons)
+                if before is None:
+                    del self._last_written[model]
+                else:
+                    self._last_written[model] = before
+            raise
+
+
+def bounded_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
+    """`reasons` as an event may hold them: few, short, the rest counted together."""
+    counted: Counter[str] = Counter()
+    _add(counted, reasons)
+    return dict(counted)
+
+
+def _add(counted: Counter[str], reasons: Mapping[str, int]) -> None:
+    for reason, count in reasons.items():
+        short = reason[:REASON_LENGTH_MAX]
+        counted[short if short in counted or len(counted) < REASONS_MAX else OTHER] += count

@@ -1,0 +1,1 @@
+"""What others check us with: checkpoints, keys, anchors, receipts, bundles."""

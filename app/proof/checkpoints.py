@@ -1,0 +1,282 @@
+"""Checkpoints of a running ledger: about one a second while it grows, and one on demand.
+
+One process at a time signs, chosen by a lock that the system frees when its holder dies: a file
+lock beside SQLite, an advisory lock on PostgreSQL. Nothing here ever makes an append wait or fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, select, text
+
+from app.clock import monotonic_seconds, now
+from app.database.cycle_lock import CycleLock
+from app.database.engine import insert_rows
+from app.ledger.store import Ledger
+from app.ledger.tables import CHECKPOINTS
+from app.ledger.tree import StoredTree, read_head
+from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
+from app.proof.signer import FileSigner, check_ed25519
+from app.settings import Settings
+from domain.errors import SigningRefused, UnknownThing, WhyledgerError
+from domain.tree.notes import Checkpoint, open_checkpoint, parse_checkpoint, parse_note
+from domain.tree.proofs import verify_consistency
+
+_LOCK: Final = "checkpoint-signer"
+_LOCK_KEY: Final = int.from_bytes(hashlib.sha256(_LOCK.encode()).digest()[:8], signed=True)
+_TURN_SECONDS: Final = 2.0  # another process needs some milliseconds to sign
+_TRY_SECONDS: Final = 0.02
+_LOG: Final = logging.getLogger("whyledger.checkpoints")
+
+
+def origin_of(ledger_id: str) -> str:
+    """How checkpoints and keys call the ledger with this id."""
+    return f"whyledger/{ledger_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint that was signed."""
+
+    checkpoint: Checkpoint
+    note: str
+    signed_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointStatus:
+    """How signing and its copies outside are doing."""
+
+    verifier_key: str
+    signed_size: int  # entries under the newest checkpoint; 0 before the first
+    signed_at: str | None
+    refusal: str | None  # why nothing is signed any more; None when all is well
+    anchors: tuple[AnchorStatus, ...]
+
+
+def latest_signed(connection: Connection, size: int | None = None) -> Signed | None:
+    """The newest checkpoint in the database (of at least `size` entries: the first such)."""
+    query = select(CHECKPOINTS)
+    if size is None:
+        query = query.order_by(CHECKPOINTS.c.size.desc())
+    else:
+        query = query.where(CHECKPOINTS.c.size >= size).order_by(CHECKPOINTS.c.size)
+    row = connection.execute(query.limit(1)).one_or_none()
+    if row is None:
+        return None
+    return Signed(parse_checkpoint(parse_note(row.note)[0]), row.note, row.signed_at)
+
+
+class Checkpoints:
+    """Signs the ledger's tree.
+
+    Args:
+        ledger: open, and closed by somebody else after this.
+        settings: where key and locks are, how often, which anchors.
+        anchors: copies outside; None: those of the settings.
+
+    Raises:
+        SigningRefused: the key cannot be used; the message says what to do.
+    """
+
+    def __init__(
+        self, ledger: Ledger, settings: Settings, anchors: Sequence[Anchor] | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._locks = settings.state_dir / "locks"
+        self._seconds = settings.checkpoint_seconds
+        self.signer = FileSigner(settings.signing_key_path, origin_of(ledger.ledger_id()))
+        chosen = anchors_of(settings) if anchors is None else anchors
+        self._anchors = tuple(AnchorThread(anchor) for anchor in chosen)
+        self._refusal: str | None = None
+        self._signing = threading.Lock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Sign from now on, in a thread of its own, whenever the ledger has grown.
+
+        A ledger that lacks what was signed (an older back-up was restored, entries were changed) is
+        noticed before this returns, and stands in `refusal` until it is mended. The anchors are
+        offered what was last signed: they may have missed it before the process ended.
+        """
+        self._note(self._begin)
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing is signed any more; None when all is well."""
+        return self._refusal
+
+    def close(self) -> None:
+        """Sign what came last, and end."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        for anchor in self._anchors:
+            anchor.close()
+
+    def sign(self) -> Signed:
+        """A checkpoint over all that is committed by now, whichever process signs it.
+
+        Raises:
+            SigningRefused: the ledger does not extend what was signed before.
+            UnknownThing: another process holds the lock, and has signed nothing for two seconds.
+        """
+        wanted = self._ledger.size()
+        deadline = monotonic_seconds() + _TURN_SECONDS
+        while True:
+            with self._signing, self._turn() as ours:
+                if ours:
+                    signed = self._sign()
+                    for anchor in self._anchors:
+                        anchor.offer(signed.checkpoint, signed.note)
+                    return signed
+            with self._ledger.connect() as connection:
+                found = latest_signed(connection, wanted)
+            if found is not None:
+                return found
+            if monotonic_seconds() > deadline:
+                raise UnknownThing(
+                    f"another process signs this ledger and has not covered {wanted} entries in "
+                    f"{_TURN_SECONDS:g} s. Ask again; if it lasts, look at that process."
+                )
+            self._ended.wait(_TRY_SECONDS)
+
+    def latest(self, size: int | None = None) -> Signed:
+        """The newest checkpoint, or the first that covers `size` entries.
+
+        Raises:
+            UnknownThing: there is none.
+        """
+        with self._ledger.connect() as connection:
+            found = latest_signed(connection, size)
+        if found is None:
+            raise UnknownThing(
+                f"no checkpoint covers {size or 1} entries yet. Ask again in a second, or ask for "
+                "a new one with ?new=true."
+            )
+        return found
+
+    def covering(self, position: int) -> Signed:
+        """The first checkpoint over the entry at `position`; signed now when there is none yet."""
+        with self._ledger.connect() as connection:
+            found = latest_signed(connection, position + 1)
+        return found or self.sign()
+
+    def status(self) -> CheckpointStatus:
+        """How signing and its copies outside are doing."""
+        with self._ledger.connect() as connection:
+            newest = latest_signed(connection)
+        return CheckpointStatus(
+            verifier_key=str(self.signer.key),
+            signed_size=newest.checkpoint.size if newest else 0,
+            signed_at=newest.signed_at if newest else None,
+            refusal=self._refusal,
+            anchors=tuple(anchor.status() for anchor in self._anchors),
+        )
+
+    def _sign(self) -> Signed:
+        with self._ledger.connect() as connection:
+            head = read_head(connection)
+            checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
+            tree = StoredTree(connection, head.size)
+            newest = latest_signed(connection)
+            if newest is not None:
+                self._check_extends(newest, checkpoint, tree)
+            note = self.signer.sign(
+                checkpoint,
+                tree.consistency,
+                lambda first, end: self._ledger.leaf_hashes(first, end - 1),
+            )
+        if newest is not None and newest.checkpoint.size == checkpoint.size:
+            return Signed(checkpoint, newest.note, newest.signed_at)
+        signed = Signed(checkpoint, note, now())
+        row = (checkpoint.size, checkpoint.root, note, signed.signed_at)
+        with self._ledger.writing() as connection:
+            insert_rows(connection, CHECKPOINTS, [row])
+        return signed
+
+    def _check_extends(self, newest: Signed, checkpoint: Checkpoint, tree: StoredTree) -> None:
+        """Refuse too what does not extend the database's own checkpoint: a memory can be lost."""
+        try:
+            stored = open_checkpoint(newest.note, self.signer.key, check_ed25519)
+            if stored.size < checkpoint.size:
+                proof = tree.consistency(stored.size)
+                verify_consistency(
+                    stored.size, checkpoint.size, stored.root, checkpoint.root, proof
+                )
+            elif stored != checkpoint:
+                raise SigningRefused(f"it has {checkpoint.size} entries, {stored.size} were signed")
+        except WhyledgerError as error:
+            raise SigningRefused(
+                f"the ledger does not extend its own checkpoint of {newest.checkpoint.size} "
+                f"entries: {error.message} Nothing is signed. Run `whyledger verify`."
+            ) from error
+
+    def _begin(self) -> None:
+        self._compared_with_memory()
+        last, note = self.signer.last(), self.signer.last_note()
+        if last is not None and note is not None:
+            for anchor in self._anchors:
+                anchor.offer(last, note)
+
+    def _run(self) -> None:
+        while True:
+            ending = self._ended.wait(self._seconds)
+            self._note(self._sign_what_is_new)
+            if ending:
+                return
+
+    def _sign_what_is_new(self) -> None:
+        if self._refusal is not None:  # another process may have signed less than was lost here
+            self._compared_with_memory()
+        if self._has_grown():
+            self.sign()
+
+    def _compared_with_memory(self) -> None:
+        """Refuse a ledger that does not extend what was last signed; it may be smaller."""
+        last = self.signer.last()  # first: while the ledger is read, another process may sign more
+        with self._ledger.connect() as connection:
+            head = read_head(connection)
+            checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
+            tree = StoredTree(connection, head.size)
+            self.signer.check_extends(last, checkpoint, tree.consistency)
+
+    def _note(self, work: Callable[[], None]) -> None:
+        """Do it; whatever it refuses stands in the status and, once, in the log."""
+        try:
+            work()
+            self._refusal = None
+        except WhyledgerError as error:
+            if error.message != self._refusal:
+                _LOG.error("no checkpoint: %s", error.message)
+            self._refusal = error.message
+        except Exception as error:  # noqa: BLE001 a full disk, a lost database: seen in the status
+            _LOG.exception("no checkpoint")
+            self._refusal = f"{type(error).__name__}: {error}"
+
+    def _has_grown(self) -> bool:
+        with self._ledger.connect() as connection:
+            newest = latest_signed(connection)
+            return newest is None or read_head(connection).size != newest.checkpoint.size
+
+    @contextmanager
+    def _turn(self) -> Iterator[bool]:
+        """Whether this process may sign, inside the block."""
+        if self._ledger.engine.dialect.name == "sqlite":
+            with CycleLock(self._ledger.engine, self._locks, _LOCK) as ours:
+                yield ours
+            return
+        with self._ledger.engine.connect() as connection:
+            query = text("SELECT pg_try_advisory_xact_lock(:key)")
+            yield bool(connection.execute(query, {"key": _LOCK_KEY}).scalar_one())
+            connection.rollback()

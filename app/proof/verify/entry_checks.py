@@ -1,0 +1,174 @@
+"""Checks of one stored entry after another: bytes, columns, versions, and what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, Row, select
+
+from app.ledger.payloads import erasures
+from app.ledger.tables import ARTEFACTS
+from app.proof.verify.breaks import Break
+from domain.canonical import sha256_hex
+from domain.tree.proofs import HASH_BYTES
+
+_BREAKS_KEPT: Final = 1000  # a ledger with more is broken from there on
+_COPIES: Final = ("id", "stream", "type", "schema", "occurred_at", "recorded_at")
+# The events whose transaction stored the artefacts they name.
+_STORES: Final = {
+    "cycle.data-merged": ("identities_sha256",),
+    "cycle.candidate-trained": ("plan_sha256", "reference_sha256", "identities_sha256"),
+    "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
+    "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
+}
+_NAMES_ARTEFACTS: Final = frozenset(_STORES)
+_ERASABLE: Final = ("reference_sha256", "identities_sha256")  # never a plan
+
+
+class StoredEntry(NamedTuple):
+    """A row of the ledger, as it stands; none of it is believed."""
+
+    position: int
+    id: str
+    stream: str
+    stream_version: int
+    type: str
+    schema: int
+    occurred_at: str
+    recorded_at: str
+    content: bytes
+    leaf_hash: bytes
+
+
+class EntryChecks:
+    """Takes the entries in order and keeps what is wrong with them.
+
+    Args:
+        connection: where artefacts are looked up.
+        remembered: leaf hashes that were signed, 32 bytes each from position 0 on; may be empty.
+    """
+
+    def __init__(self, connection: Connection, remembered: bytes) -> None:
+        self.breaks: list[Break] = []
+        self.apart: dict[int, str] = {}  # position -> the commitment to data that stands apart
+        erased = erasures(connection)
+        self.erased = frozenset(position for event in erased for position in event.entries)
+        self._erased_artefacts = frozenset(sha for event in erased for sha in event.artefacts)
+        self._connection = connection
+        self._remembered = remembered
+        self._next = 0
+        self._versions: dict[str, int] = {}
+        self._ids: set[str] = set()
+        self._artefacts: dict[str, str] = {}  # digest -> what was found
+
+    def check(self, page: Sequence[Row[*tuple[Any, ...]]]) -> list[bytes]:
+        """Check entries that follow each other; the leaf hashes (32 bytes) of their stored bytes.
+
+        `page` holds rows of `StoredEntry`'s columns. The ordinary entry takes the short way: its
+        bytes end as its columns say, which canonical JSON, with its keys in order, allows to see
+        without parsing it.
+        """
+        leaves = []
+        remembered, versions, ids = self._remembered, self._versions, self._ids
+        for row in page:
+            position, id, stream, version, type_, schema, occurred, recorded, content, stored = row
+            if type(content) is not bytes or type(stored) is not bytes:  # SQLite takes text, too
+                content = self._as_bytes(position, "bytes", content)
+                stored = self._as_bytes(position, "leaf_hash", stored)
+            leaf = sha256(b"\x00" + content).digest()
+            leaves.append(leaf)
+            expected = versions.get(stream, -1) + 1
+            ending = (
+                f',"id":"{id}","occurred_at":"{occurred}","recorded_at":"{recorded}",'
+                f'"schema":{schema},"stream":"{stream}","type":"{type_}","v":1}}'
+            )
+            start = position * HASH_BYTES
+            signed = remembered[start : start + HASH_BYTES]
+            if (
+                leaf == stored
+                and (leaf == signed or not signed)
+                and position == self._next
+                and version == expected
+                and id not in ids
+                and type_ not in _NAMES_ARTEFACTS
+                and b'"data_commit":' not in content
+                and content.endswith(ending.encode())
+            ):
+                versions[stream] = expected
+                ids.add(id)
+                self._next = position + 1
+            else:
+                self._check_thoroughly(
+                    StoredEntry(*row)._replace(content=content, leaf_hash=stored), leaf, signed
+                )
+        return leaves
+
+    def broken_before(self, position: int) -> bool:
+        """Whether an entry before `position` is known to be another than was signed."""
+        return any(each.position is not None and each.position < position for each in self.breaks)
+
+    def _as_bytes(self, position: int, column: str, value: object) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        self._wrong(position, f"column {column!r}", "bytes", type(value).__name__)
+        return str(value).encode()
+
+    def _check_thoroughly(self, entry: StoredEntry, leaf: bytes, signed: bytes) -> None:
+        position = entry.position
+        if position != self._next:
+            self._wrong(self._next, "the entry", "one", f"none; the next is {position}")
+        self._next = position + 1
+        if signed and signed != leaf:
+            self._wrong(position, "the entry", f"the leaf hash {signed.hex()}, signed", leaf.hex())
+        elif leaf != entry.leaf_hash:
+            stored = bytes(entry.leaf_hash).hex()
+            self._wrong(position, "the stored bytes", f"the stored leaf hash {stored}", leaf.hex())
+        self._check_envelope(entry, entry.content)
+
+    def _check_envelope(self, entry: StoredEntry, content: bytes) -> None:
+        try:
+            envelope = orjson.loads(content)
+            said = tuple(envelope[name] for name in _COPIES)
+            stream, data = envelope["stream"], envelope.get("data", {})  # no data: it stands apart
+            if not isinstance(data, dict) or not all(isinstance(name, str) for name in said[:3]):
+                raise TypeError
+        except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+            self._wrong(entry.position, "the entry", "an envelope", f"{type(error).__name__}")
+            return
+        stored = (entry[1], entry[2], *entry[4:8])
+        if said != stored:
+            for name, inside, beside in zip(_COPIES, said, stored, strict=True):
+                if inside != beside:
+                    self._wrong(entry.position, f"column {name!r}", repr(inside), repr(beside))
+        version = self._versions[stream] = self._versions.get(stream, -1) + 1
+        if version != entry.stream_version:
+            said_version = str(entry.stream_version)
+            self._wrong(entry.position, "the stream version", str(version), said_version)
+        if envelope["id"] in self._ids:
+            self._wrong(entry.position, "the id", "one of its own", f"{envelope['id']!r} again")
+        self._ids.add(envelope["id"])
+        if "data_commit" in envelope:
+            self.apart[entry.position] = str(envelope["data_commit"])
+        if envelope["type"] in _NAMES_ARTEFACTS:
+            self._check_artefacts(entry.position, envelope["type"], data)
+
+    def _check_artefacts(self, position: int, name: str, data: dict[str, Any]) -> None:
+        for field in _STORES[name]:
+            named = str(data.get(field))
+            if named not in self._artefacts:
+                query = select(ARTEFACTS.c.bytes).where(ARTEFACTS.c.sha256 == named)
+                content = self._connection.execute(query).scalar_one_or_none()
+                found = "nothing under it" if content is None else sha256_hex(bytes(content))
+                if content is None and field in _ERASABLE and named in self._erased_artefacts:
+                    found = named
+                self._artefacts[named] = found
+            if self._artefacts[named] != named:
+                thing = f"the artefact it names as {field}"
+                self._wrong(position, thing, named, self._artefacts[named])
+
+    def _wrong(self, position: int, thing: str, expected: str, found: str) -> None:
+        if len(self.breaks) < _BREAKS_KEPT:
+            self.breaks.append(Break(position, thing, expected, found))

@@ -1,0 +1,223 @@
+"""Verify a ledger without trusting it: hash the stored bytes again, rebuild the tree, compare.
+
+What is compared with: checkpoints signed with a key that is outside the database, and the signer's
+memory of leaf hashes, which names the very entry that was changed. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select
+
+from app.ledger.store import Ledger
+from app.ledger.tables import CHECKPOINTS
+from app.ledger.tree import read_head
+from app.proof.signer import check_ed25519
+from app.proof.verify.breaks import Break
+from app.proof.verify.entry_checks import EntryChecks, StoredEntry
+from app.proof.verify.guards import missing_guards
+from app.proof.verify.payload_checks import payload_breaks
+from app.proof.verify.read_models import differing_read_models
+from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
+from app.proof.verify.tile_checks import TileChecks
+from domain.errors import LedgerDamaged, ProofInvalid
+from domain.tree.merkle import Frontier, root_of
+from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
+from domain.tree.proofs import HASH_BYTES
+
+BREAKS_MAX: Final = 100  # named; the first is what matters
+_PAGE_ENTRIES: Final = 1000
+# StoredEntry's fields, by the names of the columns
+_COLUMNS: Final = ", ".join(
+    f'"{"bytes" if name == "content" else name}"' for name in StoredEntry._fields
+)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What a verification found."""
+
+    entries: int
+    root: str  # RFC 6962 root over the stored bytes, hex
+    key: str | None  # the verifier key checkpoints were checked with
+    checkpoints: int  # whose signatures are that key's
+    covered: int  # entries under the newest of them that fits: so far the ledger is proven
+    read_models: int  # compared with what the entries give; 0 when not asked, or pointless
+    erased: int  # events whose data is gone, as entries say
+    breaks: tuple[Break, ...]  # the first one first
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is broken. What lies after `covered` is unproven all the same."""
+        return not self.breaks
+
+    @property
+    def unproven(self) -> str:
+        """One sentence about the entries that no checkpoint covers; empty when there are none."""
+        if self.covered >= self.entries:
+            return ""
+        return (
+            f"entries {self.covered} to {self.entries - 1} lie after the last retained checkpoint "
+            f"({self.covered} entries): they are unproven."
+        )
+
+
+@dataclass(slots=True)
+class _Signatures:
+    """The checkpoints to check against, in order of size."""
+
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    breaks: list[Break] = field(default_factory=list)
+
+
+def verify(
+    ledger: Ledger,
+    key: VerifierKey | None,
+    *,
+    retained: Sequence[str] = (),
+    remembered: bytes = b"",
+    read_models: bool = True,
+    progress: Progress = lambda done, of: None,
+) -> Verified:
+    """Verify everything at one moment of the ledger; nothing is written and nobody waits.
+
+    Args:
+        ledger: open.
+        key: who signs; without it no checkpoint can be checked and nothing is proven.
+        retained: signed notes kept outside the database, the signer's last one among them.
+        remembered: the signer's memory of leaf hashes, 32 bytes each from position 0 on.
+        read_models: also fold all entries anew and compare what comes out with the read models.
+        progress: told how many entries of how many are done.
+
+    Raises:
+        LedgerDamaged: the tables themselves cannot be read; the message says where.
+    """
+    with ledger.connect() as connection, unreadable_is_damage():
+        check_storage(connection, entries=False)
+        total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
+        signed = _read_checkpoints(connection, key, retained)
+        leaves = _authentic(remembered, signed.checkpoints)
+        entries = EntryChecks(connection, leaves)
+        tiles = TileChecks(connection)
+        breaks, fitting = signed.breaks, 0
+        pending = list(signed.checkpoints)
+        for page in _pages(connection):
+            hashes = entries.check(page)
+            while pending and pending[0].size <= tiles.size + len(hashes):
+                part = pending[0].size - tiles.size
+                tiles.add(hashes[:part])
+                del hashes[:part]
+                fitting = _compare(pending.pop(0), tiles.tree(), fitting, entries, breaks)
+            tiles.add(hashes)
+            progress(tiles.size, total)
+        tree = tiles.tree()
+        breaks += entries.breaks + tiles.breaks()
+        erased, wrong = payload_breaks(connection, entries.apart, entries.erased)
+        breaks += wrong
+        breaks += _check_end(connection, tree, pending)
+        compared = 0
+        if read_models and not breaks:
+            compared, differing = differing_read_models(connection)
+            breaks += differing
+        breaks += missing_guards(connection)
+    return Verified(
+        entries=tree.size,
+        root=tree.root().hex(),
+        key=None if key is None else str(key),
+        checkpoints=len(signed.checkpoints),
+        covered=fitting,
+        read_models=compared,
+        erased=erased,
+        breaks=tuple(sorted(breaks, key=lambda each: each.order)[:BREAKS_MAX]),
+    )
+
+
+def _read_checkpoints(
+    connection: Connection, key: VerifierKey | None, retained: Sequence[str]
+) -> _Signatures:
+    """Every checkpoint that is signed: those in the database, and those kept elsewhere."""
+    found = _Signatures()
+    if key is None:
+        return found
+    known: set[Checkpoint] = set()
+    for note in retained:
+        try:
+            known.add(open_checkpoint(note, key, check_ed25519))
+        except ProofInvalid as error:
+            found.breaks.append(Break(None, "a retained checkpoint", "its key's", error.message))
+    for row in connection.execute(select(CHECKPOINTS).order_by(CHECKPOINTS.c.size)):
+        thing = f"the checkpoint of size {row.size}"
+        try:
+            checkpoint = open_checkpoint(row.note, key, check_ed25519)
+        except ProofInvalid as error:
+            found.breaks.append(Break(None, thing, f"signed by {key.name}", error.message))
+            continue
+        if (row.size, bytes(row.root)) != (checkpoint.size, checkpoint.root):
+            said = f"{row.size}, {bytes(row.root).hex()}"
+            signed = f"{checkpoint.size}, {checkpoint.root.hex()}"
+            found.breaks.append(Break(None, thing, f"as signed: {signed}", said))
+        known.add(checkpoint)
+    found.checkpoints = sorted(known, key=lambda each: (each.size, each.root))
+    return found
+
+
+def _authentic(remembered: bytes, checkpoints: Sequence[Checkpoint]) -> bytes:
+    """The remembered leaf hashes, when a checkpoint vouches for all of them; otherwise none."""
+    leaves = [
+        remembered[at : at + HASH_BYTES]
+        for at in range(0, len(remembered) - HASH_BYTES + 1, HASH_BYTES)
+    ]
+    root = root_of(leaves)
+    signed = any(each.size == len(leaves) and each.root == root for each in checkpoints)
+    return remembered if signed else b""
+
+
+def _pages(connection: Connection) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+    # The driver's own statement and plain tuples: building objects costs more than hashing.
+    statement = f'SELECT {_COLUMNS} FROM entries ORDER BY "position"'  # noqa: S608 our own names
+    options = {"yield_per": _PAGE_ENTRIES}
+    with connection.exec_driver_sql(statement, execution_options=options) as rows:
+        yield from rows.partitions(_PAGE_ENTRIES)
+
+
+def _compare(
+    checkpoint: Checkpoint, tree: Frontier, fitting: int, entries: EntryChecks, breaks: list[Break]
+) -> int:
+    """Compare the tree with a checkpoint of its size; the size up to which all is proven."""
+    if tree.root() == checkpoint.root:
+        return checkpoint.size
+    if not entries.broken_before(checkpoint.size):  # otherwise it is known already which entry
+        breaks.append(
+            Break(
+                fitting,
+                f"entries {fitting} to {checkpoint.size - 1} (one of them, or several)",
+                f"the root signed for {checkpoint.size} entries, {checkpoint.root.hex()}",
+                tree.root().hex(),
+            )
+        )
+    return fitting
+
+
+def _check_end(
+    connection: Connection, tree: Frontier, missing: Sequence[Checkpoint]
+) -> list[Break]:
+    """What should come after the last entry, and whether the head is that of these entries."""
+    found = []
+    if missing:
+        size = missing[-1].size
+        expected = f"an entry: {size} were signed"
+        found.append(Break(tree.size, "the end of the ledger", expected, "the ledger ends there"))
+    try:
+        head = read_head(connection)
+    except LedgerDamaged:
+        none = "none, or one that does not fit its size"
+        return [*found, Break(tree.size, "the tree's head", "one row", none)]
+    if head != tree:
+        said = f"{head.size} entries, root {head.root().hex()}"
+        expected = f"{tree.size} entries, root {tree.root().hex()}"
+        found.append(Break(tree.size, "the tree's head", expected, said))
+    return found

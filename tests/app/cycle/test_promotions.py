@@ -1,0 +1,205 @@
+"""Who serves: promotion and rollback, on both databases."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from app.cycle.promotions import read_lifecycle, roll_back, settle_promotion
+from app.ledger.store import Artefact, Ledger, StreamAppend, open_ledger
+from app.projections.models import get_model
+from app.serving.plan import PlanInvalid
+from domain.canonical import sha256_hex
+from domain.decisions.lifecycle import Champion, PromoteCandidate
+from domain.errors import (
+    LedgerDamaged,
+    RollbackRefused,
+    UnknownModel,
+    UnknownThing,
+    VersionConflict,
+)
+from domain.events.cycle_events import PromotionSettled
+from domain.events.events import ContractAdopted
+from tests.app.car_ledger import CarLedger, types_of, year_end
+from tests.app.cycle.interrupted import Interrupted
+from tests.ledger_events import contract_adopted, new, promoted, put, started
+
+PLAN = b"no plan at all"
+
+
+def candidate(ledger: Ledger, plan: bytes, version: str = "cars/2") -> PromoteCandidate:
+    """A command to promote a plan that the ledger holds."""
+    return PromoteCandidate(
+        model="cars",
+        candidate=Champion(
+            model_version=version,
+            plan_sha256=sha256_hex(plan),
+            reference_sha256=sha256_hex(b""),
+            trained_until="1976-07-01T00:00:00.000001Z",
+            registry_run=None,
+        ),
+        compared_with=None,
+        cycle="cars-1",
+        as_of="1977-01-01T00:00:00.000000Z",
+    )
+
+
+def settle(ledger: Ledger, command: PromoteCandidate, version: int = 0) -> PromotionSettled:
+    return settle_promotion(
+        ledger,
+        command,
+        cycle_stream="cycle-cars-1",
+        cycle_version=version,
+        correlation_id="c",
+        causation_id="d",
+    )
+
+
+def champion_of(ledger: Ledger, model: str) -> str | None:
+    with ledger.connect() as connection:
+        view = get_model(connection, model)
+    return view.champion if view else None
+
+
+def test_a_plan_that_does_not_load_is_never_promoted(ledger: Ledger) -> None:
+    put(ledger, "model-cars", contract_adopted())
+    artefact = Artefact(sha256_hex(PLAN), "plan", PLAN)
+    put(ledger, "cycle-cars-1", started(1), artefacts=[artefact])
+    size = ledger.size()
+    with pytest.raises(PlanInvalid):
+        settle(ledger, candidate(ledger, PLAN))
+    assert (ledger.size(), champion_of(ledger, "cars")) == (size, None)
+
+
+def test_a_plan_that_was_never_stored_is_never_promoted(ledger: Ledger) -> None:
+    put(ledger, "model-cars", contract_adopted())
+    put(ledger, "cycle-cars-1", started(1))
+    with pytest.raises(UnknownThing, match=f"no artefact {hashlib.sha256(PLAN).hexdigest()}"):
+        settle(ledger, candidate(ledger, PLAN))
+    assert types_of(ledger, "cycle-cars-1") == ["cycle.started"]
+
+
+def test_a_cycle_that_went_on_elsewhere_is_not_settled_twice(ledger: Ledger) -> None:
+    put(ledger, "model-cars", contract_adopted())
+    put(ledger, "cycle-cars-1", started(1))
+    put(ledger, "model-cars", promoted("cars/1", "cars-1"))
+    with pytest.raises(VersionConflict, match="'cycle-cars-1' is at version 0, not -1"):
+        settle(ledger, candidate(ledger, PLAN), version=-1)
+    assert types_of(ledger, "cycle-cars-1") == ["cycle.started"]
+
+
+def test_a_model_nobody_knows_has_no_lifecycle(ledger: Ledger) -> None:
+    with pytest.raises(UnknownModel, match="model 'planes' is unknown"):
+        read_lifecycle(ledger, "planes")
+
+
+def test_a_contract_adopted_at_that_moment_does_not_stop_a_promotion(cars: CarLedger) -> None:
+    from app.cycle.run import run_cycle
+
+    cars.answers(cars.rows([1976]))
+    cycle = cars.starts(year_end(1976), force="to promote")
+    other = CarLedger(open_ledger(cars.settings), cars.settings)
+
+    def adopt() -> None:
+        other.adopts(margin=0.25)
+
+    meddled = Interrupted(cars.ledger, before="cycle.promotion-settled", then=adopt)
+    state = run_cycle(meddled, cars.settings, cycle)
+    other.ledger.close()
+    assert state.compared is not None
+    assert state.compared.passed
+    assert cars.view().champion == "car-price/2"
+    assert types_of(cars.ledger, "model-car-price")[-2:] == [
+        ContractAdopted.type,
+        "model.candidate-promoted",
+    ]
+
+
+def test_a_promotion_that_is_always_too_late_says_so_at_the_third_time(
+    ledger: Ledger, cars: CarLedger
+) -> None:
+    plan = cars.ledger.artefact(cars.view().plan_sha256 or "")
+    put(ledger, "model-cars", contract_adopted())
+    put(ledger, "cycle-cars-1", started(1), artefacts=[Artefact(sha256_hex(plan), "plan", plan)])
+
+    class Late(Interrupted):
+        """Somebody adopts a contract before each of our appends."""
+
+        def append(self, appends: object, **how: object) -> object:  # type: ignore[override]
+            event = contract_adopted(policy=f"another-{self.size()}")
+            ledger.append([StreamAppend("model-cars", (new(event),), None)], correlation_id="x")
+            return super().append(appends, **how)  # type: ignore[arg-type]
+
+    with pytest.raises(VersionConflict, match="stream 'model-cars' is at version 3, not 2"):
+        settle(Late(ledger), candidate(ledger, plan))
+    assert settle(ledger, candidate(ledger, plan)).promoted
+
+
+def test_any_earlier_champion_may_serve_again_with_a_reason(
+    new_cars_on_both: CarLedger,
+) -> None:
+    from tests.app.car_ledger import bootstrapped
+
+    cars = bootstrapped(new_cars_on_both)
+    first = cars.view()
+    cars.lives_through(1976, force="a second champion")
+    cars.lives_through(1977, force="a third champion")
+    versions = ["car-price/1", "car-price/2", "car-price/3"]
+    state, _ = read_lifecycle(cars.ledger, "car-price")
+    assert [champion.model_version for champion in state.champions] == versions
+    for to in ("car-price/1", "car-price/3", "car-price/2", "car-price/1"):
+        entry = roll_back(
+            cars.ledger,
+            "car-price",
+            to=to,
+            reason="customers complained",
+            actor="local:unauthenticated",
+            correlation_id="c",
+        )
+        assert cars.view().champion == to
+        assert cars.view().promoted_position == entry.position
+    back = cars.view()
+    assert back.rollbacks == 4
+    assert (back.plan_sha256, back.reference_sha256, back.trained_until, back.registry_run) == (
+        first.plan_sha256,
+        first.reference_sha256,
+        first.trained_until,
+        first.registry_run,
+    )
+    for to, because in {
+        "car-price/1": "it serves already",
+        "car-price/9": "it never was champion",
+    }.items():
+        with pytest.raises(RollbackRefused, match=because):
+            roll_back(
+                cars.ledger,
+                "car-price",
+                to=to,
+                reason="",
+                actor="local:unauthenticated",
+                correlation_id="c",
+            )
+
+
+def test_a_rollback_to_a_plan_that_is_damaged_is_refused(cars: CarLedger) -> None:
+    from sqlalchemy import text
+
+    cars.lives_through(1976, force="a second champion")
+    with cars.ledger.engine.connect() as connection:
+        connection.execute(text("DROP TRIGGER artefacts_refuse_update"))
+        connection.execute(
+            text("UPDATE artefacts SET bytes = x'00' WHERE sha256 = :sha256"),
+            {"sha256": read_lifecycle(cars.ledger, "car-price")[0].champions[0].plan_sha256},
+        )
+        connection.commit()
+    with pytest.raises(LedgerDamaged, match="Restore the database from a back-up"):
+        roll_back(
+            cars.ledger,
+            "car-price",
+            to="car-price/1",
+            reason="no",
+            actor="local:unauthenticated",
+            correlation_id="c",
+        )
+    assert cars.view().champion == "car-price/2"

@@ -1,0 +1,122 @@
+"""The worker process, really killed: `kill -9` at any moment, and what the next one makes of it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from app.cycle.starting import Cycles, start_worker
+from app.cycle.worker import begin_attempt
+from app.database.cycle_lock import CycleLock, is_running
+from app.projections.rebuild import rebuild
+from app.training.tracking import MlflowRegistry
+from domain.decisions.cycle import ATTEMPTS_MAX
+from domain.events.envelope import Recorded
+from tests.app.car_ledger import CarLedger, types_of, year_end
+
+END_SECONDS = 60.0
+POLL_SECONDS = 0.01
+
+
+def killed_after(cars: CarLedger, cycle: str, event: str) -> None:
+    """A worker takes up the cycle and is killed as soon as it has left another such event."""
+    before = types_of(cars.ledger, f"cycle-{cycle}").count(event)
+    worker = start_worker(cars.settings, cycle)
+    deadline = time.monotonic() + END_SECONDS
+    while types_of(cars.ledger, f"cycle-{cycle}").count(event) == before:
+        assert worker.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(POLL_SECONDS)
+    worker.kill()
+    assert worker.wait() == -9
+    while is_running(cars.ledger.engine, locks(cars), cycle):  # the database notices the death
+        assert time.monotonic() < deadline
+        time.sleep(POLL_SECONDS)
+
+
+def locks(cars: CarLedger) -> Path:
+    return Cycles(cars.ledger, cars.settings).lock_directory
+
+
+def finished(worker: subprocess.Popen[bytes]) -> int:
+    return worker.wait(END_SECONDS)
+
+
+def entries(cars: CarLedger) -> list[Recorded]:
+    return cars.ledger.read(limit=5000)
+
+
+def test_a_cycle_killed_twice_is_promoted_once_and_the_alias_follows(
+    new_cars_on_both: CarLedger,
+) -> None:
+    cars = new_cars_on_both.adopts().observes(new_cars_on_both.rows(range(1971, 1974)))
+    cycle = cars.starts(year_end(1973))
+    killed_after(cars, cycle, "cycle.window-guarded")
+    killed_after(cars, cycle, "cycle.data-merged")
+    assert finished(start_worker(cars.settings, cycle)) == 0
+    view = cars.cycle(1)
+    assert (view.conclusion, view.attempts) == ("promoted", 3)
+    steps = [t for t in types_of(cars.ledger, f"cycle-{cycle}") if t != "cycle.attempt-started"]
+    assert len(steps) == len(set(steps)) == 11
+    kinds = [entry.event.type for entry in entries(cars)]
+    assert kinds.count("model.candidate-promoted") == 1
+    assert [entry.position for entry in entries(cars)] == list(range(cars.ledger.size()))
+    assert rebuild(cars.ledger).differing == ()
+    registry = MlflowRegistry(cars.settings.state_dir, "1970-01-01T00:00:00Z")
+    assert registry.champion_run("car-price") == cars.view().registry_run
+
+
+def test_after_three_kills_the_next_worker_records_the_failure(cars: CarLedger) -> None:
+    before = cars.view()
+    cars.answers(cars.rows([1976]))
+    cycle = cars.starts(year_end(1976), force="to be killed while it trains")
+    for _ in range(ATTEMPTS_MAX):
+        killed_after(cars, cycle, "cycle.attempt-started")
+    assert finished(start_worker(cars.settings, cycle)) == 1
+    view = cars.cycle(2)
+    assert (view.status, view.conclusion, view.attempts) == ("ended", "failed", ATTEMPTS_MAX)
+    assert view.state["cycle.failed"]["reason"] == (
+        "3 attempts were cut off; see logs/car-price-2.log"
+    )
+    after = cars.view()
+    assert (after.champion, after.promoted_position) == (before.champion, before.promoted_position)
+    assert finished(start_worker(cars.settings, cycle)) == 0, "an ended cycle is left alone"
+
+
+def test_a_worker_leaves_a_cycle_alone_that_another_one_runs(cars: CarLedger) -> None:
+    cycle = cars.starts(year_end(1976))
+    with CycleLock(cars.ledger.engine, cars.settings.state_dir / "locks", cycle) as held:
+        assert held
+        assert finished(start_worker(cars.settings, cycle)) == 0
+    assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]
+    log = (cars.settings.state_dir / "logs" / f"{cycle}.log").read_text()
+    assert f"cycle {cycle} is running elsewhere" in log
+
+
+def test_attempts_are_counted_until_the_third(cars: CarLedger) -> None:
+    cycle = cars.starts(year_end(1976))
+    assert [begin_attempt(cars.ledger, cycle) for _ in range(4)] == [True, True, True, False]
+    assert types_of(cars.ledger, f"cycle-{cycle}") == [
+        "cycle.started",
+        *["cycle.attempt-started"] * 3,
+        "cycle.failed",
+    ]
+    assert begin_attempt(cars.ledger, cycle), "it has ended: there is nothing to attempt"
+
+
+def test_a_worker_has_one_thread_for_linear_algebra_and_a_low_priority(cars: CarLedger) -> None:
+    cycle = cars.starts(year_end(1976))
+    worker = start_worker(cars.settings, cycle)
+    process = Path("/proc", str(worker.pid))
+    nice, environment = 0, ""
+    deadline = time.monotonic() + END_SECONDS
+    while worker.poll() is None and nice != 10:
+        assert time.monotonic() < deadline
+        nice = int((process / "stat").read_text().rpartition(")")[2].split()[16])
+        environment = (process / "environ").read_text()
+        time.sleep(POLL_SECONDS)
+    assert finished(worker) == 0
+    assert nice == 10
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        assert f"{variable}=1" in environment.split("\0")

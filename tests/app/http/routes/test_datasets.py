@@ -1,0 +1,184 @@
+"""POST /models/{model}/datasets: good rows in, bad rows to quarantine, nothing twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.intake.csv_rows import LINE_LENGTH_MAX
+from app.settings import Settings
+from tests.app.http.routes.running import (
+    CARS,
+    adopt,
+    events_of,
+    observation,
+    process_behind,
+    running,
+    send,
+)
+
+HEADER = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price"
+GOOD = "1971,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,4.935802"
+CSV = {"Content-Type": "text/csv"}
+
+
+def upload(client: TestClient, *lines: str) -> Any:
+    return client.post("/models/car-price/datasets", content="\n".join(lines).encode(), headers=CSV)
+
+
+def quarantine(settings: Settings, name: str) -> list[dict[str, Any]]:
+    text = (settings.state_dir / "quarantine" / name).read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_real_cars_are_recorded_and_the_same_file_again_records_nothing(
+    service: TestClient,
+) -> None:
+    with CARS.open(newline="") as file:
+        rows = list(csv.reader(file))
+    years = [rows[0], *(row for row in rows[1:] if row[0] in ("1971", "1972", "1973", "1974"))]
+    text = io.StringIO()
+    csv.writer(text).writerows(years)
+    assert len(years) - 1 > 2 * 100
+    first = upload(service, text.getvalue())
+    assert first.status_code == 200
+    body = first.json()
+    assert (body["accepted"], body["already_known"], body["quarantined"]) == (len(years) - 1, 0, 0)
+    assert body["quarantine_file"] is None
+    received = events_of(service, "observations.dataset-received")
+    assert received[0]["dataset_sha256"] == body["dataset_sha256"]
+    size = process_behind(service).ledger.size()
+    again = upload(service, text.getvalue()).json()
+    assert (again["accepted"], again["already_known"]) == (0, len(years) - 1)
+    assert again["position"] is None
+    assert process_behind(service).ledger.size() == size
+
+
+def test_bad_rows_go_to_quarantine_with_line_and_reason(
+    service: TestClient, settings: Settings
+) -> None:
+    answer = upload(
+        service,
+        HEADER,
+        GOOD,
+        "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9",
+        "",
+        '1971,131,"AM\nGREM",x,1.9,1.7,1.15,0,US,nan',
+        "1971,132",
+        "1971,133,AMGREM71,0.5,1.9,1.7,1.15,0,US,=1+1",
+    )
+    body = answer.json()
+    assert (body["accepted"], body["quarantined"]) == (1, 4)
+    found = quarantine(settings, body["quarantine_file"])
+    assert [row["line"] for row in found] == [3, 5, 7, 8]
+    assert found[0]["reasons"][0].startswith("hpwt is 99")
+    assert found[0]["row"]["car_id"] == "130"
+    assert len(found[1]["reasons"]) == 3
+    assert "has 2 cells" in found[2]["reasons"][0]
+    assert found[3]["row"]["price"] == "=1+1"
+    assert body["faults"][0]["path"] == "/line/3"
+    (refused,) = events_of(service, "observations.rows-refused")
+    assert (refused["door"], refused["rows"]) == ("datasets", 4)
+    (received,) = events_of(service, "observations.dataset-received")
+    assert (received["accepted"], received["quarantined"]) == (1, 4)
+    assert received["quarantine_file"] == body["quarantine_file"]
+
+
+def test_rows_that_stand_so_already_are_left_alone_and_others_are_corrections(
+    service: TestClient,
+) -> None:
+    upload(service, HEADER, GOOD)
+    other = GOOD.replace("129", "130")
+    grown = upload(service, HEADER, GOOD, other).json()
+    assert (grown["accepted"], grown["already_known"]) == (1, 1)
+    corrected = upload(service, HEADER, GOOD.replace("4.935802", "5.1"), other).json()
+    assert (corrected["accepted"], corrected["already_known"]) == (1, 1)
+
+
+def test_a_row_known_from_an_event_is_known(service: TestClient) -> None:
+    send(service, observation("1", year=1971))
+    assert upload(service, HEADER, GOOD).json()["already_known"] == 1
+
+
+def test_an_upload_that_was_cut_off_goes_on_where_it_stopped(service: TestClient) -> None:
+    process = process_behind(service)
+    lines = [GOOD.replace("129", str(number)) for number in range(1200)]
+    append, calls = process.ledger.append, 0
+
+    def fail_at_third(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise RuntimeError("the machine stopped")
+        return append(*arguments, **named)
+
+    process.ledger.append = fail_at_third  # type: ignore[method-assign]
+    assert upload(service, HEADER, *lines).status_code == 500
+    process.ledger.append = append  # type: ignore[method-assign]
+    body = upload(service, HEADER, *lines).json()
+    assert (body["accepted"], body["already_known"]) == (200, 1000)
+    assert len(events_of(service, "observations.observation-recorded")) == 1200
+
+
+@pytest.mark.parametrize(
+    ("header", "saying"),
+    [
+        ("", "no header"),
+        (HEADER.replace("hpwt,", ""), "'hpwt' is missing from the header"),
+        (HEADER.replace(",price", ""), "'price' is missing from the header"),
+        (HEADER + ",colour", "'colour' is no column of 'car-price'; remove it"),
+        (HEADER + ",price", "'price' stands twice"),
+    ],
+)
+def test_a_header_that_does_not_fit_refuses_the_file(
+    lone_service: TestClient, header: str, saying: str
+) -> None:
+    answer = upload(lone_service, header, GOOD)
+    assert answer.status_code == 422
+    assert saying in answer.json()["detail"]
+
+
+def test_broken_csv_bytes_and_endless_lines_are_quarantined_not_fatal(
+    lone_service: TestClient, sqlite_settings: Settings
+) -> None:
+    lines = [
+        HEADER.encode(),
+        b"1971,1,\xff\xfe,0.5,1.9,1.7,1.15,0,US,4.9",
+        b'1971,2,"AM"GREM,0.5,1.9,1.7,1.15,0,US,4.9',
+        b"1971,3," + b"x" * (3 * LINE_LENGTH_MAX),
+        b"1971,4,A\0B,0.5,1.9,1.7,1.15,0,US,4.9",
+        GOOD.encode(),
+    ]
+    answer = lone_service.post(
+        "/models/car-price/datasets", content=b"\r\n".join(lines), headers=CSV
+    )
+    body = answer.json()
+    assert (answer.status_code, body["accepted"], body["quarantined"]) == (200, 1, 4)
+    found = quarantine(sqlite_settings, body["quarantine_file"])
+    assert [row["line"] for row in found] == [2, 3, 4, 5]
+    assert len(json.dumps(found)) < 10_000
+
+
+def test_a_file_larger_than_allowed_is_413_and_leaves_nothing(
+    sqlite_settings: Settings,
+) -> None:
+    settings = sqlite_settings.model_copy(update={"dataset_bytes_max": 2000})
+    with running(settings) as client:
+        adopt(client)
+        answer = upload(client, HEADER, *([GOOD] * 100))
+        assert answer.status_code == 413
+        assert "more than 2000 bytes" in answer.json()["detail"]
+        assert events_of(client, "observations.observation-recorded") == []
+        assert list(Path(settings.state_dir, "quarantine").iterdir()) == []
+
+
+def test_an_unknown_model_and_another_content_type_are_refused(lone_service: TestClient) -> None:
+    assert lone_service.post("/models/nope/datasets", content=b"x", headers=CSV).status_code == 404
+    answer = lone_service.post("/models/car-price/datasets", json=[1])
+    assert answer.status_code == 415

@@ -1,0 +1,142 @@
+"""Rows about people over HTTP: kept apart, erased for good, and never brought back by a retry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.intake.erasure import erase
+from app.settings import Settings
+from tests.app.car_ledger import document
+from tests.app.http.routes.running import (
+    AMC,
+    adopt,
+    observation,
+    outcome,
+    plan_bytes,
+    predict,
+    process_behind,
+    promote,
+    running,
+    send,
+)
+from tests.app.people import MARKER, owned
+
+CONTRACT = json.dumps(document("data", "contracts", "car-price.yaml") | owned()).encode()
+OWNED = AMC | {"owner": MARKER}
+KEY = "year=1976|car_id=129"
+
+
+@pytest.fixture
+def service(sqlite_settings: Settings) -> Iterator[TestClient]:
+    """The service with a personal contract and a champion."""
+    with running(sqlite_settings) as client:
+        adopt(client, CONTRACT)
+        process = process_behind(client)
+        promote(process.ledger, 1, plan_bytes(0.25, CONTRACT))
+        process.champions.refresh()
+        yield client
+
+
+def forget(client: TestClient) -> None:
+    process = process_behind(client)
+    found = erase(
+        process.ledger,
+        process.settings,
+        model="car-price",
+        identity=KEY,
+        reason="the owner asked",
+        legal_basis="GDPR Art. 17",
+    )
+    assert (found.beyond, found.left) == ((), None)
+
+
+def entries(client: TestClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/events").json()
+    return found
+
+
+def hashed(client: TestClient) -> bytes:
+    ledger = process_behind(client).ledger
+    return b"".join(ledger.stored_bytes(0, ledger.size()))
+
+
+def test_predictions_observations_and_outcomes_are_kept_apart(service: TestClient) -> None:
+    made = predict(service, OWNED)["predictions"][0]
+    assert send(service, observation("1", owner=MARKER)).status_code == 201
+    known = outcome("2", 4.9, prediction_id=made["prediction_id"])
+    assert send(service, known).status_code == 201
+    assert MARKER.encode() not in hashed(service)
+    assert KEY.encode() not in hashed(service)
+    assert [each["data"].get("identity") for each in entries(service)[-3:]] == [KEY] * 3
+
+
+def test_what_was_erased_is_listed_as_erased_without_data(service: TestClient) -> None:
+    predict(service, OWNED)
+    send(service, observation("1", owner=MARKER))
+    forget(service)
+    *_, predicted, observed, erasure = entries(service)
+    assert (predicted["erased"], observed["erased"]) == (True, True)
+    assert not {"data", "datacontenttype"} & (set(predicted) | set(observed))
+    assert erasure["data"]["entries"] == [int(predicted["sequence"]), int(observed["sequence"])]
+    assert "erased" not in erasure
+
+
+def test_the_same_event_again_is_a_conflict_and_brings_nothing_back(service: TestClient) -> None:
+    event = observation("1", owner=MARKER)
+    assert send(service, event).status_code == 201
+    assert send(service, event).status_code == 201, "a retry before"
+    forget(service)
+    size = len(entries(service))
+    assert send(service, event).status_code == 409
+    assert len(entries(service)) == size
+
+
+def test_the_same_prediction_request_again_is_refused(service: TestClient) -> None:
+    first = predict(service, OWNED, **{"Idempotency-Key": "once"})
+    assert predict(service, OWNED, **{"Idempotency-Key": "once"}) == first
+    forget(service)
+    again = service.post(
+        "/predictions",
+        json={"model": "car-price", "rows": [OWNED]},
+        headers={"Idempotency-Key": "once"},
+    )
+    assert again.status_code == 422
+
+
+def test_a_label_for_an_erased_prediction_is_a_label_of_nothing(service: TestClient) -> None:
+    made = predict(service, OWNED)["predictions"][0]
+    forget(service)
+    answer = send(service, outcome("2", 4.9, prediction_id=made["prediction_id"]))
+    assert (answer.status_code, "never made prediction" in answer.text) == (422, True)
+
+
+def test_the_same_file_again_brings_nothing_back_and_bad_rows_are_not_shown(
+    service: TestClient, sqlite_settings: Settings
+) -> None:
+    header = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,owner,price"
+    good = f"1976,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,{MARKER},4.935802"
+    bad = f"1976,130,AMGREM71,-77.5,1.888146,1.697,1.1502,0,US,{MARKER},4.935802"
+
+    def upload() -> dict[str, Any]:
+        answer = service.post(
+            "/models/car-price/datasets",
+            content="\n".join((header, good, bad)).encode(),
+            headers={"Content-Type": "text/csv"},
+        )
+        assert answer.status_code == 200
+        body: dict[str, Any] = answer.json()
+        return body
+
+    first = upload()
+    assert (first["accepted"], first["quarantined"]) == (1, 1)
+    kept = Path(sqlite_settings.state_dir, "quarantine", first["quarantine_file"]).read_text()
+    assert json.loads(kept) == {"line": 3, "reasons": ["hpwt: out of range"], "row": []}
+    assert "-77.5" not in json.dumps(first)
+    forget(service)
+    assert (upload()["accepted"], MARKER.encode() in hashed(service)) == (0, False)

@@ -1,0 +1,433 @@
+"""A person's row is erased everywhere, every proof still holds, and nothing else changes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from app.audit.replay import replay
+from app.database.roles import APPLICATION, ERASER
+from app.ledger.store import Ledger, open_ledger
+from app.projections.labels import labelled_rows
+from app.projections.rebuild import rebuild
+from app.proof import verify_bundle
+from app.proof.bundle import export_bundle
+from app.proof.checkpoints import Checkpoints
+from app.proof.verify.verification import verify
+from app.settings import Settings
+from app.training.registry_alias import follow_champion
+from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownModel
+from domain.events.erasure import Erased
+from domain.events.events import PayloadErased, Row
+from tests.app.car_ledger import CarLedger, year_end
+from tests.app.cli.test_commands import whyledger
+from tests.app.people import MARKER, forgets, key_of, one_owned, owned, trained_on_people
+
+People = tuple[CarLedger, Row]
+
+
+@pytest.fixture
+def people(
+    ledger: Ledger, settings: Settings, with_registry: Callable[[Settings], Settings]
+) -> People:
+    """One owned car among many: it was trained with, predicted and labelled."""
+    return trained_on_people(ledger, with_registry(settings))
+
+
+def holders(folder: Path, *needles: bytes) -> list[str]:
+    """The files below `folder` that hold any of the needles."""
+    return [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and any(needle in path.read_bytes() for needle in needles)
+    ]
+
+
+def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
+    """Table -> rows that hold the needle anywhere, in the tables that ever hold a row's data."""
+    found = {}
+    for table, columns in {
+        "entries": ["bytes"],
+        "payloads": ["bytes", "identity"],
+        "artefacts": ["bytes"],
+        "predictions": ["row", "identity"],
+        "labels": ["row", "identity"],
+        "cycles": ["state"],
+        "decisions": ["body"],
+    }.items():
+        with ledger.connect() as connection:
+            stored = connection.execute(text(f"SELECT {', '.join(columns)} FROM {table}")).all()
+        found[table] = sum(
+            any(needle.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row)
+            for row in stored
+        )
+    return found
+
+
+def test_a_row_about_a_person_stands_in_no_hashed_bytes(people: People) -> None:
+    cars, row = people
+    for needle in (MARKER, key_of(row)):
+        found = rows_with(cars.ledger, needle)
+        assert found["entries"] == 0
+        assert found["payloads"] > 0
+
+
+def test_reading_joins_what_stands_apart_and_a_rebuild_equals(people: People) -> None:
+    cars, _ = people
+    observed = next(e for e in cars.ledger.read(limit=20) if e.stream.startswith("observations"))
+    assert getattr(observed.event, "row", {}).get("owner") == MARKER
+    assert rebuild(cars.ledger).differing == ()
+
+
+def test_erasing_reaches_every_place_and_leaves_every_proof(people: People) -> None:
+    cars, row = people
+    size = cars.ledger.size()
+    before = cars.ledger.stored_bytes(0, size), cars.ledger.leaf_hashes(0, size)
+    marker, key = MARKER.encode(), key_of(row).encode()
+    assert holders(cars.settings.state_dir, marker)
+    found = forgets(cars, row)
+    assert found.position == size
+    assert found.event is not None
+    assert len(found.event.entries) == 3, "observed, predicted, labelled again"
+    assert (found.event.cycles, found.event.model_versions) == (("car-price-1",), ("car-price/1",))
+    assert (found.champion, found.reference_erased) == ("car-price/1", True)
+    assert (found.beyond, found.left) == ((), None)
+    assert found.files == 4, "CSV, Parquet, pointer, DVC's copy"
+    assert found.runs == 1
+    after = cars.ledger.stored_bytes(0, size - 1), cars.ledger.leaf_hashes(0, size - 1)
+    assert after == before
+    for needle in (MARKER, key_of(row)):
+        assert set(rows_with(cars.ledger, needle).values()) == {0}
+    assert holders(cars.settings.state_dir.parent, marker, key) == []
+
+
+def test_what_was_erased_reads_as_erased_and_a_rebuild_equals(people: People) -> None:
+    cars, row = people
+    with cars.ledger.connect() as connection:
+        labelled = len(labelled_rows(connection, cars.model, before="9999", up_to=1_000_000))
+    found = forgets(cars, row)
+    assert found.event is not None
+    erased = [cars.ledger.entry(position) for position in found.event.entries]
+    assert all(isinstance(entry.event, Erased) for entry in erased)
+    assert {entry.event.type for entry in erased} == {
+        "observations.observation-recorded",
+        "predictions.prediction-made",
+        "observations.outcome-recorded",
+    }
+    assert {entry.id for entry in erased} <= set(cars.ledger.known([e.id for e in erased]))
+    with cars.ledger.connect() as connection:
+        assert (
+            len(labelled_rows(connection, cars.model, before="9999", up_to=1_000_000))
+            == labelled - 1
+        )
+    assert rebuild(cars.ledger, page_entries=7).differing == ()
+    follow_champion(cars.ledger, cars.settings, cars.model)
+    assert replay(cars.ledger, cars.settings).whole
+
+
+def test_the_event_names_no_person(people: People) -> None:
+    cars, row = people
+    forgets(cars, row)
+    entry = cars.ledger.read_stream("ledger").entries[-1]
+    assert isinstance(entry.event, PayloadErased)
+    content = cars.ledger.stored_bytes(entry.position, entry.position)[0]
+    assert key_of(row).encode() not in content
+    assert (entry.event.reason, entry.event.legal_basis) == ("the owner asked", "GDPR Art. 17")
+    assert entry.actor == "local:unauthenticated"
+
+
+def test_erasing_again_finds_nothing_and_finishes_what_was_cut_off(people: People) -> None:
+    cars, row = people
+    merged = cars.settings.state_dir / "merged" / "car-price" / "car-price-1.csv"
+    content = merged.read_bytes()
+    forgets(cars, row)
+    size = cars.ledger.size()
+    merged.write_bytes(content)  # as if the files had never been reached
+    found = forgets(cars, row)
+    assert (found.position, found.event, found.files) == (None, None, 1)
+    assert cars.ledger.size() == size
+    assert not merged.exists()
+
+
+def test_the_champion_goes_on_and_its_next_cycle_halts_until_a_retraining_is_forced(
+    people: People,
+) -> None:
+    cars, row = people
+    forgets(cars, row)
+    halted = cars.runs(year_end(1976))
+    assert halted.halted is not None
+    assert "reference of car-price/1 was erased" in halted.halted.reason
+    assert cars.view().champion == "car-price/1"
+    forced = cars.runs(year_end(1976), force="its reference was erased")
+    assert forced.decided is not None
+    assert (forced.decided.outcome, forced.trained is None) == ("override", False)
+    assert rebuild(cars.ledger).differing == ()
+
+
+def test_a_cycle_that_has_not_ended_is_let_end_first(people: People) -> None:
+    cars, row = people
+    cars.starts(year_end(1976))
+    size = cars.ledger.size()
+    with pytest.raises(CycleRunning, match="Let it end"):
+        forgets(cars, row)
+    assert cars.ledger.size() == size
+
+
+def test_payloads_are_deleted_only_where_an_erasure_names_them(people: People) -> None:
+    cars, row = people
+    statements = [
+        "DELETE FROM payloads",
+        "UPDATE payloads SET salt = bytes",
+        "DELETE FROM artefacts WHERE kind = 'reference'",
+        "DELETE FROM artefacts WHERE kind = 'identities'",
+    ]
+
+    def refused(statement: str) -> None:
+        with cars.ledger.engine.connect() as connection:
+            with pytest.raises(DBAPIError, match="only grows"):
+                connection.execute(text(statement))
+
+    if cars.ledger.engine.dialect.name == "sqlite":
+        statements += [
+            "INSERT OR REPLACE INTO payloads SELECT position, model, identity, bytes, bytes, NULL"
+            " FROM payloads",
+            "UPDATE OR REPLACE payloads SET position = position + 1",
+        ]
+    else:
+        statements += [
+            "TRUNCATE payloads",
+            "INSERT INTO payloads SELECT * FROM payloads ON CONFLICT (position)"
+            " DO UPDATE SET salt = excluded.bytes",
+        ]
+    for statement in statements:
+        refused(statement)
+    forgets(cars, row)
+    for statement in [*statements[:2], *statements[4:], "DELETE FROM artefacts"]:
+        refused(statement)
+
+
+def test_while_somebody_reads_the_file_it_says_that_something_is_left(
+    sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    cars = CarLedger(sqlite_ledger, sqlite_settings).adopts(**owned())
+    rows = one_owned(cars.rows([1971], most=3))
+    cars.observes(rows)
+    cars.settings = sqlite_settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    with sqlite_ledger.connect() as reading:
+        reading.execute(text("SELECT count(*) FROM payloads"))
+        assert "write-ahead log still holds" in (forgets(cars, rows[0]).left or "")
+    found = forgets(cars, rows[0])
+    assert (found.event, found.left) == (None, None)
+    assert holders(cars.settings.state_dir.parent, MARKER.encode()) == []
+
+
+def test_a_payload_that_is_missing_without_an_erasure_is_damage(people: People) -> None:
+    cars, _ = people
+    position = _taken_without_an_erasure(cars.ledger)
+    with pytest.raises(LedgerDamaged, match=f"the data of entry {position} is missing"):
+        cars.ledger.entry(position)
+    with pytest.raises(LedgerDamaged, match="is missing"):
+        rebuild(cars.ledger)
+
+
+def test_a_payload_that_was_changed_is_damage(people: People) -> None:
+    cars, _ = people
+    with cars.ledger.engine.connect() as connection:
+        trigger = "payloads_refuse_update"
+        if connection.dialect.name == "postgresql":
+            trigger = "payloads_refuse_change ON payloads"
+        connection.execute(text(f"DROP TRIGGER {trigger}"))
+        position = connection.execute(text("SELECT min(position) FROM payloads")).scalar_one()
+        changed = {"changed": b"{}", "position": position}
+        connection.execute(
+            text("UPDATE payloads SET bytes = :changed WHERE position = :position"), changed
+        )
+        connection.commit()
+    with pytest.raises(LedgerDamaged, match="has the commitment"):
+        cars.ledger.entry(position)
+
+
+def test_what_an_earlier_contract_recorded_is_named_as_out_of_reach(
+    ledger: Ledger, settings: Settings
+) -> None:
+    cars = CarLedger(ledger, settings).adopts()
+    rows = cars.rows([1971], most=3)
+    cars.observes(rows)
+    plain = ledger.size() - len(rows)
+    cars.adopts(**owned())
+    cars.observes(one_owned(rows))
+    found = forgets(cars, rows[0])
+    assert found.event is not None
+    assert (found.event.entries, found.beyond) == ((plain + 4,), (plain,))
+    assert rebuild(ledger).differing == ()
+
+
+@pytest.mark.parametrize("how", [{"reason": " "}, {"legal_basis": ""}, {"reason": "x" * 501}])
+def test_an_erasure_without_a_reason_or_legal_basis_is_refused(
+    ledger: Ledger, settings: Settings, how: dict[str, str]
+) -> None:
+    cars = CarLedger(ledger, settings).adopts(**owned())
+    with pytest.raises(RequestInvalid, match="has to be 1 to 500 characters"):
+        forgets(cars, cars.rows([1971], most=1)[0], **how)
+
+
+def test_an_unknown_model_has_nothing_to_erase(ledger: Ledger, settings: Settings) -> None:
+    cars = CarLedger(ledger, settings, "nobody")
+    with pytest.raises(UnknownModel):
+        forgets(cars, {"year": 1, "car_id": 1})
+
+
+def test_verification_passes_and_says_erased(people: People, tmp_path: Path) -> None:
+    cars, row = people
+    checkpoints = Checkpoints(cars.ledger, cars.settings)
+    checkpoints.sign()
+    forgets(cars, row)
+    checkpoints.sign()
+    key, note = checkpoints.signer.key, checkpoints.signer.last_note() or ""
+    leaves = checkpoints.signer.remembered_leaves()
+    checkpoints.close()
+    found = verify(cars.ledger, key, retained=[note], remembered=leaves)
+    assert (found.breaks, found.erased, found.unproven) == ((), 3, "")
+    export_bundle(cars.ledger, tmp_path / "bundle", key)
+    assert holders(tmp_path / "bundle", MARKER.encode(), key_of(row).encode()) == []
+    code, said = bundle_says(tmp_path / "bundle", str(key))
+    assert (code, "3 entries have no data any more" in said) == (0, True), said
+
+
+def test_a_payload_taken_without_an_erasure_is_found_by_both_verifiers(
+    people: People, tmp_path: Path
+) -> None:
+    cars, _ = people
+    checkpoints = Checkpoints(cars.ledger, cars.settings)
+    checkpoints.sign()
+    key = checkpoints.signer.key
+    checkpoints.close()
+    position = _taken_without_an_erasure(cars.ledger)
+    found = verify(cars.ledger, key, read_models=False)
+    assert found.breaks[0].position == position
+    export_bundle(cars.ledger, tmp_path / "bundle", key)
+    code, said = bundle_says(tmp_path / "bundle", str(key))
+    assert (code, f"position {position}: its data is missing" in said) == (1, True), said
+
+
+def test_an_artefact_taken_without_an_erasure_is_found_by_both_verifiers(
+    people: People, tmp_path: Path
+) -> None:
+    cars, _ = people
+    checkpoints = Checkpoints(cars.ledger, cars.settings)
+    checkpoints.sign()
+    key = checkpoints.signer.key
+    checkpoints.close()
+    _without_guard(cars.ledger, "artefacts")
+    with cars.ledger.engine.connect() as connection:
+        connection.execute(text("DELETE FROM artefacts WHERE kind = 'reference'"))
+        connection.commit()
+    found = verify(cars.ledger, key, read_models=False)
+    assert any("reference_sha256" in each.thing for each in found.breaks)
+    export_bundle(cars.ledger, tmp_path / "bundle", key)
+    code, said = bundle_says(tmp_path / "bundle", str(key))
+    assert (code, "it names is missing" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_on_postgresql_the_service_may_not_erase_and_a_member_of_the_eraser_role_may(
+    people: People,
+) -> None:
+    cars, row = people
+    logins = {"forgets_not": APPLICATION, "forgets": ERASER}
+    url = make_url(cars.settings.ledger_url)
+    with psycopg.connect(cars.settings.ledger_url, autocommit=True) as superuser:
+        for name, role in logins.items():
+            superuser.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
+        try:
+            size = cars.ledger.size()
+            for name in logins:
+                as_login = url.set(username=name).render_as_string(hide_password=False)
+                settings = cars.settings.model_copy(update={"database_url": as_login})
+                opened = open_ledger(settings)
+                told = CarLedger(opened, settings)
+                if name == "forgets_not":
+                    with pytest.raises(RequestInvalid, match="member of whyledger_eraser"):
+                        forgets(told, row)
+                    assert opened.size() == size
+                else:
+                    found = forgets(told, row)
+                    assert found.event is not None
+                    assert "VACUUM FULL" in (found.left or ""), "it does not own the tables"
+                    for statement in ("UPDATE entries SET bytes = leaf_hash", "TRUNCATE payloads"):
+                        with opened.engine.connect() as connection:
+                            with pytest.raises(DBAPIError, match="denied"):
+                                connection.execute(text(statement))
+                opened.close()
+        finally:
+            for name in logins:
+                superuser.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+    assert set(rows_with(cars.ledger, MARKER).values()) == {0}
+    assert rebuild(cars.ledger).differing == ()
+
+
+def test_the_command_says_what_it_reached_and_what_stays(
+    bootstrapped_people: tuple[Settings, Row],
+) -> None:
+    settings, row = bootstrapped_people
+    asked = [
+        "erase", "car-price", "--identity", key_of(row), "--reason", "the owner asked",
+        "--legal-basis", "GDPR Art. 17",
+    ]  # fmt: skip
+    first = whyledger(settings.state_dir, *asked)
+    assert first.returncode == 0, first.stderr
+    assert "erased 3 events" in first.stdout
+    assert "can no longer be rebuilt: car-price/1" in first.stdout
+    assert "car-price/1 goes on serving" in first.stdout
+    assert "whyledger cycle --model car-price --force REASON" in first.stdout
+    assert "Back-ups, exports" in first.stderr
+    assert holders(settings.state_dir, MARKER.encode(), key_of(row).encode()) == []
+    again = whyledger(settings.state_dir, *asked, "--json")
+    assert (again.returncode, json.loads(again.stdout)["position"]) == (0, None)
+    assert whyledger(settings.state_dir, "replay").returncode == 0
+
+
+@pytest.fixture
+def bootstrapped_people(
+    tmp_path: Path, with_registry: Callable[[Settings], Settings]
+) -> tuple[Settings, Row]:
+    """A state directory with one owned car in it; nobody has it open."""
+    settings = with_registry(Settings(state_dir=tmp_path / "state"))
+    ledger = open_ledger(settings)
+    cars, row = trained_on_people(ledger, settings)
+    follow_champion(cars.ledger, settings, cars.model)
+    ledger.close()
+    return settings, row
+
+
+def bundle_says(bundle: Path, key: str) -> tuple[int, str]:
+    """Exit code and words of the stand-alone verifier."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = verify_bundle.main([str(bundle), "--key", key])
+    return code, said.getvalue()
+
+
+def _without_guard(ledger: Ledger, table: str) -> None:
+    with ledger.engine.connect() as connection:
+        on = f" ON {table}" if connection.dialect.name == "postgresql" else ""
+        connection.execute(text(f"DROP TRIGGER {table}_refuse_delete{on}"))
+        connection.commit()
+
+
+def _taken_without_an_erasure(ledger: Ledger) -> int:
+    """The owner of the database deletes a payload; its position."""
+    _without_guard(ledger, "payloads")
+    with ledger.engine.connect() as connection:
+        position = connection.execute(text("SELECT min(position) FROM payloads")).scalar_one()
+        connection.execute(text(f"DELETE FROM payloads WHERE position = {position}"))
+        connection.commit()
+    return int(position)

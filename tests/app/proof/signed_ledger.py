@@ -1,0 +1,107 @@
+"""A real ledger with checkpoints, and what an auditor keeps of it elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.ledger.store import Ledger
+from app.proof import verify_bundle
+from app.proof.bundle import export_bundle
+from app.proof.checkpoints import Checkpoints
+from app.proof.verify.verification import Verified, verify
+from app.settings import Settings
+from domain.tree.notes import VerifierKey
+from tests.ledger_events import (
+    artefact,
+    contract_adopted,
+    observation,
+    policy_adopted,
+    promoted,
+    put,
+    refused,
+    started,
+)
+
+SIGNED = (120, 260, 300)  # sizes with a checkpoint
+SIZE = 320
+POLICY, CONTRACT, PROMOTED = 1, 2, 4  # positions
+PLAN = b"cars/1"  # what `promoted` names by digest
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is outside the database: the key, the last note, the signer's memory."""
+
+    key: VerifierKey
+    note: str
+    leaves: bytes
+
+
+def fill(ledger: Ledger, settings: Settings) -> Kept:
+    """Write and sign a history: a policy, a contract, a promotion, and many rows."""
+    put(ledger, "policy-strict-and", policy_adopted())
+    put(ledger, "model-cars", contract_adopted())
+    put(ledger, "cycle-cars-1", started(1))
+    put(
+        ledger,
+        "model-cars",
+        promoted("cars/1", "cars-1"),
+        artefacts=[artefact(PLAN), artefact(b"", "reference")],
+    )
+    checkpoints = Checkpoints(ledger, settings)
+    for size in SIGNED:
+        grow_to(ledger, size)
+        checkpoints.sign()
+    grow_to(ledger, SIZE)
+    note = checkpoints.signer.last_note()
+    assert note is not None
+    checkpoints.close()
+    return Kept(checkpoints.signer.key, note, checkpoints.signer.remembered_leaves())
+
+
+def grow_to(ledger: Ledger, size: int) -> None:
+    """Append rows until there are so many entries."""
+    first = ledger.size()
+    for stream in ("observations-cars", "observations-vans"):
+        half = (size - first) // 2 if stream == "observations-cars" else size - ledger.size()
+        rows = [refused(n + 1) if n % 3 else observation(f"car={first + n}") for n in range(half)]
+        put(ledger, stream, *rows)
+
+
+def verified(ledger: Ledger, kept: Kept, *, leaves: bool = True, note: bool = True) -> Verified:
+    """What the verification of the database says, with this kept."""
+    return verify(
+        ledger,
+        kept.key,
+        retained=[kept.note] if note else [],
+        remembered=kept.leaves if leaves else b"",
+    )
+
+
+def exported(ledger: Ledger, kept: Kept, target: Path) -> Path:
+    """A bundle of the ledger as it stands."""
+    export_bundle(ledger, target, kept.key)
+    return target
+
+
+def checked(
+    bundle: Path, kept: Kept, folder: Path, options: Iterable[str] = ("leaves", "note")
+) -> tuple[int, str]:
+    """Exit code and words of the stand-alone verifier."""
+    import contextlib
+    import io
+
+    chosen = set(options)
+    arguments = [str(bundle), "--key", str(kept.key)]
+    if "note" in chosen:
+        (folder / "kept.note").write_text(kept.note)
+        arguments += ["--checkpoint", str(folder / "kept.note")]
+    if "leaves" in chosen:
+        (folder / "kept.leaves").write_bytes(kept.leaves)
+        arguments += ["--leaves", str(folder / "kept.leaves")]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = verify_bundle.main(arguments)
+    return code, said.getvalue()
