@@ -11,7 +11,8 @@ from app.intake.datasets import Datasets
 from app.intake.observations import Observations
 from app.intake.predictions import Predictions
 from app.intake.refusals import Refusals
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.proof.checkpoints import Checkpoints
 from app.serving.champions import Champions
 from app.settings import Settings

@@ -12,6 +12,7 @@ import time
 from itertools import count
 from pathlib import Path
 
+from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger
 from benchmarks.cars import prediction
@@ -67,7 +68,7 @@ def appends_per_second(ledger: Ledger, producers: int) -> float:
     def produce(index: int) -> None:
         start.wait()
         while not end.is_set():
-            ledger.append([prediction(next(numbers))], correlation_id=new_id())
+            ledger.append([prediction(next(numbers))], Cause.unauthenticated(new_id()))
             done[index] += 1
 
     threads = [threading.Thread(target=produce, args=(index,)) for index in range(producers)]

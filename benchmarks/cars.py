@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.documents import parse_document
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
@@ -68,7 +69,7 @@ def promote(ledger: Ledger, plan: bytes) -> None:
     version = ledger.read_stream(stream).version
     ledger.append(
         [StreamAppend(stream, (new,), version)],
-        correlation_id=new_id(),
+        Cause.unauthenticated(new_id()),
         artefacts=[Artefact(sha256, "plan", plan)],
     )
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from sqlalchemy import event
 
 from app.database.engine import create_database, migrate
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
+from app.projections.runner import apply
 from app.settings import Settings
 
 CACHE = Path(__file__).parents[1] / ".benchmarks"  # git ignores it; peers and databases live here
@@ -40,7 +42,7 @@ def sqlite_ledger(directory: Path, *, synced: bool = True) -> Iterator[Ledger]:
         def unsynced(raw: object, _record: object) -> None:
             raw.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
 
-    ledger = Ledger(engine, busy_timeout_seconds=30)
+    ledger = Ledger(engine, apply, busy_timeout_seconds=30)
     try:
         yield ledger
     finally:

@@ -22,6 +22,7 @@ from statistics import quantiles
 
 import orjson
 
+from app.cause import Cause
 from app.clock import new_id
 from app.ledger.reading import read_entries
 from app.ledger.store import Ledger, StreamAppend
@@ -77,7 +78,7 @@ def fill(ledger: Ledger, events: int) -> None:
     for start in range(0, events, BATCH):
         made = [prediction(number) for number in range(start, min(start + BATCH, events))]
         together = StreamAppend(made[0].stream, tuple(each.events[0] for each in made), None)
-        ledger.append([together], correlation_id=new_id())
+        ledger.append([together], Cause.unauthenticated(new_id()))
 
 
 def raw_scan(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from app.ledger.store import open_ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from benchmarks.cars import MODEL, Fitted, fitted, promote
 from benchmarks.databases import scratch

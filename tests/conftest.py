@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from app.database.engine import create_database, migrate
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 
 _NUMBERS = count(1)

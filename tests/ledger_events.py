@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from domain.canonical import digest, sha256_hex
@@ -64,7 +65,7 @@ def put(
 ) -> tuple[Recorded, ...]:
     """Append `events` to one stream."""
     append = StreamAppend(stream, tuple(new(event, **how) for event in events), expected)
-    return ledger.append([append], correlation_id=new_id(), artefacts=artefacts)
+    return ledger.append([append], Cause.unauthenticated(new_id()), artefacts=artefacts)
 
 
 def artefact(content: bytes, kind: str = "plan") -> Artefact:

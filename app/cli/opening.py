@@ -10,9 +10,12 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from app.cause import Cause
 from app.cli.terminal import ArgumentInvalid, CommandRefused
+from app.clock import new_id
 from app.database.engine import has_schema
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import NothingToDecide, RequestInvalid
 from domain.times import normalise_time
@@ -43,6 +46,11 @@ def read_settings(**changed: object) -> Settings:
             for fault in error.errors()
         )
         raise CommandRefused(said) from None
+
+
+def typed() -> Cause:
+    """Who typed the command: whoever is on this machine."""
+    return Cause.unauthenticated(new_id())
 
 
 @contextmanager

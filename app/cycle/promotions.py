@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.ledger.store import (
     Connection,
@@ -49,8 +50,7 @@ def settle_promotion(
     *,
     cycle_stream: str,
     cycle_version: int,
-    correlation_id: str,
-    causation_id: str,
+    cause: Cause,
 ) -> PromotionSettled:
     """Promote the cycle's candidate, both streams in one transaction; or record why not.
 
@@ -77,11 +77,9 @@ def settle_promotion(
             settled = PromotionSettled(
                 promoted=False, model_version=candidate.model_version, reason=refusal.message
             )
-        appends = [
-            StreamAppend(cycle_stream, (_new(settled, command.as_of, causation_id),), cycle_version)
-        ]
+        appends = [StreamAppend(cycle_stream, (_new(settled, command.as_of),), cycle_version)]
         if events:
-            promoted = tuple(_new(event, command.as_of, causation_id) for event in events)
+            promoted = tuple(_new(event, command.as_of) for event in events)
             # The promotion stands before the word that the cycle is settled.
             appends.insert(0, StreamAppend(history.stream, promoted, history.version))
 
@@ -89,7 +87,7 @@ def settle_promotion(
             load_plan(stored_artefact(connection, candidate.plan_sha256))
 
         try:
-            ledger.append(appends, correlation_id=correlation_id, check=check)
+            ledger.append(appends, cause, check=check)
         except VersionConflict as conflict:
             tries += 1
             if conflict.stream == cycle_stream or tries == TRIES:
@@ -104,8 +102,7 @@ def roll_back(
     *,
     to: str,
     reason: str,
-    actor: str,
-    correlation_id: str,
+    cause: Cause,
 ) -> Recorded:
     """Let the earlier champion `to` serve again; the entry that says so.
 
@@ -124,12 +121,10 @@ def roll_back(
             load_plan(stored_artefact(connection, sha256))
 
         append = StreamAppend(
-            history.stream, tuple(_new(event, now(), None) for event in events), history.version
+            history.stream, tuple(_new(event, now()) for event in events), history.version
         )
         try:
-            return ledger.append([append], actor=actor, correlation_id=correlation_id, check=check)[
-                0
-            ]
+            return ledger.append([append], cause, check=check)[0]
         except VersionConflict:
             tries += 1
             if tries == TRIES:
@@ -139,6 +134,5 @@ def roll_back(
 def _new(
     event: CandidatePromoted | ChampionRolledBack | ContractAdopted | PromotionSettled,
     occurred_at: str,
-    causation_id: str | None,
 ) -> NewEvent:
-    return NewEvent(event=event, id=new_id(), occurred_at=occurred_at, causation_id=causation_id)
+    return NewEvent(event=event, id=new_id(), occurred_at=occurred_at)

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from app.cause import Cause
 from app.clock import new_id
 from app.cycle.steps import gating, judging, reporting
 from app.cycle.steps.knowledge import Done, Knowledge, Work
-from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
+from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import cycle_stream
 from app.settings import Settings
 from domain.decisions.cycle import Cycle, Step, fold, next_step
@@ -59,8 +60,7 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
             gating.promote(
                 work,
                 cycle_version=history.version,
-                correlation_id=last.correlation_id,
-                causation_id=last.id,
+                cause=Cause.following(last),
             )
             continue
         if step is Step.HEALTH and state.trained is not None:
@@ -70,12 +70,10 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
             event=done.event,
             id=new_id(),
             occurred_at=state.begun.as_of,
-            causation_id=last.id,
         )
         ledger.append(
             [StreamAppend(stream, (event,), history.version)],
-            actor=ACTOR,
-            correlation_id=last.correlation_id,
+            Cause.following(last),
             artefacts=done.artefacts,
         )
     raise LedgerDamaged(f"cycle {cycle!r}: step {step} ran and left no event; see its function.")

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.database.cycle_lock import CycleLock, is_running
-from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend
+from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import TRIES, cycle_stream
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
 from app.projections.labels import has_labels
@@ -88,8 +89,7 @@ class Cycles:
         *,
         as_of: str | None = None,
         force_reason: str | None = None,
-        actor: str = ACTOR,
-        correlation_id: str | None = None,
+        cause: Cause,
     ) -> CycleTicket:
         """Append `CycleStarted` and start a worker; or resume the cycle that was cut off.
 
@@ -101,7 +101,6 @@ class Cycles:
             VersionConflict: three times another process was first, and its cycle had ended.
         """
         self._before_start(model)
-        correlation_id = correlation_id or new_id()
         conflict: VersionConflict | None = None
         for _ in range(TRIES):
             with self._starting:
@@ -109,11 +108,11 @@ class Cycles:
                     open_cycle = unfinished_cycle(connection, model)
                 if open_cycle is not None:
                     return self._resume(open_cycle.cycle)
-                started = self._begin(model, as_of, force_reason, actor)
+                started = self._begin(model, as_of, force_reason, cause.actor)
                 event = NewEvent(event=started, id=new_id(), occurred_at=started.as_of)
                 append = StreamAppend(cycle_stream(started.cycle), (event,), -1)
                 try:
-                    self._ledger.append([append], actor=actor, correlation_id=correlation_id)
+                    self._ledger.append([append], cause)
                 except VersionConflict as lost:
                     conflict = lost  # another process was first: look again, resume or report it
                     continue
@@ -283,8 +282,7 @@ def give_up(ledger: Ledger, cycle: str, reason: str, *, early: bool = False) -> 
     try:
         ledger.append(
             [StreamAppend(cycle_stream(cycle), (event,), history.version)],
-            actor=ACTOR,
-            correlation_id=first.correlation_id,
+            Cause(first.actor, first.correlation_id),
         )
     except VersionConflict:
         return False  # a worker went on meanwhile

@@ -10,12 +10,14 @@ import os
 import sys
 from typing import Final
 
+from app.cause import Cause
 from app.clock import new_id
 from app.cycle.run import run_cycle
 from app.cycle.starting import give_up
 from app.database.cycle_lock import CycleLock
-from app.ledger.store import ACTOR, Ledger, NewEvent, StreamAppend, open_ledger
+from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import cycle_stream
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.decisions.cycle import ATTEMPTS_MAX, fold
@@ -51,6 +53,7 @@ def begin_attempt(ledger: Ledger, cycle: str) -> bool:
     if state.attempts >= ATTEMPTS_MAX:
         give_up(ledger, cycle, f"{ATTEMPTS_MAX} attempts were cut off; see logs/{cycle}.log")
         return False
+    first = history.entries[0]
     event = AttemptStarted(attempt=state.attempts + 1)
     ledger.append(
         [
@@ -60,8 +63,7 @@ def begin_attempt(ledger: Ledger, cycle: str) -> bool:
                 history.version,
             )
         ],
-        actor=ACTOR,
-        correlation_id=history.entries[0].correlation_id,
+        Cause(first.actor, first.correlation_id),
     )
     return True
 

@@ -12,6 +12,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.cause import UNAUTHENTICATED, Cause
 from app.clock import new_id
 from app.http.problems import problem_response
 
@@ -26,9 +27,9 @@ _LOG: Final = logging.getLogger("whyledger.http")
 class RequestIdentity:
     """Gives each request a correlation id, echoes its `X-Request-Id`, and never ends in a trace.
 
-    `request.state.correlation_id` is ours (UUIDv7, the same for every event the request led to);
-    `request.state.request_id` is the client's, None without one. The answer's `X-Request-Id` is the
-    client's, or else the correlation id.
+    `request.state.cause` says who asks; its correlation id is ours (UUIDv7, the same for every
+    event the request led to), its request id the client's, None without one. The answer's
+    `X-Request-Id` is the client's, or else the correlation id.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -44,7 +45,7 @@ class RequestIdentity:
         acceptable = given is None or _REQUEST_ID.match(given) is not None
         echoed = given if given is not None and acceptable else correlation_id
         scope.setdefault("state", {}).update(
-            correlation_id=correlation_id, request_id=given if acceptable else None
+            cause=Cause(UNAUTHENTICATED, correlation_id, request_id=given if acceptable else None)
         )
         begun = False
 
@@ -97,7 +98,7 @@ def _add_headers(headers: list[tuple[bytes, bytes]], echoed: str) -> None:
     headers.extend(default for default in _DEFAULTS if default[0] not in names)
 
 
-def correlation_of(request: Request) -> str:
-    """The id that everything this request leads to has in common."""
-    correlation: str = request.state.correlation_id
-    return correlation
+def cause_of(request: Request) -> Cause:
+    """Who asks, and the id that everything this request leads to has in common."""
+    cause: Cause = request.state.cause
+    return cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.promotions import lifecycle_of
 from app.intake.documents import parse_document
@@ -17,7 +18,7 @@ from rules.policy import parse_policy, policy_digest
 
 
 def adopt_contract(
-    ledger: Ledger, text: bytes, *, correlation_id: str
+    ledger: Ledger, text: bytes, cause: Cause
 ) -> tuple[Recorded, ContractAdopted, bool]:
     """The entry that adopted the contract in `text`, its event, and whether it is new.
 
@@ -41,9 +42,7 @@ def adopt_contract(
             return *adopted[-1], False
         new = tuple(NewEvent(event=event, id=new_id(), occurred_at=now()) for event in events)
         try:
-            recorded = ledger.append(
-                [StreamAppend(stream, new, history.version)], correlation_id=correlation_id
-            )[0]
+            recorded = ledger.append([StreamAppend(stream, new, history.version)], cause)[0]
         except VersionConflict as lost:
             conflict = lost
             continue
@@ -53,9 +52,7 @@ def adopt_contract(
     raise conflict or LedgerDamaged(f"stream {stream!r} was never tried.")
 
 
-def adopt_policy(
-    ledger: Ledger, text: bytes, *, correlation_id: str
-) -> tuple[Recorded, PolicyAdopted, bool]:
+def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, PolicyAdopted, bool]:
     """The entry that adopted the policy in `text`, its event, and whether it is new.
 
     Raises:
@@ -81,9 +78,7 @@ def adopt_policy(
         _refuse_reused_version(event, [earlier for _, earlier in adopted])
         new = NewEvent(event=event, id=new_id(), occurred_at=now())
         try:
-            recorded = ledger.append(
-                [StreamAppend(stream, (new,), history.version)], correlation_id=correlation_id
-            )[0]
+            recorded = ledger.append([StreamAppend(stream, (new,), history.version)], cause)[0]
         except VersionConflict as lost:
             conflict = lost
             continue

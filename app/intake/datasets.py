@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import LINE_LENGTH_MAX, csv_header, csv_lines, csv_rows
 from app.intake.refusals import bounded_reasons
@@ -67,7 +68,7 @@ class Datasets:
         return tempfile.TemporaryFile(dir=self._quarantine)
 
     def take_in(
-        self, serving: Serving, upload: Upload, *, correlation_id: str
+        self, serving: Serving, upload: Upload, *, cause: Cause
     ) -> tuple[Intake, int | None]:
         """What became of the rows, and the position of `DatasetReceived`; None when known before.
 
@@ -91,11 +92,11 @@ class Datasets:
                         continue
                     chunk.append((f"{line}:{_distinction(serving, judged)[:16]}", judged))
                     if len(chunk) >= self._chunk_rows:
-                        self._record(serving, upload.sha256, chunk, intake, correlation_id)
+                        self._record(serving, upload.sha256, chunk, intake, cause)
                         chunk = []
-                self._record(serving, upload.sha256, chunk, intake, correlation_id)
+                self._record(serving, upload.sha256, chunk, intake, cause)
             intake.quarantine_file = bad.name if intake.quarantined else None
-            return intake, self._received(serving.model, upload.sha256, intake, correlation_id)
+            return intake, self._received(serving.model, upload.sha256, intake, cause)
         finally:
             text.detach()
 
@@ -105,7 +106,7 @@ class Datasets:
         sha256: str,
         chunk: list[tuple[str, Row]],
         intake: Intake,
-        correlation_id: str,
+        cause: Cause,
     ) -> None:
         """Append the chunk's rows that do not stand so already."""
         if not chunk:
@@ -136,10 +137,10 @@ class Datasets:
                 )
             )
         if new:
-            self._append(model, new, correlation_id)
+            self._append(model, new, cause)
             intake.accepted += len(new)
 
-    def _received(self, model: str, sha256: str, intake: Intake, correlation_id: str) -> int | None:
+    def _received(self, model: str, sha256: str, intake: Intake, cause: Cause) -> int | None:
         """Append that the file was read to its end, unless that is known and nothing was new."""
         id = source_event_id(f"/models/{model}/datasets", sha256)
         if id in self._ledger.known([id]):
@@ -164,13 +165,11 @@ class Datasets:
             quarantine_file=intake.quarantine_file,
         )
         events.append(NewEvent(event=received, id=id, occurred_at=now()))
-        return self._append(model, events, correlation_id)[-1].position
+        return self._append(model, events, cause)[-1].position
 
-    def _append(
-        self, model: str, events: list[NewEvent], correlation_id: str
-    ) -> tuple[Recorded, ...]:
+    def _append(self, model: str, events: list[NewEvent], cause: Cause) -> tuple[Recorded, ...]:
         append = StreamAppend(observations_stream(model), tuple(events), None)
-        return self._ledger.append([append], correlation_id=correlation_id)
+        return self._ledger.append([append], cause)
 
 
 class _Quarantine:

@@ -12,13 +12,14 @@ from typing import Final
 
 import orjson
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.database.compaction import compact
 from app.database.file_lock import exclusive
 from app.ledger.batch import NewEvent, StreamAppend, prepare
-from app.ledger.commit import commit
+from app.ledger.commit import Project, commit
 from app.ledger.payloads import delete_erased, erased_artefacts, erasures, positions_of
-from app.ledger.store import ACTOR, Connection, Ledger, stored_artefact
+from app.ledger.store import Connection, Ledger, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
 from app.projections.erasures import traces_of
 from app.projections.models import get_model
@@ -54,7 +55,7 @@ def erase(
     identity: str,
     reason: str,
     legal_basis: str,
-    actor: str = ACTOR,
+    cause: Cause,
 ) -> Erasure:
     """Erase the model's row with this identity key: payloads, read models, artefacts, files.
 
@@ -85,7 +86,7 @@ def erase(
         event: PayloadErased | None = None
         if positions:
             event = _event(connection, model, identity, positions, reason, legal_basis)
-            recorded = _append(connection, event, actor)
+            recorded = _append(connection, event, cause, ledger.project)
             delete_erased(connection, event)
         done = erasures(connection)
     files, runs = _erase_files(settings, done)
@@ -103,15 +104,16 @@ def erase(
     )
 
 
-def _append(connection: Connection, event: PayloadErased, actor: str) -> Recorded:
+def _append(
+    connection: Connection, event: PayloadErased, cause: Cause, project: Project
+) -> Recorded:
     new = NewEvent(event=event, id=new_id(), occurred_at=now())
     prepared = prepare(
         [StreamAppend(PayloadErased.stream, (new,), None)],
-        actor=actor,
-        correlation_id=new_id(),
+        cause,
         recorded_at=now(),
     )
-    return commit(connection, prepared, (), None)[0]
+    return commit(connection, prepared, (), None, project)[0]
 
 
 def _event(

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 from pydantic import ValidationError
 
+from app.cause import Cause
 from app.clock import now
 from app.http.problems import faults_of, summary
 from app.intake.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
@@ -63,7 +64,7 @@ class Observations:
         self._refusals = refusals
 
     async def record_soon(
-        self, sent: Sequence[object], *, batch: bool, correlation_id: str
+        self, sent: Sequence[object], *, batch: bool, cause: Cause
     ) -> list[Recorded]:
         """One recorded event for each one sent, in order, committed together.
 
@@ -78,7 +79,7 @@ class Observations:
         """
         ids, entries, appends = await asyncio.to_thread(self._judge, sent, batch)
         if appends:
-            recorded = await self._ledger.append_soon(appends, correlation_id=correlation_id)
+            recorded = await self._ledger.append_soon(appends, cause)
             entries.update((entry.id, entry) for entry in recorded)
         return [entries[id] for id in ids]
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from app.cause import Cause
 from app.clock import new_id
 from app.intake.refusals import Refusals
 from app.ledger.store import Ledger, NewEvent, StreamAppend
@@ -132,8 +133,7 @@ class Predictions:
         request: PredictionRequest,
         *,
         idempotency_key: str | None,
-        request_id: str | None,
-        correlation_id: str,
+        cause: Cause,
     ) -> Sequence[Recorded]:
         """One recorded `PredictionMade` a row, in the order of the rows, committed.
 
@@ -150,12 +150,12 @@ class Predictions:
                 if first is not None:
                     return first
             try:
-                append = self._judged(request, idempotency_key, request_id, sent)
+                append = self._judged(request, idempotency_key, cause.request_id, sent)
             except RowsRefusedError as refusal:
                 self._count(request, refusal)
                 raise
             try:
-                return self._ledger.append([append], correlation_id=correlation_id)
+                return self._ledger.append([append], cause)
             except IdempotencyConflict:
                 raise _reused(idempotency_key) from None
 
@@ -164,8 +164,7 @@ class Predictions:
         request: PredictionRequest,
         *,
         idempotency_key: str | None,
-        request_id: str | None,
-        correlation_id: str,
+        cause: Cause,
     ) -> Sequence[Recorded]:
         """As `make`, for an event loop and few rows: only what may take long leaves the loop."""
         with self._under_way.claim(idempotency_key):
@@ -177,12 +176,12 @@ class Predictions:
                 if first is not None:
                     return first
             try:
-                append = self._judged(request, idempotency_key, request_id, sent)
+                append = self._judged(request, idempotency_key, cause.request_id, sent)
             except RowsRefusedError as refusal:
                 await asyncio.to_thread(self._count, request, refusal)
                 raise
             try:
-                return await self._ledger.append_soon([append], correlation_id=correlation_id)
+                return await self._ledger.append_soon([append], cause)
             except IdempotencyConflict:
                 raise _reused(idempotency_key) from None
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.cause import Cause
 from app.clock import monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
@@ -116,7 +117,7 @@ class Refusals:
                         None,
                     )
                 ],
-                correlation_id=new_id(),
+                Cause.unauthenticated(new_id()),
             )
         except BaseException:
             with self._lock:  # nothing was kept, so it waits again

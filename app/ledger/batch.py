@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from app.cause import Cause
 from app.clock import new_salt
 from domain.canonical import INTEGER_MAX, leaf_hash, sha256_hex
 from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
@@ -29,7 +30,6 @@ class NewEvent:
     event: Event
     id: str  # UUID; UUIDv7 of ours, or UUIDv5 of what the client said
     occurred_at: str
-    causation_id: str | None = None
     request_digest: bytes | None = None  # SHA-256 of what the client sent, 32 bytes
     personal: bool = False  # a row's event about a person: its data is kept apart, to be erasable
 
@@ -100,7 +100,7 @@ class PreparedAppend:
 
 
 def prepare(
-    appends: Sequence[StreamAppend], *, actor: str, correlation_id: str, recorded_at: str
+    appends: Sequence[StreamAppend], cause: Cause, *, recorded_at: str
 ) -> tuple[PreparedStream, ...]:
     """Canonical bytes and leaf hashes of everything.
 
@@ -120,10 +120,7 @@ def prepare(
     return tuple(
         PreparedStream(
             append.stream,
-            tuple(
-                _prepare_entry(append.stream, new, actor, correlation_id, recorded_at)
-                for new in append.events
-            ),
+            tuple(_prepare_entry(append.stream, new, cause, recorded_at) for new in append.events),
             append.expected_version,
         )
         for append in appends
@@ -149,9 +146,7 @@ def category(stream: str) -> str:
     return stream.partition("-")[0]
 
 
-def _prepare_entry(
-    stream: str, new: NewEvent, actor: str, correlation_id: str, recorded_at: str
-) -> PreparedEntry:
+def _prepare_entry(stream: str, new: NewEvent, cause: Cause, recorded_at: str) -> PreparedEntry:
     if category(stream) != category(new.event.stream):
         raise ValueError(f"{new.event.type} belongs into {new.event.stream!r}, not {stream!r}")
     payload = None
@@ -165,9 +160,9 @@ def _prepare_entry(
         stream=stream,
         occurred_at=new.occurred_at,
         recorded_at=recorded_at,
-        actor=actor,
-        correlation_id=correlation_id,
-        causation_id=new.causation_id,
+        actor=cause.actor,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.causation_id,
         data_commit=None if payload is None else payload.commit,
     )
     if isinstance(new.event, _NOT_READ_BACK):
@@ -180,9 +175,9 @@ def _prepare_entry(
             id=new.id,
             occurred_at=new.occurred_at,
             recorded_at=recorded_at,
-            actor=actor,
-            correlation_id=correlation_id,
-            causation_id=new.causation_id,
+            actor=cause.actor,
+            correlation_id=cause.correlation_id,
+            causation_id=cause.causation_id,
             event=new.event,
         )
     else:

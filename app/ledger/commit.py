@@ -15,18 +15,18 @@ from app.ledger.batch import Artefact, PreparedAppend, PreparedEntry, PreparedSt
 from app.ledger.reading import head, known_entries, stream_version
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.ledger.tree import grow
-from app.projections.runner import apply
 from domain.errors import IdempotencyConflict, VersionConflict
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 
+Project: TypeAlias = Callable[[Connection, Sequence[Recorded]], None]  # folds new entries on
 Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
 Refused: TypeAlias = VersionConflict | IdempotencyConflict
 
 
 def commit_all(
-    connection: Connection, appends: Sequence[PreparedAppend]
+    connection: Connection, appends: Sequence[PreparedAppend], project: Project
 ) -> list[Committed | Refused]:
     """Place, insert and project what is new; what became of each append, in order."""
     known = known_entries(
@@ -40,7 +40,7 @@ def commit_all(
             answers.append(batch.place(append))
         except (VersionConflict, IdempotencyConflict) as conflict:
             answers.append(conflict)
-    _insert(connection, batch.placed)
+    _insert(connection, batch.placed, project)
     return answers
 
 
@@ -49,6 +49,7 @@ def commit(
     prepared: Sequence[PreparedStream],
     artefacts: Sequence[Artefact],
     check: Callable[[Connection], None] | None,
+    project: Project,
 ) -> Committed:
     """One append on a connection that holds the lock already.
 
@@ -56,7 +57,7 @@ def commit(
         VersionConflict, IdempotencyConflict: nothing of it was kept.
     """
     append = PreparedAppend(tuple(prepared), tuple(artefacts), check)
-    (answer,) = commit_all(connection, [append])
+    (answer,) = commit_all(connection, [append], project)
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -163,13 +164,13 @@ def _check_same(entry: PreparedEntry, recorded: Recorded, request_digest: bytes 
         )
 
 
-def _insert(connection: Connection, placed: Sequence[Placed]) -> None:
+def _insert(connection: Connection, placed: Sequence[Placed], project: Project) -> None:
     if not placed:
         return
     insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
     insert_rows(connection, PAYLOADS, _payload_rows(placed))
     grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
-    apply(connection, [recorded for recorded, _ in placed])
+    project(connection, [recorded for recorded, _ in placed])
 
 
 def _store_artefacts(connection: Connection, artefacts: Sequence[Artefact]) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
+from app.cause import Cause
 from app.clock import monotonic_seconds, new_id, now
 from app.database.engine import busy_is_refused, create_database, migrate, take_lock
 from app.ledger.batch import (
@@ -24,6 +25,7 @@ from app.ledger.batch import (
     check_artefact,
     prepare,
 )
+from app.ledger.commit import Project
 from app.ledger.reading import STORED, head, known_entries, read_back, read_entries, stored_artefact
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
@@ -43,7 +45,6 @@ __all__ = [
     "stored_artefact",
 ]
 
-ACTOR: Final = "local:unauthenticated"  # there are no keys yet, so nobody is named
 _PAGE_ENTRIES: Final = 500
 
 
@@ -56,11 +57,12 @@ class StreamHistory:
     version: int
 
 
-def open_ledger(settings: Settings, *, begin: bool = True) -> Ledger:
+def open_ledger(settings: Settings, *, project: Project, begin: bool = True) -> Ledger:
     """The ledger of these settings: migrated, and with its first entry. Safe to race.
 
     Args:
         settings: where it is.
+        project: folds new entries into the read models; see `Ledger`.
         begin: whether an empty one gets its first entry; no, when it is only looked at.
 
     Raises:
@@ -68,7 +70,7 @@ def open_ledger(settings: Settings, *, begin: bool = True) -> Ledger:
         LedgerDamaged: its schema is newer than this code.
     """
     engine = create_database(settings.ledger_url, settings)
-    ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
+    ledger = Ledger(engine, project, busy_timeout_seconds=settings.busy_timeout_seconds)
     try:
         migrate(engine, settings.busy_timeout_seconds)
         if begin and ledger.size() == 0:
@@ -83,7 +85,7 @@ def _create(ledger: Ledger) -> None:
     created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
     event = NewEvent(created, id=new_id(), occurred_at=now())
     try:
-        ledger.append([StreamAppend("ledger", (event,), -1)], correlation_id=new_id())
+        ledger.append([StreamAppend("ledger", (event,), -1)], Cause.unauthenticated(new_id()))
     except VersionConflict:
         pass  # another process opened it first
 
@@ -93,6 +95,7 @@ class Ledger:
 
     Args:
         engine: from `create_database`, already migrated.
+        project: folds new entries into the read models, inside the append's transaction.
         busy_timeout_seconds: how long an append waits for the ledger's lock.
         queue_events_max: events that may wait for the writer; see `Writer`.
     """
@@ -100,23 +103,27 @@ class Ledger:
     def __init__(
         self,
         engine: Engine,
+        project: Project,
         *,
         busy_timeout_seconds: float,
         queue_events_max: int = QUEUE_EVENTS_MAX,
     ) -> None:
         self.engine = engine
+        self.project = project
         self.busy_timeout_seconds = busy_timeout_seconds
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
         self._writer = Writer(
-            self._writing_until, wait_seconds=busy_timeout_seconds, queue_max=queue_events_max
+            self._writing_until,
+            project,
+            wait_seconds=busy_timeout_seconds,
+            queue_max=queue_events_max,
         )
 
     def append(
         self,
         appends: Sequence[StreamAppend],
+        cause: Cause,
         *,
-        correlation_id: str,
-        actor: str = ACTOR,
         recorded_at: str | None = None,
         artefacts: Sequence[Artefact] = (),
         check: Callable[[Connection], None] | None = None,
@@ -134,32 +141,25 @@ class Ledger:
             NotCanonical: an event holds what JSON cannot.
             LedgerDamaged: an artefact is not what its digest says.
         """
-        return self._writer.append(
-            self._prepared(appends, correlation_id, actor, recorded_at, artefacts, check)
-        )
+        return self._writer.append(self._prepared(appends, cause, recorded_at, artefacts, check))
 
     async def append_soon(
-        self, appends: Sequence[StreamAppend], *, correlation_id: str, actor: str = ACTOR
+        self, appends: Sequence[StreamAppend], cause: Cause
     ) -> tuple[Recorded, ...]:
         """As `append`, for an event loop, which goes on while the commit is awaited."""
-        return await self._writer.append_soon(
-            self._prepared(appends, correlation_id, actor, None, (), None)
-        )
+        return await self._writer.append_soon(self._prepared(appends, cause, None, (), None))
 
     def _prepared(
         self,
         appends: Sequence[StreamAppend],
-        correlation_id: str,
-        actor: str,
+        cause: Cause,
         recorded_at: str | None,
         artefacts: Sequence[Artefact],
         check: Callable[[Connection], None] | None,
     ) -> PreparedAppend:
         for artefact in artefacts:
             check_artefact(artefact)
-        streams = prepare(
-            appends, actor=actor, correlation_id=correlation_id, recorded_at=recorded_at or now()
-        )
+        streams = prepare(appends, cause, recorded_at=recorded_at or now())
         return PreparedAppend(streams, tuple(artefacts), check)
 
     @contextmanager

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from app.clock import monotonic_seconds
 from app.ledger.batch import PreparedAppend
-from app.ledger.commit import Committed, commit_all
+from app.ledger.commit import Committed, Project, commit_all
 from domain.errors import LedgerBusy
 
 QUEUE_EVENTS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
@@ -49,14 +49,21 @@ class Writer:
 
     Args:
         begin: opens a transaction that holds the ledger's lock and commits at its end.
+        project: folds what was placed into the read models, in the same transaction.
         wait_seconds: how long an append may wait for the lock.
         queue_max: events that may wait; one append of more is taken when nothing else waits.
     """
 
     def __init__(
-        self, begin: Begin, *, wait_seconds: float, queue_max: int = QUEUE_EVENTS_MAX
+        self,
+        begin: Begin,
+        project: Project,
+        *,
+        wait_seconds: float,
+        queue_max: int = QUEUE_EVENTS_MAX,
     ) -> None:
         self._begin = begin
+        self._project = project
         self._wait_seconds = wait_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
@@ -174,7 +181,9 @@ class Writer:
         answers: Sequence[Answer]
         try:
             with self._begin(batch[0].deadline) as connection:
-                answers = commit_all(connection, [waiting.append for waiting in batch])
+                answers = commit_all(
+                    connection, [waiting.append for waiting in batch], self._project
+                )
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear it
             answers = [error] * len(batch)
         _answer(batch, answers)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
 from app.intake.documents import parse_document
@@ -206,7 +207,7 @@ class CarLedger:
                 for event, at in events[first : first + _EVENTS_PER_APPEND]
             )
             append = StreamAppend(stream, part, None)
-            recorded.extend(self.ledger.append([append], correlation_id=new_id()))
+            recorded.extend(self.ledger.append([append], Cause.unauthenticated(new_id())))
         return recorded
 
     def _label(self, predictions: Sequence[Recorded], labels: Sequence[Any]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.app.car_ledger import CarLedger, bootstrapped
 

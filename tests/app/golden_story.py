@@ -11,11 +11,13 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import insert, select
 
+from app.cause import Cause
 from app.cycle.promotions import roll_back
 from app.cycle.worker import begin_attempt
 from app.database.engine import create_database, insert_rows, migrate
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.projections.opening import open_ledger
 from app.projections.runner import apply, digests
 from app.settings import Settings
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
@@ -94,8 +96,7 @@ def _prices(cars: CarLedger) -> None:
         cars.model,
         to="car-price/1",
         reason="customers complained",
-        actor="local:unauthenticated",
-        correlation_id="rollback",
+        cause=Cause.unauthenticated("rollback"),
     )
     corrected = [row | {"price": float(row["price"] or 0) + 0.5} for row in cars.rows([1977])[:3]]
     cars.observes(corrected)
@@ -126,7 +127,7 @@ def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -
     settings = Settings(database_url=url)
     engine = create_database(url, settings)
     migrate(engine, settings.busy_timeout_seconds)
-    ledger = Ledger(engine, busy_timeout_seconds=settings.busy_timeout_seconds)
+    ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
     entries = placed(lines, payloads)
     with ledger.writing() as connection:
         connection.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from app.cause import Cause
 from app.intake.erasure import Erasure, erase
 from app.ledger.store import Ledger
 from app.settings import Settings
@@ -51,5 +52,10 @@ def forgets(cars: CarLedger, row: Row, **how: Any) -> Erasure:
     """The row is erased, as its owner asked."""
     words = {"reason": "the owner asked", "legal_basis": "GDPR Art. 17"}
     return erase(
-        cars.ledger, cars.settings, model=cars.model, identity=key_of(row), **(words | how)
+        cars.ledger,
+        cars.settings,
+        model=cars.model,
+        identity=key_of(row),
+        **(words | how),
+        cause=Cause.unauthenticated("asked"),
     )

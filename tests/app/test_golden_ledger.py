@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from app.database.engine import create_database
 from app.ledger.store import Ledger
 from app.projections.rebuild import rebuild
-from app.projections.runner import digests
+from app.projections.runner import apply, digests
 from app.settings import Settings
 from domain.canonical import canonical_bytes
 from domain.events.cycle_events import Conclusion, Decided, HealthReported
@@ -65,7 +65,7 @@ def test_it_replays_into_the_same_read_models(path: Path, empty_database_url: st
     for name, digest in (expected["read_models"] | expected["since"]).items():
         assert found["read_models"].get(name) == digest, f"{name} differs"
     engine = create_database(empty_database_url, Settings(database_url=empty_database_url))
-    ledger = Ledger(engine, busy_timeout_seconds=5)
+    ledger = Ledger(engine, apply, busy_timeout_seconds=5)
     rebuilt = rebuild(ledger, page_entries=37)
     ledger.close()
     assert (rebuilt.differing, rebuilt.position) == ((), expected["entries"] - 1)
@@ -78,7 +78,7 @@ def test_but_for_what_upcasting_added_its_read_models_are_those_first_recorded(
 ) -> None:
     replayed(lines_of(path), empty_database_url, payloads_of(path))
     settings = Settings(database_url=empty_database_url)
-    ledger = Ledger(create_database(empty_database_url, settings), busy_timeout_seconds=5)
+    ledger = Ledger(create_database(empty_database_url, settings), apply, busy_timeout_seconds=5)
     if expected_of(path)["since"]:
         with ledger.writing() as connection:
             undo_in_read_models(connection)
@@ -93,7 +93,7 @@ def test_read_models_of_an_older_version_are_brought_up_by_a_migration(
     path = PROJECT / "tests" / "golden" / "0001-first-version.jsonl"
     replayed(lines_of(path), empty_database_url)
     settings = Settings(database_url=empty_database_url)
-    ledger = Ledger(create_database(empty_database_url, settings), busy_timeout_seconds=5)
+    ledger = Ledger(create_database(empty_database_url, settings), apply, busy_timeout_seconds=5)
     with ledger.writing() as connection:
         undo_in_read_models(connection)
         _run_migration(connection, "0005_never_retrained")

@@ -19,6 +19,11 @@ VIOLATIONS = [
     ("layers", "domain/errors.py", "import rules"),
     ("layers", "domain/errors.py", "import app"),
     ("layers", "rules/__init__.py", "import app"),
+    ("rooms", "app/ledger/store.py", "from app.projections.runner import apply"),
+    ("rooms", "app/database/engine.py", "import app.ledger.tables"),
+    ("rooms", "app/web/pages.py", "import app.reports.export"),
+    ("rooms", "app/clock.py", "import app.settings"),
+    ("rooms", "app/intake/datasets.py", "def late() -> None:\n    import app.cycle.run"),
     ("pure-domain", "domain/errors.py", "import time"),
     ("pure-domain", "domain/errors.py", "from pathlib import Path"),
     ("pure-domain", "domain/errors.py", "def late() -> None:\n    import random"),
@@ -92,6 +97,16 @@ def test_the_serving_path_may_not_reach_scipy_through_a_third_module(tree: Path)
 
     assert status == 1, words
     assert "app.serving.shortcut -> app.detour" in words
+
+
+def test_a_room_that_the_contract_does_not_place_is_refused(tree: Path) -> None:
+    (tree / "app" / "attic").mkdir()
+    (tree / "app" / "attic" / "__init__.py").touch()
+
+    status, words = lint_imports(tree, "rooms")
+
+    assert status == 1, words
+    assert "app.attic" in words
 
 
 def test_every_contract_is_tried_against_a_violation() -> None:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from app.cause import Cause
 from app.clock import new_id
-from app.ledger.store import Ledger, NewEvent, StreamAppend, open_ledger
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.events.events import Event, PredictionMade, RowsRefused
 
@@ -46,7 +48,7 @@ def load(ledger: Ledger, notes: int, chance: random.Random) -> None:
             StreamAppend("predictions-cars", several(chance, prediction), None),
             StreamAppend("observations-cars", several(chance, refusal), None),
         ]
-        entries = ledger.append(parts, correlation_id=new_id())
+        entries = ledger.append(parts, Cause.unauthenticated(new_id()))
         # One write, so that a kill leaves whole notes: the system takes it all before it ends.
         os.write(notes, b"".join(f"{e.id} {e.position}\n".encode() for e in entries))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.ledger.store import open_ledger
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from tests.soak.service import Service, cars, send, until

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.ledger.store import open_ledger
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from tests.soak.service import Service, cars, send

@@ -13,7 +13,7 @@ import typer
 
 from app.cli.cycle_tables import say_clauses, say_gates
 from app.cli.job_summary import summary, write_outputs, write_summary
-from app.cli.opening import Url, a_time, opened, read_settings
+from app.cli.opening import Url, a_time, opened, read_settings, typed
 from app.cli.remote import Service, ServiceRefused
 from app.cli.terminal import (
     Advance,
@@ -123,7 +123,7 @@ def _in_database(model: str, as_of: str | None, force: str | None, seconds: floa
     with opened(settings) as ledger:
         cycles = Cycles(ledger, settings)
         try:
-            ticket = cycles.start(model, as_of=as_of, force_reason=force)
+            ticket = cycles.start(model, as_of=as_of, force_reason=force, cause=typed())
             if ticket.resumed:
                 note(
                     f"cycle {ticket.cycle} was cut off; it goes on at its first open step, with "

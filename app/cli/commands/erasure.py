@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import opened, read_settings
+from app.cli.opening import opened, read_settings, typed
 from app.cli.terminal import Exit, Json, note, say, say_error, say_json
 from app.intake.erasure import Erasure
 from app.intake.erasure import erase as erase_row
@@ -38,6 +38,7 @@ def erase(
             identity=identity,
             reason=reason,
             legal_basis=legal_basis,
+            cause=typed(),
         )
     if json:
         say_json(_as_json(found))

@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from app.audit.health import current_health
-from app.cli.opening import Url, opened, read_settings
+from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
 from app.cli.terminal import (
     Advance,
@@ -24,12 +24,12 @@ from app.cli.terminal import (
     say_json,
     say_table,
 )
-from app.clock import new_id, now
+from app.clock import now
 from app.cycle.promotions import roll_back
 from app.intake.adoption import adopt_contract, adopt_policy
 from app.intake.datasets import Datasets, Upload
 from app.intake.documents import parse_document
-from app.ledger.store import ACTOR, Ledger
+from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
 from app.projections.models import list_models
 from app.serving.champions import Champions
@@ -153,9 +153,7 @@ def rollback(
     else:
         settings = read_settings()
         with opened(settings) as ledger:
-            entry = roll_back(
-                ledger, model, to=to, reason=reason, actor=ACTOR, correlation_id=new_id()
-            )
+            entry = roll_back(ledger, model, to=to, reason=reason, cause=typed())
             answer = {"model": model, "model_version": to, "position": entry.position}
             _follow(ledger, settings, model)
     if json:
@@ -179,10 +177,10 @@ def _document(file: Path) -> tuple[str, bytes]:
 
 def _adopt(ledger: Ledger, kind: str, content: bytes) -> dict[str, object]:
     if kind == "contract":
-        entry, contract, _ = adopt_contract(ledger, content, correlation_id=new_id())
+        entry, contract, _ = adopt_contract(ledger, content, typed())
         name, digest = contract.model, contract.contract_digest
     else:
-        entry, policy, _ = adopt_policy(ledger, content, correlation_id=new_id())
+        entry, policy, _ = adopt_policy(ledger, content, typed())
         name, digest = policy.policy, policy.policy_digest
     return {"name": name, "digest": digest, "position": entry.position}
 
@@ -218,7 +216,7 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
                 copy.write(piece)
             advance(0, said="recording")
             intake, position = datasets.take_in(
-                serving, Upload(copy, digest.hexdigest()), correlation_id=new_id()
+                serving, Upload(copy, digest.hexdigest()), cause=typed()
             )
     return {
         "model": model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from app.cause import Cause
 from app.cycle.promotions import settle_promotion
 from app.cycle.steps.judging import transformed
 from app.cycle.steps.knowledge import Done, Knowledge, Work
@@ -88,7 +89,7 @@ def _not_comparable(work: Work, split: Split, predicted: Floats, why: str) -> Ca
     )
 
 
-def promote(work: Work, *, cycle_version: int, correlation_id: str, causation_id: str) -> None:
+def promote(work: Work, *, cycle_version: int, cause: Cause) -> None:
     """Make the candidate champion, in one transaction with the word that the cycle is settled."""
     known = work.known
     candidate = trained(work)
@@ -109,8 +110,7 @@ def promote(work: Work, *, cycle_version: int, correlation_id: str, causation_id
         ),
         cycle_stream=cycle_stream(known.started.cycle),
         cycle_version=cycle_version,
-        correlation_id=correlation_id,
-        causation_id=causation_id,
+        cause=cause,
     )
 
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from app.http.bodies import content_type, read_body
 from app.http.documentation import body_of, refusals
 from app.http.queries import process_of, refuse_query
-from app.http.request_identity import correlation_of
+from app.http.request_identity import cause_of
 from app.http.shapes import AdoptionAnswer
 from app.intake.adoption import adopt_contract, adopt_policy
 
@@ -40,7 +40,7 @@ async def create_contract(request: Request, response: Response) -> AdoptionAnswe
     content_type(request, TAKEN)
     text = await read_body(request, process.settings.body_bytes_max)
     recorded, event, new = await run_in_threadpool(
-        adopt_contract, process.ledger, text, correlation_id=correlation_of(request)
+        adopt_contract, process.ledger, text, cause_of(request)
     )
     if new:
         await run_in_threadpool(process.champions.refresh)
@@ -66,7 +66,7 @@ async def create_policy(request: Request, response: Response) -> AdoptionAnswer:
     content_type(request, TAKEN)
     text = await read_body(request, process.settings.body_bytes_max)
     recorded, event, new = await run_in_threadpool(
-        adopt_policy, process.ledger, text, correlation_id=correlation_of(request)
+        adopt_policy, process.ledger, text, cause_of(request)
     )
     response.status_code = 201 if new else 200
     return AdoptionAnswer(name=event.policy, digest=event.policy_digest, position=recorded.position)

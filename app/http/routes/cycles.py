@@ -20,7 +20,7 @@ from app.http.queries import (
     refuse_query,
     time_or_none,
 )
-from app.http.request_identity import correlation_of
+from app.http.request_identity import cause_of
 from app.http.shapes import CycleAnswer, CyclePage, CycleRequest
 from app.process import Process
 from app.projections.cycles import CycleView, get_cycle, list_cycles
@@ -70,7 +70,7 @@ async def create_cycle(
         model,
         as_of=time_or_none(asked.as_of),
         force_reason=asked.force.reason if asked.force else None,
-        correlation_id=correlation_of(request),
+        cause=cause_of(request),
     )
     wait = _seconds_to_wait(prefer, process.settings.cycle_wait_seconds_max)
     view = await _wait(process, ticket.cycle, wait)

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.http.bodies import BodyTooLarge, content_type
 from app.http.documentation import body_of, refusals
 from app.http.queries import process_of, refuse_query
-from app.http.request_identity import correlation_of
+from app.http.request_identity import cause_of
 from app.http.shapes import DatasetAnswer, IntakeFault
 from app.intake.datasets import Upload
 
@@ -44,7 +44,7 @@ async def create_dataset(request: Request, model: str) -> DatasetAnswer:
             process.datasets.take_in,
             serving,
             Upload(file, sha256),
-            correlation_id=correlation_of(request),
+            cause=cause_of(request),
         )
     return DatasetAnswer(
         model=model,

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.http.bodies import INLINE_BYTES_MAX, content_type, parse_json, read_body
 from app.http.documentation import body_of, refusals
 from app.http.queries import After, Here, Limit, known_query_only, process_of, refuse_query
-from app.http.request_identity import correlation_of
+from app.http.request_identity import cause_of
 from app.http.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
 from app.http.shapes import EXAMPLE_ROW, EventsAnswer
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
@@ -81,9 +81,7 @@ async def create_events(request: Request) -> Response:
         events, batch = await run_in_threadpool(_sent, kind, body, most)
     else:
         events, batch = _sent(kind, body, most)
-    recorded = await process.observations.record_soon(
-        events, batch=batch, correlation_id=correlation_of(request)
-    )
+    recorded = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))
     where = [_where(entry) for entry in recorded]
     if wants_receipts(request):
         positions = [entry.position for entry in recorded]

@@ -10,10 +10,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from app.cause import Cause
 from app.http.bodies import INLINE_BYTES_MAX, JSON, content_type, parse_json, read_body
 from app.http.documentation import body_of, refusals
 from app.http.queries import process_of, refuse_query
-from app.http.request_identity import correlation_of
+from app.http.request_identity import cause_of
 from app.http.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
 from app.http.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
 from app.intake.predictions import read_prediction_request
@@ -28,8 +29,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 class _How(TypedDict):
     idempotency_key: str | None
-    request_id: str | None
-    correlation_id: str
+    cause: Cause
 
 
 _EXAMPLES: Final = {
@@ -71,8 +71,7 @@ async def create_predictions(request: Request) -> Response:
         )
     how: _How = {
         "idempotency_key": key,
-        "request_id": request.state.request_id,
-        "correlation_id": correlation_of(request),
+        "cause": cause_of(request),
     }
     receipts = wants_receipts(request)
     if receipts or len(body) > INLINE_BYTES_MAX:

@@ -9,9 +9,8 @@ from app.cycle.promotions import roll_back
 from app.http.bodies import JSON, content_type, parse_as, parse_json, read_body
 from app.http.documentation import body_of, refusals
 from app.http.queries import process_of, refuse_query
-from app.http.request_identity import correlation_of
+from app.http.request_identity import cause_of
 from app.http.shapes import RollbackAnswer, RollbackRequest
-from app.ledger.store import ACTOR
 from domain.errors import LedgerDamaged
 from domain.events.events import ChampionRolledBack
 
@@ -42,8 +41,7 @@ async def create_rollback(request: Request, model: str) -> RollbackAnswer:
         model,
         to=asked.to,
         reason=asked.reason,
-        actor=ACTOR,
-        correlation_id=correlation_of(request),
+        cause=cause_of(request),
     )
     await run_in_threadpool(process.champions.refresh)
     event = entry.event

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.cause import Cause
 from app.ledger.store import Ledger, StreamAppend
 from domain.events.envelope import Recorded
 
@@ -39,13 +40,15 @@ class Interrupted(Ledger):
         vars(self).update(vars(ledger))  # whatever it is made of: the same database, another append
         self._before, self._after, self._then = before, after, then
 
-    def append(self, appends: Sequence[StreamAppend], **how: Any) -> tuple[Recorded, ...]:
+    def append(
+        self, appends: Sequence[StreamAppend], cause: Cause, **how: Any
+    ) -> tuple[Recorded, ...]:
         """As ever, but for what happens."""
         types = {new.event.type for append in appends for new in append.events}
         if self._before in types:
             self._before = None
             self._then()
-        recorded = super().append(appends, **how)
+        recorded = super().append(appends, cause, **how)
         if self._after in types:
             self._after = None
             self._then()

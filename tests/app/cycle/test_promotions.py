@@ -6,9 +6,11 @@ import hashlib
 
 import pytest
 
+from app.cause import Cause
 from app.cycle.promotions import read_lifecycle, roll_back, settle_promotion
-from app.ledger.store import Artefact, Ledger, StreamAppend, open_ledger
+from app.ledger.store import Artefact, Ledger, StreamAppend
 from app.projections.models import get_model
+from app.projections.opening import open_ledger
 from app.serving.plan import PlanInvalid
 from domain.canonical import sha256_hex
 from domain.decisions.lifecycle import Champion, PromoteCandidate
@@ -51,8 +53,7 @@ def settle(ledger: Ledger, command: PromoteCandidate, version: int = 0) -> Promo
         command,
         cycle_stream="cycle-cars-1",
         cycle_version=version,
-        correlation_id="c",
-        causation_id="d",
+        cause=Cause("local:unauthenticated", "c", causation_id="d"),
     )
 
 
@@ -126,10 +127,14 @@ def test_a_promotion_that_is_always_too_late_says_so_at_the_third_time(
     class Late(Interrupted):
         """Somebody adopts a contract before each of our appends."""
 
-        def append(self, appends: object, **how: object) -> object:  # type: ignore[override]
+        def append(  # type: ignore[override]
+            self, appends: object, cause: Cause, **how: object
+        ) -> object:
             event = contract_adopted(policy=f"another-{self.size()}")
-            ledger.append([StreamAppend("model-cars", (new(event),), None)], correlation_id="x")
-            return super().append(appends, **how)  # type: ignore[arg-type]
+            ledger.append(
+                [StreamAppend("model-cars", (new(event),), None)], Cause.unauthenticated("x")
+            )
+            return super().append(appends, cause, **how)  # type: ignore[arg-type]
 
     with pytest.raises(VersionConflict, match="stream 'model-cars' is at version 3, not 2"):
         settle(Late(ledger), candidate(ledger, plan))
@@ -154,8 +159,7 @@ def test_any_earlier_champion_may_serve_again_with_a_reason(
             "car-price",
             to=to,
             reason="customers complained",
-            actor="local:unauthenticated",
-            correlation_id="c",
+            cause=Cause.unauthenticated("c"),
         )
         assert cars.view().champion == to
         assert cars.view().promoted_position == entry.position
@@ -177,8 +181,7 @@ def test_any_earlier_champion_may_serve_again_with_a_reason(
                 "car-price",
                 to=to,
                 reason="",
-                actor="local:unauthenticated",
-                correlation_id="c",
+                cause=Cause.unauthenticated("c"),
             )
 
 
@@ -199,7 +202,6 @@ def test_a_rollback_to_a_plan_that_is_damaged_is_refused(cars: CarLedger) -> Non
             "car-price",
             to="car-price/1",
             reason="no",
-            actor="local:unauthenticated",
-            correlation_id="c",
+            cause=Cause.unauthenticated("c"),
         )
     assert cars.view().champion == "car-price/2"

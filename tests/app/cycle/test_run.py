@@ -7,9 +7,10 @@ import math
 import orjson
 import pytest
 
+from app.cause import Cause
 from app.cycle.promotions import roll_back
 from app.cycle.run import run_cycle
-from app.ledger.store import open_ledger
+from app.projections.opening import open_ledger
 from app.serving.plan import load_plan
 from tests.app.car_ledger import (
     CarLedger,
@@ -301,8 +302,7 @@ def test_a_rollback_between_the_gate_and_the_promotion_refuses_the_promotion(
             "car-price",
             to="car-price/1",
             reason="customers complained",
-            actor="local:unauthenticated",
-            correlation_id="another",
+            cause=Cause.unauthenticated("another"),
         )
 
     meddled = Interrupted(cars.ledger, before="cycle.promotion-settled", then=undo)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.cycle.run import run_cycle
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.decisions.cycle import Cycle

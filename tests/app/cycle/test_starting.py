@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.cause import Cause
 from app.cycle.starting import Cycles, CycleTicket
 from app.database.cycle_lock import CycleLock
-from app.ledger.store import open_ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.decisions.cycle import ATTEMPTS_MAX
 from domain.errors import (
@@ -27,6 +28,9 @@ from tests.app.car_ledger import CarLedger, types_of, year_end
 from tests.ledger_events import contract_adopted, put
 
 END_SECONDS = 60.0  # a worker takes one or two; a busy machine many times that
+
+
+ASKED = Cause.unauthenticated("asked")
 
 
 @pytest.fixture
@@ -51,14 +55,14 @@ def ended(cycles: Cycles, cycle: str) -> None:
 
 def test_a_model_without_a_contract_is_unknown(cycles: Cycles) -> None:
     with pytest.raises(UnknownModel, match=r"model 'planes' is unknown\. Adopt a contract"):
-        cycles.start("planes")
+        cycles.start("planes", cause=ASKED)
 
 
 def test_without_its_policy_nothing_can_be_decided(new_cars_on_both: CarLedger) -> None:
     cars = new_cars_on_both
     put(cars.ledger, "model-cars", contract_adopted(policy="lenient"))
     with pytest.raises(NothingToDecide, match="policy 'lenient', which was never adopted"):
-        Cycles(cars.ledger, cars.settings).start("cars")
+        Cycles(cars.ledger, cars.settings).start("cars", cause=ASKED)
     assert cars.ledger.size() == 2
 
 
@@ -66,10 +70,10 @@ def test_without_champion_and_labels_nothing_can_be_decided(new_cars_on_both: Ca
     cars = new_cars_on_both.adopts()
     cycles = Cycles(cars.ledger, cars.settings)
     with pytest.raises(NothingToDecide, match="no champion and no labelled row before 1972-01-01"):
-        cycles.start("car-price", as_of=year_end(1971))
+        cycles.start("car-price", as_of=year_end(1971), cause=ASKED)
     cars.observes(cars.rows([1972], most=1))
     with pytest.raises(NothingToDecide, match="no labelled row before 1972-01-01"):
-        cycles.start("car-price", as_of=year_end(1971))
+        cycles.start("car-price", as_of=year_end(1971), cause=ASKED)
     assert cars.view().cycles_started == 0
 
 
@@ -77,9 +81,9 @@ def test_as_of_is_neither_after_now_nor_before_the_last_cycle(
     cycles: Cycles, cars: CarLedger
 ) -> None:
     with pytest.raises(CycleRefused, match=r"as_of 2999-01-01T00:00:00\.000000Z is after now"):
-        cycles.start("car-price", as_of=year_end(2998))
+        cycles.start("car-price", as_of=year_end(2998), cause=ASKED)
     with pytest.raises(CycleRefused, match="is before the last cycle of 'car-price'"):
-        cycles.start("car-price", as_of=year_end(1974))
+        cycles.start("car-price", as_of=year_end(1974), cause=ASKED)
     assert cars.view().cycles_started == 1
 
 
@@ -94,10 +98,10 @@ def test_a_cycle_runs_in_a_process_of_its_own_and_a_second_request_is_told_which
         after_end=lambda model: told.append(f"after {model}"),
     )
     cars.answers(cars.rows([1976]))
-    ticket = cycles.start("car-price", as_of=year_end(1976), correlation_id="asked")
+    ticket = cycles.start("car-price", as_of=year_end(1976), cause=ASKED)
     assert ticket == CycleTicket("car-price-2", resumed=False)
     with pytest.raises(CycleRunning, match="cycle 'car-price-2' is running") as running:
-        cycles.start("car-price", as_of=year_end(1976))
+        cycles.start("car-price", as_of=year_end(1976), cause=ASKED)
     assert running.value.cycle == "car-price-2"
     ended(cycles, ticket.cycle)
     view = cycles.view(ticket.cycle)
@@ -113,7 +117,9 @@ def test_a_cycle_runs_in_a_process_of_its_own_and_a_second_request_is_told_which
 def test_a_cycle_that_was_cut_off_is_resumed_under_its_id(cycles: Cycles, cars: CarLedger) -> None:
     cars.answers(cars.rows([1976]))
     cut_off = cars.starts(year_end(1976))
-    ticket = cycles.start("car-price", as_of=year_end(1980), force_reason="not looked at")
+    ticket = cycles.start(
+        "car-price", as_of=year_end(1980), force_reason="not looked at", cause=ASKED
+    )
     assert ticket == CycleTicket(cut_off, resumed=True)
     ended(cycles, cut_off)
     assert cycles.view(cut_off).conclusion == "kept"
@@ -144,7 +150,7 @@ def test_a_worker_that_cannot_start_is_logged_and_the_next_request_goes_on(
             thread.join(END_SECONDS)
     assert f"cycle {cut_off} is not watched any more" in caplog.text
     logs.unlink()
-    assert cycles.start("car-price") == CycleTicket(cut_off, resumed=True)
+    assert cycles.start("car-price", cause=ASKED) == CycleTicket(cut_off, resumed=True)
     ended(cycles, cut_off)
 
 
@@ -159,7 +165,7 @@ def test_a_cycle_that_runs_elsewhere_is_neither_resumed_nor_started_again(
         assert held
         assert cycles.recover() == []
         with pytest.raises(CycleRunning) as running:
-            cycles.start("car-price", as_of=year_end(1971))
+            cycles.start("car-price", as_of=year_end(1971), cause=ASKED)
         assert running.value.cycle == cycle
         cycles.close()  # it would go on with the cycle as soon as the lock is free
     other.close()
@@ -203,7 +209,7 @@ def test_simultaneous_requests_start_one_cycle(cars: CarLedger) -> None:
     def ask(cycles: Cycles) -> None:
         together.wait()
         try:
-            answers.append(cycles.start("car-price", as_of=year_end(1976)).cycle)
+            answers.append(cycles.start("car-price", as_of=year_end(1976), cause=ASKED).cycle)
         except CycleRunning as running:
             answers.append(running.cycle)
 
@@ -244,7 +250,7 @@ def test_after_three_deaths_the_cycle_has_failed_and_production_stays(
     assert log.count("UnknownThing") >= ATTEMPTS_MAX
     assert (cycles.view(cycle).conclusion, cars.view().champion) == ("failed", before.champion)
     assert cars.view().promoted_position == before.promoted_position
-    ticket = cycles.start("car-price", as_of=year_end(1976))
+    ticket = cycles.start("car-price", as_of=year_end(1976), cause=ASKED)
     assert ticket == CycleTicket("car-price-3", resumed=False)
     ended(cycles, ticket.cycle)
     assert cycles.view(ticket.cycle).outcome == "keep: nothing to judge"

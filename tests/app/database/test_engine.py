@@ -19,7 +19,8 @@ from app.database.engine import (
     needs_migration,
     take_lock,
 )
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import LedgerDamaged
 

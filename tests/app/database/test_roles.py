@@ -12,8 +12,9 @@ from sqlalchemy import make_url
 from app.database import roles
 from app.database.engine import create_database, insert_rows, migrate
 from app.database.roles import APPLICATION, OWNER, divide_rights
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.errors import LedgerBusy

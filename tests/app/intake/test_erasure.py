@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.audit.replay import replay
 from app.database.roles import APPLICATION, ERASER
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
 from app.projections.labels import labelled_rows
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Connection, Ledger, StreamAppend, stored_artefact
 from domain.canonical import leaf_hash
@@ -74,7 +75,7 @@ def test_an_append_to_several_streams_is_one(ledger: Ledger) -> None:
             StreamAppend("observations-cars", (new(refused()),), None),
             StreamAppend("cycle-cars-1", (new(attempted(2)),), 1),
         ],
-        correlation_id="why",
+        Cause.unauthenticated("why"),
     )
     assert [entry.position for entry in entries] == [1, 2, 3, 4]
     assert [entry.stream_version for entry in entries] == [0, 1, 0, 2]
@@ -91,7 +92,7 @@ def test_a_conflict_in_one_stream_keeps_nothing_of_the_others(ledger: Ledger) ->
                 StreamAppend("observations-cars", (new(refused()),), None),
                 StreamAppend("cycle-cars-1", (new(attempted()),), -1),
             ],
-            correlation_id=new_id(),
+            Cause.unauthenticated(new_id()),
             artefacts=[plan],
         )
     assert ledger.size() == 2
@@ -130,10 +131,11 @@ def test_a_retry_with_news_appends_only_the_news(ledger: Ledger) -> None:
     known = new(observation("car=1"), request_digest=DIGEST)
     fresh = new(observation("car=2"), request_digest=OTHER)
     (first,) = ledger.append(
-        [StreamAppend("observations-cars", (known,), None)], correlation_id=new_id()
+        [StreamAppend("observations-cars", (known,), None)], Cause.unauthenticated(new_id())
     )
     entries = ledger.append(
-        [StreamAppend("observations-cars", (fresh, known, fresh), None)], correlation_id=new_id()
+        [StreamAppend("observations-cars", (fresh, known, fresh), None)],
+        Cause.unauthenticated(new_id()),
     )
     assert [entry.position for entry in entries] == [2, 1, 2]
     assert entries[1] == first
@@ -155,7 +157,9 @@ def test_the_same_id_twice_in_one_append_must_mean_the_same(ledger: Ledger) -> N
     id = new_id()
     pair = (new(refused(), id=id), new(observation(), id=id))
     with pytest.raises(IdempotencyConflict, match=id):
-        ledger.append([StreamAppend("observations-cars", pair, None)], correlation_id=new_id())
+        ledger.append(
+            [StreamAppend("observations-cars", pair, None)], Cause.unauthenticated(new_id())
+        )
     assert ledger.size() == 1
 
 
@@ -177,7 +181,7 @@ def test_what_the_check_under_the_lock_raises_undoes_everything(ledger: Ledger) 
     with pytest.raises(LedgerDamaged, match="it does not load"):
         ledger.append(
             [StreamAppend("observations-cars", (new(refused()),), None)],
-            correlation_id=new_id(),
+            Cause.unauthenticated(new_id()),
             artefacts=[plan],
             check=check,
         )
@@ -215,12 +219,14 @@ def test_an_event_belongs_into_its_own_category_of_streams(ledger: Ledger) -> No
 def test_an_append_is_bounded(ledger: Ledger) -> None:
     many = (new(refused()),) * 10_001
     with pytest.raises(RequestInvalid, match="10001 events in one append; at most 10000"):
-        ledger.append([StreamAppend("observations-cars", many, None)], correlation_id=new_id())
+        ledger.append(
+            [StreamAppend("observations-cars", many, None)], Cause.unauthenticated(new_id())
+        )
 
 
 def test_an_append_of_nothing_is_nothing(ledger: Ledger) -> None:
-    assert ledger.append([], correlation_id=new_id()) == ()
-    assert ledger.append([StreamAppend("model-cars", (), 5)], correlation_id=new_id()) == ()
+    assert ledger.append([], Cause.unauthenticated(new_id())) == ()
+    assert ledger.append([StreamAppend("model-cars", (), 5)], Cause.unauthenticated(new_id())) == ()
     assert ledger.size() == 1
 
 

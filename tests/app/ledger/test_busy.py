@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import create_database, take_lock
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import LedgerBusy
 from tests.ledger_events import put, refused

@@ -13,11 +13,14 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import create_database
 from app.ledger.reading import head, read_entries
-from app.ledger.store import Ledger, StreamAppend, open_ledger
+from app.ledger.store import Ledger, StreamAppend
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
+from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import VersionConflict
 from domain.events.events import LedgerCreated
@@ -25,8 +28,10 @@ from tests.ledger_events import attempted, new, put, refused, started
 
 WRITER = """
 import sys
+from app.cause import Cause
 from app.clock import new_id
-from app.ledger.store import NewEvent, StreamAppend, open_ledger
+from app.ledger.store import NewEvent, StreamAppend
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.events.events import RowsRefused
 
@@ -45,7 +50,7 @@ for number in range(appends):
             StreamAppend(f"observations-{name}", own, None),
             StreamAppend("observations-shared", (refused("shared"),), None),
         ],
-        correlation_id=f"{name} {number}",
+        Cause.unauthenticated(f"{name} {number}"),
     )
     print(*(entry.position for entry in entries), flush=True)
 """
@@ -176,7 +181,7 @@ def test_of_many_who_send_one_id_all_get_the_same_entry(ledger: Ledger) -> None:
     def send() -> None:
         barrier.wait()
         (entry,) = ledger.append(
-            [StreamAppend("observations-cars", (event,), None)], correlation_id=new_id()
+            [StreamAppend("observations-cars", (event,), None)], Cause.unauthenticated(new_id())
         )
         found.append(entry.position)
 
@@ -248,6 +253,6 @@ def test_a_closed_ledger_may_be_opened_again(settings: Settings) -> None:
     first = open_ledger(settings)
     id = first.ledger_id()
     first.close()
-    again = Ledger(create_database(settings.ledger_url, settings), busy_timeout_seconds=1)
+    again = Ledger(create_database(settings.ledger_url, settings), apply, busy_timeout_seconds=1)
     assert again.ledger_id() == id
     again.close()

@@ -16,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import create_database, take_lock
 from app.ledger.batch import prepare
-from app.ledger.store import Connection, Ledger, StreamAppend, open_ledger
+from app.ledger.store import Connection, Ledger, StreamAppend
 from app.ledger.writer import DRAIN_EVENTS_MAX, Writer
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
+from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import (
     IdempotencyConflict,
@@ -112,7 +115,7 @@ def test_a_conflict_refuses_its_own_append_and_not_its_neighbours(ledger: Ledger
                     StreamAppend("observations-cars", (new(refused()),), None),
                     StreamAppend(stream, (new(event, **how),), expected),
                 ],
-                correlation_id=new_id(),
+                Cause.unauthenticated(new_id()),
             )
 
         answers: list[object] = await asyncio.gather(  # type: ignore[call-overload]
@@ -160,7 +163,7 @@ def test_the_same_request_twice_in_one_transaction_is_recorded_once(ledger: Ledg
 
 
 def test_a_full_queue_refuses_at_once_and_drops_nothing(ledger: Ledger) -> None:
-    small = Ledger(ledger.engine, busy_timeout_seconds=5, queue_events_max=3)
+    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_events_max=3)
     with ThreadPoolExecutor(8) as pool, held(small, pool) as first:
         taken = [first]
         for _ in range(3):
@@ -172,7 +175,7 @@ def test_a_full_queue_refuses_at_once_and_drops_nothing(ledger: Ledger) -> None:
             asyncio.run(
                 small.append_soon(
                     [StreamAppend("observations-cars", (new(refused()),), None)],
-                    correlation_id=new_id(),
+                    Cause.unauthenticated(new_id()),
                 )
             )
     assert sorted(each.result()[0].position for each in taken) == [1, 2, 3, 4]
@@ -181,7 +184,7 @@ def test_a_full_queue_refuses_at_once_and_drops_nothing(ledger: Ledger) -> None:
 
 
 def test_an_append_larger_than_the_queue_is_taken_when_nothing_waits(ledger: Ledger) -> None:
-    small = Ledger(ledger.engine, busy_timeout_seconds=5, queue_events_max=3)
+    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_events_max=3)
     assert len(put(small, "observations-cars", *[refused()] * 5)) == 5
     small._writer.close()
 
@@ -205,7 +208,7 @@ def test_what_a_check_raises_undoes_only_its_own_append(ledger: Ledger) -> None:
     def checked() -> object:
         return ledger.append(
             [StreamAppend("observations-cars", (new(refused()),), None)],
-            correlation_id=new_id(),
+            Cause.unauthenticated(new_id()),
             artefacts=[plan],
             check=check,
         )
@@ -256,7 +259,9 @@ def test_a_cancelled_caller_disturbs_nobody(ledger: Ledger) -> None:
     async def ask() -> tuple[Recorded, ...]:
         def one() -> asyncio.Task[tuple[Recorded, ...]]:
             append = StreamAppend("observations-cars", (new(refused()),), None)
-            return asyncio.create_task(ledger.append_soon([append], correlation_id=new_id()))
+            return asyncio.create_task(
+                ledger.append_soon([append], Cause.unauthenticated(new_id()))
+            )
 
         gone, stays = one(), one()
         await asyncio.sleep(0)
@@ -294,7 +299,7 @@ def test_a_writer_that_never_wrote_closes() -> None:
     def never(_: float) -> object:
         raise AssertionError
 
-    Writer(never, wait_seconds=1).close()  # type: ignore[arg-type]
+    Writer(never, apply, wait_seconds=1).close()  # type: ignore[arg-type]
 
 
 VALUES = st.one_of(
@@ -320,8 +325,7 @@ def test_events_that_are_not_read_back_equal_what_a_rebuild_reads(
         stream = f"{event.stream.partition('-')[0]}-cars"
         (part,) = prepare(
             [StreamAppend(stream, (new(event),), None)],
-            actor="somebody",
-            correlation_id="why",
+            Cause("somebody", "why"),
             recorded_at=TIME,
         )
         (entry,) = part.entries

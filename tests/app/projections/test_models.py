@@ -3,6 +3,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, StreamAppend
 from app.projections.champions import get_champion
@@ -60,7 +61,7 @@ def promote(ledger: Ledger, number: int, replaced: str | None = None) -> None:
             StreamAppend("model-cars", (events.new(promoted),), None),
             StreamAppend(stream, (events.new(events.settled(version)),), None),
         ],
-        correlation_id=new_id(),
+        Cause.unauthenticated(new_id()),
     )
     events.put(ledger, stream, events.reported("promoted", version))
 

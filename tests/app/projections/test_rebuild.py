@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import create_database
-from app.ledger.store import Ledger, NewEvent, StreamAppend, open_ledger
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
-from app.projections.runner import digests
+from app.projections.runner import apply, digests
 from app.settings import Settings
 from domain.errors import LedgerBusy
 from domain.events.cycle_events import Conclusion, Outcome
@@ -212,7 +214,7 @@ def test_a_rebuild_comes_to_the_digests_that_the_appends_came_to(
         step(story)
     ledger = fresh()
     for appends in story.appends:
-        ledger.append(appends, correlation_id=new_id())
+        ledger.append(appends, Cause.unauthenticated(new_id()))
     rebuilt = rebuild(ledger, page_entries=page_entries)
     assert rebuilt.differing == ()
     assert rebuilt.before == rebuilt.after
@@ -242,7 +244,7 @@ def test_both_databases_come_to_the_same_digests(
     found = []
     for ledger in (sqlite_ledger, postgres):
         for appends in story.appends:
-            ledger.append(appends, correlation_id="c", recorded_at=events.TIME)
+            ledger.append(appends, Cause.unauthenticated("c"), recorded_at=events.TIME)
         with ledger.connect() as connection:
             found.append(digests(connection))
     assert found[0] == found[1]
@@ -252,7 +254,7 @@ def test_both_databases_come_to_the_same_digests(
 
 def test_a_read_model_that_was_tampered_with_is_named_and_mended(ledger: Ledger) -> None:
     for appends in every_ending().appends:
-        ledger.append(appends, correlation_id=new_id())
+        ledger.append(appends, Cause.unauthenticated(new_id()))
     with ledger.writing() as connection:
         connection.execute(text("UPDATE models SET champion = 'cars/99' WHERE model = 'cars'"))
         connection.execute(text("DELETE FROM labels"))
@@ -262,7 +264,7 @@ def test_a_read_model_that_was_tampered_with_is_named_and_mended(ledger: Ledger)
 
 def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(ledger: Ledger) -> None:
     for appends in every_ending().appends:
-        ledger.append(appends, correlation_id=new_id())
+        ledger.append(appends, Cause.unauthenticated(new_id()))
     with ledger.connect() as connection:
         before = digests(connection)
 
@@ -285,7 +287,7 @@ def test_a_rebuild_says_how_far_it_is(ledger: Ledger) -> None:
 
 def test_nothing_is_appended_while_a_rebuild_runs(settings: Settings, ledger: Ledger) -> None:
     events.put(ledger, "observations-cars", events.refused())
-    other = Ledger(create_database(settings.ledger_url, settings), busy_timeout_seconds=0.05)
+    other = Ledger(create_database(settings.ledger_url, settings), apply, busy_timeout_seconds=0.05)
 
     def append(done: int, of: int) -> None:
         with pytest.raises(LedgerBusy):

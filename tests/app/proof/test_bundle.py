@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
 from app.proof.signer import FileSigner

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.ledger.store import Ledger, open_ledger
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
 from app.serving.champions import Champions, NotReady
 from app.settings import Settings
 from domain.errors import LedgerBusy, NoChampion, UnknownModel

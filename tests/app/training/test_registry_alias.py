@@ -6,6 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from app.audit.replay import replay
+from app.cause import Cause
 from app.cycle.promotions import roll_back
 from app.training.registry import TrainingRecord
 from app.training.registry_alias import follow_champion
@@ -41,8 +42,7 @@ def test_the_alias_follows_promotion_and_rollback(cars: CarLedger) -> None:
         "car-price",
         to="car-price/1",
         reason="customers complained",
-        actor="local:unauthenticated",
-        correlation_id="c",
+        cause=Cause.unauthenticated("c"),
     )
     assert aliased(cars) == second, "the event alone moves nothing in MLflow"
     assert follows(cars)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.cause import Cause
 from app.clock import new_id
 from app.intake.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
@@ -480,4 +481,4 @@ def record(ledger: Ledger, story: Story) -> None:
         for told in story.events
     ]
     for first in range(0, len(appends), 100):
-        ledger.append(appends[first : first + 100], correlation_id=new_id())
+        ledger.append(appends[first : first + 100], Cause.unauthenticated(new_id()))

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from fastapi.testclient import TestClient
 
+from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.documents import parse_document
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
@@ -110,7 +111,7 @@ def promote(ledger: Ledger, number: int, content: bytes) -> str:
                 stream, (NewEvent(event=event, id=new_id(), occurred_at=now()),), history.version
             )
         ],
-        correlation_id=new_id(),
+        Cause.unauthenticated(new_id()),
         artefacts=[Artefact(sha256, "plan", content)],
     )
     return sha256

@@ -9,6 +9,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
+from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import NewEvent, StreamAppend
 from app.projections.models import get_model
@@ -97,7 +98,7 @@ def record_cycle(
     )
     new = [NewEvent(event=event, id=new_id(), occurred_at=as_of) for event in events]
     new[1] = NewEvent(event=events[1], id=decision, occurred_at=as_of)
-    ledger.append([StreamAppend(f"cycle-{cycle}", tuple(new), -1)], correlation_id=new_id())
+    ledger.append([StreamAppend(f"cycle-{cycle}", tuple(new), -1)], Cause.unauthenticated(new_id()))
     return decision
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.cause import Cause
 from app.intake.erasure import erase
 from app.settings import Settings
 from tests.app.car_ledger import document
@@ -52,6 +53,7 @@ def forget(client: TestClient) -> None:
         identity=KEY,
         reason="the owner asked",
         legal_basis="GDPR Art. 17",
+        cause=Cause.unauthenticated("asked"),
     )
     assert (found.beyond, found.left) == ((), None)
 

@@ -18,8 +18,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.http.problems import PROBLEMS
-from app.ledger.store import open_ledger
 from app.main import create_app
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.app.http.routes.running import AMC, CAR_PRICE, ROOT, plan_bytes, promote
 
