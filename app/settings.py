@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     cycle_wait_seconds_max: int = Field(
         60, ge=0, le=600, description="Seconds a request may ask to wait for its cycle's end."
     )
+    workers_outlive: bool = Field(
+        True,
+        description="Whether a cycle's worker goes on when the service ends. When `false` it stays "
+        "in the service's process group, for whoever ends the whole group.",
+    )
     retry_after_seconds: int = Field(
         1, ge=1, le=3600, description="Seconds a client is told to wait after a 503."
     )

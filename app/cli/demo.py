@@ -6,74 +6,166 @@ the cars for prediction, their true values as outcomes, and runs a cycle as of t
 
 from __future__ import annotations
 
-import csv
 import signal
+import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.cli.demo_process import DemoFailed, free_port, replay, running_service, shown
+from app.cli.demo_cars import MODELS, Car, adopt, cars, predict_and_label, upload
+from app.cli.demo_process import command_on, free_port, replay, running_service, shown
+from app.cli.remote import Service
+from app.cli.terminal import CommandRefused, note
 from app.clock import monotonic_seconds, now
 
-MODELS: Final = ("car-price", "car-sales")
 BOOTSTRAP_YEARS: Final = range(1971, 1976)
 YEARS: Final = range(1976, 1991)
 _MARKS: Final = {"met": "✓", "unmet": "✗", "unknown": "?"}
-_ROOT: Final = Path(__file__).parents[2]
-_CYCLE_SECONDS: Final = 60  # longest wait for one cycle
+_CYCLE_SECONDS: Final = 1800  # longest wait for one cycle; it takes two to four
+_SERVING_SECONDS: Final = 60  # longest wait until who was promoted answers; it takes half of one
+_LOOK_SECONDS: Final = 0.1  # between looks at a running cycle
 
 
-def run_demo(
-    *, state_dir: Path, port: int, serve: bool, console: Console, until: int = YEARS[-1]
-) -> None:
-    """Run the demo against a service of its own.
+@dataclass(frozen=True, slots=True)
+class Year:
+    """One year of one model: what the window showed, what was decided, what both errors were.
+
+    Errors are RMSE on the model's training scale (the logarithm of the target); None where nothing
+    was measured or trained.
+    """
+
+    year: int
+    model: str
+    cycle: str
+    rows: int  # labelled cars in the window
+    clauses: tuple[dict[str, str], ...]  # clause and verdict, in the policy's order
+    feature_drift_score: float | None  # dimensionless, the largest PSI
+    prediction_p_value: float | None  # of the predictions against the training target
+    outcome: str
+    conclusion: str
+    sentence: str | None
+    production_rmse: float | None
+    candidate_rmse: float | None
+    champion: str | None  # who serves afterwards
+
+    def line(self) -> str:
+        """The year under `_HEADINGS`."""
+        marks = "".join(_MARKS[clause["verdict"]] for clause in self.clauses)
+        ended = "" if self.conclusion == "kept" else f" -> {self.conclusion}"
+        return (
+            f"{self.year:4}  {self.model:9}  {self.rows:4}  "
+            f"{_number(self.feature_drift_score, '.2f', 6)}  "
+            f"{_number(self.prediction_p_value, '.2g', 8)}  {marks:7}  {self.outcome + ended:34}  "
+            f"{_number(self.production_rmse, '.4f', 10)}  {_number(self.candidate_rmse, '.4f', 9)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one model stands at the end: who serves, how its cycles ended, how healthy it is."""
+
+    model: str
+    champion: str | None
+    cycles: int
+    promoted: int
+    rejected: int
+    kept: int
+    health: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The whole demo as data: what `--json` writes."""
+
+    address: str  # of the service, as long as it is up
+    state_dir: str
+    years: tuple[Year, ...]
+    models: tuple[Standing, ...]
+    entries: int
+    root: str  # hex, of the tree over all entries
+    digests_equal: int  # read models that a rebuild filled alike: all of them
+    seconds: float
+    go_on_with: tuple[str, ...]  # commands, to be typed where the demo was started
+
+    def ending(self) -> str:
+        """What a person at a terminal reads below the tables."""
+        commands = "\n".join(f"  {command}" for command in self.go_on_with)
+        return (
+            f"ledger: {self.entries} entries, root {self.root}\n"
+            f"replay: projections emptied and rebuilt, {self.digests_equal} digests equal\n"
+            f"go on with:\n{commands}\n"
+            f"took {self.seconds:.0f} s"
+        )
+
+
+@contextmanager
+def demo(*, state_dir: Path, port: int, until: int, console: Console) -> Iterator[Story]:
+    """Tell the story to `console`; inside the block its service is up.
 
     Args:
         state_dir: a folder for this run's ledger and files; a new one is made inside it.
         port: where the service listens on 127.0.0.1; another one when it is taken.
         until: the last year that is told, 1975 (bootstrap alone) to 1990.
-        serve: stay up at the end until Ctrl-C.
         console: where the story is told.
 
     Raises:
-        DemoFailed: the service did not come up, or refused what the demo sent.
+        CommandRefused: the service did not come up, or a row was not taken.
+        ServiceRefused: the service refused what the demo sent.
     """
     run_dir = state_dir / f"demo-{now()[:19].replace(':', '').replace('-', '')}"
     run_dir.mkdir(parents=True)
     began = monotonic_seconds()
-    port = free_port(port, console)
-    with (
-        running_service(run_dir, port) as address,
-        httpx.Client(base_url=address, timeout=90) as client,
-    ):
-        console.print(f"service up at {address}, ledger in {shown(run_dir)}")
-        _tell(client, console, range(YEARS[0], until + 1))
-        _summarise(client, console)
-        answer = replay(run_dir)
-        console.print(
-            f"ledger: {answer['entries']} entries, root {answer['root']}\n"
-            f"replay: projections emptied and rebuilt, {len(answer['digests'])} digests equal"
-        )
-        took = f"took {monotonic_seconds() - began:.0f} s"
-        if serve:
-            console.print(f"{took}; the page is at {address}/ until Ctrl-C")
-            _stay()
-        else:
-            console.print(took)
+    port = free_port(port)
+    try:
+        with running_service(run_dir, port) as address, Service(address) as service:
+            console.print(f"service up at {address}, ledger in {shown(run_dir)}")
+            years = _tell(service, console, range(YEARS[0], until + 1))
+            standings = tuple(_standing(service, model, years) for model in MODELS)
+            console.print(_table(standings))
+            replayed = replay(run_dir)
+            story = Story(
+                address=address,
+                state_dir=shown(run_dir),
+                years=years,
+                models=standings,
+                entries=replayed["entries"],
+                root=replayed["root"],
+                digests_equal=len(replayed["digests"]),
+                seconds=round(monotonic_seconds() - began, 1),
+                go_on_with=(
+                    command_on(run_dir, "decisions"),
+                    command_on(run_dir, "why", _last_decision(service)),
+                    command_on(run_dir, "verify"),
+                    command_on(run_dir, "serve", "--port", str(port)),
+                ),
+            )
+            console.print(story.ending(), markup=False)
+            yield story
+    except SystemExit:
+        note(f"ended early; its ledger and its log stay in {shown(run_dir)}")
+        raise
 
 
-def _tell(client: httpx.Client, console: Console, years: range) -> None:
+def stay(address: str, console: Console) -> None:
+    """Leave the page up until Ctrl-C or SIGTERM, which is how it is ended."""
+    console.print(f"the page is at {address}/ until Ctrl-C")
+    with suppress(SystemExit):
+        signal.pause()
+
+
+def _tell(service: Service, console: Console, years: range) -> tuple[Year, ...]:
     """Everything the demo does, a line a year and model."""
-    rows = list(_cars())
-    _adopt(client)
+    rows = list(cars())
+    adopt(service)
     console.print(_HEADINGS)
     columns = (
         TextColumn("{task.description}"),
@@ -83,35 +175,120 @@ def _tell(client: httpx.Client, console: Console, years: range) -> None:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("1971-1975", total=len(MODELS) * (1 + len(years)))
-        # The two models have nothing to do with each other: their cycles run side by side.
-        with ThreadPoolExecutor(len(MODELS)) as together:
+    told: list[Year] = []
+    # The two models have nothing to do with each other: their cycles run side by side.
+    together = ThreadPoolExecutor(len(MODELS))
+    try:
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("1971-1975", total=len(MODELS) * (1 + len(years)))
             for year in (BOOTSTRAP_YEARS[-1], *years):
-                cars = [row for row in rows if _belongs(row, year)]
-                progress.update(task, description=f"{cars[0]['year']} to {year}")
-                cycles = together.map(partial(_year, client, year, cars), MODELS)
-                for model, cycle in zip(MODELS, cycles, strict=True):
-                    progress.console.print(_line(year, model, cycle))
+                found = [row for row in rows if _belongs(row, year)]
+                progress.update(task, description=f"{found[0]['year']} to {year}")
+                for one in together.map(partial(_year, service, year, found), MODELS):
+                    progress.console.print(one.line())
                     progress.advance(task)
+                    told.append(one)
+    finally:
+        # Nobody waits for a request of a demo that has ended: the service ends, and it with it.
+        together.shutdown(wait=False, cancel_futures=True)
+    return tuple(told)
 
 
-def _belongs(row: dict[str, str], year: int) -> bool:
+def _belongs(row: Car, year: int) -> bool:
     """Whether the row comes in with that year's: the first five come at once."""
     return int(row["year"]) == year or (
         year == BOOTSTRAP_YEARS[-1] and int(row["year"]) in BOOTSTRAP_YEARS
     )
 
 
-def _year(
-    client: httpx.Client, year: int, cars: list[dict[str, str]], model: str
-) -> dict[str, Any]:
+def _year(service: Service, year: int, rows: list[Car], model: str) -> Year:
     """One year of one model: the cars, their true values, and the cycle as of the year's end."""
     if year in YEARS:
-        _predict_and_label(client, model, cars)
+        predict_and_label(service, model, rows)
     else:
-        _upload(client, model, cars)
-    return _cycle(client, model, year)
+        upload(service, model, rows)
+    cycle = _cycle(service, model, f"{year + 1}-01-01T00:00:00Z")
+    steps = cycle["steps"]
+    drift = steps.get("cycle.drift-measured", {})
+    report = drift.get("report") or {}
+    p_values = {each["against"]: each["ks_p_value"] for each in report.get("predictions", [])}
+    compared = steps.get("cycle.candidate-compared", {})
+    champion, candidate = compared.get("champion") or {}, compared.get("candidate") or {}
+    clauses = steps.get("cycle.decided", {}).get("verdict", {}).get("clauses", [])
+    return Year(
+        year=year,
+        model=model,
+        cycle=cycle["cycle"],
+        rows=steps.get("cycle.window-guarded", {}).get("rows", 0),
+        clauses=tuple({name: each[name] for name in ("clause", "verdict")} for each in clauses),
+        feature_drift_score=report.get("feature_drift_score"),
+        prediction_p_value=p_values.get("training-target"),
+        outcome=cycle["outcome"] or "-",
+        conclusion=cycle["conclusion"],
+        sentence=cycle["sentence"],
+        production_rmse=champion.get("rmse", drift.get("champion_rmse")),
+        candidate_rmse=candidate.get("rmse"),
+        champion=_champion(service, model),
+    )
+
+
+def _cycle(service: Service, model: str, as_of: str) -> dict[str, Any]:
+    """Run a cycle, and look at it until it has ended.
+
+    No request waits for it, so a service that is told to end has none to wait for.
+    """
+    url = service.post(f"/models/{model}/cycles", {"as_of": as_of})["url"]
+    deadline = monotonic_seconds() + _CYCLE_SECONDS
+    while monotonic_seconds() < deadline:
+        cycle = service.get(url)
+        if cycle["status"] == "ended":
+            return cycle
+        time.sleep(_LOOK_SECONDS)
+    raise CommandRefused(f"{url} did not end within {_CYCLE_SECONDS} s; see its log in logs/")
+
+
+def _champion(service: Service, model: str) -> str | None:
+    """Who serves, once it answers: the next year's cars are for nobody else."""
+    deadline = monotonic_seconds() + _SERVING_SECONDS
+    while monotonic_seconds() < deadline:
+        standing = service.get(f"/models/{model}")
+        champion: str | None = standing["champion"]
+        if standing["answers"] == champion:
+            return champion
+        time.sleep(_LOOK_SECONDS)
+    raise CommandRefused(
+        f"{champion} was promoted and does not answer after {_SERVING_SECONDS} s: "
+        f"{standing['alarm'] or standing['answers']}"
+    )
+
+
+def _standing(service: Service, model: str, years: tuple[Year, ...]) -> Standing:
+    health = service.get(f"/models/{model}/health")
+    ends = Counter(each.conclusion for each in years if each.model == model)
+    return Standing(
+        model=model,
+        champion=health["champion"],
+        cycles=ends.total(),
+        promoted=ends["promoted"],
+        rejected=ends["rejected"],
+        kept=ends["kept"],
+        health=health["state"],
+    )
+
+
+def _last_decision(service: Service) -> str:
+    """The id of what was decided last."""
+    decisions = service.get(f"/audit/decisions?model={MODELS[-1]}&limit=100")["decisions"]
+    last: str = max(decisions, key=lambda each: each["position"])["id"]
+    return last
+
+
+def _table(standings: tuple[Standing, ...]) -> Table:
+    table = Table("model", "champion", "cycles", "promoted", "rejected", "kept", "health")
+    for each in standings:
+        ends = (str(count) for count in (each.cycles, each.promoted, each.rejected, each.kept))
+        table.add_row(each.model, each.champion or "-", *ends, each.health)
+    return table
 
 
 _HEADINGS: Final = (
@@ -122,151 +299,5 @@ _HEADINGS: Final = (
 )
 
 
-def _line(year: int, model: str, cycle: dict[str, Any]) -> str:
-    """One line of the story: what the window showed, what was decided, both errors (rmse_log)."""
-    steps = cycle["steps"]
-    drift = steps.get("cycle.drift-measured", {})
-    report = drift.get("report") or {}
-    decided = steps.get("cycle.decided", {})
-    clauses = decided.get("verdict", {}).get("clauses", [])
-    marks = "".join(_MARKS[clause["verdict"]] for clause in clauses)
-    p_values = {p["against"]: p["ks_p_value"] for p in report.get("predictions", [])}
-    compared = steps.get("cycle.candidate-compared", {})
-    champion, candidate = compared.get("champion") or {}, compared.get("candidate") or {}
-    rows = steps.get("cycle.window-guarded", {}).get("rows", 0)
-    outcome = decided.get("outcome", "-")
-    if cycle["conclusion"] != "kept":
-        outcome = f"{outcome} -> {cycle['conclusion']}"
-    figures = (
-        _number(report.get("feature_drift_score"), ".2f", 6),
-        _number(p_values.get("training-target"), ".2g", 8),
-    )
-    errors = (
-        _number(champion.get("rmse", drift.get("champion_rmse")), ".4f", 10),
-        _number(candidate.get("rmse"), ".4f", 9),
-    )
-    return (
-        f"{year:4}  {model:9}  {rows:4}  {figures[0]}  {figures[1]}  {marks:7}  {outcome:34}  "
-        f"{errors[0]}  {errors[1]}"
-    )
-
-
 def _number(value: float | None, form: str, width: int) -> str:
     return f"{'-' if value is None else format(value, form):>{width}}"
-
-
-def _cars() -> Iterator[dict[str, str]]:
-    """The rows of the shipped data set, as text."""
-    with (_ROOT / "data" / "us_cars_1971_1990.csv").open(newline="") as file:
-        yield from csv.DictReader(file)
-
-
-def _adopt(client: httpx.Client) -> None:
-    policy = _ROOT / "rules" / "policies" / "strict-and.yaml"
-    _send(client, "/policies", policy.read_bytes(), "application/yaml")
-    for model in MODELS:
-        contract = _ROOT / "data" / "contracts" / f"{model}.yaml"
-        _send(client, "/contracts", contract.read_bytes(), "application/yaml")
-
-
-def _upload(client: httpx.Client, model: str, rows: list[dict[str, str]]) -> None:
-    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
-    content = ("\n".join(lines) + "\n").encode()
-    answer = _send(client, f"/models/{model}/datasets", content, "text/csv")
-    if answer["accepted"] != len(rows):
-        raise DemoFailed(f"{model}: {answer['accepted']} of {len(rows)} rows were accepted")
-
-
-def _predict_and_label(client: httpx.Client, model: str, cars: list[dict[str, str]]) -> None:
-    """Post one year's cars for prediction, then their true values as outcomes."""
-    contract = _get(client, f"/models/{model}")["contract"]
-    target = contract["target"]["name"]
-    wanted = {item["name"]: item for item in (*contract["features"], *contract.get("columns", []))}
-    rows = [{name: _typed(car[name], wanted[name]) for name in wanted} for car in cars]
-    answer = _post(client, "/predictions", {"model": model, "rows": rows})
-    outcomes = [
-        {
-            "specversion": "1.0",
-            "id": f"{model}/{car['year']}/{car['car_id']}",
-            "source": "/demo/us-cars",
-            "type": "org.whyledger.outcome.v1",
-            "data": {
-                "model": model,
-                "prediction_id": made["prediction_id"],
-                "label": float(car[target]),
-            },
-        }
-        for car, made in zip(cars, answer["predictions"], strict=True)
-    ]
-    _send(client, "/events", orjson.dumps(outcomes), "application/cloudevents-batch+json")
-
-
-def _typed(text: str, column: dict[str, Any]) -> float | int | str:
-    """A CSV cell as the contract's column wants it in JSON."""
-    if column["type"] == "category":
-        category: int | str = next(c for c in column["categories"] if str(c) == text)
-        return category
-    if column["type"] == "text":
-        return text
-    return int(text) if column["type"] == "integer" else float(text)
-
-
-def _cycle(client: httpx.Client, model: str, year: int) -> dict[str, Any]:
-    """Run a cycle as of the year's end, and wait for it."""
-    answer = _post(
-        client,
-        f"/models/{model}/cycles",
-        {"as_of": f"{year + 1}-01-01T00:00:00Z"},
-        {"Prefer": f"wait={_CYCLE_SECONDS}"},
-    )
-    if answer["status"] != "ended":
-        raise DemoFailed(f"cycle {answer['cycle']} did not end within {_CYCLE_SECONDS} s")
-    return answer
-
-
-def _summarise(client: httpx.Client, console: Console) -> None:
-    table = Table("model", "champion", "cycles", "promoted", "rejected", "kept", "health")
-    for model in MODELS:
-        cycles = _get(client, f"/models/{model}/cycles?limit=100")["cycles"]
-        ends = [cycle["conclusion"] for cycle in cycles]
-        health = _get(client, f"/models/{model}/health")
-        counts = [str(ends.count(end)) for end in ("promoted", "rejected", "kept")]
-        table.add_row(model, health["champion"], str(len(ends)), *counts, health["state"])
-    console.print(table)
-
-
-def _stay() -> None:
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        return
-
-
-def _post(
-    client: httpx.Client, path: str, body: object, headers: dict[str, str] | None = None
-) -> dict[str, Any]:
-    return _send(client, path, orjson.dumps(body), "application/json", headers)
-
-
-def _send(
-    client: httpx.Client,
-    path: str,
-    content: bytes,
-    media_type: str,
-    headers: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    answer = client.post(
-        path, content=content, headers={"Content-Type": media_type, **(headers or {})}
-    )
-    return _body(answer)
-
-
-def _get(client: httpx.Client, path: str) -> dict[str, Any]:
-    return _body(client.get(path))
-
-
-def _body(answer: httpx.Response) -> dict[str, Any]:
-    if answer.is_error:
-        raise DemoFailed(f"{answer.request.method} {answer.request.url.path}: {answer.text[:500]}")
-    body: dict[str, Any] = answer.json()
-    return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +14,7 @@ from app.main import create_app
 from app.settings import Settings
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted
+_LOG: Final = logging.getLogger("whyledger.serving")
 
 
 def serve(settings: Settings, listening: Callable[[int], None]) -> None:
@@ -35,6 +37,10 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
             f"port {settings.port} of {settings.host} cannot be listened on: {error.strerror}. "
             "End what holds it, or take another with --port or WHYLEDGER_PORT."
         ) from error
+    # Our own words beside uvicorn's: a start that takes long says what it is at.
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("whyledger").setLevel(logging.INFO)
+    _LOG.info("the ledger in %s is opened", settings.state_dir)
     app = create_app(settings)
     config = uvicorn.Config(
         app,

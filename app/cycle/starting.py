@@ -305,5 +305,6 @@ def start_worker(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C stops the service, not a cycle half-way
+            # Ctrl-C stops the service, not a cycle half-way.
+            start_new_session=settings.workers_outlive,
         )

@@ -76,20 +76,22 @@ def demo(
     json: Json = False,
 ) -> None:
     """Twenty years of real cars through the running service."""
-    from app.cli.demo import run_demo  # noqa: PLC0415 - only this command tells the story
-    from app.cli.demo_process import DemoFailed  # noqa: PLC0415
+    # Only this command tells the story.
+    from app.cli import demo as telling  # noqa: PLC0415
+    from app.cli.demo_process import signals_unwind  # noqa: PLC0415
 
     settings = read_settings()
-    chosen = settings.port if port is None else port
-    try:
-        run_demo(
+    console = ERR if json else OUT
+    with (
+        signals_unwind(),
+        telling.demo(
             state_dir=settings.state_dir,
-            port=chosen,
-            serve=serve,
+            port=settings.port if port is None else port,
             until=until,
-            console=ERR if json else OUT,
-        )
-    except DemoFailed as error:
-        raise CommandRefused(str(error)) from error
-    if json:
-        say_json({"finished": True})
+            console=console,
+        ) as story,
+    ):
+        if json:
+            say_json(story)
+        if serve:
+            telling.stay(story.address, console)
