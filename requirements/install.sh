@@ -31,7 +31,7 @@ sys.exit(not pathlib.Path(sysconfig.get_paths()["include"], "Python.h").exists()
 command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null ||
     fail "no C compiler found, and durable-rules is compiled. Install gcc or clang, or set CC."
 
-echo "whyledger: setting up $venv from requirements/ (about ten seconds; a minute without uv)"
+echo "whyledger: setting up $venv from requirements/ (one to four minutes)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
     -r requirements/build.txt
 
@@ -45,7 +45,7 @@ if [ -n "$index" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"; 
 # --no-build-isolation: what has no wheel is built by the setuptools pinned in build.txt.
 "$venv/bin/uv" pip sync --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
     --no-build-isolation requirements/build.txt requirements/dev.txt || {
-    echo "whyledger: uv could not install from here; pip will, in about a minute" >&2
+    echo "whyledger: uv could not install from here; pip will, and takes longer" >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         --no-build-isolation -r requirements/build.txt -r requirements/dev.txt
 }
