@@ -53,6 +53,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "promotion-refused": Problem(409, "The promotion is refused"),
     "rollback-refused": Problem(409, "The rollback is refused"),
     "cycle-running": Problem(409, "A cycle of this model is running", later=True),
+    "unauthenticated": Problem(401, "Nobody is known who asks"),
     "unknown-model": Problem(404, "No such model"),
     "not-found": Problem(404, "No such thing"),
     "method-not-allowed": Problem(405, "The resource does not take this method"),

@@ -1,6 +1,6 @@
 """What every request and answer carries: ids, safe headers, and a problem when we made a mistake.
 
-Plain ASGI, because it stands before the hot path.
+Plain ASGI: it is the first layer of the edge, before the hot path and before FastAPI.
 """
 
 from __future__ import annotations
