@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import VERSION
-from app.http.documentation import document
+from app.http.documentation import document_of
 from app.http.hot_path import HotPath
 from app.http.problems import install_problems
 from app.http.request_identity import RequestIdentity
@@ -62,6 +62,12 @@ class _Service(FastAPI):
         for layer in reversed(self._edge):
             app = layer(app)
         return app
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document_of(self)
+        return self.openapi_schema
 
 
 def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
@@ -112,5 +118,4 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     ):
         app.include_router(resource.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    document(app)
     return app

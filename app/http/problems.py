@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from domain.errors import CycleRunning, Fault, RequestInvalid, WhyledgerError
+from domain.errors import CycleRunning, Fault, WhyledgerError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LOG: Final = logging.getLogger("whyledger.http")
@@ -126,12 +126,6 @@ def faults_of(error: ValidationError | RequestValidationError, prefix: str = "")
     return faults
 
 
-def refused_request(error: ValidationError, prefix: str = "") -> RequestInvalid:
-    """The refusal that says everything pydantic found."""
-    faults = faults_of(error, prefix)
-    return RequestInvalid(summary(faults), faults)
-
-
 def summary(faults: Sequence[Fault], shown: int = 3) -> str:
     """The first faults, and how many more there are, without a full stop at the end."""
     said = "; ".join(
@@ -155,7 +149,7 @@ async def refused(request: Request, error: Exception) -> Response:
     return problem_response(
         error.code,
         error.message,
-        instance=request.url.path,
+        instance=request.scope["path"],
         faults=error.faults,
         extra=extra,
         headers=headers,
@@ -165,9 +159,10 @@ async def refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 the registration says so
-    faults = faults_of(error)
+    # A pointer leads into what was sent; that it was the body goes without saying.
+    faults = [replace(each, path=each.path.removeprefix("/body")) for each in faults_of(error)]
     return problem_response(
-        "request-invalid", summary(faults), instance=request.url.path, faults=faults
+        "request-invalid", summary(faults), instance=request.scope["path"], faults=faults
     )
 
 
@@ -183,7 +178,7 @@ async def _http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, a method a route does not take."""
     assert isinstance(error, HTTPException)  # noqa: S101 the registration says so
     headers = dict(error.headers or {})
-    method, path = request.method, request.url.path
+    method, path = request.method, request.scope["path"]
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             detail = f"nothing is at {path!r}; /openapi.json lists what there is."

@@ -100,8 +100,8 @@ def test_a_wrong_value_is_refused_naming_its_column(
         ("GET", "/nowhere", 404),
         ("GET", "/static/nowhere.css", 404),
         ("GET", "/static/../../../../etc/passwd", 404),
-        ("GET", "/events?after=x", 422),
-        ("GET", "/events?after=99999999999999999999999", 422),
+        ("GET", "/events?cursor=x", 422),
+        ("GET", "/events?cursor=99999999999999999999999", 422),
         ("GET", "/events?limit=0", 422),
         ("GET", "/events?untill=3", 422),
         ("GET", "/audit/decisions?from=yesterday", 422),
@@ -116,7 +116,7 @@ def test_a_wrong_value_is_refused_naming_its_column(
         ("GET", "/audit/export?format=csv&model=zz", 404),
         ("GET", "/audit/export?format=csv&outcome=foo", 422),
         ("GET", "/audit/export", 422),
-        ("GET", "/models/car-price/cycles?before=0", 422),
+        ("GET", "/models/car-price/cycles?cursor=0", 422),
         ("GET", "/models?x=1", 422),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_misspelt_outcome_is_told_the_outcomes_there_are(
 def test_what_takes_no_query_parameter_says_so(lone_service: TestClient, path: str) -> None:
     answer = lone_service.post(f"/{path}?wait=1", content=PREDICTION, headers=JSON)
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "query parameter 'wait' is not known here; known: none."
+    assert answer.json()["detail"].startswith("/query/wait: is not a known field; leave it out")
     assert answer.json()["faults"][0]["path"] == "/query/wait"
 
 
@@ -330,9 +330,7 @@ def test_no_bytes_make_a_5xx(fuzzed: TestClient, path: str, kind: str, content: 
         ["/events", "/audit/decisions", "/audit/export", "/models/car-price/cycles", "/models", "/"]
     ),
     query=st.dictionaries(
-        st.sampled_from(
-            ["after", "limit", "cursor", "from", "to", "model", "outcome", "format", "before", "x"]
-        ),
+        st.sampled_from(["limit", "cursor", "from", "to", "model", "outcome", "format", "x"]),
         st.text(max_size=12) | st.integers().map(str) | st.just("csv"),
         max_size=4,
     ),
