@@ -14,7 +14,7 @@ from app.http import examples
 from app.http.bodies import read_chunks
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, RequestCause
-from app.http.documentation import refusals
+from app.http.documentation import FaultBody, refusals
 from app.http.strict_route import StrictRoute
 from app.intake.datasets import Upload
 
@@ -24,14 +24,6 @@ _ROW: Final = (
     "1971,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,4.935802\n"
 )
 CSV: Final = DeclaredBody({"text/csv": (str, {"one row": _ROW})})
-
-
-class IntakeFault(BaseModel):
-    """One bad row of a CSV."""
-
-    path: str = Field(examples=["/line/17"])
-    message: str = Field(examples=["price is -1.0; the contract allows 0.5 to 500"])
-    value: Any = None
 
 
 class DatasetAnswer(BaseModel):
@@ -46,7 +38,12 @@ class DatasetAnswer(BaseModel):
         description="in the state directory's quarantine/: every bad row with line and reason",
         examples=["car-price-9f2c41aa9f2c41aa.jsonl"],
     )
-    faults: list[IntakeFault] = Field(description="the first 20 reasons")
+    faults: list[FaultBody] = Field(
+        description="the first 20 reasons",
+        examples=[
+            [{"path": "/line/17", "message": "price is -1.0; the contract allows 0.5 to 500"}]
+        ],
+    )
     position: int | None = Field(
         description="of the event that closes the upload; null: nothing new", examples=[1390]
     )

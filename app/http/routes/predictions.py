@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -93,11 +93,6 @@ ROWS: Final = DeclaredBody(
 )
 
 
-class _How(TypedDict):
-    idempotency_key: str | None
-    cause: Cause
-
-
 @router.post(
     "/predictions",
     summary="Predict one or many rows",
@@ -115,22 +110,22 @@ async def create_predictions(request: Request) -> Response:
             "Idempotency-Key is not 1 to 255 printable ASCII characters without blanks; "
             "send a UUID, for one."
         )
-    how: _How = {
-        "idempotency_key": key,
-        "cause": cause_of(request),
-    }
-    receipts = wants_receipts(request)
+    cause, receipts = cause_of(request), wants_receipts(request)
     if receipts or len(body) > INLINE_BYTES_MAX:
-        content = await run_in_threadpool(_answer_many, process, body, how, receipts)
+        content = await run_in_threadpool(_answer_many, process, body, key, cause, receipts)
     else:
         asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-        content = _answer(await process.predictions.make_soon(asked, **how), ())
+        content = _answer(
+            await process.predictions.make_soon(asked, idempotency_key=key, cause=cause), ()
+        )
     return Response(content, media_type="application/json")
 
 
-def _answer_many(process: Process, body: bytes, how: _How, receipts: bool) -> bytes:
+def _answer_many(
+    process: Process, body: bytes, key: str | None, cause: Cause, receipts: bool
+) -> bytes:
     asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-    recorded = process.predictions.make(asked, **how)
+    recorded = process.predictions.make(asked, idempotency_key=key, cause=cause)
     proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
     return _answer(recorded, proved)
 

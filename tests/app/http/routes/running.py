@@ -159,6 +159,17 @@ def send(client: TestClient, event: object, content_type: str | None = None) -> 
     return client.post("/events", content=orjson.dumps(event), headers={"Content-Type": kind})
 
 
+def pages(client: TestClient, url: str) -> list[Any]:
+    """The list at `url`, page by page, as its links lead on."""
+    found = []
+    while url:
+        answer = client.get(url)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json())
+        url = answer.links.get("next", {}).get("url", "")
+    return found
+
+
 def events_of(client: TestClient, kind: str) -> list[dict[str, Any]]:
     """The data of every recorded event of this type, in order."""
     entries = process_behind(client).ledger.read(-1, 5000)

@@ -132,16 +132,6 @@ def test_the_framework_refuses_in_problems_as_well(
         assert problem["type"].startswith("urn:whyledger:problem:")
 
 
-@pytest.mark.parametrize("path", ["/predictions", "/events", "/models/car-price/rollbacks"])
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_another_content_type_is_415_and_says_which_are_taken(
-    lone_service: TestClient, path: str, kind: str
-) -> None:
-    answer = lone_service.post(path, content=PREDICTION, headers={"Content-Type": kind})
-    assert answer.status_code == 415
-    assert "application/json" in answer.json()["detail"]
-
-
 def test_a_body_without_a_length_is_cut_off_at_the_limit(lone_service: TestClient) -> None:
     chunks = (b" " * 65536 for _ in range(20))  # 1.25 MiB
     answer = lone_service.post("/predictions", content=chunks, headers=JSON)
@@ -217,18 +207,6 @@ def test_a_misspelt_outcome_is_told_the_outcomes_there_are(
     assert "'keep: no drift', 'keep: nothing to judge'" in problem["detail"]
     problem = lone_service.get(f"{path}model=zz").json()
     assert problem["type"] == "urn:whyledger:problem:unknown-model"
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["predictions", "events", "contracts", "policies"]
-    + [f"models/car-price/{name}" for name in ("cycles", "rollbacks", "datasets")],
-)
-def test_what_takes_no_query_parameter_says_so(lone_service: TestClient, path: str) -> None:
-    answer = lone_service.post(f"/{path}?wait=1", content=PREDICTION, headers=JSON)
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("/query/wait: is not a known field; leave it out")
-    assert answer.json()["faults"][0]["path"] == "/query/wait"
 
 
 def test_each_number_that_json_has_not_is_named_with_its_place(lone_service: TestClient) -> None:
