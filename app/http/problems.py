@@ -135,6 +135,11 @@ def summary(faults: Sequence[Fault], shown: int = 3) -> str:
     return f"{said}; and {more} more" if more > 0 else said
 
 
+def cycle_path(cycle: str) -> str:
+    """Where the cycle with this id is looked at."""
+    return f"/models/{cycle.rpartition('-')[0]}/cycles/{cycle}"
+
+
 async def refused(request: Request, error: Exception) -> Response:
     """The problem for one of our own errors."""
     assert isinstance(error, WhyledgerError)  # noqa: S101 the handler's registration says so
@@ -144,8 +149,7 @@ async def refused(request: Request, error: Exception) -> Response:
     extra: dict[str, object] = {}
     headers: dict[str, str] = {}
     if isinstance(error, CycleRunning):
-        model = error.cycle.rpartition("-")[0]
-        extra["cycle"] = headers["Location"] = f"/models/{model}/cycles/{error.cycle}"
+        extra["cycle"] = headers["Location"] = cycle_path(error.cycle)
     return problem_response(
         error.code,
         error.message,

@@ -16,6 +16,7 @@ from app.http.dependencies import Here, RequestCause
 from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.prefer import seconds_to_wait
+from app.http.problems import cycle_path
 from app.http.request_shapes import Reason, Sent, Time
 from app.http.strict_route import StrictRoute
 from app.process import Process
@@ -89,18 +90,13 @@ class CycleAnswer(BaseModel):
     @property
     def url(self) -> str:
         """Where it is looked at."""
-        return cycle_url(self.model, self.cycle)
+        return cycle_path(self.cycle)
 
 
 class CyclePage(BaseModel):
     """Cycles of one model, newest first; the `Link` header leads to older ones."""
 
     cycles: list[CycleAnswer]
-
-
-def cycle_url(model: str, cycle: str) -> str:
-    """The path of a cycle."""
-    return f"/models/{model}/cycles/{cycle}"
 
 
 @router.post(
@@ -140,7 +136,7 @@ async def create_cycle(
     )
     wait = seconds_to_wait(prefer, here.settings.cycle_wait_seconds_max)
     view = await _wait(here, ticket.cycle, wait)
-    response.headers["Location"] = cycle_url(view.model, view.cycle)
+    response.headers["Location"] = cycle_path(view.cycle)
     if wait is not None:
         response.headers["Preference-Applied"] = f"wait={wait}"
     if wait is not None and view.status == "ended":
