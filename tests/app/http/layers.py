@@ -1,4 +1,4 @@
-"""Layers to put at the edge: one that refuses, one that counts, one that knows who asks."""
+"""Layers to put at the edge: they refuse, count, know who asks, or ask in another way."""
 
 from __future__ import annotations
 
@@ -48,3 +48,14 @@ class NameEverybody:
             state = scope["state"]
             state["cause"] = replace(state["cause"], actor="key:ada")
         await self._app(scope, receive, send)
+
+
+class AskWithBytes:
+    """A layer that puts `query`, bytes that need be no text, in the place of the one asked."""
+
+    def __init__(self, query: bytes, app: ASGIApp) -> None:
+        self._query = query
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "query_string": self._query}, receive, send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.http.problems import PROBLEMS
+from app.main import EDGE
 from app.settings import Settings
 from domain.errors import WhyledgerError
+from tests.app.http.layers import AskWithBytes
 from tests.app.http.routes.running import AMC, adopt, observation, process_behind, running
 
 JSON = {"Content-Type": "application/json"}
@@ -207,6 +210,14 @@ def test_a_misspelt_outcome_is_told_the_outcomes_there_are(
     assert "'keep: no drift', 'keep: nothing to judge'" in problem["detail"]
     problem = lone_service.get(f"{path}model=zz").json()
     assert problem["type"] == "urn:whyledger:problem:unknown-model"
+
+
+def test_bytes_in_a_query_that_are_no_text_are_refused_like_others(
+    sqlite_settings: Settings,
+) -> None:
+    with running(sqlite_settings, (*EDGE, partial(AskWithBytes, b"\xff=\xff"))) as client:
+        answers = [client.get("/events"), client.get("/nowhere"), client.post("/predictions")]
+    assert [answer.status_code for answer in answers] == [422, 404, 422]
 
 
 def test_each_number_that_json_has_not_is_named_with_its_place(lone_service: TestClient) -> None:
