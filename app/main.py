@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import VERSION
-from app.http.documentation import document
+from app.http.documentation import document_of
 from app.http.hot_path import HotPath
 from app.http.problems import install_problems
 from app.http.request_identity import RequestIdentity
@@ -34,6 +35,11 @@ from app.settings import Settings
 from app.web.pages import STATIC
 from domain.errors import WhyledgerError
 
+Layer = Callable[[ASGIApp], ASGIApp]
+
+# What every request passes once before anything answers it, outermost first. Keys, limits and
+# metrics take their place here, behind the identity that they need.
+EDGE: Final[tuple[Layer, ...]] = (RequestIdentity,)
 HOT: Final = {
     ("POST", "/predictions"): predictions.create_predictions,
     ("POST", "/events"): events.create_events,
@@ -41,17 +47,34 @@ HOT: Final = {
 
 
 class _Service(FastAPI):
-    """FastAPI with the hot path around its own layers."""
+    """FastAPI behind the edge, with the hot path beside its own layers."""
+
+    def __init__(self, edge: Sequence[Layer], **how: Any) -> None:
+        super().__init__(**how)
+        self._edge = edge
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The hot path, then everything of FastAPI."""
-        return HotPath(super().build_middleware_stack(), HOT)
+        """The edge, then the hot path, then everything of FastAPI."""
+        stack = super().build_middleware_stack()
+        # Its outermost layer answers a mistake with a bare 500; the identity has the better answer.
+        assert isinstance(stack, ServerErrorMiddleware)  # noqa: S101 as FastAPI builds it
+        app: ASGIApp = HotPath(stack.app, HOT)
+        for layer in reversed(self._edge):
+            app = layer(app)
+        return app
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document_of(self)
+        return self.openapi_schema
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     """The application. It opens the ledger when it starts and closes it when it ends.
 
-    Serve it in one process: the ledger has one writer a process, and cycles one watcher.
+    Serve it in one process: the ledger has one writer a process, and cycles one watcher. Nothing
+    answers, hot or not, static files included, before the request has passed every layer of `edge`.
     """
 
     @asynccontextmanager
@@ -68,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
             await run_in_threadpool(process.close)
 
     app = _Service(
+        edge,
         title="Whyledger",
         version=VERSION,
         lifespan=lifespan,
@@ -78,7 +102,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.failure = None  # why it could not start
     app.state.retry_after_seconds = settings.retry_after_seconds
-    app.add_middleware(RequestIdentity)
     install_problems(app)
     for resource in (
         predictions,
@@ -95,5 +118,4 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(resource.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    document(app)
     return app

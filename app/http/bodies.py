@@ -6,14 +6,13 @@ Strictly: no key twice, no NaN or infinity, no NUL, no lone surrogate; what pass
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, NoReturn
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
 
-from app.http.problems import refused_request, summary
+from app.http.problems import summary
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, Fault, WhyledgerError
 
@@ -21,8 +20,6 @@ JSON: Final = ("application/json",)
 INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
 _TOO_DEEP: Final = "it is nested too deeply; flatten it"
 _INTEGER_DIGITS_MAX: Final = len(str(INTEGER_MAX))
-
-Body = TypeVar("Body", bound=BaseModel)
 
 
 class BodyTooLarge(WhyledgerError):
@@ -48,7 +45,7 @@ def content_type(request: Request, taken: Sequence[str]) -> str:
     kind = kind.strip().lower()
     if kind not in taken:
         raise UnsupportedContentType(
-            f"content type {given[:100]!r} is not taken by {request.url.path}; "
+            f"content type {given[:100]!r} is not taken by {request.scope['path']}; "
             f"send {' or '.join(taken)}."
         )
     for parameter in parameters.lower().split(";"):
@@ -65,18 +62,26 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     Raises:
         BodyTooLarge: more than `bytes_max` bytes; the rest is not read.
     """
+    return b"".join([chunk async for chunk in read_chunks(request, bytes_max)])
+
+
+async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises:
+        BodyTooLarge: more than `bytes_max` bytes; the rest is not read.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (
         len(announced) > _INTEGER_DIGITS_MAX or int(announced) > bytes_max
     ):
         raise _too_large(bytes_max)
-    chunks, size = [], 0
+    size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > bytes_max:
             raise _too_large(bytes_max)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        yield chunk
 
 
 def parse_json(body: bytes) -> Any:
@@ -105,18 +110,6 @@ def parse_json(body: bytes) -> Any:
     except RecursionError:
         raise DocumentInvalid(f"the body is not taken: {_TOO_DEEP}.") from None
     return value
-
-
-def parse_as(kind: type[Body], value: object) -> Body:
-    """`value` as `kind`, with every fault at once.
-
-    Raises:
-        RequestInvalid: unknown or missing fields, wrong types.
-    """
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        raise refused_request(error) from None
 
 
 def _too_large(bytes_max: int) -> BodyTooLarge:

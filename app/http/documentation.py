@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -10,9 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
+from app.http.declared_body import SHAPES
 from app.http.problems import MEDIA_TYPE
-from app.http.shapes import CycleRequest, PredictionOfRow, PredictionOfRows, RollbackRequest
-from app.intake.cloud_events import CloudEvent, Observation, Outcome
 
 DESCRIPTION: Final = """\
 Every model that serves, and why. Each answer stands on the ledger: committed before it is sent.
@@ -42,17 +40,6 @@ class ProblemBody(BaseModel):
     faults: list[FaultBody] = Field(default=[], description="everything that is wrong, at once")
 
 
-_DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (
-    ProblemBody,
-    FaultBody,
-    PredictionOfRow,
-    PredictionOfRows,
-    CloudEvent,
-    Observation,
-    Outcome,
-    CycleRequest,
-    RollbackRequest,
-)
 _MEANINGS: Final = {
     404: "no such model or thing",
     409: "somebody else was first, or the same id with another body",
@@ -65,7 +52,7 @@ _MEANINGS: Final = {
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems a route may answer, for its `responses`."""
-    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    schema = {"$ref": SHAPES.format(model=ProblemBody.__name__)}
     return {
         status: {
             "description": _MEANINGS[status],
@@ -80,52 +67,19 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def body_of(
-    content: Mapping[str, Sequence[type[BaseModel]] | None],
-    examples: Mapping[str, object],
-    *,
-    required: bool = True,
-) -> dict[str, Any]:
-    """A route's `openapi_extra` for a body it reads itself.
-
-    `content` maps each content type it takes to the shapes it may have; None: plain text.
-    """
-    documented: dict[str, Any] = {}
-    for media_type, shapes in content.items():
-        references = [{"$ref": f"#/components/schemas/{shape.__name__}"} for shape in shapes or ()]
-        schema: dict[str, Any] = {"oneOf": references} if references else {"type": "string"}
-        if "batch" in media_type:
-            schema = {"type": "array", "items": schema, "minItems": 1}
-        documented[media_type] = {
-            "schema": references[0] if references == [schema] else schema,
-            "examples": {
-                name: {"value": value}
-                for name, value in examples.items()
-                if isinstance(value, list) == ("batch" in media_type)
-                and isinstance(value, str) == (shapes is None)
-            },
-        }
-    return {"requestBody": {"required": required, "content": documented}}
-
-
-def document(app: FastAPI) -> None:
-    """Make `/openapi.json` name every shape that routes read themselves."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            made = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=DESCRIPTION,
-                routes=app.routes,
-                license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            )
-            _, schemas = models_json_schema(
-                [(shape, "validation") for shape in _DOCUMENTED],
-                ref_template="#/components/schemas/{model}",
-            )
-            made.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
-            app.openapi_schema = made
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+def document_of(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: what routes declare, what they read themselves, and problems."""
+    made = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    _, problem = models_json_schema([(ProblemBody, "serialization")], ref_template=SHAPES)
+    shapes = made.setdefault("components", {}).setdefault("schemas", {})
+    shapes.update(problem["$defs"])
+    for methods in made["paths"].values():
+        for operation in methods.values():
+            shapes.update(operation.pop("$defs", {}))
+    return made

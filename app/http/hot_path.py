@@ -2,7 +2,7 @@
 
 FastAPI's routing, dependency solving and exit stacks cost more than a prediction. A route named
 here stands in the router and in the OpenAPI document like any other; its endpoint is called
-directly.
+directly. It stands inside the edge, like FastAPI itself: identity, limits and metrics see it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.problems import refused
-from app.http.request_identity import RequestIdentity
 from domain.errors import WhyledgerError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -24,32 +23,24 @@ class HotPath:
     """Calls the endpoints in `endpoints` (method and path, both exact) and passes on the rest.
 
     Each must take nothing but the request; what it refuses becomes the same problem as elsewhere.
+    A request with a query is passed on: the route itself refuses what it does not know.
     """
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
         self._app = app
-        self._endpoints = {
-            key: RequestIdentity(_Called(endpoint)) for key, endpoint in endpoints.items()
-        }
+        self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
-        app = self._app
-        if scope["type"] == "http":
-            app = self._endpoints.get((scope["method"], scope["path"]), app)
-        await app(scope, receive, send)
-
-
-class _Called:
-    """An endpoint as an application."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = None
+        if scope["type"] == "http" and not scope["query_string"]:
+            endpoint = self._endpoints.get((scope["method"], scope["path"]))
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
         request = Request(scope, receive)
         try:
-            response = await self._endpoint(request)
+            response = await endpoint(request)
         except WhyledgerError as error:
             response = await refused(request, error)
         await response(scope, receive, send)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from domain.errors import CycleRunning, Fault, RequestInvalid, WhyledgerError
+from domain.errors import CycleRunning, Fault, WhyledgerError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LOG: Final = logging.getLogger("whyledger.http")
@@ -53,6 +53,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "promotion-refused": Problem(409, "The promotion is refused"),
     "rollback-refused": Problem(409, "The rollback is refused"),
     "cycle-running": Problem(409, "A cycle of this model is running", later=True),
+    "unauthenticated": Problem(401, "Nobody is known who asks"),
     "unknown-model": Problem(404, "No such model"),
     "not-found": Problem(404, "No such thing"),
     "method-not-allowed": Problem(405, "The resource does not take this method"),
@@ -125,12 +126,6 @@ def faults_of(error: ValidationError | RequestValidationError, prefix: str = "")
     return faults
 
 
-def refused_request(error: ValidationError, prefix: str = "") -> RequestInvalid:
-    """The refusal that says everything pydantic found."""
-    faults = faults_of(error, prefix)
-    return RequestInvalid(summary(faults), faults)
-
-
 def summary(faults: Sequence[Fault], shown: int = 3) -> str:
     """The first faults, and how many more there are, without a full stop at the end."""
     said = "; ".join(
@@ -138,6 +133,11 @@ def summary(faults: Sequence[Fault], shown: int = 3) -> str:
     )
     more = len(faults) - shown
     return f"{said}; and {more} more" if more > 0 else said
+
+
+def cycle_path(cycle: str) -> str:
+    """Where the cycle with this id is looked at."""
+    return f"/models/{cycle.rpartition('-')[0]}/cycles/{cycle}"
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -149,12 +149,11 @@ async def refused(request: Request, error: Exception) -> Response:
     extra: dict[str, object] = {}
     headers: dict[str, str] = {}
     if isinstance(error, CycleRunning):
-        model = error.cycle.rpartition("-")[0]
-        extra["cycle"] = headers["Location"] = f"/models/{model}/cycles/{error.cycle}"
+        extra["cycle"] = headers["Location"] = cycle_path(error.cycle)
     return problem_response(
         error.code,
         error.message,
-        instance=request.url.path,
+        instance=request.scope["path"],
         faults=error.faults,
         extra=extra,
         headers=headers,
@@ -164,9 +163,10 @@ async def refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 the registration says so
-    faults = faults_of(error)
+    # A pointer leads into what was sent; that it was the body goes without saying.
+    faults = [replace(each, path=each.path.removeprefix("/body")) for each in faults_of(error)]
     return problem_response(
-        "request-invalid", summary(faults), instance=request.url.path, faults=faults
+        "request-invalid", summary(faults), instance=request.scope["path"], faults=faults
     )
 
 
@@ -182,7 +182,7 @@ async def _http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, a method a route does not take."""
     assert isinstance(error, HTTPException)  # noqa: S101 the registration says so
     headers = dict(error.headers or {})
-    method, path = request.method, request.url.path
+    method, path = request.method, request.scope["path"]
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             detail = f"nothing is at {path!r}; /openapi.json lists what there is."

@@ -1,6 +1,6 @@
 """What every request and answer carries: ids, safe headers, and a problem when we made a mistake.
 
-Plain ASGI, because it stands before the hot path.
+Plain ASGI: it is the first layer of the edge, before the hot path and before FastAPI.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 import re
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.cause import UNAUTHENTICATED, Cause
@@ -96,9 +96,3 @@ def _add_headers(headers: list[tuple[bytes, bytes]], echoed: str) -> None:
     names = {name for name, _ in headers}
     headers.append((_REQUEST_ID_NAME, echoed.encode("latin-1")))
     headers.extend(default for default in _DEFAULTS if default[0] not in names)
-
-
-def cause_of(request: Request) -> Cause:
-    """Who asks, and the id that everything this request leads to has in common."""
-    cause: Cause = request.state.cause
-    return cause

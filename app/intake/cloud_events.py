@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from domain.contract.contract import MODEL_PATTERN
 
@@ -42,6 +51,17 @@ class Outcome(_Sent):
         return self
 
 
+class _EitherKind:
+    """Describes `data` as what its event's type says it is."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(
+        _: CoreSchema, described: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kinds = (Observation, Outcome)
+        return {"anyOf": [described(kind.__pydantic_core_schema__) for kind in kinds]}
+
+
 class CloudEvent(_Sent):
     """A CloudEvent 1.0 in structured mode, with the attributes this service knows."""
 
@@ -58,4 +78,4 @@ class CloudEvent(_Sent):
     traceparent: str | None = Field(default=None, max_length=256)
     tracestate: str | None = Field(default=None, max_length=1024)
     partitionkey: str | None = Field(default=None, max_length=1024)
-    data: dict[str, JsonValue]
+    data: Annotated[dict[str, JsonValue], _EitherKind()]

@@ -5,23 +5,41 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.http.bodies import content_type, read_body
-from app.http.documentation import body_of, refusals
-from app.http.queries import process_of, refuse_query
-from app.http.request_identity import cause_of
-from app.http.shapes import AdoptionAnswer
+from app.http import examples
+from app.http.declared_body import DeclaredBody
+from app.http.dependencies import Here, RequestCause
+from app.http.documentation import refusals
+from app.http.strict_route import StrictRoute
 from app.intake.adoption import adopt_contract, adopt_policy
+from domain.events.envelope import Recorded
 
-router = APIRouter(tags=["documents"])
-TAKEN: Final = ("application/yaml", "application/x-yaml", "text/yaml", "application/json")
+router = APIRouter(tags=["documents"], route_class=StrictRoute)
+_TAKEN: Final = ("application/yaml", "application/x-yaml", "text/yaml", "application/json")
 _CONTRACT: Final = "contract: whyledger.contract/1\nmodel: car-price\n# … as data/contracts/"
 _POLICY: Final = "id: strict-and\nversion: 1\n# … as rules/policies/"
+CONTRACT: Final = DeclaredBody(dict.fromkeys(_TAKEN, (str, {"shortened": _CONTRACT})))
+POLICY: Final = DeclaredBody(dict.fromkeys(_TAKEN, (str, {"shortened": _POLICY})))
 
 
-def _documented(example: str) -> dict[str, object]:
-    return body_of(dict.fromkeys(TAKEN), {"shortened": example})
+class AdoptionAnswer(BaseModel):
+    """The document in force."""
+
+    name: str = Field(
+        validation_alias=AliasChoices(AliasPath("event", "model"), AliasPath("event", "policy")),
+        description="the contract's model, or the policy's id",
+        examples=["car-price"],
+    )
+    digest: str = Field(
+        validation_alias=AliasChoices(
+            AliasPath("event", "contract_digest"), AliasPath("event", "policy_digest")
+        ),
+        description="SHA-256 of the canonical document",
+        examples=[examples.SHA256],
+    )
+    position: int = Field(description="of the event that adopted it", examples=[1])
 
 
 @router.post(
@@ -31,23 +49,18 @@ def _documented(example: str) -> dict[str, object]:
     response_model=AdoptionAnswer,
     responses=refusals(409, 413, 415, 422, 503)
     | {200: {"model": AdoptionAnswer, "description": "it was in force already"}},
-    openapi_extra=_documented(_CONTRACT),
+    openapi_extra=CONTRACT.documented(),
 )
-async def create_contract(request: Request, response: Response) -> AdoptionAnswer:
+async def create_contract(
+    here: Here, cause: RequestCause, request: Request, response: Response
+) -> Recorded:
     """YAML or JSON. A wrong contract is refused with every fault at once."""
-    process = process_of(request)
-    refuse_query(request)
-    content_type(request, TAKEN)
-    text = await read_body(request, process.settings.body_bytes_max)
-    recorded, event, new = await run_in_threadpool(
-        adopt_contract, process.ledger, text, cause_of(request)
-    )
+    _, text = await CONTRACT.read(request, here.settings.body_bytes_max)
+    recorded, _, new = await run_in_threadpool(adopt_contract, here.ledger, text, cause)
     if new:
-        await run_in_threadpool(process.champions.refresh)
+        await run_in_threadpool(here.champions.refresh)
     response.status_code = 201 if new else 200
-    return AdoptionAnswer(
-        name=event.model, digest=event.contract_digest, position=recorded.position
-    )
+    return recorded
 
 
 @router.post(
@@ -57,16 +70,13 @@ async def create_contract(request: Request, response: Response) -> AdoptionAnswe
     response_model=AdoptionAnswer,
     responses=refusals(409, 413, 415, 422, 503)
     | {200: {"model": AdoptionAnswer, "description": "it was in force already"}},
-    openapi_extra=_documented(_POLICY),
+    openapi_extra=POLICY.documented(),
 )
-async def create_policy(request: Request, response: Response) -> AdoptionAnswer:
+async def create_policy(
+    here: Here, cause: RequestCause, request: Request, response: Response
+) -> Recorded:
     """YAML or JSON. One version of a policy is one document for ever."""
-    process = process_of(request)
-    refuse_query(request)
-    content_type(request, TAKEN)
-    text = await read_body(request, process.settings.body_bytes_max)
-    recorded, event, new = await run_in_threadpool(
-        adopt_policy, process.ledger, text, cause_of(request)
-    )
+    _, text = await POLICY.read(request, here.settings.body_bytes_max)
+    recorded, _, new = await run_in_threadpool(adopt_policy, here.ledger, text, cause)
     response.status_code = 201 if new else 200
-    return AdoptionAnswer(name=event.policy, digest=event.policy_digest, position=recorded.position)
+    return recorded

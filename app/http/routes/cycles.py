@@ -4,32 +4,99 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, computed_field
 from starlette.concurrency import run_in_threadpool
 
 from app.clock import monotonic_seconds
-from app.http.bodies import JSON, content_type, parse_as, parse_json, read_body
-from app.http.documentation import body_of, refusals
-from app.http.queries import (
-    Here,
-    Limit,
-    known_query_only,
-    process_of,
-    refuse_query,
-    time_or_none,
-)
-from app.http.request_identity import cause_of
-from app.http.shapes import CycleAnswer, CyclePage, CycleRequest
+from app.http import examples
+from app.http.dependencies import Here, RequestCause
+from app.http.documentation import refusals
+from app.http.paging import PageQuery, link_next
+from app.http.prefer import seconds_to_wait
+from app.http.problems import cycle_path
+from app.http.request_shapes import Reason, Sent, Time
+from app.http.strict_route import StrictRoute
 from app.process import Process
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from domain.canonical import INTEGER_MAX
 from domain.errors import UnknownThing
 
-router = APIRouter(tags=["cycles"])
-_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,9})(?:$|[,;\s])", re.IGNORECASE)
+router = APIRouter(tags=["cycles"], route_class=StrictRoute)
 _LOOK_SECONDS: Final = 0.1  # between looks whether the cycle has ended
+
+
+class ForceRequest(Sent):
+    """Retrain whatever the policy says."""
+
+    reason: Reason = Field(examples=["new supplier since March"])
+
+
+class CycleRequest(Sent):
+    """How a cycle shall run."""
+
+    as_of: Time | None = Field(
+        default=None,
+        description="RFC 3339; rows that happened before it are looked at; default now",
+        examples=["1977-01-01T00:00:00Z"],
+    )
+    force: ForceRequest | None = None
+
+
+_AS_USUAL: Final = CycleRequest()
+
+
+class CyclesQuery(PageQuery):
+    """Which page of a model's cycles."""
+
+    cursor: int | None = Field(
+        default=None, ge=1, le=INTEGER_MAX, description="cycles with a smaller number"
+    )
+
+
+class CycleAnswer(BaseModel):
+    """A retraining cycle."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    cycle: str = Field(examples=["car-price-12"])
+    model: str = Field(examples=["car-price"])
+    number: int = Field(examples=[12])
+    as_of: str = Field(examples=[examples.TIME])
+    status: str = Field(description="open or ended", examples=["ended"])
+    outcome: str | None = Field(description="of the decision", examples=["retrain"])
+    conclusion: str | None = Field(description="how it ended", examples=["promoted"])
+    sentence: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            AliasPath("state", "cycle.decided", "sentence"),
+            AliasPath("state", "cycle.not-decided", "sentence"),
+        ),
+        description="the verdict sentence",
+        examples=["KEEP: cool-down 20.8 h (needs > 24 h)"],
+    )
+    attempts: int = Field(examples=[1])
+    started_at: str = Field(examples=["2026-02-03T09:30:00.000000Z"])
+    started_position: int = Field(examples=[1391])
+    ended_at: str | None = Field(examples=["2026-02-03T09:30:04.100000Z"])
+    ended_position: int | None = Field(examples=[1402])
+    steps: dict[str, Any] = Field(
+        validation_alias="state", description="event type -> its data, refusals included"
+    )
+
+    @computed_field(examples=["/models/car-price/cycles/car-price-12"])  # type: ignore[prop-decorator]
+    @property
+    def url(self) -> str:
+        """Where it is looked at."""
+        return cycle_path(self.cycle)
+
+
+class CyclePage(BaseModel):
+    """Cycles of one model, newest first; the `Link` header leads to older ones."""
+
+    cycles: list[CycleAnswer]
 
 
 @router.post(
@@ -39,86 +106,76 @@ _LOOK_SECONDS: Final = 0.1  # between looks whether the cycle has ended
     response_model=CycleAnswer,
     responses=refusals(404, 409, 413, 415, 422, 503)
     | {200: {"model": CycleAnswer, "description": "it ended while you waited"}},
-    openapi_extra=body_of(
-        {JSON[0]: (CycleRequest,)},
-        {
-            "as of a day": {"as_of": "1977-01-01T00:00:00Z"},
-            "forced": {"force": {"reason": "new supplier since March"}},
-        },
-        required=False,
-    ),
 )
 async def create_cycle(
-    request: Request,
+    here: Here,
+    cause: RequestCause,
     response: Response,
     model: str,
+    asked: Annotated[
+        CycleRequest,
+        Body(
+            openapi_examples={
+                "as of a day": {"value": {"as_of": "1977-01-01T00:00:00Z"}},
+                "forced": {"value": {"force": {"reason": "new supplier since March"}}},
+            }
+        ),
+    ] = _AS_USUAL,
     prefer: Annotated[
         str | None, Header(description="`wait=N`: answer when it has ended, N <= 60 seconds")
     ] = None,
-) -> CycleAnswer:
+) -> CycleView:
     """202 with the cycle's URL in `Location`; 409 with it while another one runs."""
-    process = process_of(request)
-    refuse_query(request)
-    body = await read_body(request, process.settings.body_bytes_max)
-    asked = CycleRequest()
-    if body:
-        content_type(request, JSON)
-        asked = parse_as(CycleRequest, parse_json(body))
-    process.champions.of(model)
+    here.champions.of(model)
     ticket = await run_in_threadpool(
-        process.cycles.start,
+        here.cycles.start,
         model,
-        as_of=time_or_none(asked.as_of),
+        as_of=asked.as_of,
         force_reason=asked.force.reason if asked.force else None,
-        cause=cause_of(request),
+        cause=cause,
     )
-    wait = _seconds_to_wait(prefer, process.settings.cycle_wait_seconds_max)
-    view = await _wait(process, ticket.cycle, wait)
-    answer = _answer(view)
-    response.headers["Location"] = answer.url
+    wait = seconds_to_wait(prefer, here.settings.cycle_wait_seconds_max)
+    view = await _wait(here, ticket.cycle, wait)
+    response.headers["Location"] = cycle_path(view.cycle)
     if wait is not None:
         response.headers["Preference-Applied"] = f"wait={wait}"
     if wait is not None and view.status == "ended":
         response.status_code = 200
-        await run_in_threadpool(process.champions.refresh)  # who was promoted answers from now on
+        await run_in_threadpool(here.champions.refresh)  # who was promoted answers from now on
     else:
-        response.headers["Retry-After"] = str(process.settings.retry_after_seconds)
-    return answer
+        response.headers["Retry-After"] = str(here.settings.retry_after_seconds)
+    return view
 
 
 @router.get(
     "/models/{model}/cycles",
     summary="List a model's cycles, newest first",
-    dependencies=[Depends(known_query_only)],
+    response_model=CyclePage,
     responses=refusals(404, 422, 503),
 )
 def list_model_cycles(
     here: Here,
+    request: Request,
     response: Response,
     model: str,
-    before: Annotated[
-        int | None, Query(ge=1, le=INTEGER_MAX, description="cycles with a smaller number")
-    ] = None,
-    limit: Limit = 100,
-) -> CyclePage:
+    query: Annotated[CyclesQuery, Query()],
+) -> dict[str, list[CycleView]]:
     """The `Link` header leads to older ones."""
     here.champions.of(model)
-    limit = min(limit, here.settings.page_entries_max)
+    limit = min(query.limit, here.settings.page_entries_max)
     with here.ledger.connect() as connection:
-        found = list_cycles(connection, model, before_number=before, limit=limit)
-    if len(found) == limit:
-        older = f"/models/{model}/cycles?before={found[-1].number}&limit={limit}"
-        response.headers["Link"] = f'<{older}>; rel="next"'
-    return CyclePage(cycles=[_answer(view) for view in found])
+        found = list_cycles(connection, model, before_number=query.cursor, limit=limit)
+    link_next(request, response, found, limit, lambda view: view.number)
+    return {"cycles": found}
 
 
 @router.get(
     "/models/{model}/cycles/{cycle}",
     summary="Look at one cycle: what every step of it left",
-    dependencies=[Depends(known_query_only)],
+    response_model=CycleAnswer,
     responses=refusals(404, 422, 503),
 )
-def read_cycle(here: Here, model: str, cycle: str) -> CycleAnswer:
+def read_cycle(here: Here, model: str, cycle: str) -> CycleView:
     """Refusals are steps too: a kept, halted or rejected cycle says why."""
     here.champions.of(model)
     if not re.fullmatch(rf"{re.escape(model)}-[1-9][0-9]{{0,15}}", cycle):
@@ -126,41 +183,14 @@ def read_cycle(here: Here, model: str, cycle: str) -> CycleAnswer:
             f"{model!r} has no cycle {cycle[:100]!r}. List them: GET /models/{model}/cycles."
         )
     with here.ledger.connect() as connection:
-        return _answer(get_cycle(connection, cycle))
+        return get_cycle(connection, cycle)
 
 
-async def _wait(process: Process, cycle: str, seconds: int | None) -> CycleView:
+async def _wait(here: Process, cycle: str, seconds: int | None) -> CycleView:
     """The cycle, once it has ended or the time is over. Holds no thread while it waits."""
     until = monotonic_seconds() + (seconds or 0)
     while True:
-        view = await run_in_threadpool(process.cycles.view, cycle)
+        view = await run_in_threadpool(here.cycles.view, cycle)
         if view.status == "ended" or monotonic_seconds() >= until:
             return view
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _seconds_to_wait(prefer: str | None, most: int) -> int | None:
-    """The seconds that RFC 7240's `Prefer: wait=N` asks for, at most `most`; None without it."""
-    found = _WAIT.search(prefer or "")
-    return min(int(found[1]), most) if found else None
-
-
-def _answer(view: CycleView) -> CycleAnswer:
-    decided = view.state.get("cycle.decided") or view.state.get("cycle.not-decided") or {}
-    return CycleAnswer(
-        cycle=view.cycle,
-        model=view.model,
-        number=view.number,
-        url=f"/models/{view.model}/cycles/{view.cycle}",
-        as_of=view.as_of,
-        status=view.status,
-        outcome=view.outcome,
-        conclusion=view.conclusion,
-        sentence=decided.get("sentence"),
-        attempts=view.attempts,
-        started_at=view.started_at,
-        started_position=view.started_position,
-        ended_at=view.ended_at,
-        ended_position=view.ended_position,
-        steps=view.state,
-    )

@@ -3,72 +3,81 @@
 from __future__ import annotations
 
 import hashlib
-from typing import IO, Final
+from dataclasses import asdict
+from typing import IO, Any, Final
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.http.bodies import BodyTooLarge, content_type
-from app.http.documentation import body_of, refusals
-from app.http.queries import process_of, refuse_query
-from app.http.request_identity import cause_of
-from app.http.shapes import DatasetAnswer, IntakeFault
+from app.http import examples
+from app.http.bodies import read_chunks
+from app.http.declared_body import DeclaredBody
+from app.http.dependencies import Here, RequestCause
+from app.http.documentation import FaultBody, refusals
+from app.http.strict_route import StrictRoute
 from app.intake.datasets import Upload
 
-router = APIRouter(tags=["events"])
-_EXAMPLE: Final = (
+router = APIRouter(tags=["events"], route_class=StrictRoute)
+_ROW: Final = (
     "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
     "1971,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,4.935802\n"
 )
+CSV: Final = DeclaredBody({"text/csv": (str, {"one row": _ROW})})
+
+
+class DatasetAnswer(BaseModel):
+    """What became of a CSV."""
+
+    model: str = Field(examples=["car-price"])
+    dataset_sha256: str = Field(description="of the bytes as received", examples=[examples.SHA256])
+    accepted: int = Field(description="rows recorded as observations", examples=[463])
+    already_known: int = Field(description="rows that stood so before", examples=[0])
+    quarantined: int = Field(description="rows refused", examples=[2])
+    quarantine_file: str | None = Field(
+        description="in the state directory's quarantine/: every bad row with line and reason",
+        examples=["car-price-9f2c41aa9f2c41aa.jsonl"],
+    )
+    faults: list[FaultBody] = Field(
+        description="the first 20 reasons",
+        examples=[
+            [{"path": "/line/17", "message": "price is -1.0; the contract allows 0.5 to 500"}]
+        ],
+    )
+    position: int | None = Field(
+        description="of the event that closes the upload; null: nothing new", examples=[1390]
+    )
 
 
 @router.post(
     "/models/{model}/datasets",
     summary="Upload labelled rows as CSV",
+    response_model=DatasetAnswer,
     responses=refusals(404, 413, 415, 422, 503),
-    openapi_extra=body_of({"text/csv": None}, {"one row": _EXAMPLE}),
+    openapi_extra=CSV.documented(),
 )
-async def create_dataset(request: Request, model: str) -> DatasetAnswer:
+async def create_dataset(
+    here: Here, cause: RequestCause, request: Request, model: str
+) -> dict[str, Any]:
     """Good rows become observations; bad ones go to a quarantine file with line and reason.
 
     UTF-8, a header with the contract's columns, the target among them. The same file sent again
     records nothing twice.
     """
-    process = process_of(request)
-    refuse_query(request)
-    content_type(request, ("text/csv",))
-    serving = process.champions.of(model)
-    with process.datasets.new_file() as file:
-        sha256 = await _receive(request, file, process.settings.dataset_bytes_max)
+    CSV.content_type(request)
+    serving = here.champions.of(model)
+    with here.datasets.new_file() as file:
+        sha256 = await _receive(request, file, here.settings.dataset_bytes_max)
         intake, position = await run_in_threadpool(
-            process.datasets.take_in,
-            serving,
-            Upload(file, sha256),
-            cause=cause_of(request),
+            here.datasets.take_in, serving, Upload(file, sha256), cause=cause
         )
-    return DatasetAnswer(
-        model=model,
-        dataset_sha256=sha256,
-        accepted=intake.accepted,
-        already_known=intake.already_known,
-        quarantined=intake.quarantined,
-        quarantine_file=intake.quarantine_file,
-        faults=[IntakeFault(path=f.path, message=f.message) for f in intake.faults],
-        position=position,
-    )
+    return {"model": model, "dataset_sha256": sha256, "position": position, **asdict(intake)}
 
 
 async def _receive(request: Request, file: IO[bytes], bytes_max: int) -> str:
-    """Write the body to `file`, chunk by chunk; its SHA-256.
-
-    Raises:
-        BodyTooLarge: more than `bytes_max` bytes; nothing was kept.
-    """
-    sha256, size = hashlib.sha256(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > bytes_max:
-            raise BodyTooLarge(f"the CSV has more than {bytes_max} bytes; send it in parts.")
+    """Write the body to `file`, chunk by chunk; its SHA-256. Raises BodyTooLarge."""
+    sha256 = hashlib.sha256()
+    async for chunk in read_chunks(request, bytes_max):
         sha256.update(chunk)
         await run_in_threadpool(file.write, chunk)
     return sha256.hexdigest()

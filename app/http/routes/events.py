@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.http.bodies import INLINE_BYTES_MAX, content_type, parse_json, read_body
-from app.http.documentation import body_of, refusals
-from app.http.queries import After, Here, Limit, known_query_only, process_of, refuse_query
-from app.http.request_identity import cause_of
-from app.http.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
-from app.http.shapes import EXAMPLE_ROW, EventsAnswer
+from app.http import examples
+from app.http.bodies import INLINE_BYTES_MAX, parse_json
+from app.http.declared_body import DeclaredBody
+from app.http.dependencies import Here, cause_of, process_of
+from app.http.documentation import refusals
+from app.http.paging import PageQuery, link_next
+from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
+from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
+from domain.canonical import INTEGER_MAX
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events.envelope import Recorded, event_data
 from domain.events.erasure import Erased
 from domain.events.events import ObservationRecorded, OutcomeRecorded
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=StrictRoute)
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 EITHER: Final = "application/json"
@@ -29,7 +33,7 @@ _OBSERVATION: Final = {
     "id": "129",
     "source": "/cars/1971",
     "type": OBSERVATION,
-    "data": {"model": "car-price", "row": {**EXAMPLE_ROW, "price": 4.94}},
+    "data": {"model": "car-price", "row": {**examples.ROW, "price": 4.94}},
 }
 _OUTCOME: Final = {
     "specversion": "1.0",
@@ -43,16 +47,52 @@ _BY_ID: Final = {
     "id": "130",
     "data": {
         "model": "car-price",
-        "prediction_id": "0198f2a4-6d1e-7c3b-9a55-3f0f5f3d9b21",
+        "prediction_id": examples.ID,
         "label": 5.1,
     },
 }
-_EXAMPLES: Final = {
+_ONE: Final = {
     "an observation": _OBSERVATION,
     "an outcome, by the row's identity": _OUTCOME,
     "an outcome, by prediction id": _BY_ID,
-    "a batch": [_OBSERVATION, _OUTCOME],
 }
+_MANY: Final = {"a batch": [_OBSERVATION, _OUTCOME]}
+Batch = Annotated[list[CloudEvent], Field(min_length=1)]
+EVENTS: Final = DeclaredBody(
+    {
+        SINGLE: (CloudEvent, _ONE),
+        BATCH: (Batch, _MANY),
+        EITHER: (CloudEvent | Batch, {**_ONE, **_MANY}),
+    }
+)
+
+
+class RecordedEvent(BaseModel):
+    """Where an event the client sent stands in the ledger."""
+
+    source: str = Field(examples=["/cars/1976"])
+    source_id: str = Field(description="the id it has there", examples=["129"])
+    id: str = Field(description="UUIDv5 of both", examples=[examples.ID])
+    position: int = Field(examples=[813])
+    recorded_at: str = Field(examples=["2026-02-03T09:30:00.000000Z"])
+    receipt: dict[str, Any] | None = RECEIPT
+
+
+class EventsAnswer(BaseModel):
+    """The events, in the order they were sent."""
+
+    recorded: list[RecordedEvent]
+
+
+class EventsQuery(PageQuery):
+    """Which page of the ledger."""
+
+    cursor: int = Field(
+        default=-1,
+        ge=-1,
+        le=INTEGER_MAX,
+        description="entries with a position greater than this",
+    )
 
 
 @router.post(
@@ -61,10 +101,7 @@ _EXAMPLES: Final = {
     summary="Record observations and outcomes",
     response_model=EventsAnswer,
     responses=refusals(404, 409, 413, 415, 422, 503),
-    openapi_extra={
-        **body_of({SINGLE: (CloudEvent,), BATCH: (CloudEvent,), EITHER: (CloudEvent,)}, _EXAMPLES),
-        "parameters": [PREFER_HEADER],
-    },
+    openapi_extra={**EVENTS.documented(), "parameters": [PREFER_RECEIPT]},
 )
 async def create_events(request: Request) -> Response:
     """CloudEvents 1.0, one or a batch; (source, id) is the idempotency. All of a batch or none.
@@ -73,9 +110,7 @@ async def create_events(request: Request) -> Response:
     prediction, named by its id or by the row's identity. `application/json` takes either shape.
     """
     process = process_of(request)
-    refuse_query(request)
-    kind = content_type(request, (SINGLE, BATCH, EITHER))
-    body = await read_body(request, process.settings.body_bytes_max)
+    kind, body = await EVENTS.read(request, process.settings.body_bytes_max)
     most = process.settings.rows_per_request_max
     if len(body) > INLINE_BYTES_MAX:
         events, batch = await run_in_threadpool(_sent, kind, body, most)
@@ -95,20 +130,18 @@ async def create_events(request: Request) -> Response:
 @router.get(
     "/events",
     summary="Read the ledger by position, as CloudEvents",
-    dependencies=[Depends(known_query_only)],
     responses=refusals(422, 503)
     | {200: {"content": {BATCH: {"example": [_OBSERVATION]}}, "description": "by position"}},
     response_class=Response,
 )
-def list_events(here: Here, after: After = -1, limit: Limit = 100) -> Response:
-    """Entries in their order, without gaps: ask again with `after` = the last `sequence` seen."""
-    limit = min(limit, here.settings.page_entries_max)
-    entries = here.ledger.read(after, limit)
-    headers = {}
-    if len(entries) == limit:
-        headers["Link"] = f'</events?after={entries[-1].position}&limit={limit}>; rel="next"'
+def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Query()]) -> Response:
+    """Entries in their order, without gaps; the `Link` header leads to those that follow."""
+    limit = min(query.limit, here.settings.page_entries_max)
+    entries = here.ledger.read(query.cursor, limit)
     content = orjson.dumps([cloud_event(entry, here.ledger_id) for entry in entries])
-    return Response(content, 200, headers, BATCH)
+    response = Response(content, media_type=BATCH)
+    link_next(request, response, entries, limit, lambda entry: entry.position)
+    return response
 
 
 def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:

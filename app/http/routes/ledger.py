@@ -5,39 +5,60 @@ The layouts are C2SP's (tlog-checkpoint, tlog-tiles); `docs/bundle.md` says how 
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
+from app.http.dependencies import Here
 from app.http.documentation import refusals
-from app.http.queries import Here, known_query_only
+from app.http.prefer import receipt_of
+from app.http.request_shapes import Sent
+from app.http.strict_route import StrictRoute
 from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT, StoredTree, read_head
-from app.process import Process
-from app.proof import receipts
 from domain.canonical import INTEGER_MAX, leaf_hash
-from domain.errors import RequestInvalid, UnknownThing, WhyledgerError
+from domain.errors import RequestInvalid, UnknownThing
 
-router = APIRouter(tags=["ledger"], dependencies=[Depends(known_query_only)])
-_LOG: Final = logging.getLogger("whyledger.receipts")
+router = APIRouter(tags=["ledger"], route_class=StrictRoute)
 _NOTE: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _MOMENT: Final = "no-cache"
 # tlog-tiles: x001/x234/067, and .p/17 behind it for a tile that is not full; plain digits too
 _TILE: Final = re.compile(r"((?:x\d{3}/){0,5}\d{3}|\d{1,15})(?:\.p/([1-9]\d{0,2}))?")
-PREFER_HEADER: Final = {
-    "name": "Prefer",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string"},
-    "description": "`receipt`: each entry comes with its leaf hash, proof and signed checkpoint",
-}
-Size = Annotated[int | None, Query(ge=1, le=INTEGER_MAX, description="entries; default: all")]
+
+
+class CheckpointQuery(Sent):
+    """Which checkpoint."""
+
+    new: bool = Field(default=False, description="sign one now, over all that is committed")
+
+
+class InclusionQuery(Sent):
+    """Which entry, in which tree."""
+
+    position: int = Field(ge=0, le=INTEGER_MAX)
+    size: int | None = Field(
+        default=None, ge=1, le=INTEGER_MAX, description="entries; default: all"
+    )
+
+
+class ConsistencyQuery(Sent):
+    """Which two trees."""
+
+    earlier: int = Field(alias="from", ge=1, le=INTEGER_MAX, description="entries")
+    later: int | None = Field(
+        default=None, alias="to", ge=1, le=INTEGER_MAX, description="entries; default: all"
+    )
+
+
+class EventQuery(Sent):
+    """What comes with an entry."""
+
+    receipt: bool = Field(default=False, description="with the proof and checkpoint beside it")
 
 
 class InclusionProof(BaseModel):
@@ -88,37 +109,21 @@ class SigningAnswer(BaseModel):
     response_class=Response,
     responses=refusals(404, 422, 503) | {200: {"content": {"text/plain": {}}}},
 )
-def read_checkpoint(
-    here: Here,
-    new: Annotated[bool, Query(description="sign one now, over all that is committed")] = False,
-) -> Response:
+def read_checkpoint(here: Here, query: Annotated[CheckpointQuery, Query()]) -> Response:
     """A C2SP signed note. Keep a copy elsewhere: from it anybody finds what was changed since."""
-    signed = here.checkpoints.sign() if new else here.checkpoints.latest()
+    signed = here.checkpoints.sign() if query.new else here.checkpoints.latest()
     return Response(signed.note, 200, {"Cache-Control": _MOMENT}, _NOTE)
 
 
-@router.get("/ledger/signing", summary="See how signing is doing", responses=refusals(422, 503))
-def read_signing(here: Here) -> SigningAnswer:
+@router.get(
+    "/ledger/signing",
+    summary="See how signing is doing",
+    response_model=SigningAnswer,
+    responses=refusals(422, 503),
+)
+def read_signing(here: Here) -> dict[str, Any]:
     """The verifier key, how far is signed, and every anchor with its last error."""
-    status = here.checkpoints.status()
-    return SigningAnswer(
-        size=here.ledger.size(),
-        verifier_key=status.verifier_key,
-        signed_size=status.signed_size,
-        signed_at=status.signed_at,
-        refusal=status.refusal,
-        anchors=[
-            AnchorAnswer(
-                anchor=each.anchor,
-                kept_size=each.kept_size,
-                kept_at=each.kept_at,
-                waiting_size=each.waiting_size,
-                failures=each.failures,
-                last_error=each.last_error,
-            )
-            for each in status.anchors
-        ],
-    )
+    return {"size": here.ledger.size(), **asdict(here.checkpoints.status())}
 
 
 @router.get(
@@ -126,19 +131,15 @@ def read_signing(here: Here) -> SigningAnswer:
     summary="Prove that an entry is in the ledger",
     responses=refusals(404, 422, 503),
 )
-def read_inclusion(
-    here: Here,
-    position: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
-    size: Size = None,
-) -> InclusionProof:
+def read_inclusion(here: Here, query: Annotated[InclusionQuery, Query()]) -> InclusionProof:
     """Compare `root` with the one in a checkpoint of this size, never with this answer alone."""
     with here.ledger.connect() as connection:
-        tree = StoredTree(connection, _size(size, read_head(connection).size))
-        proof = tree.inclusion(position)
+        tree = StoredTree(connection, _size(query.size, read_head(connection).size))
+        proof = tree.inclusion(query.position)
         return InclusionProof(
-            position=position,
+            position=query.position,
             size=tree.size,
-            leaf_hash=tree.node(0, position).hex(),
+            leaf_hash=tree.node(0, query.position).hex(),
             root=tree.root().hex(),
             proof=[each.hex() for each in proof],
         )
@@ -149,19 +150,15 @@ def read_inclusion(
     summary="Prove that the ledger only grew",
     responses=refusals(404, 422, 503),
 )
-def read_consistency(
-    here: Here,
-    earlier: Annotated[int, Query(alias="from", ge=1, le=INTEGER_MAX, description="entries")],
-    later: Annotated[int | None, Query(alias="to", ge=1, le=INTEGER_MAX)] = None,
-) -> ConsistencyProof:
+def read_consistency(here: Here, query: Annotated[ConsistencyQuery, Query()]) -> ConsistencyProof:
     """From size 0 there is nothing to prove: every tree extends the empty one."""
     with here.ledger.connect() as connection:
-        tree = StoredTree(connection, _size(later, read_head(connection).size))
-        proof = tree.consistency(earlier)
+        tree = StoredTree(connection, _size(query.later, read_head(connection).size))
+        proof = tree.consistency(query.earlier)
         return ConsistencyProof(
-            from_size=earlier,
+            from_size=query.earlier,
             to_size=tree.size,
-            from_root=StoredTree(connection, earlier).root().hex(),
+            from_root=StoredTree(connection, query.earlier).root().hex(),
             to_root=tree.root().hex(),
             proof=[each.hex() for each in proof],
         )
@@ -206,7 +203,7 @@ def read_tile(
 def read_event(
     here: Here,
     position: Annotated[int, Path(ge=0, le=INTEGER_MAX)],
-    receipt: Annotated[bool, Query(description="with the proof and checkpoint beside it")] = False,
+    query: Annotated[EventQuery, Query()],
 ) -> Response:
     """The canonical bytes as stored: SHA-256 of 0x00 and this body is the leaf hash.
 
@@ -217,37 +214,11 @@ def read_event(
         raise UnknownThing(f"the ledger has no entry {position}. Its size is {here.ledger.size()}.")
     content = bytes(stored[0])
     headers = {"Cache-Control": _FOR_EVER, "Leaf-Hash": leaf_hash(content).hex()}
-    if receipt:
+    if query.receipt:
         # The stored bytes are JSON, and stand in the answer as they are.
         proved = orjson.dumps(receipt_of(here, position))
         content = b'{"envelope":' + content + b',"receipt":' + proved + b"}"
     return Response(content, 200, headers, "application/json")
-
-
-def wants_receipts(request: Request) -> bool:
-    """Whether the client asks for a receipt with each entry: `Prefer: receipt`."""
-    return "receipt" in {part.strip() for part in request.headers.get("prefer", "").split(",")}
-
-
-def receipt_of(here: Process, position: int) -> dict[str, Any]:
-    """The receipt of the entry at `position` as JSON, for any answer that is asked for one."""
-    return receipts.receipt(here.ledger, here.checkpoints, position).as_json()
-
-
-def receipts_of(here: Process, positions: Sequence[int]) -> list[dict[str, Any] | None]:
-    """A receipt for each committed entry; null where none can be signed now.
-
-    What was recorded is recorded: that its receipt must wait is no reason to answer with a problem.
-    It can be asked for later, `GET /ledger/events/{position}?receipt=true`.
-    """
-    found: list[dict[str, Any] | None] = []
-    for position in positions:
-        try:
-            found.append(receipt_of(here, position))
-        except WhyledgerError as error:
-            _LOG.warning("no receipt for entry %s: %s", position, error)
-            found.append(None)
-    return found
 
 
 def _size(asked: int | None, head: int) -> int:

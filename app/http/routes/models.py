@@ -2,69 +2,144 @@
 
 from __future__ import annotations
 
-import orjson
-from fastapi import APIRouter, Depends
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field, Json
 
 from app.audit.health import current_health
 from app.clock import now
+from app.http import examples
+from app.http.dependencies import Here
 from app.http.documentation import refusals
-from app.http.queries import Here, known_query_only
-from app.http.shapes import HealthAnswer, ModelAnswer, ModelPage, WholeModelAnswer
+from app.http.paging import PageQuery, link_next
+from app.http.request_shapes import Name
+from app.http.strict_route import StrictRoute
 from app.process import Process
 from app.projections.models import ModelView, get_model, list_models
 from app.serving.champions import Serving
 from domain.errors import UnknownModel
 
-router = APIRouter(tags=["models"], dependencies=[Depends(known_query_only)])
+router = APIRouter(tags=["models"], route_class=StrictRoute)
 
 
-@router.get("/models", summary="List the models", responses=refusals(422, 503))
-def list_all_models(here: Here) -> ModelPage:
+class ModelsQuery(PageQuery):
+    """Which page of the models."""
+
+    cursor: Name = Field(default="", description="models with a name after this")
+
+
+class ModelAnswer(BaseModel):
+    """One model: what serves, since when, and what has happened."""
+
+    model: str = Field(examples=["car-price"])
+    title: str = Field(examples=["List price of car models sold in the United States"])
+    contract_digest: str = Field(examples=[examples.SHA256])
+    contract_position: int = Field(examples=[1])
+    policy: str = Field(examples=["strict-and"])
+    champion: str | None = Field(examples=["car-price/3"])
+    answers: str | None = Field(
+        description="the version this process answers with; differs for less than a second",
+        examples=["car-price/3"],
+    )
+    plan_digest: str | None = Field(validation_alias="plan_sha256", examples=[examples.SHA256])
+    champion_since: str | None = Field(examples=["2026-02-03T09:30:04.000000Z"])
+    champion_as_of: str | None = Field(examples=[examples.TIME])
+    champion_cycle: str | None = Field(examples=["car-price-12"])
+    trained_until: str | None = Field(examples=["1976-07-01T00:00:00.000001Z"])
+    last_cycle: str | None = Field(examples=["car-price-12"])
+    cycles: int = Field(validation_alias="cycles_started", examples=[12])
+    decisions: int = Field(examples=[12])
+    trainings: int = Field(examples=[8])
+    promotions: int = Field(examples=[7])
+    rejections: int = Field(examples=[1])
+    rollbacks: int = Field(examples=[0])
+    alarm: str | None = Field(description="why the champion does not serve", examples=[None])
+
+
+class WholeModelAnswer(ModelAnswer):
+    """One model with its contract."""
+
+    contract: Json[dict[str, Any]] = Field(description="the document in force, whole, as adopted")
+
+
+class ModelPage(BaseModel):
+    """Models by name; the `Link` header leads to the next page."""
+
+    models: list[ModelAnswer]
+
+
+class HealthAnswer(BaseModel):
+    """A model's health now. Stale is never green."""
+
+    model: str = Field(examples=["car-price"])
+    state: str = Field(description="healthy, degraded, stale or no champion", examples=["healthy"])
+    reasons: list[str] = Field(description="why it is not healthy", examples=[[]])
+    champion: str | None = Field(examples=["car-price/3"])
+    at: str = Field(description="when this was asked", examples=["2026-02-03T09:31:00.000000Z"])
+    days_since_evaluation: float | None = Field(examples=[0.0006])
+    overdue_predictions: int = Field(
+        description="older than the contract lets labels take", examples=[0]
+    )
+    overdue_unlabelled: int = Field(description="of those, without a label", examples=[0])
+    success_rate: float | None = Field(description="promotions / trainings", examples=[0.875])
+    promotion_rate: float | None = Field(description="promotions / decisions", examples=[0.583])
+    last_cycle: str | None = Field(description="that ended", examples=["car-price-12"])
+    last_report: dict[str, Any] | None = Field(description="what that cycle measured; or null")
+    alarm: str | None = Field(examples=[None])
+
+
+@router.get(
+    "/models",
+    summary="List the models",
+    response_model=ModelPage,
+    responses=refusals(422, 503),
+)
+def list_all_models(
+    here: Here, request: Request, response: Response, query: Annotated[ModelsQuery, Query()]
+) -> dict[str, list[dict[str, Any]]]:
     """Every model a contract was adopted for, by name."""
+    limit = min(query.limit, here.settings.page_entries_max)
     serving = here.champions.all()
     with here.ledger.connect() as connection:
-        views = list_models(connection)
-    return ModelPage(
-        models=[_answer(view, serving[view.model]) for view in views if view.model in serving]
-    )
+        views = {view.model: view for view in list_models(connection) if view.model in serving}
+    names = sorted(name for name in views if name > query.cursor)[:limit]
+    link_next(request, response, names, limit, str)
+    return {"models": [_standing(views[name], serving[name]) for name in names]}
 
 
-@router.get("/models/{model}", summary="Look at one model", responses=refusals(404, 422, 503))
-def read_model(here: Here, model: str) -> WholeModelAnswer:
+@router.get(
+    "/models/{model}",
+    summary="Look at one model",
+    response_model=WholeModelAnswer,
+    responses=refusals(404, 422, 503),
+)
+def read_model(here: Here, model: str) -> dict[str, Any]:
     """Who serves and since when, from the ledger; and what this process answers with."""
     serving = here.champions.of(model)
-    view = _view(here, model)
-    return WholeModelAnswer(
-        **_answer(view, serving).model_dump(), contract=orjson.loads(view.contract)
-    )
+    return _standing(_view(here, model), serving)
 
 
 @router.get(
     "/models/{model}/health",
     summary="Ask how a model stands now",
+    response_model=HealthAnswer,
     responses=refusals(404, 422, 503),
 )
-def read_health(here: Here, model: str) -> HealthAnswer:
+def read_health(here: Here, model: str) -> dict[str, Any]:
     """Healthy, degraded, stale or no champion, with reasons; what became stale since shows."""
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
         health = current_health(connection, view, serving.contract, at, alarm=serving.alarm)
-    return HealthAnswer(
-        model=model,
-        state=health.state,
-        reasons=list(health.reasons),
-        champion=view.champion,
-        at=at,
-        days_since_evaluation=health.days_since_evaluation,
-        overdue_predictions=health.overdue_predictions,
-        overdue_unlabelled=health.overdue_unlabelled,
-        success_rate=health.success_rate,
-        promotion_rate=health.promotion_rate,
-        last_cycle=health.last_cycle,
-        last_report=health.last_report,
-        alarm=serving.alarm,
-    )
+    return {
+        "model": model,
+        "champion": view.champion,
+        "at": at,
+        "alarm": serving.alarm,
+        **asdict(health),
+    }
 
 
 def _view(here: Process, model: str) -> ModelView:
@@ -75,26 +150,11 @@ def _view(here: Process, model: str) -> ModelView:
     return view
 
 
-def _answer(view: ModelView, serving: Serving) -> ModelAnswer:
-    return ModelAnswer(
-        model=view.model,
-        title=serving.contract.title,
-        contract_digest=view.contract_digest,
-        contract_position=view.contract_position,
-        policy=view.policy,
-        champion=view.champion,
-        answers=serving.champion.model_version if serving.champion else None,
-        plan_digest=view.plan_sha256,
-        champion_since=view.champion_since,
-        champion_as_of=view.champion_as_of,
-        champion_cycle=view.champion_cycle,
-        trained_until=view.trained_until,
-        last_cycle=view.last_cycle,
-        cycles=view.cycles_started,
-        decisions=view.decisions,
-        trainings=view.trainings,
-        promotions=view.promotions,
-        rejections=view.rejections,
-        rollbacks=view.rollbacks,
-        alarm=serving.alarm,
-    )
+def _standing(view: ModelView, serving: Serving) -> dict[str, Any]:
+    """The model as the ledger has it, and as it answers in this process."""
+    return {
+        **asdict(view),
+        "title": serving.contract.title,
+        "answers": serving.champion.model_version if serving.champion else None,
+        "alarm": serving.alarm,
+    }

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field, JsonValue
 from starlette.concurrency import run_in_threadpool
 
 from app.cause import Cause
-from app.http.bodies import INLINE_BYTES_MAX, JSON, content_type, parse_json, read_body
-from app.http.documentation import body_of, refusals
-from app.http.queries import process_of, refuse_query
-from app.http.request_identity import cause_of
-from app.http.routes.ledger import PREFER_HEADER, receipts_of, wants_receipts
-from app.http.shapes import EXAMPLE_ROW, PredictionOfRow, PredictionOfRows, PredictionsAnswer
+from app.http import examples
+from app.http.bodies import INLINE_BYTES_MAX, JSON, parse_json
+from app.http.declared_body import DeclaredBody
+from app.http.dependencies import cause_of, process_of
+from app.http.documentation import refusals
+from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
+from app.http.request_shapes import Sent
+from app.http.strict_route import StrictRoute
 from app.intake.predictions import read_prediction_request
 from app.process import Process
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-class _How(TypedDict):
-    idempotency_key: str | None
-    cause: Cause
-
-
-_EXAMPLES: Final = {
-    "one row": {"model": "car-price", "row": EXAMPLE_ROW},
-    "many rows": {"model": "car-price", "rows": [EXAMPLE_ROW]},
-}
-
-
 _KEY_HEADER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -47,44 +37,95 @@ _KEY_HEADER: Final = {
 }
 
 
+class PredictionOfRow(Sent):
+    """One row to predict."""
+
+    model: str = Field(examples=["car-price"])
+    row: dict[str, JsonValue] = Field(
+        description="the contract's columns without the target", examples=[examples.ROW]
+    )
+
+
+class PredictionOfRows(Sent):
+    """Many rows to predict, all or none."""
+
+    model: str = Field(examples=["car-price"])
+    rows: list[dict[str, JsonValue]] = Field(min_length=1, examples=[[examples.ROW]])
+
+
+class PredictionAnswer(BaseModel):
+    """One row's prediction, as recorded."""
+
+    prediction: float = Field(
+        description="target's unit; for a log target a median, not a mean", examples=[5.37]
+    )
+    prediction_id: str = Field(
+        description="name it when the label is known", examples=[examples.ID]
+    )
+    identity: str = Field(description="the row's identity", examples=["year=1976|car_id=129"])
+    position: int = Field(description="where it stands in the ledger", examples=[812])
+    unknown_categories: list[str] = Field(
+        description="features whose category the model never saw", examples=[[]]
+    )
+    receipt: dict[str, Any] | None = RECEIPT
+
+
+class PredictionsAnswer(BaseModel):
+    """Who answered, and the answers in the order of the rows; committed before they are sent."""
+
+    model: str = Field(examples=["car-price"])
+    model_version: str = Field(examples=["car-price/3"])
+    plan_digest: str = Field(description="SHA-256 of the serving plan", examples=[examples.SHA256])
+    request_id: str | None = Field(description="the first request's X-Request-Id", examples=[None])
+    predictions: list[PredictionAnswer]
+
+
+ROWS: Final = DeclaredBody(
+    {
+        JSON[0]: (
+            PredictionOfRow | PredictionOfRows,
+            {
+                "one row": {"model": "car-price", "row": examples.ROW},
+                "many rows": {"model": "car-price", "rows": [examples.ROW]},
+            },
+        )
+    }
+)
+
+
 @router.post(
     "/predictions",
     summary="Predict one or many rows",
     response_model=PredictionsAnswer,
     responses=refusals(404, 409, 413, 415, 422, 503),
-    openapi_extra={
-        **body_of({JSON[0]: (PredictionOfRow, PredictionOfRows)}, _EXAMPLES),
-        "parameters": [_KEY_HEADER, PREFER_HEADER],
-    },
+    openapi_extra={**ROWS.documented(), "parameters": [_KEY_HEADER, PREFER_RECEIPT]},
 )
 async def create_predictions(request: Request) -> Response:
     """Every prediction is committed to the ledger before the answer leaves. All rows or none."""
     process = process_of(request)
-    refuse_query(request)
-    content_type(request, JSON)
-    body = await read_body(request, process.settings.body_bytes_max)
+    _, body = await ROWS.read(request, process.settings.body_bytes_max)
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise RequestInvalid(
             "Idempotency-Key is not 1 to 255 printable ASCII characters without blanks; "
             "send a UUID, for one."
         )
-    how: _How = {
-        "idempotency_key": key,
-        "cause": cause_of(request),
-    }
-    receipts = wants_receipts(request)
+    cause, receipts = cause_of(request), wants_receipts(request)
     if receipts or len(body) > INLINE_BYTES_MAX:
-        content = await run_in_threadpool(_answer_many, process, body, how, receipts)
+        content = await run_in_threadpool(_answer_many, process, body, key, cause, receipts)
     else:
         asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-        content = _answer(await process.predictions.make_soon(asked, **how), ())
+        content = _answer(
+            await process.predictions.make_soon(asked, idempotency_key=key, cause=cause), ()
+        )
     return Response(content, media_type="application/json")
 
 
-def _answer_many(process: Process, body: bytes, how: _How, receipts: bool) -> bytes:
+def _answer_many(
+    process: Process, body: bytes, key: str | None, cause: Cause, receipts: bool
+) -> bytes:
     asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-    recorded = process.predictions.make(asked, **how)
+    recorded = process.predictions.make(asked, idempotency_key=key, cause=cause)
     proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
     return _answer(recorded, proved)
 

@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Body
+from pydantic import AliasPath, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.cycle.promotions import roll_back
-from app.http.bodies import JSON, content_type, parse_as, parse_json, read_body
-from app.http.documentation import body_of, refusals
-from app.http.queries import process_of, refuse_query
-from app.http.request_identity import cause_of
-from app.http.shapes import RollbackAnswer, RollbackRequest
-from domain.errors import LedgerDamaged
-from domain.events.events import ChampionRolledBack
+from app.http.dependencies import Here, RequestCause
+from app.http.documentation import refusals
+from app.http.request_shapes import Reason, Sent
+from app.http.strict_route import StrictRoute
+from domain.events.envelope import Recorded
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=StrictRoute)
+_REASON: Final = "complaints from the west"
+
+
+class RollbackRequest(Sent):
+    """Let an earlier champion serve again."""
+
+    to: str = Field(min_length=1, max_length=128, examples=["car-price/6"])
+    reason: Reason = Field(examples=[_REASON])
+
+
+class RollbackAnswer(BaseModel):
+    """Who serves from here on."""
+
+    model: str = Field(validation_alias=AliasPath("event", "model"), examples=["car-price"])
+    model_version: str = Field(
+        validation_alias=AliasPath("event", "model_version"), examples=["car-price/6"]
+    )
+    replaced: str = Field(validation_alias=AliasPath("event", "replaced"), examples=["car-price/7"])
+    reason: str = Field(validation_alias=AliasPath("event", "reason"), examples=[_REASON])
+    position: int = Field(examples=[4021])
 
 
 @router.post(
     "/models/{model}/rollbacks",
     status_code=201,
     summary="Let an earlier champion serve again",
+    response_model=RollbackAnswer,
     responses=refusals(404, 409, 413, 415, 422, 503),
-    openapi_extra=body_of(
-        {JSON[0]: (RollbackRequest,)},
-        {"with a reason": {"to": "car-price/6", "reason": "complaints from the west"}},
-    ),
 )
-async def create_rollback(request: Request, model: str) -> RollbackAnswer:
+async def create_rollback(
+    here: Here,
+    cause: RequestCause,
+    model: str,
+    asked: Annotated[
+        RollbackRequest,
+        Body(
+            openapi_examples={"with a reason": {"value": {"to": "car-price/6", "reason": _REASON}}}
+        ),
+    ],
+) -> Recorded:
     """A new event; history stays. This process serves the version before the answer leaves."""
-    process = process_of(request)
-    refuse_query(request)
-    content_type(request, JSON)
-    body = await read_body(request, process.settings.body_bytes_max)
-    process.champions.of(model)
-    asked = parse_as(RollbackRequest, parse_json(body))
+    here.champions.of(model)
     entry = await run_in_threadpool(
-        roll_back,
-        process.ledger,
-        model,
-        to=asked.to,
-        reason=asked.reason,
-        cause=cause_of(request),
+        roll_back, here.ledger, model, to=asked.to, reason=asked.reason, cause=cause
     )
-    await run_in_threadpool(process.champions.refresh)
-    event = entry.event
-    if not isinstance(event, ChampionRolledBack):
-        raise LedgerDamaged(f"entry {entry.position} is not the rollback just appended.")
-    return RollbackAnswer(
-        model=event.model,
-        model_version=event.model_version,
-        replaced=event.replaced,
-        reason=event.reason,
-        position=entry.position,
-    )
+    await run_in_threadpool(here.champions.refresh)
+    return entry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.documents import parse_document
 from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
-from app.main import create_app
+from app.main import EDGE, Layer, create_app
 from app.process import Process
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
@@ -42,10 +42,10 @@ AMC = {
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[TestClient]:
+def running(settings: Settings, edge: Sequence[Layer] = EDGE) -> Iterator[TestClient]:
     """The service on these settings, started and ended like the real one."""
     with TestClient(
-        create_app(settings), base_url="http://127.0.0.1", raise_server_exceptions=False
+        create_app(settings, edge), base_url="http://127.0.0.1", raise_server_exceptions=False
     ) as client:
         yield client
 
@@ -157,6 +157,17 @@ def observation(id: str, **row: object) -> dict[str, Any]:
 def send(client: TestClient, event: object, content_type: str | None = None) -> Any:
     kind = content_type or (CLOUDEVENTS if isinstance(event, list) else CLOUDEVENT)
     return client.post("/events", content=orjson.dumps(event), headers={"Content-Type": kind})
+
+
+def pages(client: TestClient, url: str) -> list[Any]:
+    """The list at `url`, page by page, as its links lead on."""
+    found = []
+    while url:
+        answer = client.get(url)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json())
+        url = answer.links.get("next", {}).get("url", "")
+    return found
 
 
 def events_of(client: TestClient, kind: str) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ def test_signing_shows_key_size_and_anchors(client: TestClient) -> None:
         ("/ledger/proofs/inclusion?position=300", 422, "position 300 is not in a tree"),
         ("/ledger/proofs/inclusion?position=0&size=301", 422, "size 301 is larger"),
         ("/ledger/proofs/inclusion?position=-1", 422, "greater than or equal to 0"),
-        ("/ledger/proofs/inclusion?positon=1", 422, "'positon' is not known"),
+        ("/ledger/proofs/inclusion?positon=1", 422, "/query/positon: is not a known field"),
         ("/ledger/proofs/consistency?from=0", 422, "greater than or equal to 1"),
         ("/ledger/proofs/consistency?from=9&to=4", 422, "Ask with 1 <= from <= to"),
         ("/ledger/tiles/0/001", 404, "has no tile 0/001"),

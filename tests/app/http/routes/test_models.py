@@ -20,6 +20,7 @@ from tests.app.http.routes.running import (
     CAR_PRICE,
     adopt,
     events_of,
+    pages,
     predict,
     process_behind,
     serve_champion,
@@ -179,10 +180,28 @@ def test_decisions_are_listed_filtered_and_paged_by_position(service: TestClient
     assert listed("from=1978-01-01T00:00:00Z&to=1979-01-01T00:00:00Z") == ids[1:2]
     adopt(service, CAR_PRICE.replace(b"model: car-price", b"model: car-sales", 1))
     assert listed("model=car-sales") == []
-    first = service.get("/audit/decisions?limit=2")
-    assert [decision["id"] for decision in first.json()["decisions"]] == ids[:2]
-    rest = service.get(first.links["next"]["url"]).json()["decisions"]
-    assert [decision["id"] for decision in rest] == ids[2:]
+    paged = pages(service, "/audit/decisions?limit=2")
+    assert [[each["id"] for each in page["decisions"]] for page in paged] == [ids[:2], ids[2:]]
+    filtered = pages(service, "/audit/decisions?outcome=keep: rules not met&limit=1")
+    assert [[each["id"] for each in page["decisions"]] for page in filtered] == [
+        ids[:1],
+        ids[2:],
+        [],
+    ]
+
+
+def test_cycles_are_paged_from_the_newest_and_models_by_name(lone_service: TestClient) -> None:
+    for number in (1, 2, 3):
+        record_cycle(lone_service, number)
+    cycles = pages(lone_service, "/models/car-price/cycles?limit=2")
+    assert [[each["number"] for each in page["cycles"]] for page in cycles] == [[3, 2], [1]]
+    for name in (b"car-sales", b"boat-price"):
+        adopt(lone_service, CAR_PRICE.replace(b"model: car-price", b"model: " + name, 1))
+    models = pages(lone_service, "/models?limit=2")
+    assert [[each["model"] for each in page["models"]] for page in models] == [
+        ["boat-price", "car-price"],
+        ["car-sales"],
+    ]
 
 
 def test_a_decision_tells_everything_it_stood_on(service: TestClient) -> None:

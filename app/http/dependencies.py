@@ -1,0 +1,35 @@
+"""What a route is given: the process it runs in, and who asks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.cause import Cause
+from app.process import Process
+
+
+def process_of(request: Request) -> Process:
+    """The process that serves this request."""
+    process: Process = request.app.state.process
+    return process
+
+
+def cause_of(request: Request) -> Cause:
+    """Who asks, and the id that everything this request leads to has in common."""
+    cause: Cause = request.state.cause
+    return cause
+
+
+# Coroutines, because FastAPI would send a plain function to a thread.
+async def _process(request: Request) -> Process:
+    return process_of(request)
+
+
+async def _cause(request: Request) -> Cause:
+    return cause_of(request)
+
+
+Here = Annotated[Process, Depends(_process)]
+RequestCause = Annotated[Cause, Depends(_cause)]

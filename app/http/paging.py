@@ -1,0 +1,35 @@
+"""Lists: a page at a time, with one word for where to go on and one way to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+from urllib.parse import quote, urlencode
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from app.http.request_shapes import Sent
+
+Item = TypeVar("Item")
+
+
+class PageQuery(Sent):
+    """Each list adds its `cursor`: what it is ordered by, of the last item seen."""
+
+    limit: Annotated[int, Field(ge=1, le=5000, description="at most so many")] = 100
+
+
+def link_next(
+    request: Request,
+    response: Response,
+    found: Sequence[Item],
+    limit: int,
+    cursor_of: Callable[[Item], object],
+) -> None:
+    """Lead on in `Link` (RFC 8288) when the page is full: the same query, from its last item on."""
+    if len(found) < limit:
+        return
+    query = {**request.query_params, "cursor": cursor_of(found[-1]), "limit": limit}
+    address = f"{quote(request.scope['path'])}?{urlencode(query)}"
+    response.headers["Link"] = f'<{address}>; rel="next"'

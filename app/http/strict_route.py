@@ -1,0 +1,68 @@
+"""The route every resource is made of: it takes what it declares and nothing else.
+
+What a route declares is what FastAPI documents, so `/openapi.json` and the code cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.utils import get_dependant
+from fastapi.routing import APIRoute
+
+from app.http.bodies import JSON, content_type, parse_json, read_body
+from app.http.dependencies import process_of
+from app.http.request_shapes import NoQuery
+
+
+class StrictRoute(APIRoute):
+    """Refuses query parameters and body fields that the endpoint does not declare.
+
+    A query is one parameter, a `Sent` in `Annotated[…, Query()]`; without one the route takes no
+    query at all. A declared body is read bounded, by its content type, and strictly as JSON; one
+    with a default may be left out.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **how: Any) -> None:
+        if not get_dependant(path=path, call=endpoint).query_params:
+            how["dependencies"] = [*(how.get("dependencies") or ()), Depends(_no_query)]
+        super().__init__(path, endpoint, **how)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, given a body that was read and judged before."""
+        answer = super().get_route_handler()
+        if self.body_field is None:
+            return answer
+        required = self.body_field.field_info.is_required()
+
+        async def read_and_answer(request: Request) -> Response:
+            if required:
+                content_type(request, JSON)
+            body = await read_body(request, process_of(request).settings.body_bytes_max)
+            if body and not required:
+                content_type(request, JSON)
+            value = parse_json(body) if body or required else None
+            return await answer(_Read(request, body, value))
+
+        return read_and_answer
+
+
+class _Read(Request):
+    """A request whose body was read: FastAPI asks it for the bytes, then for the JSON value."""
+
+    def __init__(self, request: Request, body: bytes, value: object) -> None:
+        super().__init__(request.scope, request.receive)
+        self._bytes = body
+        self._value = value
+
+    async def body(self) -> bytes:
+        return self._bytes
+
+    async def json(self) -> Any:
+        return self._value
+
+
+async def _no_query(_: Annotated[NoQuery, Query()]) -> None:
+    """A dependency of every route that declares no query."""

@@ -1,0 +1,61 @@
+"""Layers to put at the edge: they refuse, count, know who asks, or ask in another way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.http.problems import problem_response
+
+
+class RefuseEverybody:
+    """A layer for which nobody is anybody."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = problem_response("unauthenticated", "send a key.", instance=scope["path"])
+        await answer(scope, receive, send)
+
+
+class CountEverybody:
+    """A layer that counts in `entered` how often each method and path enters it."""
+
+    def __init__(self, entered: Counter[tuple[str, str]], app: ASGIApp) -> None:
+        self._entered = entered
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._entered[scope["method"], scope["path"]] += 1
+        await self._app(scope, receive, send)
+
+
+class NameEverybody:
+    """A layer that knows who asks, as one that reads keys will."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            state = scope["state"]
+            state["cause"] = replace(state["cause"], actor="key:ada")
+        await self._app(scope, receive, send)
+
+
+class AskWithBytes:
+    """A layer that puts `query`, bytes that need be no text, in the place of the one asked."""
+
+    def __init__(self, query: bytes, app: ASGIApp) -> None:
+        self._query = query
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "query_string": self._query}, receive, send)

@@ -1,0 +1,138 @@
+"""The edge: nothing answers before it, nothing passes it twice, and it says who acts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import partial
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
+
+from app.main import EDGE, HOT, create_app
+from app.settings import Settings
+from tests.app.http.layers import CountEverybody, NameEverybody, RefuseEverybody
+from tests.app.http.routes.running import (
+    AMC,
+    STRICT_AND,
+    adopt,
+    observation,
+    process_behind,
+    running,
+    serve_champion,
+)
+
+CSV = {"Content-Type": "text/csv"}
+YAML = {"Content-Type": "application/yaml"}
+
+
+def doors(settings: Settings) -> list[tuple[str, str]]:
+    """Method and path of everything the application answers, and of what it does not know."""
+    routes = iter_route_contexts(create_app(settings).routes)
+    found = {
+        (method, re.sub(r"\{[^}]*\}", "1", route.path or ""))
+        for route in routes
+        for method in route.methods or ()
+    }
+    beside = {("GET", "/static/whyledger.css"), ("GET", "/nowhere"), ("DELETE", "/models")}
+    return sorted(found | set(HOT) | beside)
+
+
+def test_the_hot_path_answers_with_the_endpoints_of_the_routes(sqlite_settings: Settings) -> None:
+    routes = iter_route_contexts(create_app(sqlite_settings).routes)
+    endpoints = {
+        (method, route.path): route.endpoint for route in routes for method in route.methods or ()
+    }
+    assert HOT
+    assert {door: endpoints[door] for door in HOT} == HOT
+
+
+def test_what_the_edge_refuses_reaches_no_route(sqlite_settings: Settings) -> None:
+    with running(sqlite_settings, edge=(*EDGE, RefuseEverybody)) as client:
+        ledger = process_behind(client).ledger
+        size = ledger.size()
+        every = doors(sqlite_settings)
+        assert {("GET", "/openapi.json"), ("GET", "/"), ("GET", "/healthz")} <= set(every)
+        for method, path in every:
+            answer = client.request(method, path, headers={"X-Request-Id": "q-1"})
+            assert answer.status_code == 401, (method, path)
+            if method != "HEAD":
+                assert answer.json()["type"] == "urn:whyledger:problem:unauthenticated"
+                assert answer.json()["instance"] == path
+            assert answer.headers["X-Request-Id"] == "q-1"
+        assert ledger.size() == size
+
+
+def test_a_request_passes_the_edge_once_whatever_answers_it(sqlite_settings: Settings) -> None:
+    entered: Counter[tuple[str, str]] = Counter()
+    with running(sqlite_settings, edge=(*EDGE, partial(CountEverybody, entered))) as client:
+        every = doors(sqlite_settings)
+        for method, path in every:
+            assert "X-Request-Id" in client.request(method, path).headers
+    assert entered == Counter(every)
+
+
+def test_every_event_a_request_leads_to_has_the_actor_the_edge_named(
+    sqlite_settings: Settings,
+) -> None:
+    with running(sqlite_settings, edge=(*EDGE, NameEverybody)) as client:
+        before = process_behind(client).ledger.size()
+        adopt(client)
+        client.post("/policies", content=STRICT_AND, headers=YAML)
+        adopted = process_behind(client).ledger.size()
+        serve_champion(client, 1)
+        serve_champion(client, 2, intercept=0.5)
+        promoted = process_behind(client).ledger.size()
+        for sent in (
+            client.post("/predictions", json={"model": "car-price", "row": AMC}),
+            client.post("/events", json=observation("1")),
+            client.post("/models/car-price/datasets", content=one_car(), headers=CSV),
+            client.post("/models/car-price/rollbacks", json=back_to("car-price/1")),
+        ):
+            assert sent.status_code in (200, 201), sent.text
+        entries = process_behind(client).ledger.read(-1, 1000)
+    acted = [*entries[before:adopted], *entries[promoted:]]
+    kinds = {entry.event.type for entry in acted}
+    assert {
+        "model.contract-adopted",
+        "policy.adopted",
+        "predictions.prediction-made",
+        "observations.observation-recorded",
+        "observations.dataset-received",
+        "model.champion-rolled-back",
+    } <= kinds
+    assert {entry.actor for entry in acted} == {"key:ada"}
+
+
+@pytest.mark.parametrize("path", ["/predictions", "/models"])
+def test_our_own_mistake_is_answered_by_the_edge_wherever_it_happens(
+    sqlite_settings: Settings, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    with running(sqlite_settings) as client:
+        adopt(client)
+        monkeypatch.setattr(process_behind(client).champions, "of", broken)
+        monkeypatch.setattr(process_behind(client).champions, "all", broken)
+        answer = ask(client, path)
+    assert answer == (500, "urn:whyledger:problem:error", False)
+
+
+def ask(client: TestClient, path: str) -> tuple[int, str, bool]:
+    """Status, problem and whether the secret is out."""
+    if ("POST", path) in HOT:
+        answer = client.post(path, json={"model": "car-price", "row": AMC})
+    else:
+        answer = client.get(path)
+    return answer.status_code, answer.json()["type"], "secret" in answer.text
+
+
+def one_car() -> str:
+    row = {**AMC, "car_id": 7, "price": 4.9}
+    return ",".join(row) + "\n" + ",".join(str(value) for value in row.values())
+
+
+def back_to(version: str) -> dict[str, str]:
+    return {"to": version, "reason": "complaints"}
