@@ -12,9 +12,10 @@ from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract
 from domain.decisions.cycle import Cycle, fold_state
-from domain.decisions.health import Standing, State, drift_unanswered, health_state, rates, unjudged
+from domain.decisions.health import Standing, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.times import days_between, format_time, parse_time
+from rules.outcome import drift_unanswered
 
 _CYCLES_LOOKED_AT: Final = 100  # back from the newest; a champion unmeasured that long is stale
 _REPORTED = (

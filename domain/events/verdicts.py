@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from domain.units import noted
 
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
+NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,8 @@ def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str
     """
     blocking = in_words([clause_sentence(c) for c in clauses if c.verdict != "met"])
     holding = in_words([clause_sentence(c) for c in clauses if c.verdict == "met"])
+    if outcome == NOT_DECIDED:
+        return f"{NOT_DECIDED.upper()}: {reason}"
     match outcome:
         case "retrain":
             return f"RETRAIN: {holding}"
@@ -102,7 +105,5 @@ def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str
         case "override":
             policy = f"the policy says keep: {blocking}" if blocking else "the policy says retrain"
             return f"OVERRIDE: {reason}; {policy}"
-        case "not decided":
-            return f"NOT DECIDED: {reason}"
         case _:
             return f"KEEP: {blocking}"
