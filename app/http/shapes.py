@@ -191,8 +191,45 @@ class CyclePage(BaseModel):
     cycles: list[CycleAnswer]
 
 
+class ClauseAnswer(BaseModel):
+    """One clause of the policy: exact, and in the words every page and report shows."""
+
+    clause: str = Field(examples=["cool_down"])
+    fact: str = Field(examples=["hours_since_last_retraining"])
+    label: str = Field(examples=["cool-down"])
+    operator: str = Field(examples=[">"])
+    threshold: float = Field(examples=[24.0])
+    unit: str = Field(description="empty when dimensionless", examples=["h"])
+    observed: float | None = Field(description="null: unknown", examples=[20.75])
+    verdict: str = Field(description="met, unmet or unknown", examples=["unmet"])
+    margin: float | None = Field(description="past the threshold", examples=[-3.25])
+    note: str = Field(description="why it is unknown", examples=[""])
+    symbol: str = Field(examples=["✗"])
+    shown: str = Field(description="what was observed", examples=["20.75 h"])
+    needs: str = Field(examples=["> 24 h"])
+    distance: str = Field(examples=["3.25 h short of it"])
+    band: str = Field(description="of a PSI: stable, minor or significant", examples=[""])
+    sentence: str = Field(examples=["cool-down 20.75 h (needs > 24 h)"])
+
+
+class GateAnswer(BaseModel):
+    """One gate, in the words every page and report shows."""
+
+    name: str = Field(examples=["Deployment"])
+    question: str = Field(examples=["Does the candidate beat the champion on the same rows?"])
+    verdict: str = Field(description="passed, failed, not evaluated or waiting")
+    symbol: str = Field(examples=["✓"])
+    reason: str = Field(examples=["RMSE 0.1536 beats car-price/1's 0.2342, on 24 rows."])
+    rows: int | None = Field(examples=[24])
+    figures: dict[str, float] = Field(
+        description="side -> RMSE, transformed scale", examples=[{"candidate": 0.1536}]
+    )
+    errors: str = Field(description="the figures", examples=["candidate 0.1536"])
+    note: str = Field(description="what else was measured", examples=[""])
+
+
 class DecisionAnswer(BaseModel):
-    """One decision and why."""
+    """One decision, why, and what came of it."""
 
     id: str = Field(examples=[_ID])
     position: int = Field(examples=[1397])
@@ -202,6 +239,21 @@ class DecisionAnswer(BaseModel):
     as_of: str = Field(examples=[_TIME])
     recorded_at: str = Field(examples=["2026-02-03T09:30:02.000000Z"])
     sentence: str = Field(examples=["KEEP: cool-down 20.8 h (needs > 24 h)"])
+    occurred_at: str = Field(examples=[_TIME])
+    clauses: list[ClauseAnswer] = Field(description="in the policy's order; none: undecided")
+    gates: list[GateAnswer] = Field(description="in their order; none: nothing was trained")
+    conclusion: str | None = Field(description="how its cycle ended", examples=["rejected"])
+    conclusion_reason: str = Field(description="why it ended early", examples=[""])
+    candidate: str | None = Field(examples=["car-price/12"])
+    champion_compared: str | None = Field(examples=["car-price/3"])
+    champion: str | None = Field(description="who serves at its end", examples=["car-price/3"])
+    aftermath: str = Field(
+        description="what came of it",
+        examples=["rejected. Candidate car-price/12 against champion car-price/3."],
+    )
+    earliest_retraining: str | None = Field(
+        description="the end of its cool-down; null: it does not hold back", examples=[_TIME]
+    )
     decision: dict[str, Any] = Field(description="facts, clauses, trace: the event's data, whole")
 
 
@@ -257,6 +309,7 @@ class HealthAnswer(BaseModel):
     model: str = Field(examples=["car-price"])
     state: str = Field(description="healthy, degraded, stale or no champion", examples=["healthy"])
     reasons: list[str] = Field(description="why it is not healthy", examples=[[]])
+    sentence: str = Field(description="both in one", examples=["car-price is healthy"])
     champion: str | None = Field(examples=["car-price/3"])
     at: str = Field(description="when this was asked", examples=["2026-02-03T09:31:00.000000Z"])
     days_since_evaluation: float | None = Field(examples=[0.0006])

@@ -109,8 +109,9 @@ def test_a_fact_no_policy_may_name_any_more_says_nothing_of_drift() -> None:
 
 @pytest.mark.parametrize("fact", [name for name, spec in FACTS.items() if spec.about_drift])
 def test_every_fact_about_drift_can_say_that_there_is_none(fact: str) -> None:
+    unmet: dict[str, Verdict] = {fact: "unmet"}
     said = outcome_of(
-        policy_verdict(**{fact: "unmet"}),
+        policy_verdict(**unmet),
         champion="car-price/1",
         forced=False,
         window_rows=99,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from app.audit.decision import Decision, decision, decisions
 from app.audit.decision_filters import OUTCOMES, check_model, check_outcome
 from app.http.documentation import refusals
 from app.http.queries import Here, Limit, known_query_only, time_or_none
 from app.http.shapes import DecisionAnswer, DecisionPage
-from app.projections.decisions import DecisionView, get_decision, list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl
+from app.web.pages import stylesheet
 from domain.canonical import INTEGER_MAX
 from domain.errors import UnknownThing
 
@@ -30,7 +32,11 @@ _MEDIA_TYPES: Final = {
     "csv": "text/csv; charset=utf-8",
     "html": "text/html; charset=utf-8",
 }
-_EXPORTS: Final = {"jsonl": export_jsonl, "csv": export_csv, "html": export_html}
+_EXPORTS: Final[Mapping[str, Callable[..., Iterator[str]]]] = {
+    "jsonl": export_jsonl,
+    "csv": export_csv,
+    "html": partial(export_html, stylesheet=stylesheet()),
+}
 
 ModelFilter = Annotated[str | None, Query(max_length=100, description="decisions of this model")]
 OutcomeFilter = Annotated[
@@ -45,7 +51,10 @@ Until = Annotated[
 
 
 @router.get(
-    "/audit/decisions", summary="List decisions, oldest first", responses=refusals(404, 422, 503)
+    "/audit/decisions",
+    summary="List decisions, oldest first",
+    response_model=DecisionPage,
+    responses=refusals(404, 422, 503),
 )
 def list_all_decisions(
     here: Here,
@@ -58,13 +67,13 @@ def list_all_decisions(
         int, Query(ge=-1, le=INTEGER_MAX, description="positions greater than this")
     ] = -1,
     limit: Limit = 100,
-) -> DecisionPage:
+) -> dict[str, list[Decision]]:
     """Undecided ones included. The `Link` header leads to the next page."""
     limit = min(limit, here.settings.page_entries_max)
     check_outcome(outcome)
     with here.ledger.connect() as connection:
         check_model(connection, model)
-        found = list_decisions(
+        found = decisions(
             connection,
             model=model,
             outcome=outcome,
@@ -78,22 +87,21 @@ def list_all_decisions(
         query = {name: value for name, value in asked.items() if value is not None}
         query |= {"cursor": str(found[-1].position), "limit": str(limit)}
         response.headers["Link"] = f'</audit/decisions?{urlencode(query)}>; rel="next"'
-    return DecisionPage(decisions=[_answer(view) for view in found])
+    return {"decisions": found}
 
 
 @router.get(
     "/audit/decisions/{decision}",
-    summary="Look at one decision: facts, clauses, trace, sentence",
+    summary="Look at one decision: why, clause by clause, and what came of it",
+    response_model=DecisionAnswer,
     responses=refusals(404, 422, 503),
 )
-def read_decision(here: Here, decision: str) -> DecisionAnswer:
-    """Everything it stood on, as recorded."""
-    if not _UUID.fullmatch(decision.lower()):
-        raise UnknownThing(
-            f"{decision[:100]!r} is no decision's id. List them: GET /audit/decisions."
-        )
+def read_decision(here: Here, id: Annotated[str, Path(alias="decision")]) -> Decision:
+    """Everything it stood on, as recorded, and in words."""
+    if not _UUID.fullmatch(id.lower()):
+        raise UnknownThing(f"{id[:100]!r} is no decision's id. List them: GET /audit/decisions.")
     with here.ledger.connect() as connection:
-        return _answer(get_decision(connection, decision.lower()))
+        return decision(connection, id.lower())
 
 
 @router.get(
@@ -133,17 +141,3 @@ def export_decisions(
 def _begun(lines: Iterator[str]) -> Iterator[str]:
     """`lines` with the first one made: what cannot begin is a problem, not half an answer."""
     return chain([next(lines, "")], lines)
-
-
-def _answer(view: DecisionView) -> DecisionAnswer:
-    return DecisionAnswer(
-        id=view.id,
-        position=view.position,
-        model=view.model,
-        cycle=view.cycle,
-        outcome=view.outcome,
-        as_of=view.as_of,
-        recorded_at=view.recorded_at,
-        sentence=view.sentence,
-        decision=view.body,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from fastapi import APIRouter, Depends
 
-from app.audit.health import current_health
+from app.audit.health import Health, current_health
 from app.clock import now
 from app.http.documentation import refusals
 from app.http.queries import Here, known_query_only
@@ -42,29 +42,15 @@ def read_model(here: Here, model: str) -> WholeModelAnswer:
 @router.get(
     "/models/{model}/health",
     summary="Ask how a model stands now",
+    response_model=HealthAnswer,
     responses=refusals(404, 422, 503),
 )
-def read_health(here: Here, model: str) -> HealthAnswer:
+def read_health(here: Here, model: str) -> Health:
     """Healthy, degraded, stale or no champion, with reasons; what became stale since shows."""
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        health = current_health(connection, view, serving.contract, at, alarm=serving.alarm)
-    return HealthAnswer(
-        model=model,
-        state=health.state,
-        reasons=list(health.reasons),
-        champion=view.champion,
-        at=at,
-        days_since_evaluation=health.days_since_evaluation,
-        overdue_predictions=health.overdue_predictions,
-        overdue_unlabelled=health.overdue_unlabelled,
-        success_rate=health.success_rate,
-        promotion_rate=health.promotion_rate,
-        last_cycle=health.last_cycle,
-        last_report=health.last_report,
-        alarm=serving.alarm,
-    )
+        return current_health(connection, view, serving.contract, at, alarm=serving.alarm)
 
 
 def _view(here: Process, model: str) -> ModelView:
