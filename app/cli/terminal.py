@@ -126,7 +126,7 @@ def say_table(
     """A table: drawn on a terminal, tab-separated elsewhere so that tools can cut it."""
     if not OUT.is_terminal:
         for row in (columns, *rows):
-            say("\t".join(_one_line(cell) for cell in row))
+            typer.echo("\t".join(_one_line(cell) for cell in row))  # Rich would expand the tabs
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
