@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from domain.events.verdicts import ClauseVerdict, Verdict, clause_sentence, significant_digits
+from domain.events.verdicts import (
+    ClauseVerdict,
+    Verdict,
+    clause_sentence,
+    needs_in_words,
+    observed_in_words,
+    with_unit,
+)
 from rules.facts import FACTS
 
-_SYMBOL: Final[Mapping[Verdict, str]] = {"met": "✓", "unmet": "✗", "unknown": "?"}
+SYMBOL: Final[Mapping[Verdict, str]] = {"met": "✓", "unmet": "✗", "unknown": "?"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +36,9 @@ def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:
     return tuple(
         Clause(
             **asdict(clause),
-            symbol=_SYMBOL[clause.verdict],
-            shown=_shown(clause),
-            needs=f"{clause.operator} {_measure(clause.threshold, clause.unit)}",
+            symbol=SYMBOL[clause.verdict],
+            shown=observed_in_words(clause),
+            needs=needs_in_words(clause),
             distance=_distance(clause),
             band=_band(clause),
             sentence=clause_sentence(clause),
@@ -40,16 +47,10 @@ def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:
     )
 
 
-def _shown(clause: ClauseVerdict) -> str:
-    if clause.observed is None:
-        return clause.note or "unknown"
-    return _measure(clause.observed, clause.unit)
-
-
 def _distance(clause: ClauseVerdict) -> str:
-    if clause.margin is None or clause.observed is None:
-        return "" if clause.observed is None else clause.note
-    size = _measure(abs(clause.margin), clause.unit)
+    if clause.margin is None:
+        return ""
+    size = with_unit(abs(clause.margin), clause.unit)
     if clause.verdict == "met":
         return f"{size} past the bound"
     return f"{size} short of it" if clause.margin else "exactly at the bound, which is not enough"
@@ -60,7 +61,3 @@ def _band(clause: ClauseVerdict) -> str:
     if spec is None or spec.band is None or clause.observed is None:
         return ""
     return spec.band(clause.observed)
-
-
-def _measure(value: float, unit: str) -> str:
-    return f"{significant_digits(value)} {unit}".rstrip()

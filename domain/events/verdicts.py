@@ -68,12 +68,29 @@ def significant_digits(value: float, digits: int = 4) -> str:
 
 def clause_sentence(clause: ClauseVerdict) -> str:
     """One clause as people say it: `cool-down 20.8 h (needs > 24 h)`."""
-    measure = f" {clause.unit}" if clause.unit else ""
-    needs = f"(needs {clause.operator} {significant_digits(clause.threshold)}{measure})"
+    equals = " = " if clause.label.endswith(" p") and clause.observed is not None else " "
+    return f"{clause.label}{equals}{observed_in_words(clause)} (needs {needs_in_words(clause)})"
+
+
+def observed_in_words(clause: ClauseVerdict) -> str:
+    """What was observed, with its unit: `20.8 h`; or why nothing was."""
     if clause.observed is None:
-        return f"{clause.label} {clause.note or 'unknown'} {needs}"
-    equals = " = " if clause.label.endswith(" p") else " "
-    return f"{clause.label}{equals}{significant_digits(clause.observed)}{measure} {needs}"
+        return clause.note or "unknown"
+    return with_unit(clause.observed, clause.unit)
+
+
+def needs_in_words(clause: ClauseVerdict) -> str:
+    """What the clause asks for: `> 24 h`."""
+    return f"{clause.operator} {with_unit(clause.threshold, clause.unit)}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """`value` to four significant digits in its unit, empty when dimensionless.
+
+    >>> with_unit(20.83333, "h"), with_unit(0.2, "")
+    ('20.83 h', '0.2')
+    """
+    return f"{significant_digits(value)} {unit}".rstrip()
 
 
 def in_words(sentences: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from domain.events.findings import DriftReport
 from domain.events.verdicts import NOT_DECIDED, verdict_sentence
 from domain.times import hours_between
 from rules.engine import PolicyEngine
-from rules.facts import Facts
+from rules.facts import RETRAINING_FACT, Facts
 from rules.outcome import outcome_of
 from rules.policy import parse_policy
 
@@ -181,9 +181,7 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         "prediction_drift_p": by_reference.get("training-target"),
         "prediction_drift_p_out_of_fold": by_reference.get("out-of-fold"),
         "new_samples": float(known.new_samples),
-        "hours_since_last_retraining": (
-            hours_between(since, known.started.as_of) if since is not None else None
-        ),
+        RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
         "window_rows": float(len(known.window.rows)),
     }
     return facts, since is None
