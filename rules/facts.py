@@ -7,13 +7,14 @@ false.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from domain.canonical import INTEGER_MAX
 from domain.errors import Fault, PolicyNotDecided
+from domain.events.findings import Band, psi_band
 
 Facts = dict[str, float | None]  # name -> value in the fact's unit; None: unknown
 
@@ -22,7 +23,7 @@ RETRAINING_FACT: Final = "hours_since_last_retraining"  # the one fact that may 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactSpec:
-    """One fact a policy may name: what it is, in which unit, and between which bounds."""
+    """One fact a policy may name: what it is, its unit, bounds and bands."""
 
     label: str  # as people say it
     unit: str  # empty when dimensionless
@@ -30,6 +31,8 @@ class FactSpec:
     high: float | None  # largest possible value, inclusive; None: no upper bound
     whole: bool  # counts have no fraction
     meaning: str
+    about_drift: bool = False  # whether it says how far the window moved
+    band: Callable[[float], Band] | None = None  # in which band a value lies; None: it has none
 
     def complaint(self, value: float) -> str:
         """Why `value` is impossible for this fact, as the end of a sentence; empty if possible."""
@@ -50,6 +53,8 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             high=None,
             whole=False,
             meaning="largest PSI among features with evidence; 0 when none has",
+            about_drift=True,
+            band=psi_band,
         ),
         "psi_max": FactSpec(
             label="largest PSI",
@@ -58,6 +63,8 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             high=None,
             whole=False,
             meaning="largest PSI of all features, with or without evidence",
+            about_drift=True,
+            band=psi_band,
         ),
         "drifted_feature_share": FactSpec(
             label="drifted features",
@@ -66,6 +73,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             high=1.0,
             whole=False,
             meaning="significant features / features measured; inputs only",
+            about_drift=True,
         ),
         "prediction_drift_p": FactSpec(
             label="prediction drift p",
@@ -74,6 +82,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             high=1.0,
             whole=False,
             meaning="KS p-value of the window's predictions against the training target",
+            about_drift=True,
         ),
         "prediction_drift_p_out_of_fold": FactSpec(
             label="calibrated prediction drift p",
@@ -82,6 +91,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             high=1.0,
             whole=False,
             meaning="KS p-value of the window's predictions against out-of-fold predictions",
+            about_drift=True,
         ),
         "new_samples": FactSpec(
             label="new samples",

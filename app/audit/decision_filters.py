@@ -8,8 +8,8 @@ from app.ledger.store import Connection
 from app.projections.models import get_model
 from domain.errors import Fault, RequestInvalid, UnknownModel
 from domain.events.cycle_events import Outcome
+from domain.events.verdicts import NOT_DECIDED
 
-NOT_DECIDED: Final = "not decided"  # how a decision that was not reached is listed
 OUTCOMES: Final = (*get_args(Outcome), NOT_DECIDED)
 
 

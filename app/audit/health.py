@@ -12,9 +12,10 @@ from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract
 from domain.decisions.cycle import Cycle, fold_state
-from domain.decisions.health import Standing, State, drift_unanswered, health_state, rates, unjudged
+from domain.decisions.health import Standing, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.times import days_between, format_time, parse_time
+from rules.outcome import drift_unanswered
 
 _CYCLES_LOOKED_AT: Final = 100  # back from the newest; a champion unmeasured that long is stale
 _REPORTED = (
@@ -27,12 +28,16 @@ _REPORTED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """How a model stands at one moment."""
 
+    model: str
     state: State
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # why it is not healthy
+    sentence: str  # 'car-price is stale: 30 of 40 predictions ... have no label'
+    champion: str | None
+    at: str  # the moment, UTC
     days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
     overdue_predictions: int  # the champion's, older than the contract allows labels to take
     overdue_unlabelled: int
@@ -40,6 +45,7 @@ class Health:
     promotion_rate: float | None  # promotions / decisions
     last_report: dict[str, Any] | None  # what the last ended cycle measured
     last_cycle: str | None
+    alarm: str | None  # why the champion the ledger names does not answer in this process
 
 
 def current_health(
@@ -81,8 +87,12 @@ def current_health(
         promotions=model.promotions, trainings=model.trainings, decisions=model.decisions
     )
     return Health(
+        model=model.model,
         state=state,
         reasons=reasons,
+        sentence=_sentence(model.model, state, reasons),
+        champion=model.champion,
+        at=at,
         days_since_evaluation=since,
         overdue_predictions=overdue,
         overdue_unlabelled=unlabelled,
@@ -90,6 +100,7 @@ def current_health(
         promotion_rate=promotion_rate,
         last_report={name: report[name] for name in _REPORTED} if report else None,
         last_cycle=cycle.cycle if cycle else None,
+        alarm=alarm,
     )
 
 
@@ -104,6 +115,11 @@ def drift_stands(connection: Connection, model: ModelView) -> bool:
         if measured and cycle.begun.champion == model.champion:
             return drift_unanswered(cycle)
     return False
+
+
+def _sentence(model: str, state: State, reasons: tuple[str, ...]) -> str:
+    said = f"{model} {'has' if state == 'no champion' else 'is'} {state}"
+    return f"{said}: {'; '.join(reasons)}" if reasons else said
 
 
 def _overdue(

@@ -32,6 +32,26 @@ class Replayed:
         """Whether everything follows from the ledger."""
         return not self.differing and not self.aliases
 
+    @property
+    def sentence(self) -> str:
+        """What was folded again, and how much of it was as it must be."""
+        equal = len(self.digests) - len(self.differing)
+        return (
+            f"{self.entries} entries, root {self.root}; "
+            f"{equal} of {len(self.digests)} digests equal"
+        )
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """One sentence for everything that did not follow from the ledger."""
+        return (
+            *(
+                f"read model {name!r} did not follow from the ledger; it does now."
+                for name in self.differing
+            ),
+            *self.aliases,
+        )
+
 
 def replay(
     ledger: Ledger, settings: Settings, progress: Callable[[int, int], None] = lambda done, of: None

@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.web.gates import gates
-from app.web.lights import SYMBOL, lights
-from domain.decisions.cycle import Cycle
-from domain.events.verdicts import ClauseVerdict, significant_digits
+from app.audit.cycle import CycleTold
 
 
 def write_outputs(path: Path, outputs: Mapping[str, str], *, ending: str) -> None:
@@ -32,34 +29,37 @@ def write_summary(path: Path, text: str) -> None:
         file.write(text)
 
 
-def summary(model: str, cycle_id: str, sentence: str, ending: str, cycle: Cycle) -> str:
-    """The summary of one cycle: verdict sentence, clause table, gates."""
-    clauses: Sequence[ClauseVerdict] = cycle.decided.verdict.clauses if cycle.decided else ()
-    parts = [
-        f"## {_safe(sentence)}\n\n",
-        f"Cycle `{cycle_id}` of `{model}`, as of {cycle.begun.as_of}: **{_safe(ending)}**.\n\n",
-    ]
-    if clauses:
-        parts.append("| clause | verdict | observed | needs | distance |\n|---|---|---|---|---|\n")
-        for clause, light in zip(clauses, lights(clauses), strict=True):
-            cells = (
-                light.name,
-                f"{SYMBOL[clause.verdict]} {clause.verdict}",
-                light.observed,
-                light.needs,
-                light.distance,
-            )
-            parts.append(f"| {' | '.join(_safe(cell) for cell in cells)} |\n")
-        parts.append("\n")
-    reached = gates(cycle)
-    if reached:
-        parts.append("| gate | verdict | RMSE | reason |\n|---|---|---|---|\n")
-        for gate in reached:
-            figures = ", ".join(f"{side} {significant_digits(v)}" for side, v in gate.figures)
-            row = (gate.name, f"{gate.symbol} {gate.verdict}", figures, gate.reason)
-            parts.append(f"| {' | '.join(_safe(cell) for cell in row)} |\n")
-        parts.append("\n")
-    return "".join(parts)
+def summary(told: CycleTold) -> str:
+    """The summary of one cycle: verdict sentence, clauses, gates, and what came of it."""
+    return "".join(
+        (
+            f"## {_safe(told.sentence)}\n\n",
+            f"Cycle `{told.cycle}` of `{told.model}`, as of {told.as_of}: ",
+            f"{_safe(told.aftermath)}\n\n",
+            *_table(
+                ("clause", "verdict", "observed", "needs", "distance"),
+                [
+                    (c.label, f"{c.symbol} {c.verdict}", c.shown, c.needs, c.distance)
+                    for c in told.clauses
+                ],
+            ),
+            *_table(
+                ("gate", "verdict", "RMSE", "reason", "note"),
+                [
+                    (g.name, f"{g.symbol} {g.verdict}", g.errors, g.reason, g.note)
+                    for g in told.gates
+                ],
+            ),
+        )
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown; nothing without rows."""
+    if not rows:
+        return []
+    lines = [heads, ["---"] * len(heads), *([_safe(cell) for cell in row] for row in rows)]
+    return [*(f"| {' | '.join(line)} |\n" for line in lines), "\n"]
 
 
 def _safe(text: str) -> str:

@@ -121,16 +121,16 @@ def say_json(value: object) -> None:
 
 
 def say_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrapped: str | None = None
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrapped: Sequence[str] = ()
 ) -> None:
     """A table: drawn on a terminal, tab-separated elsewhere so that tools can cut it."""
     if not OUT.is_terminal:
         for row in (columns, *rows):
-            say("\t".join(_one_line(cell) for cell in row))
+            typer.echo("\t".join(_one_line(cell) for cell in row))  # Rich would expand the tabs
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=column != wrapped, overflow="fold")
+        table.add_column(column, no_wrap=column not in wrapped, overflow="fold")
     for row in rows:
         table.add_row(*(_plain(str(cell)) for cell in row))
     Console(highlight=False).print(table)

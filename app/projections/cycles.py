@@ -28,6 +28,7 @@ from domain.events.cycle_events import (
     PromotionSettled,
 )
 from domain.events.envelope import Recorded, event_data
+from domain.events.verdicts import NOT_DECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class CycleView:
     number: int
     as_of: str
     status: Literal["open", "ended"]
-    outcome: str | None  # of the decision; "not decided" when the evaluations disagreed
+    outcome: str | None  # of the decision; NOT_DECIDED when the evaluations disagreed
     conclusion: str | None  # how it ended; None until then
     training_completed: bool  # promoted or rejected: it consumed its samples
     attempts: int
@@ -156,7 +157,7 @@ def _changed(entry: Recorded) -> dict[str, object]:
         case Decided():
             return {"outcome": entry.event.outcome}
         case NotDecided():
-            return {"outcome": "not decided"}
+            return {"outcome": NOT_DECIDED}
         case HealthReported():
             return ended | {"conclusion": entry.event.conclusion}
         case CycleFailed():

@@ -16,6 +16,7 @@ from app.projections.tables import CYCLES, DECISIONS
 from domain.errors import UnknownThing
 from domain.events.cycle_events import Decided, NotDecided
 from domain.events.envelope import Recorded, event_data
+from domain.events.verdicts import NOT_DECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class DecisionView:
     id: str  # of its event
     model: str
     cycle: str
-    outcome: str  # "not decided" when the evaluations disagreed
+    outcome: str  # NOT_DECIDED when the evaluations disagreed
     as_of: str
     occurred_at: str
     recorded_at: str
@@ -94,7 +95,7 @@ def _decided(connection: Connection, entries: Sequence[Recorded]) -> None:
             entry.id,
             cycle.model,
             cycle_of(entry),
-            event.outcome if isinstance(event, Decided) else "not decided",
+            event.outcome if isinstance(event, Decided) else NOT_DECIDED,
             cycle.as_of,
             entry.occurred_at,
             entry.recorded_at,

@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, Unpack
 
 import orjson
+from markupsafe import Markup
 
-from app.audit.aftermath import NOT_FINISHED, Aftermath, aftermath_of
+from app.audit.cycle import NOT_FINISHED
+from app.audit.decision import Bounds, Decision, decisions
+from app.audit.templates import templates
 from app.ledger.store import Ledger
-from app.projections.decisions import DecisionView, list_decisions
-from app.web.pages import stream, stylesheet
 
+_TEMPLATES: Final = templates(Path(__file__).parent / "templates")
+_BUFFERED_PIECES: Final = 64  # of a page that is streamed
 _PAGE_DECISIONS: Final = 200
 _COLUMNS: Final = (
     "position", "id", "model", "cycle", "outcome", "as_of", "occurred_at", "recorded_at",
@@ -27,115 +32,68 @@ _ENDING_COLUMNS: Final = (
 )  # fmt: skip
 _GATES: Final = ("Parity", "Evaluation", "Deployment", "Promotion")
 _CLAUSE_COLUMNS: Final = ("clause", "verdict", "observed", "operator", "threshold", "unit", "note")
+_WORDS_COLUMNS: Final = (
+    "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath",
+)  # fmt: skip
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export_jsonl(
-    ledger: Ledger,
-    *,
-    model: str | None = None,
-    outcome: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-) -> Iterator[str]:
-    """One JSON object a line, oldest first: the decision, whole. Bounds are on `as_of`.
+def export_jsonl(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
+    """One JSON object a line, oldest first: the decision, whole, and what came of it.
 
     `conclusion` is how its cycle ended; null before the end.
     """
-    for view, after in decided(ledger, model=model, outcome=outcome, since=since, until=until):
-        yield (
-            orjson.dumps(
-                {
-                    "position": view.position,
-                    "id": view.id,
-                    "model": view.model,
-                    "cycle": view.cycle,
-                    "outcome": view.outcome,
-                    "as_of": view.as_of,
-                    "occurred_at": view.occurred_at,
-                    "recorded_at": view.recorded_at,
-                    "sentence": view.sentence,
-                    "decision": view.body,
-                    "conclusion": None if after.conclusion == NOT_FINISHED else after.conclusion,
-                    "candidate": after.candidate or None,
-                }
-            ).decode()
-            + "\n"
-        )
+    for decision in decided(ledger, **bounds):
+        yield orjson.dumps(asdict(decision)).decode() + "\n"
 
 
-def export_csv(
-    ledger: Ledger,
-    *,
-    model: str | None = None,
-    outcome: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-) -> Iterator[str]:
+def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """One line a clause of every decision, oldest first; a decision without clauses has one line.
 
     Every line repeats how the cycle ended; RMSE is on the contract's transformed scale.
     Text that a spreadsheet would run as a formula gets a leading apostrophe; numbers stay numbers.
     """
-    yield _line((*_COLUMNS, *_ENDING_COLUMNS, *_CLAUSE_COLUMNS))
-    for view, after in decided(ledger, model=model, outcome=outcome, since=since, until=until):
-        verdict = view.body.get("verdict") or view.body
+    yield _line((*_COLUMNS, *_ENDING_COLUMNS, *_CLAUSE_COLUMNS, *_WORDS_COLUMNS))
+    for decision in decided(ledger, **bounds):
+        verdict = decision.decision.get("verdict") or decision.decision
         first = (
-            view.position, view.id, view.model, view.cycle, view.outcome, view.as_of,
-            view.occurred_at, view.recorded_at, verdict.get("policy"),
-            verdict.get("policy_version"), verdict.get("policy_digest"), view.sentence,
-            *_ending(after),
+            decision.position, decision.id, decision.model, decision.cycle, decision.outcome,
+            decision.as_of, decision.occurred_at, decision.recorded_at, verdict.get("policy"),
+            verdict.get("policy_version"), verdict.get("policy_digest"), decision.sentence,
+            *_ending(decision),
         )  # fmt: skip
-        for clause in verdict.get("clauses") or [{}]:
-            yield _line((*first, *(clause.get(name) for name in _CLAUSE_COLUMNS)))
+        notes = {gate.name: gate.note for gate in decision.gates}
+        last = (notes.get("Parity"), notes.get("Deployment"), decision.aftermath)
+        for clause in decision.clauses or (None,):
+            exact = (getattr(clause, name, None) for name in _CLAUSE_COLUMNS)
+            words = (getattr(clause, name, None) for name in _WORDS_COLUMNS[: -len(last)])
+            yield _line((*first, *exact, *words, *last))
 
 
-def export_html(
-    ledger: Ledger,
-    *,
-    model: str | None = None,
-    outcome: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-) -> Iterator[str]:
+def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """A page to print, in one file: every decision, its clauses and what came of it, oldest first.
 
-    The stylesheet stands in it, so that a saved copy looks the same.
+    `stylesheet` (CSS, ours) stands in it, so that a saved copy looks the same.
     """
-    found = decided(ledger, model=model, outcome=outcome, since=since, until=until)
-    return stream(
-        "decisions.html",
-        decisions=found,
-        bounds={"model": model, "outcome": outcome, "from": since, "to": until},
+    names = {"model": "model", "outcome": "outcome", "since": "from", "until": "to"}
+    pieces = _TEMPLATES.get_template("decisions.html").stream(
+        decisions=decided(ledger, **bounds),
+        bounds={names[name]: value for name, value in bounds.items()},
         ledger_id=ledger.ledger_id(),
         ledger_size=ledger.size(),
-        stylesheet=stylesheet(),
+        stylesheet=Markup(stylesheet),  # noqa: S704 - ours
     )
+    pieces.enable_buffering(_BUFFERED_PIECES)
+    return iter(pieces)
 
 
-def decided(
-    ledger: Ledger,
-    *,
-    model: str | None = None,
-    outcome: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-) -> Iterator[tuple[DecisionView, Aftermath]]:
-    """The decisions within the bounds and what came of each, oldest first, a page at a time."""
+def decided(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[Decision]:
+    """The decisions within the bounds, oldest first, a page at a time."""
     after = -1
     while True:
         with ledger.connect() as connection:
-            page = list_decisions(
-                connection,
-                model=model,
-                outcome=outcome,
-                since=since,
-                until=until,
-                after=after,
-                limit=_PAGE_DECISIONS,
-            )
-            told = [(view, aftermath_of(connection, view)) for view in page]
-        yield from told
+            page = decisions(connection, after=after, limit=_PAGE_DECISIONS, **bounds)
+        yield from page
         if len(page) < _PAGE_DECISIONS:
             return
         after = page[-1].position
@@ -152,24 +110,25 @@ def guarded(cell: object) -> object:
     return "" if cell is None else cell
 
 
-def _ending(after: Aftermath) -> tuple[object, ...]:
-    rows = {gate.name: gate for gate in after.gates}
-    evaluation = rows.get("Evaluation")
+def _ending(decision: Decision) -> tuple[object, ...]:
+    gates = {gate.name: gate for gate in decision.gates}
+    figures = {name: gate.figures for name, gate in gates.items()}
+    evaluated, compared = figures.get("Evaluation", {}), figures.get("Deployment", {})
     said = [
         cell
-        for gate in (rows.get(name) for name in _GATES)
+        for gate in (gates.get(name) for name in _GATES)
         for cell in ((gate.verdict, gate.reason) if gate else (None, None))
     ]
     return (
-        after.conclusion,
-        after.reason,
-        after.candidate,
-        after.champion,
-        evaluation.rows if evaluation else None,
-        after.figure("Evaluation", "candidate"),
-        after.figure("Deployment", "champion"),
-        after.figure("Evaluation", "mean"),
-        after.figure("Evaluation", "median"),
+        decision.conclusion or NOT_FINISHED,
+        decision.conclusion_reason,
+        decision.candidate,
+        decision.champion_compared,
+        gates["Evaluation"].rows if gates else None,
+        evaluated.get("candidate"),
+        compared.get("champion"),
+        evaluated.get("mean"),
+        evaluated.get("median"),
         *said,
     )
 

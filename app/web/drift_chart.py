@@ -1,11 +1,11 @@
 """Drift per feature over the windows: one small panel a feature, all on one scale.
 
-The scale is the square root of PSI: the 0.1 and 0.2 lines stay readable beside a PSI of 3.
+The scale is the square root of PSI: the lines of its bands stay readable beside a PSI of 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
@@ -14,11 +14,9 @@ from markupsafe import Markup
 
 from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
 from app.web.windows import Window, features_of
-from domain.events.findings import FeatureDrift
+from domain.events.findings import MINOR, SIGNIFICANT, Band, FeatureDrift
 from domain.events.verdicts import significant_digits
 
-MINOR: Final = 0.1
-SIGNIFICANT: Final = 0.2
 _WIDTH: Final = 380.0
 _HEIGHT: Final = 172.0
 _LEFT: Final = 12.0
@@ -37,7 +35,7 @@ class DriftPanel:
     picture: Markup
     when: str  # that window's label: '1990'
     latest: str  # its PSI: '0.131'
-    band: str  # stable, minor, significant
+    band: Band
     symbol: str
 
 
@@ -46,12 +44,16 @@ class DriftCell:
     """One feature in one window, as the table says it."""
 
     psi: str
-    band: str
+    band: Band
     symbol: str
     low_power: bool
 
 
-BAND_SYMBOL: Final = {"stable": "○", "minor": "◐", "significant": "●"}
+BAND_LINES: Final[Sequence[tuple[float, Band]]] = (
+    (MINOR, "minor"),
+    (SIGNIFICANT, "significant"),
+)
+BAND_SYMBOL: Final[Mapping[Band, str]] = {"stable": "○", "minor": "◐", "significant": "●"}
 
 
 def drift_panels(windows: Sequence[Window]) -> list[DriftPanel]:
@@ -127,7 +129,7 @@ def _panel(
 
 def _grid(up: Scale, top: float) -> list[Markup]:
     parts = [line(_LEFT, up(0), _RIGHT, up(0), "axis")]
-    for value, kind in ((MINOR, "minor"), (SIGNIFICANT, "significant")):
+    for value, kind in BAND_LINES:
         parts += [
             line(_LEFT, up(value), _RIGHT, up(value), f"bound {kind}"),
             words(_RIGHT + 4, up(value) + 4, f"{value:g}", f"tick {kind}", "start"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from app.audit.cycle import NOBODY_SERVES
 from app.web.windows import Window
 from domain.events.verdicts import significant_digits
 
@@ -14,7 +15,7 @@ def error_since(champion: str | None, windows: Sequence[Window], *, scale: str) 
     'unknown' when no report speaks of `champion` since it serves. `windows` oldest first.
     """
     if champion is None:
-        return "unknown", "nobody serves yet"
+        return "unknown", NOBODY_SERVES
     for window in _since_it_serves(champion, windows):
         report = window.cycle.health
         if report is not None and report.rmse_since_promotion is not None:

@@ -7,28 +7,25 @@ from typing import Final
 
 import orjson
 
+from app.audit.decision import decisions
 from app.audit.health import current_health
+from app.audit.templates import moment
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import list_cycles
-from app.projections.decisions import DecisionView, list_decisions
 from app.projections.models import ModelView, get_model, list_models
 from app.proof.checkpoints import Signed, latest_signed
 from app.web.overview_view import (
     DECISIONS_SHOWN,
-    DecisionFacts,
     ModelFacts,
     Overview,
     ServingFacts,
     overview_of,
 )
-from app.web.pages import moment, render
+from app.web.pages import render
 from app.web.windows import Window, window_of
 from domain.contract.contract import parse_contract
 from domain.errors import UnknownModel
-from domain.events.cycle_events import Decided
-from domain.events.envelope import event_from_data
 from domain.events.events import ChampionRolledBack
-from domain.events.verdicts import ClauseVerdict
 
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
 
@@ -52,13 +49,11 @@ def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
             raise UnknownModel(f"model {chosen[:100]!r} is unknown. Known: {', '.join(names)}.")
         cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
         windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
-        found = list_decisions(connection, model=chosen, limit=DECISIONS_SHOWN)
+        found = decisions(connection, model=chosen, limit=DECISIONS_SHOWN)
         facts = _facts(connection, view, now)
     if view.champion is not None:
         facts = _with_serving(ledger, view, windows, facts)
-    page = overview_of(
-        facts, windows, [_decision(d) for d in found], now=now, ledger_size=size, models=names
-    )
+    page = overview_of(facts, windows, found, now=now, ledger_size=size, models=names)
     return render("overview.html", view=replace(page, checkpoint=checkpoint))
 
 
@@ -72,15 +67,13 @@ def _checkpoint(signed: Signed | None) -> str:
 
 def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:
     contract = parse_contract(orjson.loads(view.contract))
-    health = current_health(connection, view, contract, now)
     return ModelFacts(
         model=view.model,
         title=contract.title,
         scale="log" if contract.target.transform == "log" else "native",
         contract_digest=view.contract_digest,
         policy=view.policy,
-        state=health.state,
-        reasons=health.reasons,
+        health=current_health(connection, view, contract, now),
         serving=None,
         cycles=view.cycles_ended,
         decisions=view.decisions,
@@ -114,21 +107,3 @@ def _why(ledger: Ledger, view: ModelView, windows: list[Window]) -> str:
     window = next((w for w in windows if w.id == view.champion_cycle), None)
     said = window.cycle.compared.reason if window and window.cycle.compared else ""
     return f"Promoted by {view.champion_cycle}" + (f": {said.removesuffix('.')}." if said else ".")
-
-
-def _decision(view: DecisionView) -> DecisionFacts:
-    """A decision as recorded; one that could not be decided has no clauses."""
-    clauses: tuple[ClauseVerdict, ...] = ()
-    if view.outcome != "not decided":
-        event = event_from_data(Decided.type, Decided.schema, view.body)
-        clauses = event.verdict.clauses if isinstance(event, Decided) else ()
-    return DecisionFacts(
-        id=view.id,
-        position=view.position,
-        cycle=view.cycle,
-        outcome=view.outcome,
-        as_of=view.as_of,
-        recorded_at=view.recorded_at,
-        sentence=view.sentence,
-        clauses=clauses,
-    )

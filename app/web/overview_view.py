@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from markupsafe import Markup
 
-from app.web.drift_chart import DriftCell, DriftPanel, drift_panels, drift_table
+from app.audit.clauses import Clause
+from app.audit.cycle import NOT_FINISHED, aftermath_of, conclusion_of, reason_of
+from app.audit.decision import Decision
+from app.audit.gates import Gate, gates_of
+from app.audit.health import Health
+from app.web.clause_bar import clause_bar
+from app.web.drift_chart import BAND_LINES, DriftCell, DriftPanel, drift_panels, drift_table
 from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
 from app.web.error_since import error_since
-from app.web.gates import GateRow, gates
-from app.web.lights import Light, lights
+from app.web.gate_bars import gate_bars
 from app.web.windows import Window, features_of
-from domain.decisions.health import rates
-from domain.events.verdicts import ClauseVerdict, significant_digits
-from domain.times import format_time, parse_time
+from domain.decisions.cycle import RETRAINING
+from domain.decisions.health import State
+from domain.events.cycle_events import Conclusion
+from domain.events.verdicts import NOT_DECIDED, significant_digits
 
-STATE_SYMBOL: Final = {"healthy": "✓", "degraded": "✗", "stale": "!", "no champion": "?"}
-OUTCOME_SYMBOL: Final = {"retrain": "↻", "bootstrap": "↻", "override": "↻"}
+STATE_SYMBOL: Final[Mapping[State, str]] = {
+    "healthy": "✓",
+    "degraded": "✗",
+    "stale": "!",
+    "no champion": "?",
+}
 DECISIONS_SHOWN: Final = 30
-_COOL_DOWN: Final = "hours_since_last_retraining"
-_INTERRUPTED: Final = frozenset({"not decided"})
+_EARLY: Final[frozenset[Conclusion | None]] = frozenset({None, "halted", NOT_DECIDED, "failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +47,6 @@ class ServingFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionFacts:
-    """One decision, as the read model holds it."""
-
-    id: str
-    position: int
-    cycle: str
-    outcome: str
-    as_of: str
-    recorded_at: str
-    sentence: str
-    clauses: tuple[ClauseVerdict, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """One model, as the read models hold it."""
 
@@ -61,8 +55,7 @@ class ModelFacts:
     scale: str  # of the target: 'log' or 'native'
     contract_digest: str
     policy: str
-    state: str  # healthy, degraded, stale, no champion
-    reasons: tuple[str, ...]
+    health: Health
     serving: ServingFacts | None
     cycles: int
     decisions: int
@@ -81,25 +74,23 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interruption:
-    """The latest cycle did not come to a verdict, or has not yet."""
+class Notice:
+    """The latest cycle did not come to its end in the ordinary way, or has not yet."""
 
-    title: str
-    reason: str
+    cycle: str
+    reason: str  # empty while it goes on
+    aftermath: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow:
     """One line of the decisions table."""
 
-    id: str
-    as_of: str
-    outcome: str
-    kind: str  # retrain, keep: for the stylesheet
+    decision: Decision
+    kind: str  # retrain, keep, interrupted: for the stylesheet
     symbol: str
-    sentence: str
     errors: str  # 'champion → candidate', RMSE on the holdout; empty when none was trained
-    ending: str
+    ended: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,26 +106,27 @@ class Overview:
     scale: str = ""
     contract_digest: str = ""
     policy: str = ""
-    state: str = "no champion"
+    health: Health | None = None
     state_symbol: str = "?"
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # of the health, but for what the notice says
     champion: ServingFacts | None = None
-    decision: DecisionFacts | None = None
-    interruption: Interruption | None = None
-    earliest: str = ""
-    lights: tuple[Light, ...] = ()
+    decision: Decision | None = None
+    came: str = ""  # of the decision; empty when the notice says it
+    notice: Notice | None = None
+    clauses: tuple[tuple[Clause, Markup], ...] = ()
     met: int = 0
     counts: tuple[Figure, ...] = ()
     rates: str = ""
     error_since: str = ""
     error_since_note: str = ""
     features: tuple[str, ...] = ()
+    bands: tuple[tuple[float, str], ...] = tuple(BAND_LINES)
     panels: tuple[DriftPanel, ...] = ()
     drift_rows: tuple[tuple[Window, list[DriftCell | None]], ...] = ()
     errors_wide: Markup | None = None
     errors_narrow: Markup | None = None
     error_rows: tuple[ErrorRow, ...] = ()
-    gates: tuple[GateRow, ...] = ()
+    gates: tuple[tuple[Gate, Markup | None], ...] = ()
     gates_of: str = ""
     decisions: tuple[DecisionRow, ...] = ()
     decisions_note: str = ""
@@ -143,7 +135,7 @@ class Overview:
 def overview_of(
     facts: ModelFacts,
     windows: Sequence[Window],
-    decisions: Sequence[DecisionFacts],
+    decisions: Sequence[Decision],
     *,
     now: str,
     ledger_size: int,
@@ -151,12 +143,12 @@ def overview_of(
 ) -> Overview:
     """The page of one model. `windows` oldest first, `decisions` newest first."""
     latest = decisions[0] if decisions else None
-    shown = lights(latest.clauses) if latest else []
+    clauses = latest.clauses if latest else ()
     judged = [window for window in windows if window.cycle.guarded or window.cycle.halted]
     trained = next((window for window in reversed(windows) if window.cycle.trained), None)
     serves = facts.serving.model_version if facts.serving else None
     error, note = error_since(serves, windows, scale=facts.scale)
-    interruption = _interruption(windows)
+    notice = _notice(windows)
     return Overview(
         now=now,
         ledger_size=ledger_size,
@@ -166,15 +158,17 @@ def overview_of(
         scale=facts.scale,
         contract_digest=facts.contract_digest,
         policy=facts.policy,
-        state=facts.state,
-        state_symbol=STATE_SYMBOL.get(facts.state, "?"),
-        reasons=_not_yet_said(facts.reasons, interruption),
+        health=facts.health,
+        state_symbol=STATE_SYMBOL[facts.health.state],
+        reasons=_not_yet_said(facts.health.reasons, notice),
         champion=facts.serving,
         decision=latest,
-        interruption=interruption,
-        earliest=_earliest(latest),
-        lights=tuple(shown),
-        met=sum(light.verdict == "met" for light in shown),
+        came=""
+        if latest is None or (notice and notice.cycle == latest.cycle)
+        else latest.aftermath,
+        notice=notice,
+        clauses=tuple((clause, clause_bar(clause)) for clause in clauses),
+        met=sum(clause.verdict == "met" for clause in clauses),
         counts=_counts(facts),
         rates=_rates(facts),
         error_since=error,
@@ -185,63 +179,32 @@ def overview_of(
         errors_wide=error_chart(judged, WIDE),
         errors_narrow=error_chart(judged, NARROW),
         error_rows=tuple(error_rows(judged)),
-        gates=tuple(gates(trained.cycle)) if trained else (),
+        gates=tuple((gate, gate_bars(gate)) for gate in gates_of(trained.cycle)) if trained else (),
         gates_of=f"{trained.cycle.trained.candidate}, {trained.label}"
         if trained and trained.cycle.trained
         else "",
-        decisions=_decision_rows(decisions[:DECISIONS_SHOWN], windows),
+        decisions=tuple(_row(decision) for decision in decisions[:DECISIONS_SHOWN]),
         decisions_note=f"The newest {DECISIONS_SHOWN} of {facts.decisions}."
         if facts.decisions > DECISIONS_SHOWN
         else "",
     )
 
 
-def _interruption(windows: Sequence[Window]) -> Interruption | None:
+def _notice(windows: Sequence[Window]) -> Notice | None:
     """What to say of the latest cycle when the verdict above it is not its own."""
-    if not windows:
+    if not windows or conclusion_of(windows[-1].cycle) not in _EARLY:
         return None
     latest = windows[-1]
-    cycle = latest.cycle
-    if cycle.halted:
-        return Interruption(
-            title=f"Cycle {latest.id} halted before judging:", reason=cycle.halted.reason
-        )
-    if cycle.not_decided:
-        return Interruption(
-            title=f"Cycle {latest.id} could not decide:", reason=cycle.not_decided.reason
-        )
-    if cycle.training_failed:
-        return Interruption(
-            title=f"Training failed in cycle {latest.id}:", reason=cycle.training_failed.reason
-        )
-    if cycle.failed:
-        return Interruption(title=f"Cycle {latest.id} failed:", reason=cycle.failed.reason)
-    if not cycle.ended:
-        return Interruption(title=f"Cycle {latest.id} is not finished.", reason="")
-    return None
+    return Notice(
+        cycle=latest.id, reason=reason_of(latest.cycle), aftermath=aftermath_of(latest.cycle)
+    )
 
 
-def _not_yet_said(reasons: tuple[str, ...], said: Interruption | None) -> tuple[str, ...]:
-    """The health's reasons without the one the interruption above them already gives."""
+def _not_yet_said(reasons: tuple[str, ...], said: Notice | None) -> tuple[str, ...]:
+    """The health's reasons without the one the notice above them already gives."""
     if said is None or not said.reason:
         return reasons
     return tuple(reason for reason in reasons if said.reason not in reason)
-
-
-def _earliest(decision: DecisionFacts | None) -> str:
-    """The end of the cool-down as the last decision knew it; empty when it does not hold back."""
-    if decision is None:
-        return ""
-    clause = next((c for c in decision.clauses if c.fact == _COOL_DOWN), None)
-    if clause is None:
-        return ""
-    if decision.outcome in OUTCOME_SYMBOL:
-        hours = clause.threshold  # this very decision retrained: the cool-down starts anew
-    elif clause.observed is None or clause.verdict == "met":
-        return ""
-    else:
-        hours = clause.threshold - clause.observed
-    return format_time(parse_time(decision.as_of) + timedelta(hours=hours))
 
 
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
@@ -256,9 +219,7 @@ def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
 
 
 def _rates(facts: ModelFacts) -> str:
-    success, promotion = rates(
-        promotions=facts.promotions, trainings=facts.trainings, decisions=facts.decisions
-    )
+    success, promotion = facts.health.success_rate, facts.health.promotion_rate
     if success is None or promotion is None:
         return "no training was started yet"
     return (
@@ -267,35 +228,22 @@ def _rates(facts: ModelFacts) -> str:
     )
 
 
-def _decision_rows(
-    decisions: Sequence[DecisionFacts], windows: Sequence[Window]
-) -> tuple[DecisionRow, ...]:
-    by_cycle = {window.id: window for window in windows}
-    rows = []
-    for decision in decisions:
-        window = by_cycle.get(decision.cycle)
-        rows.append(
-            DecisionRow(
-                id=decision.id,
-                as_of=decision.as_of,
-                outcome=decision.outcome,
-                kind="retrain"
-                if decision.outcome in OUTCOME_SYMBOL
-                else "interrupted"
-                if decision.outcome in _INTERRUPTED
-                else "keep",
-                symbol=OUTCOME_SYMBOL.get(decision.outcome, "="),
-                sentence=decision.sentence,
-                errors=_errors(window),
-                ending=window.ending if window else "",
-            )
-        )
-    return tuple(rows)
+def _row(decision: Decision) -> DecisionRow:
+    retrains = decision.outcome in RETRAINING
+    kept = "interrupted" if decision.outcome == NOT_DECIDED else "keep"
+    return DecisionRow(
+        decision=decision,
+        kind="retrain" if retrains else kept,
+        symbol="↻" if retrains else "=",
+        errors=_errors(decision),
+        ended=decision.conclusion or NOT_FINISHED,
+    )
 
 
-def _errors(window: Window | None) -> str:
-    compared = window.cycle.compared if window else None
-    if compared is None:
+def _errors(decision: Decision) -> str:
+    """Both sides of the deployment gate; empty when it was not reached."""
+    sides = next((gate.figures for gate in decision.gates if gate.name == "Deployment"), {})
+    if not sides:
         return ""
-    champion = significant_digits(compared.champion.rmse) if compared.champion else "none"
-    return f"{champion} → {significant_digits(compared.candidate.rmse)}"
+    champion = significant_digits(sides["champion"]) if "champion" in sides else "none"
+    return f"{champion} → {significant_digits(sides['candidate'])}"

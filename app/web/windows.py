@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.audit.cycle import NOT_FINISHED, conclusion_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.findings import FeatureDrift
 from domain.times import parse_time
@@ -37,11 +38,8 @@ class Window:
 
     @property
     def ending(self) -> str:
-        """How it ended, in one word or two; 'running' before the end."""
-        cycle = self.cycle
-        if cycle.failed:
-            return "failed"
-        return cycle.health.conclusion if cycle.health else "running"
+        """How it ended, in one word or two."""
+        return conclusion_of(self.cycle) or NOT_FINISHED
 
     def drift_of(self, feature: str) -> FeatureDrift | None:
         """What was measured of one feature; None when nothing was."""

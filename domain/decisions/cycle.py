@@ -1,4 +1,4 @@
-"""One retraining cycle's stream: its fold, its next step, and which outcome a verdict means.
+"""One retraining cycle's stream: its fold, its next step, and how it ends.
 
 The next step is the first one without an event, so a killed cycle resumes where it stopped.
 """
@@ -35,19 +35,9 @@ from domain.events.cycle_events import (
     WindowGuarded,
 )
 from domain.events.envelope import event_from_data
-from domain.events.findings import DriftReport
-from domain.events.verdicts import PolicyVerdict
+from domain.events.verdicts import NOT_DECIDED
 
 ATTEMPTS_MAX: Final = 3
-DRIFT_FACTS: Final = frozenset(
-    {
-        "feature_drift_score",
-        "psi_max",
-        "drifted_feature_share",
-        "prediction_drift_p",
-        "prediction_drift_p_out_of_fold",
-    }
-)
 _SCHEMA: Final = {kind.type: kind.schema for kind in CYCLE_EVENTS}
 RETRAINING: Final[frozenset[Outcome]] = frozenset({"retrain", "bootstrap", "override"})
 
@@ -148,35 +138,12 @@ def conclusion(cycle: Cycle) -> Conclusion:
     if cycle.halted:
         return "halted"
     if cycle.not_decided:
-        return "not decided"
+        return NOT_DECIDED
     if cycle.training_failed or cycle.failed:
         return "failed"
     if cycle.decided and cycle.decided.outcome not in RETRAINING:
         return "kept"
     return "promoted" if cycle.settled and cycle.settled.promoted else "rejected"
-
-
-def outcome_of(
-    verdict: PolicyVerdict,
-    *,
-    champion: str | None,
-    forced: bool,
-    window_rows: int,
-    report: DriftReport | None,
-) -> Outcome:
-    """What the policy's verdict means for this cycle (`docs/semantics.md`)."""
-    if champion is None:
-        return "bootstrap"
-    if forced:
-        return "override"
-    if verdict.retrain:
-        return "retrain"
-    if window_rows == 0:
-        return "keep: nothing to judge"
-    drift = [clause.verdict for clause in verdict.clauses if clause.fact in DRIFT_FACTS]
-    if set(drift) == {"unmet"} and report is not None and not report.low_power:
-        return "keep: no drift"
-    return "keep: rules not met"
 
 
 def evolve(state: Cycle, event: CycleEvent) -> Cycle:  # noqa: PLR0911, PLR0912

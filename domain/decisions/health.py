@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from domain.decisions.cycle import DRIFT_FACTS, Cycle
+from domain.decisions.cycle import Cycle
 
 State = Literal["healthy", "degraded", "stale", "no champion"]
 
@@ -16,7 +16,7 @@ class Standing:
 
     champion: str | None
     alarm: str | None  # why the champion the ledger names does not answer; None: it does
-    drift_beyond_policy: bool  # see `drift_unanswered`
+    drift_beyond_policy: bool  # see `rules.outcome.drift_unanswered`
     unjudged: str | None  # see `unjudged`
     rmse: float | None  # the champion on rows labelled since its promotion, transformed scale
     rmse_max: float | None  # the contract's bound on it; None: no bound
@@ -41,14 +41,6 @@ def health_state(standing: Standing) -> tuple[State, tuple[str, ...]]:
     if degraded:
         return "degraded", degraded
     return "healthy", ()
-
-
-def drift_unanswered(cycle: Cycle) -> bool:
-    """Whether every drift clause of the policy was met and no candidate was promoted on it."""
-    if cycle.decided is None or (cycle.settled is not None and cycle.settled.promoted):
-        return False
-    clauses = [c for c in cycle.decided.verdict.clauses if c.fact in DRIFT_FACTS]
-    return bool(clauses) and all(clause.verdict == "met" for clause in clauses)
 
 
 def unjudged(cycle: Cycle) -> str | None:

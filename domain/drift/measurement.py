@@ -33,10 +33,14 @@ from domain.drift.statistics import (
     shift,
 )
 from domain.errors import NotMeasurable
-from domain.events.findings import Band, DriftReport, FeatureDrift, PredictionDrift
+from domain.events.findings import (
+    SIGNIFICANT,
+    DriftReport,
+    FeatureDrift,
+    PredictionDrift,
+    psi_band,
+)
 
-MINOR: Final = 0.1  # PSI from which a shift is minor, inclusive
-SIGNIFICANT: Final = 0.2  # PSI above which it is significant, exclusive
 ROWS_MIN: Final = 100  # rows of a window below which no drift cannot be said
 
 
@@ -97,13 +101,6 @@ def training_drift(reference: Reference) -> KolmogorovSmirnov:
     return ks(reference.target.ordered, reference.out_of_fold.ordered)
 
 
-def band(psi: float) -> Band:
-    """Stable below 0.1, significant above 0.2, minor between and at both."""
-    if psi < MINOR:
-        return "stable"
-    return "minor" if psi <= SIGNIFICANT else "significant"
-
-
 def _feature_drift(
     feature: FeatureReference, counted: Counted, index: Psi, evidence: bool
 ) -> FeatureDrift:
@@ -121,7 +118,7 @@ def _feature_drift(
         psi_adjusted=max(0.0, index.value - index.expected),
         p_value=index.p_value,
         evidence=evidence,
-        band=band(index.value),
+        band=psi_band(index.value),
         significant=index.value > SIGNIFICANT and evidence,
         low_power=_low_power(feature, sum(counted.counts)),
         ks_statistic=distance.statistic if distance else None,

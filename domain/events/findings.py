@@ -6,12 +6,25 @@ Plain values without the code that computes them, so that the service can read e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from domain.units import noted
 
 Band = Literal["stable", "minor", "significant"]
+MINOR: Final = 0.1  # PSI from which a shift is minor, inclusive
+SIGNIFICANT: Final = 0.2  # PSI above which it is significant, exclusive
 Gate = Literal["parity", "evaluation", "deployment"]
+
+
+def psi_band(psi: float) -> Band:
+    """Where a PSI lies: minor holds both of its bounds.
+
+    >>> psi_band(0.099), psi_band(0.1), psi_band(0.2), psi_band(0.201)
+    ('stable', 'minor', 'minor', 'significant')
+    """
+    if psi < MINOR:
+        return "stable"
+    return "minor" if psi <= SIGNIFICANT else "significant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +41,11 @@ class FeatureDrift:
     psi_adjusted: Annotated[float, noted("PSI, nats", "max(0, psi - psi_expected)")]
     p_value: Annotated[float, noted("probability", "chi-square p-value of psi")]
     evidence: Annotated[bool, noted("flag", "Benjamini-Hochberg at 5 % over all features holds")]
-    band: Annotated[Band, noted("name", "stable < 0.1 <= minor <= 0.2 < significant, by psi alone")]
-    significant: Annotated[bool, noted("flag", "psi > 0.2 and evidence")]
+    band: Annotated[
+        Band,
+        noted("name", f"stable < {MINOR} <= minor <= {SIGNIFICANT} < significant, by psi alone"),
+    ]
+    significant: Annotated[bool, noted("flag", f"psi > {SIGNIFICANT} and evidence")]
     low_power: Annotated[bool, noted("flag", "too few rows to say no drift")]
     ks_statistic: Annotated[float | None, noted("distance 0..1", "KS D; null for categories")]
     ks_p_value: Annotated[float | None, noted("probability", "KS p, as scipy; null for categories")]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from domain.units import noted
 
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
+NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,29 @@ def significant_digits(value: float, digits: int = 4) -> str:
 
 def clause_sentence(clause: ClauseVerdict) -> str:
     """One clause as people say it: `cool-down 20.8 h (needs > 24 h)`."""
-    measure = f" {clause.unit}" if clause.unit else ""
-    needs = f"(needs {clause.operator} {significant_digits(clause.threshold)}{measure})"
+    equals = " = " if clause.label.endswith(" p") and clause.observed is not None else " "
+    return f"{clause.label}{equals}{observed_in_words(clause)} (needs {needs_in_words(clause)})"
+
+
+def observed_in_words(clause: ClauseVerdict) -> str:
+    """What was observed, with its unit: `20.8 h`; or why nothing was."""
     if clause.observed is None:
-        return f"{clause.label} {clause.note or 'unknown'} {needs}"
-    equals = " = " if clause.label.endswith(" p") else " "
-    return f"{clause.label}{equals}{significant_digits(clause.observed)}{measure} {needs}"
+        return clause.note or "unknown"
+    return with_unit(clause.observed, clause.unit)
+
+
+def needs_in_words(clause: ClauseVerdict) -> str:
+    """What the clause asks for: `> 24 h`."""
+    return f"{clause.operator} {with_unit(clause.threshold, clause.unit)}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """`value` to four significant digits in its unit, empty when dimensionless.
+
+    >>> with_unit(20.83333, "h"), with_unit(0.2, "")
+    ('20.83 h', '0.2')
+    """
+    return f"{significant_digits(value)} {unit}".rstrip()
 
 
 def in_words(sentences: Sequence[str]) -> str:
@@ -90,6 +108,8 @@ def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str
     """
     blocking = in_words([clause_sentence(c) for c in clauses if c.verdict != "met"])
     holding = in_words([clause_sentence(c) for c in clauses if c.verdict == "met"])
+    if outcome == NOT_DECIDED:
+        return f"{NOT_DECIDED.upper()}: {reason}"
     match outcome:
         case "retrain":
             return f"RETRAIN: {holding}"
@@ -102,7 +122,5 @@ def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str
         case "override":
             policy = f"the policy says keep: {blocking}" if blocking else "the policy says retrain"
             return f"OVERRIDE: {reason}; {policy}"
-        case "not decided":
-            return f"NOT DECIDED: {reason}"
         case _:
             return f"KEEP: {blocking}"

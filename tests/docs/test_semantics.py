@@ -71,8 +71,8 @@ def test_the_steps_stand_in_their_order() -> None:
 
 
 def test_the_figures_on_the_page_are_those_in_the_code() -> None:
-    assert f"below {drift.MINOR:g}" in section("Drift")
-    assert f"above {drift.SIGNIFICANT:g}" in section("Drift")
+    assert f"below {findings.MINOR:g}" in section("Drift")
+    assert f"above {findings.SIGNIFICANT:g}" in section("Drift")
     assert f"fewer than {drift.ROWS_MIN} rows" in section("Drift")
     assert f"fewer than {bins.EXPECTED_MIN} of the" in section("Drift")
     assert ATTEMPTS_MAX == 3

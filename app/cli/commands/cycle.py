@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from app.cli.cycle_tables import say_clauses, say_gates
+from app.audit.cycle import NOBODY_SERVES, CycleTold, cycle_told
+from app.cli.cycle_tables import say_cycle
 from app.cli.job_summary import summary, write_outputs, write_summary
 from app.cli.opening import Url, a_time, opened, read_settings, typed
 from app.cli.remote import Service, ServiceRefused
@@ -30,21 +31,20 @@ from app.cli.terminal import (
 from app.clock import monotonic_seconds, new_id
 from app.cycle.starting import Cycles
 from app.projections.cycles import CycleView
-from domain.decisions.cycle import Cycle, Step, fold_state
+from domain.decisions.cycle import Step
 from domain.errors import WhyledgerError
+from domain.events.verdicts import NOT_DECIDED
 
 _POLL_SECONDS: Final = 0.2
 _STEPS: Final = len(Step)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Watched:
     """A cycle as far as it has come, whoever told us."""
 
     cycle: str
-    model: str
     status: str  # open or ended
-    conclusion: str | None
     steps: Mapping[str, Any]  # event type -> its data
 
 
@@ -73,43 +73,34 @@ def cycle(
     seconds = timeout_minutes * 60
     try:
         if url:
-            told = _over_http(url, model, moment, force, seconds)
+            watched = _over_http(url, model, moment, force, seconds)
         else:
-            told = _in_database(model, moment, force, seconds)
+            watched = _in_database(model, moment, force, seconds)
     except WhyledgerError as error:
         say_error(error)
         raise typer.Exit(exit_code_of(error, missing_is_undecided=True)) from None
-    if told.status != "ended":
+    if watched.status != "ended":
         say_error(
             CommandRefused(
-                f"cycle {told.cycle} has not ended within {timeout_minutes:g} minutes. It goes on; "
-                "ask again, or look at its log in the state directory."
+                f"cycle {watched.cycle} has not ended within {timeout_minutes:g} minutes. "
+                "It goes on; ask again, or look at its log in the state directory."
             )
         )
         raise typer.Exit(Exit.UNDECIDED)
-    folded = fold_state(told.steps)
-    sentence = sentence_of(folded)
-    _tell_github(told, folded, sentence)
+    told = cycle_told(watched.steps)
+    _tell_github(told)
     if json:
-        say_json(_document(told, folded, sentence))
+        say_json({**asdict(told), "steps": dict(watched.steps)})
     else:
-        _print(told, folded, sentence)
-    raise typer.Exit(_exit_code(told, folded, detailed=detailed_exitcode))
+        say_cycle(told)
+        say(f"{told.champion} serves" if told.champion else NOBODY_SERVES)
+    if told.outcome is not None and told.conclusion == "failed":
+        note(f"{told.cycle} failed: {told.conclusion_reason}")
+    raise typer.Exit(_exit_code(told, detailed=detailed_exitcode))
 
 
-def sentence_of(cycle: Cycle) -> str:
-    """The recorded verdict sentence; the recorded reason when the cycle never came to one."""
-    if cycle.decided:
-        return cycle.decided.sentence
-    if cycle.not_decided:
-        return cycle.not_decided.sentence
-    if cycle.halted:
-        return f"HALTED: {cycle.halted.reason}"
-    return f"FAILED: {cycle.failed.reason}" if cycle.failed else "UNDECIDED"
-
-
-def _exit_code(told: Told, cycle: Cycle, *, detailed: bool) -> Exit:
-    if cycle.decided is None:
+def _exit_code(told: CycleTold, *, detailed: bool) -> Exit:
+    if told.outcome in (None, NOT_DECIDED):
         return Exit.UNDECIDED
     if detailed and told.conclusion == "promoted":
         return Exit.PROMOTED
@@ -118,7 +109,7 @@ def _exit_code(told: Told, cycle: Cycle, *, detailed: bool) -> Exit:
     return Exit.OK
 
 
-def _in_database(model: str, as_of: str | None, force: str | None, seconds: float) -> Told:
+def _in_database(model: str, as_of: str | None, force: str | None, seconds: float) -> Watched:
     settings = read_settings()
     with opened(settings) as ledger:
         cycles = Cycles(ledger, settings)
@@ -136,7 +127,9 @@ def _in_database(model: str, as_of: str | None, force: str | None, seconds: floa
             cycles.close()
 
 
-def _over_http(url: str, model: str, as_of: str | None, force: str | None, seconds: float) -> Told:
+def _over_http(
+    url: str, model: str, as_of: str | None, force: str | None, seconds: float
+) -> Watched:
     body: dict[str, object] = {}
     if as_of:
         body["as_of"] = as_of
@@ -155,81 +148,39 @@ def _over_http(url: str, model: str, as_of: str | None, force: str | None, secon
         )
 
 
-def _watch(cycle: str, look: Callable[[], Told], seconds: float, pause: float) -> Told:
+def _watch(cycle: str, look: Callable[[], Watched], seconds: float, pause: float) -> Watched:
     """Look until the cycle has ended or the time is up, showing the step it is at."""
     deadline = monotonic_seconds() + seconds
     with progress(f"cycle {cycle}", _STEPS, unit="steps") as advance:
         while True:
-            told = look()
-            _show(advance, told)
-            if told.status == "ended" or monotonic_seconds() > deadline:
-                return told
+            watched = look()
+            _show(advance, watched)
+            if watched.status == "ended" or monotonic_seconds() > deadline:
+                return watched
             time.sleep(pause)
 
 
-def _show(advance: Advance, told: Told) -> None:
-    done = len(set(told.steps) - {"cycle.started", "cycle.attempt-started"})
-    latest = list(told.steps)[-1].removeprefix("cycle.") if told.steps else "started"
-    advance(_STEPS if told.status == "ended" else done, said=f"cycle {told.cycle}: {latest}")
+def _show(advance: Advance, watched: Watched) -> None:
+    steps = watched.steps
+    done = len(set(steps) - {"cycle.started", "cycle.attempt-started"})
+    latest = list(steps)[-1].removeprefix("cycle.") if steps else "started"
+    advance(_STEPS if watched.status == "ended" else done, said=f"cycle {watched.cycle}: {latest}")
 
 
-def _of_view(view: CycleView) -> Told:
-    return Told(view.cycle, view.model, view.status, view.conclusion, view.state)
+def _of_view(view: CycleView) -> Watched:
+    return Watched(view.cycle, view.status, view.state)
 
 
-def _of_answer(answer: Mapping[str, Any]) -> Told:
-    return Told(
-        answer["cycle"], answer["model"], answer["status"], answer["conclusion"], answer["steps"]
-    )
+def _of_answer(answer: Mapping[str, Any]) -> Watched:
+    return Watched(answer["cycle"], answer["status"], answer["steps"])
 
 
-def _outcome(cycle: Cycle) -> str:
-    if cycle.decided:
-        return cycle.decided.outcome
-    return "not decided" if cycle.not_decided else ""
-
-
-def _document(told: Told, cycle: Cycle, sentence: str) -> dict[str, object]:
-    return {
-        "cycle": told.cycle,
-        "model": told.model,
-        "as_of": cycle.begun.as_of,
-        "outcome": _outcome(cycle) or None,
-        "conclusion": told.conclusion,
-        "sentence": sentence,
-        "champion": _champion(cycle) or None,
-        "steps": dict(told.steps),
-    }
-
-
-def _champion(cycle: Cycle) -> str:
-    """Who serves when the cycle has ended; empty when nobody does."""
-    return (cycle.health.champion if cycle.health else cycle.begun.champion) or ""
-
-
-def _print(told: Told, cycle: Cycle, sentence: str) -> None:
-    say(sentence)
-    if cycle.decided:
-        say_clauses(cycle.decided.verdict.clauses)
-    say_gates(cycle)
-    if cycle.training_failed:
-        note(f"training failed: {cycle.training_failed.reason}")
-    serves = _champion(cycle)
-    say(f"{told.cycle}: {told.conclusion}; {f'{serves} serves' if serves else 'nobody serves yet'}")
-
-
-def _tell_github(told: Told, cycle: Cycle, sentence: str) -> None:
+def _tell_github(told: CycleTold) -> None:
     """Write where GitHub Actions says, if it does."""
     outputs, page = os.environ.get("GITHUB_OUTPUT"), os.environ.get("GITHUB_STEP_SUMMARY")
     if outputs:
-        values = {
-            "cycle": told.cycle,
-            "outcome": _outcome(cycle),
-            "conclusion": told.conclusion or "",
-            "sentence": sentence,
-            "champion": _champion(cycle),
-        }
+        names = ("cycle", "outcome", "conclusion", "sentence", "champion")
+        values = {name: getattr(told, name) or "" for name in names}
         write_outputs(Path(outputs), values, ending=f"whyledger-{new_id()}")
     if page:
-        ending = told.conclusion or ""
-        write_summary(Path(page), summary(told.model, told.cycle, sentence, ending, cycle))
+        write_summary(Path(page), summary(told))

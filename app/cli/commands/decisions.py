@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from app.audit.aftermath import why_it_ended_early
+from app.audit.decision import decision
 from app.audit.decision_filters import check_model, check_outcome
 from app.cli.commands.integrity import write_bundle
-from app.cli.cycle_tables import say_clauses, say_gates
+from app.cli.cycle_tables import say_cycle
 from app.cli.opening import a_time, opened, read_settings
 from app.cli.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
 from app.projections.cycles import get_cycle
-from app.projections.decisions import get_decision, list_decisions
+from app.projections.decisions import list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl
-from domain.decisions.cycle import fold_state
+from app.web.pages import stylesheet
 from domain.errors import RequestInvalid
 
 Model = Annotated[str | None, typer.Option(help="Only this model.")]
@@ -35,7 +38,11 @@ class Format(StrEnum):
     HTML = "html"
 
 
-_EXPORTS = {Format.JSONL: export_jsonl, Format.CSV: export_csv, Format.HTML: export_html}
+_EXPORTS: Final[Mapping[Format, Callable[..., Iterator[str]]]] = {
+    Format.JSONL: export_jsonl,
+    Format.CSV: export_csv,
+    Format.HTML: partial(export_html, stylesheet=stylesheet()),
+}
 
 
 def decisions(
@@ -65,7 +72,7 @@ def decisions(
     say_table(
         ("as of", "model", "outcome", "id", "verdict"),
         [(d.as_of[:10], d.model, d.outcome, d.id, d.sentence) for d in found],
-        wrapped="verdict",
+        wrapped=("verdict",),
     )
 
 
@@ -75,26 +82,13 @@ def why(
 ) -> None:
     """Say why one decision came out as it did, and what came of it."""
     with opened(read_settings()) as ledger, ledger.connect() as connection:
-        view = get_decision(connection, id)
-        cycle = get_cycle(connection, view.cycle)
+        told = decision(connection, id)
+        steps = get_cycle(connection, told.cycle).state
     if json:
-        say_json({"id": view.id, "position": view.position, "model": view.model,
-                  "cycle": view.cycle, "outcome": view.outcome, "as_of": view.as_of,
-                  "recorded_at": view.recorded_at, "sentence": view.sentence,
-                  "decision": view.body, "conclusion": cycle.conclusion,
-                  "steps": cycle.state})  # fmt: skip
+        say_json({**asdict(told), "steps": steps})
         return
-    say(view.sentence)
-    steps = fold_state(cycle.state)
-    if steps.decided:
-        say_clauses(steps.decided.verdict.clauses)
-    say_gates(steps)
-    conclusion = cycle.conclusion or "not finished"
-    reason = why_it_ended_early(steps)
-    say(
-        f"{view.cycle}: {conclusion}{f' ({reason})' if reason else ''}; "
-        f"decided at position {view.position}"
-    )
+    say_cycle(told)
+    say(f"decided at position {told.position}")
 
 
 def export(

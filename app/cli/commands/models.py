@@ -129,11 +129,11 @@ def state(
             )
             for one in document["models"]
         ],
-        wrapped="last verdict",
+        wrapped=("last verdict",),
     )
     for one in document["models"]:
-        for reason in one["reasons"]:
-            note(f"{one['model']}: {reason}")
+        if one["reasons"]:
+            note(one["health_sentence"])
     note(f"ledger {document['ledger']['id']}: {document['ledger']['entries']} entries")
 
 
@@ -245,6 +245,7 @@ def _state(ledger: Ledger, only: str | None) -> dict[str, Any]:
                     "model": view.model,
                     "title": contract.title,
                     "health": health.state,
+                    "health_sentence": health.sentence,
                     "reasons": list(health.reasons),
                     "champion": view.champion,
                     "champion_since": view.champion_since,

@@ -48,6 +48,7 @@ def replay(json: Json = False) -> None:
     if json:
         say_json(
             {
+                "sentence": found.sentence,
                 "entries": found.entries,
                 "root": found.root,
                 "equal": found.whole,
@@ -57,14 +58,9 @@ def replay(json: Json = False) -> None:
             }
         )
     else:
-        say(f"{found.entries} entries, root {found.root}")
-        say(f"{len(found.digests) - len(found.differing)} of {len(found.digests)} digests equal")
-    for name in found.differing:
-        say_error(
-            CommandRefused(f"read model {name!r} did not follow from the ledger; it does now.")
-        )
-    for sentence in found.aliases:
-        say_error(CommandRefused(sentence))
+        say(found.sentence)
+    for fault in found.faults:
+        say_error(CommandRefused(fault))
     if not found.whole:
         raise typer.Exit(Exit.INTEGRITY)
 

@@ -11,7 +11,6 @@ from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.projections.champions import ChampionView
 from domain.contract.contract import Contract
 from domain.contract.window import check_window, halt_reason
-from domain.decisions.cycle import outcome_of
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import reference_from_document
 from domain.errors import PolicyNotDecided
@@ -23,10 +22,11 @@ from domain.events.cycle_events import (
     WindowGuarded,
 )
 from domain.events.findings import DriftReport
-from domain.events.verdicts import verdict_sentence
+from domain.events.verdicts import NOT_DECIDED, verdict_sentence
 from domain.times import hours_between
 from rules.engine import PolicyEngine
-from rules.facts import Facts
+from rules.facts import RETRAINING_FACT, Facts
+from rules.outcome import outcome_of
 from rules.policy import parse_policy
 
 
@@ -154,7 +154,7 @@ def decide(work: Work) -> Done:
                 policy_digest=started.policy_digest,
                 facts=dict(facts),
                 reason=undecided.message,
-                sentence=verdict_sentence("not decided", (), undecided.message),
+                sentence=verdict_sentence(NOT_DECIDED, (), undecided.message),
             )
         )
     outcome = outcome_of(
@@ -181,9 +181,7 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         "prediction_drift_p": by_reference.get("training-target"),
         "prediction_drift_p_out_of_fold": by_reference.get("out-of-fold"),
         "new_samples": float(known.new_samples),
-        "hours_since_last_retraining": (
-            hours_between(since, known.started.as_of) if since is not None else None
-        ),
+        RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
         "window_rows": float(len(known.window.rows)),
     }
     return facts, since is None

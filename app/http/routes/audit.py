@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from app.audit.decision import Decision, decision, decisions
 from app.audit.decision_filters import OUTCOMES, check_model, check_outcome
 from app.http import examples
 from app.http.dependencies import Here
@@ -18,8 +20,8 @@ from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.request_shapes import Name, Sent, Time
 from app.http.strict_route import StrictRoute
-from app.projections.decisions import DecisionView, get_decision, list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl
+from app.web.pages import stylesheet
 from domain.canonical import INTEGER_MAX
 from domain.errors import UnknownThing
 
@@ -33,7 +35,11 @@ _MEDIA_TYPES: Final = {
     "csv": "text/csv; charset=utf-8",
     "html": "text/html; charset=utf-8",
 }
-_EXPORTS: Final = {"jsonl": export_jsonl, "csv": export_csv, "html": export_html}
+_EXPORTS: Final[Mapping[str, Callable[..., Iterator[str]]]] = {
+    "jsonl": export_jsonl,
+    "csv": export_csv,
+    "html": partial(export_html, stylesheet=stylesheet()),
+}
 
 
 class DecisionFilter(Sent):
@@ -61,8 +67,45 @@ class ExportQuery(DecisionFilter):
     format: Literal["jsonl", "csv", "html"] = Field(description="which of the three")
 
 
+class ClauseAnswer(BaseModel):
+    """One clause of the policy: exact, and in the words every page and report shows."""
+
+    clause: str = Field(examples=["cool_down"])
+    fact: str = Field(examples=["hours_since_last_retraining"])
+    label: str = Field(examples=["cool-down"])
+    operator: str = Field(examples=[">"])
+    threshold: float = Field(examples=[24.0])
+    unit: str = Field(description="empty when dimensionless", examples=["h"])
+    observed: float | None = Field(description="null: unknown", examples=[20.75])
+    verdict: str = Field(description="met, unmet or unknown", examples=["unmet"])
+    margin: float | None = Field(description="past the threshold", examples=[-3.25])
+    note: str = Field(description="why it is unknown", examples=[""])
+    symbol: str = Field(examples=["✗"])
+    shown: str = Field(description="what was observed", examples=["20.75 h"])
+    needs: str = Field(examples=["> 24 h"])
+    distance: str = Field(examples=["3.25 h short of it"])
+    band: str = Field(description="of a PSI: stable, minor or significant", examples=[""])
+    sentence: str = Field(examples=["cool-down 20.75 h (needs > 24 h)"])
+
+
+class GateAnswer(BaseModel):
+    """One gate, in the words every page and report shows."""
+
+    name: str = Field(examples=["Deployment"])
+    question: str = Field(examples=["Does the candidate beat the champion on the same rows?"])
+    verdict: str = Field(description="passed, failed, not evaluated or waiting")
+    symbol: str = Field(examples=["✓"])
+    reason: str = Field(examples=["RMSE 0.1536 beats car-price/1's 0.2342, on 24 rows."])
+    rows: int | None = Field(examples=[24])
+    figures: dict[str, float] = Field(
+        description="side -> RMSE, transformed scale", examples=[{"candidate": 0.1536}]
+    )
+    errors: str = Field(description="the figures", examples=["candidate 0.1536"])
+    note: str = Field(description="what else was measured", examples=[""])
+
+
 class DecisionAnswer(BaseModel):
-    """One decision and why."""
+    """One decision, why, and what came of it."""
 
     id: str = Field(examples=[examples.ID])
     position: int = Field(examples=[1397])
@@ -72,9 +115,23 @@ class DecisionAnswer(BaseModel):
     as_of: str = Field(examples=[examples.TIME])
     recorded_at: str = Field(examples=["2026-02-03T09:30:02.000000Z"])
     sentence: str = Field(examples=["KEEP: cool-down 20.8 h (needs > 24 h)"])
-    decision: dict[str, Any] = Field(
-        validation_alias="body", description="facts, clauses, trace: the event's data, whole"
+    occurred_at: str = Field(examples=[examples.TIME])
+    clauses: list[ClauseAnswer] = Field(description="in the policy's order; none: undecided")
+    gates: list[GateAnswer] = Field(description="in their order; none: nothing was trained")
+    conclusion: str | None = Field(description="how its cycle ended", examples=["rejected"])
+    conclusion_reason: str = Field(description="why it ended early", examples=[""])
+    candidate: str | None = Field(examples=["car-price/12"])
+    champion_compared: str | None = Field(examples=["car-price/3"])
+    champion: str | None = Field(description="who serves at its end", examples=["car-price/3"])
+    aftermath: str = Field(
+        description="what came of it",
+        examples=["rejected. Candidate car-price/12 against champion car-price/3."],
     )
+    earliest_retraining: str | None = Field(
+        description="the end of its cool-down; null: it does not hold back",
+        examples=[examples.TIME],
+    )
+    decision: dict[str, Any] = Field(description="facts, clauses, trace: the event's data, whole")
 
 
 class DecisionPage(BaseModel):
@@ -91,13 +148,13 @@ class DecisionPage(BaseModel):
 )
 def list_all_decisions(
     here: Here, request: Request, response: Response, query: Annotated[DecisionsQuery, Query()]
-) -> dict[str, list[DecisionView]]:
+) -> dict[str, list[Decision]]:
     """Undecided ones included. The `Link` header leads to the next page."""
     limit = min(query.limit, here.settings.page_entries_max)
     check_outcome(query.outcome)
     with here.ledger.connect() as connection:
         check_model(connection, query.model)
-        found = list_decisions(
+        found = decisions(
             connection,
             model=query.model,
             outcome=query.outcome,
@@ -112,18 +169,16 @@ def list_all_decisions(
 
 @router.get(
     "/audit/decisions/{decision}",
-    summary="Look at one decision: facts, clauses, trace, sentence",
+    summary="Look at one decision: why, clause by clause, and what came of it",
     response_model=DecisionAnswer,
     responses=refusals(404, 422, 503),
 )
-def read_decision(here: Here, decision: str) -> DecisionView:
-    """Everything it stood on, as recorded."""
-    if not _UUID.fullmatch(decision.lower()):
-        raise UnknownThing(
-            f"{decision[:100]!r} is no decision's id. List them: GET /audit/decisions."
-        )
+def read_decision(here: Here, id: Annotated[str, Path(alias="decision")]) -> Decision:
+    """Everything it stood on, as recorded, and in words."""
+    if not _UUID.fullmatch(id.lower()):
+        raise UnknownThing(f"{id[:100]!r} is no decision's id. List them: GET /audit/decisions.")
     with here.ledger.connect() as connection:
-        return get_decision(connection, decision.lower())
+        return decision(connection, id.lower())
 
 
 @router.get(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, Json
 
-from app.audit.health import current_health
+from app.audit.health import Health, current_health
 from app.clock import now
 from app.http import examples
 from app.http.dependencies import Here
@@ -76,6 +76,7 @@ class HealthAnswer(BaseModel):
     model: str = Field(examples=["car-price"])
     state: str = Field(description="healthy, degraded, stale or no champion", examples=["healthy"])
     reasons: list[str] = Field(description="why it is not healthy", examples=[[]])
+    sentence: str = Field(description="both in one", examples=["car-price is healthy"])
     champion: str | None = Field(examples=["car-price/3"])
     at: str = Field(description="when this was asked", examples=["2026-02-03T09:31:00.000000Z"])
     days_since_evaluation: float | None = Field(examples=[0.0006])
@@ -127,19 +128,12 @@ def read_model(here: Here, model: str) -> dict[str, Any]:
     response_model=HealthAnswer,
     responses=refusals(404, 422, 503),
 )
-def read_health(here: Here, model: str) -> dict[str, Any]:
+def read_health(here: Here, model: str) -> Health:
     """Healthy, degraded, stale or no champion, with reasons; what became stale since shows."""
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        health = current_health(connection, view, serving.contract, at, alarm=serving.alarm)
-    return {
-        "model": model,
-        "champion": view.champion,
-        "at": at,
-        "alarm": serving.alarm,
-        **asdict(health),
-    }
+        return current_health(connection, view, serving.contract, at, alarm=serving.alarm)
 
 
 def _view(here: Process, model: str) -> ModelView:

@@ -131,7 +131,8 @@ def test_why_says_what_came_of_the_decision(state: Path) -> None:
         row = next(line for line in lines if gate in line)
         assert "passed" in row
         assert ("candidate 0." in row) == (gate in {"Evaluation", "Deployment"})
-    assert lines[-1].startswith("car-price-1: promoted; decided at position ")
+    assert lines[-2] == "car-price-1: promoted. Candidate car-price/1."
+    assert lines[-1].startswith("decided at position ")
 
 
 def test_state_names_the_champion(state: Path) -> None:

@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer.main
 
+from app.audit.cycle import cycle_told
 from app.cli.job_summary import summary, write_outputs
 from app.cli.main import app
 from app.cli.terminal import Exit
-from domain.decisions.cycle import fold
-from tests.app.web.car_story import MODEL, REJECTED_YEAR, car_story
+from domain.events.envelope import event_data
+from tests.app.web.car_story import REJECTED_YEAR, car_story
 
 REPOSITORY = Path(__file__).parents[3]
 DOCUMENT = (REPOSITORY / "docs" / "command-line.md").read_text()
@@ -60,9 +62,10 @@ def test_a_reason_cannot_end_an_output_early(tmp_path: Path) -> None:
 
 
 def test_the_summary_escapes_what_would_draw() -> None:
-    cycle = fold(car_story().cycle(REJECTED_YEAR - 1974))
+    steps = car_story().cycle(REJECTED_YEAR - 1974)
+    told = cycle_told({step.type: event_data(step) for step in steps})
 
-    text = summary(MODEL, "car-price-12", "OVERRIDE: <img src=x> | *loud*", "rejected", cycle)
+    text = summary(replace(told, sentence="OVERRIDE: <img src=x> | *loud*"))
 
     assert "<img" not in text
     assert "\\*loud\\*" in text

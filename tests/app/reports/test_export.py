@@ -13,6 +13,12 @@ from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided, 
 from domain.events.verdicts import significant_digits
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, Story, car_story, record, time
 
+STYLE = ":root { --page: white; }"
+
+
+def html(ledger: Ledger) -> str:
+    return "".join(export_html(ledger, stylesheet=STYLE))
+
 
 @pytest.fixture
 def told(ledger: Ledger) -> Ledger:
@@ -44,7 +50,7 @@ def test_the_bounds_are_those_of_as_of(told: Ledger) -> None:
 
 
 def test_the_report_holds_every_sentence(told: Ledger) -> None:
-    report = "".join(export_html(told))
+    report = html(told)
 
     assert report.count("<h2>") == len(list(export_jsonl(told)))
     assert report.rstrip().endswith("</html>")
@@ -94,19 +100,19 @@ def test_the_report_shows_both_errors_and_the_reason_of_a_rejection(ledger: Ledg
     rejection = _rejection(story)
     assert rejection.champion is not None
 
-    report = "".join(export_html(ledger))
+    report = html(ledger)
 
     assert report.count("What came of it:") == len(list(export_jsonl(ledger)))
-    assert "What came of it: rejected." in report
+    assert "What came of it:</strong> rejected. Candidate" in report
     assert rejection.reason in report
     for side, errors in (("candidate", rejection.candidate), ("champion", rejection.champion)):
         assert f"{side} {significant_digits(errors.rmse)}" in report
 
 
 def test_the_report_is_one_file_with_its_style_inside(told: Ledger) -> None:
-    report = "".join(export_html(told))
+    report = html(told)
 
-    assert "--page:" in report.partition("<style>")[2].partition("</style>")[0]
+    assert STYLE in report.partition("<style>")[2].partition("</style>")[0]
     assert "<link" not in report
     assert "/static/" not in report
 
@@ -120,11 +126,10 @@ def test_a_failed_cycle_says_why_in_csv_and_report(sqlite_ledger: Ledger) -> Non
     record(sqlite_ledger, story)
 
     *_, row = csv.DictReader(io.StringIO("".join(export_csv(sqlite_ledger))))
-    report = "".join(export_html(sqlite_ledger))
+    report = html(sqlite_ledger)
 
     assert (row["conclusion"], row["conclusion_reason"]) == ("failed", failed.reason)
-    assert "What came of it: failed." in report
-    assert failed.reason in report
+    assert f"What came of it:</strong> failed: {failed.reason}" in report
 
 
 def test_a_decision_whose_cycle_goes_on_is_not_finished(sqlite_ledger: Ledger) -> None:
@@ -136,11 +141,11 @@ def test_a_decision_whose_cycle_goes_on_is_not_finished(sqlite_ledger: Ledger) -
     *_, line = map(json.loads, export_jsonl(sqlite_ledger))
 
     assert line["conclusion"] is None
-    assert "What came of it: not finished." in "".join(export_html(sqlite_ledger))
+    assert "What came of it:</strong> not finished." in html(sqlite_ledger)
 
 
 def test_a_report_without_decisions_says_so(ledger: Ledger) -> None:
-    assert "No decision lies within these bounds." in "".join(export_html(ledger))
+    assert "No decision lies within these bounds." in html(ledger)
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

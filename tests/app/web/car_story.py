@@ -34,7 +34,7 @@ from domain.events.cycle_events import (
 )
 from domain.events.events import CandidatePromoted, ContractAdopted, Event, PolicyAdopted
 from domain.events.findings import (
-    Band,
+    SIGNIFICANT,
     Bootstrap,
     DriftReport,
     Errors,
@@ -42,6 +42,7 @@ from domain.events.findings import (
     PredictionDrift,
     SegmentErrors,
     WindowCheck,
+    psi_band,
 )
 from domain.events.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
 
@@ -233,7 +234,6 @@ def _report(rows: int, age: int, chance: np.random.Generator) -> DriftReport:
 
 
 def _feature(name: str, psi: float, rows: int, *, low_power: bool) -> FeatureDrift:
-    band: Band = "stable" if psi < 0.1 else "minor" if psi <= 0.2 else "significant"
     return FeatureDrift(
         feature=name,
         kind="category" if name in {"air", "region"} else "number",
@@ -243,8 +243,8 @@ def _feature(name: str, psi: float, rows: int, *, low_power: bool) -> FeatureDri
         psi_adjusted=max(0.0, psi - 0.09),
         p_value=0.001 if psi > 0.17 else 0.4,
         evidence=psi > 0.17,
-        band=band,
-        significant=psi > 0.2,
+        band=psi_band(psi),
+        significant=psi > SIGNIFICANT,
         low_power=low_power,
         ks_statistic=0.2,
         ks_p_value=0.01,

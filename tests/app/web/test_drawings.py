@@ -1,4 +1,4 @@
-"""Lights, drift panels, error chart and gates, from windows made of plain events."""
+"""Clause bars, drift panels, error chart and gate bars, from windows made of plain events."""
 
 import re
 from dataclasses import replace
@@ -6,10 +6,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.audit.clauses import clauses_of
+from app.audit.gates import gates_of
+from app.web.clause_bar import clause_bar, share_of_bar
 from app.web.drift_chart import drift_panels, drift_table
 from app.web.error_chart import NARROW, error_chart
-from app.web.gates import gates
-from app.web.lights import lights, share_of_bar
+from app.web.gate_bars import gate_bars
 from app.web.svg import tag
 from app.web.windows import Window
 from domain.decisions.cycle import Cycle, fold
@@ -45,24 +47,27 @@ def test_a_value_stays_on_its_bar_and_on_its_side_of_the_threshold(
         assert share <= 0.5
 
 
-def test_a_light_says_symbol_word_and_distance() -> None:
-    light = lights([clause("a", "new_samples", "new samples", ">=", 50.0, 38.0, "rows")])[0]
+def test_an_unknown_clause_has_no_knob() -> None:
+    one, other = clauses_of(
+        [
+            clause("a", "feature_drift_score", "feature drift", ">", 0.2, None),
+            clause("a", "feature_drift_score", "feature drift", ">", 0.2, 0.3),
+        ]
+    )
 
-    assert (light.symbol, light.verdict) == ("✗", "unmet")
-    assert light.distance == "12 rows short of it"
+    assert "circle" not in clause_bar(one)
+    assert "circle" in clause_bar(other)
 
 
-def test_exactly_at_a_strict_bound_is_said_not_to_be_enough() -> None:
-    light = lights([clause("a", "feature_drift_score", "feature drift", ">", 0.2, 0.2)])[0]
+def test_a_gate_without_figures_has_no_bars() -> None:
+    rejected = windows()[REJECTED_YEAR - 1975]
 
-    assert "exactly at the bound" in light.distance
-
-
-def test_an_unknown_clause_has_a_question_mark_and_no_knob() -> None:
-    light = lights([clause("a", "feature_drift_score", "feature drift", ">", 0.2, None)])[0]
-
-    assert light.symbol == "?"
-    assert "circle" not in light.bar
+    assert [gate_bars(gate) is not None for gate in gates_of(rejected.cycle)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_there_is_a_panel_a_feature_with_both_lines_inside_the_plot() -> None:
@@ -104,17 +109,6 @@ def test_promotions_and_rejections_are_marked_in_the_error_chart() -> None:
 
 def test_without_errors_there_is_no_chart() -> None:
     assert error_chart([]) is None
-
-
-def test_gates_after_the_first_failed_one_are_not_evaluated() -> None:
-    rejected = windows()[REJECTED_YEAR - 1975]
-
-    assert [gate.verdict for gate in gates(rejected.cycle)] == [
-        "passed",
-        "passed",
-        "failed",
-        "not evaluated",
-    ]
 
 
 def test_text_in_a_picture_is_escaped() -> None:

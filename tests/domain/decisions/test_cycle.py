@@ -1,4 +1,4 @@
-"""Which step comes next, how a cycle ends, and which outcome a verdict means."""
+"""Which step comes next, and how a cycle ends."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ from hypothesis import given as for_all
 from hypothesis.strategies import integers, lists, sampled_from
 
 from domain.decisions.cycle import (
-    RETRAINING,
     Cycle,
     Step,
     conclusion,
     fold,
     fold_state,
     next_step,
-    outcome_of,
 )
 from domain.errors import LedgerDamaged
-from domain.events.cycle_events import Conclusion, CycleEvent, Outcome
+from domain.events.cycle_events import Conclusion, CycleEvent
 from domain.events.envelope import event_data
-from domain.events.findings import DriftReport
-from domain.events.verdicts import Verdict
 from tests.domain.events.sample_events import (
     ATTEMPT,
     COMPARED,
@@ -40,21 +36,11 @@ from tests.domain.events.sample_events import (
     TRAINED,
     UNDECIDED,
     decided,
-    policy_verdict,
 )
 
 JUDGED: tuple[CycleEvent, ...] = (STARTED, ATTEMPT, GUARDED, MEASURED)
 FITTED: tuple[CycleEvent, ...] = (*JUDGED, decided("retrain"), MERGED, TRAINED)
 PASSED: tuple[CycleEvent, ...] = (*FITTED, PARITY, EVALUATED, COMPARED)
-QUIET = DriftReport(
-    features=(),
-    predictions=(),
-    feature_drift_score=0.0,
-    psi_max=0.05,
-    drifted_features=0,
-    features_measured=6,
-    low_power=False,
-)
 
 
 @pytest.mark.parametrize(
@@ -142,58 +128,3 @@ def test_a_cycle_knows_what_it_was_asked_to_do() -> None:
 def test_a_stream_without_a_start_is_damaged() -> None:
     with pytest.raises(LedgerDamaged, match=r"does not begin with cycle\.started"):
         _ = Cycle().begun
-
-
-def outcome(
-    *,
-    features: Verdict = "unmet",
-    predictions: Verdict = "unmet",
-    samples: Verdict = "met",
-    champion: str | None = "car-price/1",
-    forced: bool = False,
-    rows: int = 99,
-    report: DriftReport | None = QUIET,
-) -> Outcome:
-    return outcome_of(
-        policy_verdict(
-            feature_drift_score=features, prediction_drift_p=predictions, new_samples=samples
-        ),
-        champion=champion,
-        forced=forced,
-        window_rows=rows,
-        report=report,
-    )
-
-
-def test_all_clauses_met_means_retrain() -> None:
-    assert outcome(features="met", predictions="met") == "retrain"
-
-
-def test_neither_drift_clause_met_with_enough_power_means_no_drift() -> None:
-    assert outcome() == "keep: no drift"
-
-
-def test_low_power_is_never_no_drift() -> None:
-    assert outcome(report=replace(QUIET, low_power=True)) == "keep: rules not met"
-
-
-def test_one_drift_clause_met_means_rules_not_met() -> None:
-    assert outcome(predictions="met") == "keep: rules not met"
-
-
-def test_an_unknown_drift_clause_is_never_no_drift() -> None:
-    assert outcome(features="unknown") == "keep: rules not met"
-
-
-def test_an_empty_window_means_nothing_to_judge() -> None:
-    empty = outcome(features="unknown", predictions="unknown", rows=0, report=None)
-    assert empty == "keep: nothing to judge"
-
-
-def test_without_a_champion_the_outcome_is_bootstrap_even_when_forced() -> None:
-    assert outcome(champion=None, forced=True, rows=0, report=None) == "bootstrap"
-
-
-def test_a_forced_cycle_is_an_override_whatever_the_policy_says() -> None:
-    assert outcome(forced=True) == "override"
-    assert "override" in RETRAINING

@@ -6,17 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from domain.decisions.cycle import Cycle, fold
-from domain.decisions.health import Standing, drift_unanswered, health_state, unjudged
-from domain.events.verdicts import Verdict
+from domain.decisions.cycle import Cycle
+from domain.decisions.health import Standing, health_state, unjudged
 from tests.domain.events.sample_events import (
     FAILED_TRAINING,
     GAVE_UP,
     HALTED,
-    SETTLED,
     UNDECIDED,
-    decided,
-    policy_verdict,
 )
 
 FINE = Standing(
@@ -89,28 +85,6 @@ def test_stale_is_never_hidden_by_degraded() -> None:
     state, reasons = health_state(replace(FINE, rmse=0.5, days_since_evaluation=9.0))
     assert state == "stale"
     assert len(reasons) == 2
-
-
-@pytest.mark.parametrize(
-    ("features", "predictions", "unanswered"),
-    [("met", "met", True), ("met", "unmet", False), ("unknown", "met", False)],
-)
-def test_drift_is_unanswered_when_every_drift_clause_was_met_and_nobody_new_serves(
-    features: Verdict, predictions: Verdict, unanswered: bool
-) -> None:
-    verdict = policy_verdict(
-        feature_drift_score=features, prediction_drift_p=predictions, new_samples="unmet"
-    )
-    cycle = fold([replace(decided("keep: rules not met"), verdict=verdict)])
-    assert drift_unanswered(cycle) is unanswered
-    assert not drift_unanswered(replace(cycle, settled=SETTLED)), "the promotion answers it"
-    assert drift_unanswered(replace(cycle, settled=replace(SETTLED, promoted=False))) is unanswered
-
-
-def test_a_policy_without_drift_clauses_and_no_cycle_leave_no_drift_unanswered() -> None:
-    asked = replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
-    assert not drift_unanswered(fold([asked]))
-    assert not drift_unanswered(Cycle())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""The clauses of a decision in words: what was observed, what was needed, how far apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from domain.events.verdicts import (
+    ClauseVerdict,
+    Verdict,
+    clause_sentence,
+    needs_in_words,
+    observed_in_words,
+    with_unit,
+)
+from rules.facts import FACTS
+
+SYMBOL: Final[Mapping[Verdict, str]] = {"met": "✓", "unmet": "✗", "unknown": "?"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause(ClauseVerdict):
+    """One clause as recorded, exact, and the words it is shown with everywhere."""
+
+    symbol: str
+    shown: str  # what was observed, with its unit; or a word where nothing was
+    needs: str  # '> 24 h'
+    distance: str  # how far past the threshold or short of it; empty when nothing was observed
+    band: str  # where the observed value lies: 'significant'; empty for a fact without bands
+    sentence: str  # 'cool-down 20.8 h (needs > 24 h)', as the verdict sentence has it
+
+
+def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:
+    """The clauses in the policy's order."""
+    return tuple(
+        Clause(
+            **asdict(clause),
+            symbol=SYMBOL[clause.verdict],
+            shown=observed_in_words(clause),
+            needs=needs_in_words(clause),
+            distance=_distance(clause),
+            band=_band(clause),
+            sentence=clause_sentence(clause),
+        )
+        for clause in recorded
+    )
+
+
+def _distance(clause: ClauseVerdict) -> str:
+    if clause.margin is None:
+        return ""
+    size = with_unit(abs(clause.margin), clause.unit)
+    if clause.verdict == "met":
+        return f"{size} past the bound"
+    return f"{size} short of it" if clause.margin else "exactly at the bound, which is not enough"
+
+
+def _band(clause: ClauseVerdict) -> str:
+    spec = FACTS.get(clause.fact)
+    if spec is None or spec.band is None or clause.observed is None:
+        return ""
+    return spec.band(clause.observed)

@@ -1,0 +1,100 @@
+"""What a cycle came to: its sentence, clauses and gates, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.audit.clauses import Clause, clauses_of
+from app.audit.gates import Gate, gates_of
+from domain.decisions.cycle import Cycle, fold_state
+from domain.events.cycle_events import Conclusion
+from domain.events.verdicts import NOT_DECIDED
+
+NOT_FINISHED: Final = "not finished"
+NOBODY_SERVES: Final = "nobody serves yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleTold:
+    """One cycle in words, the same wherever it is shown."""
+
+    cycle: str  # 'car-price-12'
+    model: str
+    as_of: str  # UTC
+    outcome: str | None  # None: it came to no decision, or has not yet
+    sentence: str  # the verdict sentence; what stopped the cycle when it came to none
+    clauses: tuple[Clause, ...]  # empty when nothing was decided
+    gates: tuple[Gate, ...]  # empty when nothing was trained
+    conclusion: Conclusion | None  # None until it has ended
+    conclusion_reason: str  # why it ended early; empty otherwise: the gates say why
+    candidate: str | None  # 'car-price/12'
+    champion_compared: str | None  # whom the candidate was compared with
+    champion: str | None  # who serves when it has ended; who served before, until then
+    aftermath: str  # 'rejected. Candidate car-price/12 against champion car-price/11.'
+
+
+def cycle_told(state: Mapping[str, Any]) -> CycleTold:
+    """The cycle whose steps' data stand in `state` by event type, as the read model keeps them.
+
+    Raises:
+        LedgerDamaged: it does not begin with `cycle.started`.
+    """
+    cycle = fold_state(state)
+    return CycleTold(
+        cycle=cycle.begun.cycle,
+        model=cycle.begun.model,
+        as_of=cycle.begun.as_of,
+        outcome=_outcome(cycle),
+        sentence=_sentence(cycle),
+        clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
+        gates=gates_of(cycle),
+        conclusion=conclusion_of(cycle),
+        conclusion_reason=reason_of(cycle),
+        candidate=cycle.trained.candidate if cycle.trained else None,
+        champion_compared=cycle.compared.champion_version if cycle.compared else None,
+        champion=cycle.health.champion if cycle.health else cycle.begun.champion,
+        aftermath=aftermath_of(cycle),
+    )
+
+
+def conclusion_of(cycle: Cycle) -> Conclusion | None:
+    """How the cycle ended; None until it has."""
+    if cycle.failed:
+        return "failed"
+    return cycle.health.conclusion if cycle.health else None
+
+
+def aftermath_of(cycle: Cycle) -> str:
+    """How the cycle ended, why when it ended early, and who was compared with whom."""
+    ended, reason = conclusion_of(cycle) or NOT_FINISHED, reason_of(cycle)
+    said = f"{ended}: {reason.removesuffix('.')}." if reason else f"{ended}."
+    if cycle.trained is None:
+        return said
+    against = cycle.compared.champion_version if cycle.compared else None
+    compared = f" against champion {against}" if against else ""
+    return f"{said} Candidate {cycle.trained.candidate}{compared}."
+
+
+def reason_of(cycle: Cycle) -> str:
+    """The recorded reason of a cycle that failed, could not decide, or halted; else empty."""
+    for early in (cycle.failed, cycle.training_failed, cycle.not_decided, cycle.halted):
+        if early is not None:
+            return early.reason
+    return ""
+
+
+def _outcome(cycle: Cycle) -> str | None:
+    if cycle.decided:
+        return cycle.decided.outcome
+    return NOT_DECIDED if cycle.not_decided else None
+
+
+def _sentence(cycle: Cycle) -> str:
+    decided = cycle.decided or cycle.not_decided
+    if decided:
+        return decided.sentence
+    if cycle.halted:
+        return f"HALTED: {cycle.halted.reason}"
+    return f"FAILED: {cycle.failed.reason}" if cycle.failed else NOT_FINISHED.upper()

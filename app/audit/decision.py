@@ -1,0 +1,85 @@
+"""The decisions: what was decided and why, clause by clause, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, TypedDict, Unpack
+
+from app.audit.clauses import Clause
+from app.audit.cycle import CycleTold, cycle_told
+from app.ledger.store import Connection
+from app.projections.cycles import get_cycle
+from app.projections.decisions import DecisionView, get_decision, list_decisions
+from domain.decisions.cycle import RETRAINING
+from domain.times import format_time, parse_time
+from rules.facts import RETRAINING_FACT
+
+
+class Bounds(TypedDict, total=False):
+    """Which decisions are asked for: `since` (inclusive) and `until` (exclusive) are on `as_of`."""
+
+    model: str | None
+    outcome: str | None
+    since: str | None
+    until: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(CycleTold):
+    """One decision as recorded, in words, with what came of it."""
+
+    id: str  # of its event
+    position: int
+    occurred_at: str
+    recorded_at: str
+    earliest_retraining: str | None  # UTC; None: its cool-down did not hold back, or is unknown
+    decision: dict[str, Any]  # the event's data, whole: facts, clauses, trace
+
+
+def decision(connection: Connection, id: str) -> Decision:
+    """The decision with this id. Raises UnknownThing."""
+    return _told(connection, get_decision(connection, id))
+
+
+def decisions(
+    connection: Connection,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 500,
+    **bounds: Unpack[Bounds],
+) -> list[Decision]:
+    """At most `limit` decisions within the bounds, newest first; from `after` on, oldest first.
+
+    `before` and `after` are positions to page on from, both exclusive.
+    """
+    found = list_decisions(connection, before=before, after=after, limit=limit, **bounds)
+    return [_told(connection, view) for view in found]
+
+
+def _told(connection: Connection, view: DecisionView) -> Decision:
+    told = cycle_told(get_cycle(connection, view.cycle).state)
+    return Decision(
+        **{field.name: getattr(told, field.name) for field in fields(CycleTold)},
+        id=view.id,
+        position=view.position,
+        occurred_at=view.occurred_at,
+        recorded_at=view.recorded_at,
+        earliest_retraining=_earliest_retraining(told),
+        decision=view.body,
+    )
+
+
+def _earliest_retraining(told: CycleTold) -> str | None:
+    """The end of the cool-down as this decision knew it; one to retrain begins it anew."""
+    clause: Clause | None = next((c for c in told.clauses if c.fact == RETRAINING_FACT), None)
+    if clause is None:
+        return None
+    if told.outcome in RETRAINING:
+        hours = clause.threshold
+    elif clause.observed is None or clause.verdict == "met":
+        return None
+    else:
+        hours = clause.threshold - clause.observed
+    return format_time(parse_time(told.as_of) + timedelta(hours=hours))

@@ -1,0 +1,137 @@
+"""The gates of a cycle in words: what each asked, what it said, by which figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from domain.decisions.cycle import Cycle
+from domain.events.cycle_events import CandidateCompared
+from domain.events.verdicts import significant_digits
+
+GateVerdict = Literal["passed", "failed", "not evaluated", "waiting"]
+_SYMBOL: Final[Mapping[GateVerdict, str]] = {
+    "passed": "✓",
+    "failed": "✗",
+    "not evaluated": "–",
+    "waiting": "…",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One gate, and the words it is shown with everywhere."""
+
+    name: str
+    question: str
+    verdict: GateVerdict
+    symbol: str
+    reason: str  # as recorded; empty before it was evaluated
+    rows: int | None  # behind the figures
+    figures: dict[str, float]  # side -> RMSE, transformed scale
+    errors: str  # the figures in words: 'champion 0.234, candidate 0.154'
+    note: str  # what else was measured; empty when nothing was
+
+
+def gates_of(cycle: Cycle) -> tuple[Gate, ...]:
+    """Parity, evaluation, deployment, promotion; empty when the cycle trained nothing."""
+    if cycle.trained is None:
+        return ()
+    return (_parity(cycle), _evaluation(cycle), _deployment(cycle), _promotion(cycle))
+
+
+def _parity(cycle: Cycle) -> Gate:
+    found = cycle.parity
+    return _gate(
+        cycle,
+        "Parity",
+        "Does the serving plan equal the pipeline?",
+        found.passed if found else None,
+        reason=found.reason if found else "",
+        rows=found.rows if found else None,
+        note=f"largest difference {significant_digits(found.largest_difference)}, "
+        f"allowed {significant_digits(found.allowed)}"
+        if found
+        else "",
+    )
+
+
+def _evaluation(cycle: Cycle) -> Gate:
+    found = cycle.evaluated
+    sides = {
+        "mean": found and found.mean_baseline,
+        "median": found and found.median_baseline,
+        "candidate": found and found.candidate,
+    }
+    return _gate(
+        cycle,
+        "Evaluation",
+        "Does the candidate beat mean and median on rows it has not seen?",
+        found.passed if found else None,
+        reason=found.reason if found else "",
+        rows=found.rows if found else None,
+        figures={side: errors.rmse for side, errors in sides.items() if errors},
+    )
+
+
+def _deployment(cycle: Cycle) -> Gate:
+    found = cycle.compared
+    sides = {"champion": found and found.champion, "candidate": found and found.candidate}
+    return _gate(
+        cycle,
+        "Deployment",
+        "Does the candidate beat the champion on the same rows?",
+        found.passed if found else None,
+        reason=found.reason if found else "",
+        rows=found.rows if found else None,
+        figures={side: errors.rmse for side, errors in sides.items() if errors},
+        note=_resampled(found),
+    )
+
+
+def _promotion(cycle: Cycle) -> Gate:
+    found = cycle.settled
+    return _gate(
+        cycle,
+        "Promotion",
+        "Is the champion still the one it was compared with?",
+        found.promoted if found else None,
+        reason=found.reason if found else "",
+    )
+
+
+def _gate(
+    cycle: Cycle,
+    name: str,
+    question: str,
+    passed: bool | None,
+    *,
+    reason: str,
+    rows: int | None = None,
+    figures: Mapping[str, float] | None = None,
+    note: str = "",
+) -> Gate:
+    verdict: GateVerdict = "passed" if passed else "failed"
+    if passed is None:
+        verdict = "not evaluated" if cycle.ended else "waiting"
+    figures = dict(figures or {})
+    return Gate(
+        name=name,
+        question=question,
+        verdict=verdict,
+        symbol=_SYMBOL[verdict],
+        reason=reason,
+        rows=rows,
+        figures=figures,
+        errors=", ".join(f"{side} {significant_digits(rmse)}" for side, rmse in figures.items()),
+        note=note,
+    )
+
+
+def _resampled(compared: CandidateCompared | None) -> str:
+    if compared is None or compared.bootstrap is None:
+        return ""
+    low, high = (significant_digits(b) for b in (compared.bootstrap.low, compared.bootstrap.high))
+    noise = ": within noise" if compared.bootstrap.within_noise else ""
+    return f"champion minus candidate, 95 % of resamples: {low} to {high}{noise}"

@@ -1,0 +1,53 @@
+"""A model's health is one value, and its sentence holds the state and every reason."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from app.audit.health import Health, current_health
+from app.ledger.store import Ledger
+from app.projections.models import get_model
+from domain.contract.contract import parse_contract
+from tests.app.web.car_story import HALTED_YEAR, MODEL, Story, car_story, record
+
+NOW = "2026-11-23T12:10:00.000000Z"
+
+
+def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
+    record(ledger, story)
+    with ledger.connect() as connection:
+        view = get_model(connection, MODEL)
+        assert view is not None
+        contract = parse_contract(orjson.loads(view.contract))
+        return current_health(connection, view, contract, NOW, alarm=alarm)
+
+
+def test_a_healthy_model_gives_no_reasons(sqlite_ledger: Ledger) -> None:
+    health = told(sqlite_ledger, car_story())
+
+    assert (health.state, health.reasons) == ("healthy", ())
+    assert health.sentence == f"{MODEL} is healthy"
+
+
+@pytest.mark.parametrize("alarm", [None, "the champion does not load"])
+def test_a_degraded_model_gives_every_reason_in_its_sentence(
+    sqlite_ledger: Ledger, alarm: str | None
+) -> None:
+    health = told(sqlite_ledger, car_story(HALTED_YEAR), alarm=alarm)
+
+    assert health.state == "degraded"
+    assert health.sentence == f"{MODEL} is degraded: {'; '.join(health.reasons)}"
+    assert (alarm in health.reasons) == (alarm is not None)
+    assert health.alarm == alarm
+    assert any("mean of mpg is 14.2" in reason for reason in health.reasons)
+
+
+def test_a_model_nobody_serves_has_no_champion(sqlite_ledger: Ledger) -> None:
+    story = car_story()
+    story.events = story.events[:2]  # policy and contract
+
+    health = told(sqlite_ledger, story)
+
+    assert health.champion is None
+    assert health.sentence == f"{MODEL} has no champion: no model version was promoted yet"

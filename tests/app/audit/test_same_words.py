@@ -1,0 +1,280 @@
+"""One decision is told in the same words by every door: nobody makes them a second time."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from app.audit.cycle import cycle_told
+from app.audit.decision import Decision, decisions
+from app.cli.job_summary import summary
+from app.cli.main import app
+from app.projections.opening import open_ledger
+from app.settings import Settings
+from domain.events.cycle_events import Conclusion, Decided, HealthReported, NotDecided
+from tests.app.car_ledger import PROJECT
+from tests.app.golden_story import placed, replayed
+from tests.app.http.routes.running import running
+
+LINES = (PROJECT / "tests" / "golden" / "0001-first-version.jsonl").read_bytes().splitlines()
+ENDINGS: tuple[Conclusion, ...] = ("kept", "promoted", "rejected", "not decided", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """A ledger whose newest cycle ended in one way, and everybody who may be asked about it."""
+
+    state: Path
+    decision: Decision
+    service: TestClient
+
+    def command(self, *arguments: str) -> str:
+        """What the command writes to standard output."""
+        return written(self.state, *arguments)
+
+
+@cache
+def written(state: Path, *arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments, env={"WHYLEDGER_STATE_DIR": str(state)})
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Conclusion], Doors]]:
+    """The golden ledger up to the last decided cycle that ended in a way, each made once."""
+    with ExitStack() as services:
+
+        @cache
+        def up_to(conclusion: Conclusion) -> Doors:
+            settings = Settings(state_dir=tmp_path_factory.mktemp("state"))
+            replayed(LINES[: end_of(conclusion)], settings.ledger_url)
+            ledger = open_ledger(settings)
+            with ledger.connect() as connection:
+                decision = decisions(connection, limit=1)[0]
+            ledger.close()
+            assert decision.conclusion == conclusion
+            client = services.enter_context(running(settings))
+            return Doors(settings.state_dir, decision, client)
+
+        yield up_to
+
+
+@pytest.fixture(params=ENDINGS)
+def doors(request: pytest.FixtureRequest, opened: Callable[[Conclusion], Doors]) -> Doors:
+    """Everybody who may be asked about a decision whose cycle ended so."""
+    return opened(request.param)
+
+
+def end_of(conclusion: Conclusion) -> int:
+    """How many entries there are when the last decided cycle has ended so."""
+    entries = placed(LINES, ())
+    decided = {e.stream for e in entries if isinstance(e.event, Decided | NotDecided)}
+    return 1 + max(
+        entry.position
+        for entry in entries
+        if isinstance(entry.event, HealthReported)
+        and entry.event.conclusion == conclusion
+        and entry.stream in decided
+    )
+
+
+class Cells(HTMLParser):
+    """The text of a page, element by element, as a reader sees it."""
+
+    TOLD = frozenset({"h1", "h2", "p", "li", "th", "td"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[list[str]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.TOLD:
+            self.open.append([])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.TOLD:
+            self.texts.append(one_line("".join(self.open.pop())))
+
+    def handle_data(self, data: str) -> None:
+        for each in self.open:
+            each.append(data)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_every_decision_has_its_words(doors: Doors) -> None:
+    told = doors.decision
+
+    assert told.sentence
+    assert told.aftermath.startswith(doors.decision.conclusion or "")
+    assert bool(told.clauses) == (told.conclusion != "not decided")
+    assert bool(told.gates) == (told.conclusion in {"promoted", "rejected"})
+    if told.outcome in {"retrain", "keep: rules not met"}:
+        deciding = [c for c in told.clauses if (c.verdict == "met") == (told.outcome == "retrain")]
+        assert all(clause.sentence in told.sentence for clause in deciding)
+
+
+def test_why_as_json_is_the_decision_whole(doors: Doors) -> None:
+    told = json.loads(doors.command("why", doors.decision.id, "--json"))
+
+    steps = told.pop("steps")
+    assert told == json.loads(json.dumps(asdict(doors.decision)))
+    assert steps["cycle.started"]["cycle"] == doors.decision.cycle
+
+
+def test_the_api_answers_what_why_says_as_json(doors: Doors) -> None:
+    by_command = json.loads(doors.command("why", doors.decision.id, "--json"))
+    by_command.pop("steps")
+
+    assert doors.service.get(f"/audit/decisions/{doors.decision.id}").json() == by_command
+    assert doors.service.get("/audit/decisions").json()["decisions"][-1] == by_command
+
+
+def test_json_lines_hold_what_why_says_as_json(doors: Doors) -> None:
+    line = json.loads(doors.command("export", "--format", "jsonl").splitlines()[-1])
+
+    assert line == json.loads(json.dumps(asdict(doors.decision)))
+    assert doors.service.get("/audit/export?format=jsonl").text == doors.command("export")
+
+
+def test_why_says_the_same_in_text(doors: Doors) -> None:
+    told = doors.decision
+
+    lines = doors.command("why", told.id).splitlines()
+
+    clauses = [
+        "\t".join((c.symbol, c.label, c.verdict, c.shown, c.needs, c.distance))
+        for c in told.clauses
+    ]
+    gates = [
+        "\t".join((g.symbol, g.name, g.verdict, g.errors, g.reason, g.note)) for g in told.gates
+    ]
+    ended = [f"{told.cycle}: {told.aftermath}", f"decided at position {told.position}"]
+    assert [line for line in lines if not line.startswith(("\tclause\t", "\tgate\t"))] == [
+        told.sentence,
+        *clauses,
+        *gates,
+        *ended,
+    ]
+
+
+def test_the_report_says_the_same(doors: Doors) -> None:
+    told = doors.decision
+
+    report = doors.service.get("/audit/export?format=html").text
+
+    assert one_line(report) == one_line(doors.command("export", "--format", "html"))
+    texts = Cells(report.rpartition("<section>")[2]).texts
+    assert texts[0] == told.sentence
+    assert f"What came of it: {told.aftermath}" in texts
+    for clause in told.clauses:
+        first = texts.index(clause.label)
+        assert texts[first + 1 : first + 5] == [
+            f"{clause.symbol} {clause.verdict}",
+            clause.shown,
+            clause.needs,
+            clause.distance or "–",
+        ]
+    for gate in told.gates:
+        first = texts.index(gate.name)
+        assert [texts[first + 1], *texts[first + 3 : first + 5]] == [
+            f"{gate.symbol} {gate.verdict}",
+            gate.errors or "–",
+            " ".join(filter(None, (gate.reason or "–", gate.note))),
+        ]
+
+
+def test_the_page_says_the_same(doors: Doors) -> None:
+    told = doors.decision
+
+    texts = Cells(doors.service.get(f"/?model={told.model}").text).texts
+
+    assert texts[texts.index(told.sentence)] == told.sentence
+    assert any(told.aftermath in text for text in texts)
+    for clause in told.clauses:
+        assert f"{clause.symbol}{clause.label}{clause.verdict}" in texts
+        assert f"{clause.shown} needs {clause.needs}" in texts
+        assert clause.distance in texts
+    for gate in told.gates:
+        assert f"{gate.symbol}{gate.name}{gate.verdict}" in texts
+        rows = "" if gate.rows is None else f" n = {gate.rows}"
+        assert (f"{gate.reason}{rows}" if gate.reason else gate.question) in texts
+        assert (gate.errors or "–") in texts
+        assert not gate.note or gate.note in texts
+
+
+def test_csv_says_the_same(doors: Doors) -> None:
+    told = doors.decision
+
+    rows = csv.DictReader(io.StringIO(doors.command("export", "--format", "csv")))
+    mine = [row for row in rows if row["id"] == told.id]
+
+    assert {(row["sentence"], row["aftermath"]) for row in mine} == {
+        (told.sentence, told.aftermath)
+    }
+    said = [
+        (row["label"], row["verdict"], row["shown"], row["needs"], row["distance"]) for row in mine
+    ]
+    assert said == [
+        (clause.label, clause.verdict, clause.shown, clause.needs, clause.distance)
+        for clause in told.clauses
+    ] or [("", "", "", "", "")]
+    for gate in told.gates:
+        name = gate.name.lower()
+        assert (mine[0][name], mine[0][f"{name}_reason"]) == (gate.verdict, gate.reason)
+        assert mine[0].get(f"{name}_note", "") == gate.note
+
+
+def test_the_job_summary_says_the_same(doors: Doors) -> None:
+    told = doors.decision
+    steps = doors.service.get(f"/models/{told.model}/cycles/{told.cycle}").json()["steps"]
+
+    # Markdown's signs are escaped, and so are HTML's.
+    page = html.unescape(re.sub(r"\\(.)", r"\1", summary(cycle_told(steps))))
+
+    assert page.startswith(f"## {told.sentence}\n")
+    assert told.aftermath in page
+    for clause in told.clauses:
+        cells = (f"{clause.symbol} {clause.verdict}", clause.shown, clause.needs, clause.distance)
+        assert f"| {' | '.join((clause.label, *cells))} |\n" in page
+    for gate in told.gates:
+        figures = (gate.errors, gate.reason, gate.note)
+        assert f"| {' | '.join((gate.name, f'{gate.symbol} {gate.verdict}', *figures))} |\n" in page
+
+
+def test_health_is_said_alike_by_page_command_and_api(doors: Doors) -> None:
+    told = next(
+        model
+        for model in json.loads(doors.command("state", "--json"))["models"]
+        if model["model"] == doors.decision.model
+    )
+    answer = doors.service.get(f"/models/{told['model']}/health").json()
+    page = doors.service.get(f"/?model={told['model']}").text
+
+    assert f'title="{html.escape(told["health_sentence"], quote=True)}"' in page.replace(
+        "&#39;", "&#x27;"
+    ).replace("&#34;", "&quot;")
+    assert told["health_sentence"].endswith("; ".join(told["reasons"]))
+    if answer["alarm"] is None:
+        assert (answer["state"], answer["sentence"]) == (told["health"], told["health_sentence"])
+    else:  # only a service knows whether its champion answers
+        assert answer["alarm"] in answer["sentence"]
+        assert set(told["reasons"]) <= set(answer["reasons"])

@@ -1,0 +1,125 @@
+"""Which outcome a verdict means, and when drift found no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.decisions.cycle import RETRAINING, Cycle, fold
+from domain.events.cycle_events import Outcome
+from domain.events.findings import DriftReport
+from domain.events.verdicts import Verdict
+from rules.facts import FACTS
+from rules.outcome import drift_unanswered, outcome_of
+from tests.domain.events.sample_events import SETTLED, decided, policy_verdict
+
+QUIET = DriftReport(
+    features=(),
+    predictions=(),
+    feature_drift_score=0.0,
+    psi_max=0.05,
+    drifted_features=0,
+    features_measured=6,
+    low_power=False,
+)
+
+
+def outcome(
+    *,
+    features: Verdict = "unmet",
+    predictions: Verdict = "unmet",
+    samples: Verdict = "met",
+    champion: str | None = "car-price/1",
+    forced: bool = False,
+    rows: int = 99,
+    report: DriftReport | None = QUIET,
+) -> Outcome:
+    return outcome_of(
+        policy_verdict(
+            feature_drift_score=features, prediction_drift_p=predictions, new_samples=samples
+        ),
+        champion=champion,
+        forced=forced,
+        window_rows=rows,
+        report=report,
+    )
+
+
+def test_all_clauses_met_means_retrain() -> None:
+    assert outcome(features="met", predictions="met") == "retrain"
+
+
+def test_neither_drift_clause_met_with_enough_power_means_no_drift() -> None:
+    assert outcome() == "keep: no drift"
+
+
+def test_low_power_is_never_no_drift() -> None:
+    assert outcome(report=replace(QUIET, low_power=True)) == "keep: rules not met"
+
+
+def test_one_drift_clause_met_means_rules_not_met() -> None:
+    assert outcome(predictions="met") == "keep: rules not met"
+
+
+def test_an_unknown_drift_clause_is_never_no_drift() -> None:
+    assert outcome(features="unknown") == "keep: rules not met"
+
+
+def test_an_empty_window_means_nothing_to_judge() -> None:
+    empty = outcome(features="unknown", predictions="unknown", rows=0, report=None)
+    assert empty == "keep: nothing to judge"
+
+
+def test_without_a_champion_the_outcome_is_bootstrap_even_when_forced() -> None:
+    assert outcome(champion=None, forced=True, rows=0, report=None) == "bootstrap"
+
+
+def test_a_forced_cycle_is_an_override_whatever_the_policy_says() -> None:
+    assert outcome(forced=True) == "override"
+    assert "override" in RETRAINING
+
+
+@pytest.mark.parametrize(
+    ("features", "predictions", "unanswered"),
+    [("met", "met", True), ("met", "unmet", False), ("unknown", "met", False)],
+)
+def test_drift_is_unanswered_when_every_drift_clause_was_met_and_nobody_new_serves(
+    features: Verdict, predictions: Verdict, unanswered: bool
+) -> None:
+    verdict = policy_verdict(
+        feature_drift_score=features, prediction_drift_p=predictions, new_samples="unmet"
+    )
+    cycle = fold([replace(decided("keep: rules not met"), verdict=verdict)])
+    assert drift_unanswered(cycle) is unanswered
+    assert not drift_unanswered(replace(cycle, settled=SETTLED)), "the promotion answers it"
+    assert drift_unanswered(replace(cycle, settled=replace(SETTLED, promoted=False))) is unanswered
+
+
+def test_a_policy_without_drift_clauses_and_no_cycle_leave_no_drift_unanswered() -> None:
+    asked = replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
+    assert not drift_unanswered(fold([asked]))
+    assert not drift_unanswered(Cycle())
+
+
+def test_a_fact_no_policy_may_name_any_more_says_nothing_of_drift() -> None:
+    retired = policy_verdict(new_samples="met", a_retired_fact="met")
+    assert not drift_unanswered(fold([replace(decided("retrain"), verdict=retired)]))
+
+
+@pytest.mark.parametrize("fact", [name for name, spec in FACTS.items() if spec.about_drift])
+def test_every_fact_about_drift_can_say_that_there_is_none(fact: str) -> None:
+    unmet: dict[str, Verdict] = {fact: "unmet"}
+    said = outcome_of(
+        policy_verdict(**unmet),
+        champion="car-price/1",
+        forced=False,
+        window_rows=99,
+        report=QUIET,
+    )
+    assert said == "keep: no drift"
+
+
+def test_counts_and_hours_are_not_about_drift() -> None:
+    others = {name for name, spec in FACTS.items() if not spec.about_drift}
+    assert others == {"new_samples", "window_rows", "hours_since_last_retraining"}
