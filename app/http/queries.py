@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from app.process import Process
 from domain.canonical import INTEGER_MAX
-from domain.errors import Fault, RequestInvalid
+from domain.errors import Fault, RequestInvalid, pointer
 from domain.times import normalise_time
 
 _ALLOWED: Final[dict[str, frozenset[str]]] = {}  # path of a GET -> the parameters it knows
@@ -63,12 +63,14 @@ def plain_or_none(text: str | None) -> str | None:
 def _refuse_unknown(request: Request, allowed: frozenset[str]) -> None:
     known = ", ".join(sorted(allowed)) or "none"
     faults = [
-        Fault(f"/query/{name[:100]}", f"is not known here; known: {known}")
+        Fault(pointer("query", name), f"is not known here; known: {known}")
         for name in request.query_params
         if name not in allowed
     ]
     if faults:
-        raise RequestInvalid(f"query parameter {faults[0].path[7:]!r} {faults[0].message}.", faults)
+        raise RequestInvalid(
+            f"query parameter {faults[0].name[:100]!r} {faults[0].message}.", faults
+        )
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
