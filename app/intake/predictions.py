@@ -95,7 +95,7 @@ def read_prediction_request(body: object, rows_max: int) -> PredictionRequest:
             'the body is not an object; send {"model": …, "row": …} or {"model": …, "rows": […]}.'
         )
     faults = [
-        Fault(pointer(name), "is not a known field; leave it out")
+        Fault(pointer(name), "is not a known field; remove it, or correct its spelling")
         for name in body
         if name not in ("model", "row", "rows")
     ]

@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.contract.contract import parse_contract
-from domain.contract.rows import RowGuard
 from domain.errors import Fault, WhyledgerError, pointer
 from tests.domain.fault_places import broken, leads_nowhere
-from tests.domain.kettles import kettle_document
+from tests.domain.kettles import GUARD, kettle_document
 
 CONTRACT = kettle_document()
-GUARD = RowGuard(parse_contract(CONTRACT))
 ROWS: list[Any] = [{"power": 2000, "tilt": 0.5, "idle": 1, "noise": {"a/b": 1}}, {}, 3]
 
 
