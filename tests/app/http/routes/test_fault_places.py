@@ -29,7 +29,7 @@ from tests.app.http.routes.running import (
 from tests.domain.fault_places import broken, leads_nowhere
 
 JSON = "application/json"
-# Each is sound; what is sent is broken somewhere, and often somewhere deep.
+# What is sent is one of these, broken somewhere, and often somewhere deep; none starts a cycle.
 BODIES: list[tuple[str, str, Any]] = [
     ("/contracts", JSON, parse_document(CAR_PRICE, name="it")),
     ("/policies", JSON, parse_document(STRICT_AND, name="it")),
@@ -39,7 +39,7 @@ BODIES: list[tuple[str, str, Any]] = [
     ("/events", CLOUDEVENT, outcome("1", 5.2, identity={"year": 1976, "car_id": 129})),
     ("/events", CLOUDEVENTS, [observation("1"), outcome("2", 5.2, prediction_id="x")]),
     ("/models/car-price/rollbacks", JSON, {"to": "car-price/1", "reason": "x", "a/b": [{}]}),
-    ("/models/car-price/cycles", JSON, {"as_of": "x", "force": {"reason": "", "~": {}}}),
+    ("/models/nobody/cycles", JSON, {"as_of": "x", "force": {"reason": "", "~": {}}}),
 ]
 
 
