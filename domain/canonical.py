@@ -15,14 +15,14 @@ from typing import Final, TypeAlias
 import orjson
 import rfc8785
 
-from domain.errors import NotCanonical
+from domain.errors import NotCanonical, pointer, shown
 
 INTEGER_MAX: Final = 2**53 - 1  # beyond it, JSON readers that use doubles lose digits
 _PLAIN_FLOAT_MIN: Final = 1e-5  # orjson and RFC 8785 write the same digits between these two
 _PLAIN_FLOAT_MAX: Final = 1e15
 # Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
-_DEPTH_MAX: Final = 64  # deeper documents are nobody's honest payload
+DEPTH_MAX: Final = 64  # deeper documents are nobody's honest payload
 
 
 def canonical_bytes(value: object) -> bytes:
@@ -84,8 +84,8 @@ def _check(value: object, path: _Path, depth: int) -> bool:  # noqa: PLR0912
         return True
     if kind is float:
         return _check_float(value, path)  # type: ignore[arg-type]
-    if depth >= _DEPTH_MAX:
-        raise _refused(path, "…", f"nested deeper than {_DEPTH_MAX}", "flatten it")
+    if depth >= DEPTH_MAX:
+        raise _refused(path, "…", f"nested deeper than {DEPTH_MAX}", "flatten it")
     plain = True
     if kind is dict:
         for key, item in value.items():  # type: ignore[attr-defined]
@@ -132,9 +132,9 @@ def _check_float(value: float, path: _Path) -> bool:
 
 
 def _refused(path: _Path, value: object, why: str, remedy: str) -> NotCanonical:
-    steps = []
+    steps: list[str | int] = []
     while path is not None:
         path, step = path
-        steps.append(f"/{step}")
-    place = "".join(reversed(steps)) or "/"
-    return NotCanonical(f"{place}: {value!r} has no canonical form ({why}); {remedy}.")
+        steps.append(step)
+    place = pointer(*reversed(steps)) or "/"
+    return NotCanonical(f"{place}: {shown(value)} has no canonical form ({why}); {remedy}.")

@@ -22,6 +22,15 @@ class Fault:
     message: str
     value: object = None
 
+    @property
+    def name(self) -> str:
+        """The last step of `path` as it was sent: the field at fault.
+
+        >>> Fault("/rows/3/a~1b", "is missing").name
+        'a/b'
+        """
+        return self.path.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+
     def as_json(self) -> dict[str, object]:
         """The fault as JSON; a value that JSON cannot hold is shown as its text."""
         fault = asdict(self)
@@ -32,6 +41,46 @@ class Fault:
         elif isinstance(self.value, str):
             fault["value"] = self.value[:200]
         return fault
+
+
+def pointer(*steps: str | int, below: str = "") -> str:
+    """The JSON pointer (RFC 6901) of what stands `steps` below the place `below`.
+
+    Every name that somebody else chose goes through here: `/` and `~` in it are escaped.
+
+    >>> pointer("rows", 3, "a/b"), pointer("~", below="/data")
+    ('/rows/3/a~1b', '/data/~0')
+    """
+    return below + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
+def summary(faults: Sequence[Fault], most: int = 3) -> str:
+    """The first faults, and how many more there are, without a full stop at the end."""
+    said = "; ".join(
+        f"{fault.path or '/'}: {fault.message.removesuffix('.')}" for fault in faults[:most]
+    )
+    more = len(faults) - most
+    return f"{said}; and {more} more" if more > 0 else said
+
+
+def shown(value: object) -> str:
+    """`value` as a message may show it: at most 80 characters, whatever it is.
+
+    >>> shown("3"), shown(10**400), shown([3])
+    ("'3'", 'an integer of 1329 bits', 'a list')
+    """
+    if type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 its digits help nobody
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:60] + "…")  # noqa: PLR2004
+    if is_scalar(value):
+        return repr(value)
+    return "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def is_scalar(value: object) -> bool:
+    """Whether `value` is null, a truth value, a number or text."""
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 class WhyledgerError(Exception):

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from domain.canonical import INTEGER_MAX
-from domain.errors import Fault, PolicyNotDecided
+from domain.errors import Fault, PolicyNotDecided, pointer
 from domain.events.findings import Band, psi_band
 
 Facts = dict[str, float | None]  # name -> value in the fact's unit; None: unknown
@@ -145,11 +145,11 @@ def check_facts(facts: Mapping[str, object], never_retrained: bool = False) -> F
     for name, value in facts.items():
         complaint = _complaint(name, value, never_retrained)
         if complaint:
-            faults.append(Fault(f"/{name}", complaint, value))
+            faults.append(Fault(pointer(name), complaint, value))
         else:
             checked[name] = finite_number(value)
     if faults:
-        listed = "; ".join(f"fact {fault.path[1:]!r} {fault.message}" for fault in faults)
+        listed = "; ".join(f"fact {fault.name!r} {fault.message}" for fault in faults)
         raise PolicyNotDecided(f"{listed}. Correct the facts and decide again.", faults)
     return checked
 

@@ -21,11 +21,13 @@ from pydantic import (
 
 from domain.canonical import INTEGER_MAX
 from domain.canonical import digest as canonical_digest
-from domain.errors import Fault, PolicyInvalid
+from domain.errors import Fault, PolicyInvalid, summary
 from domain.events.verdicts import Operator
+from domain.reported_faults import reported_faults
 from rules.facts import FACTS, finite_number
 
 CLAUSES_MAX: Final = 16  # a person must be able to read why a model changed
+FAULTS_SHOWN_MAX: Final = 10  # in the message; all of them stand in the error's `faults`
 
 
 def _threshold(value: object) -> float:
@@ -108,13 +110,15 @@ def parse_policy(document: object) -> Policy:
     try:
         policy = Policy.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(detail) for detail in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        faults = reported_faults(found, document, remedies=_REMEDIES)
     faults += _faults_of_the_list(document)
     if policy is None or faults:
         given = document.get("id") if isinstance(document, dict) else None
         name = f"policy {given[:100]!r}" if isinstance(given, str) and given else "the policy"
-        listed = "; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults)
-        raise PolicyInvalid(f"{name} has {len(faults)} fault(s): {listed}.", faults)
+        raise PolicyInvalid(
+            f"{name} has {len(faults)} fault(s): {summary(faults, FAULTS_SHOWN_MAX)}.", faults
+        )
     return policy
 
 
@@ -128,8 +132,6 @@ def policy_digest(document: dict[str, Any]) -> str:
 
 
 _REMEDIES: Final[Mapping[str, str]] = {
-    "missing": "add it",
-    "extra_forbidden": "remove it, or correct its spelling",
     "literal_error": "use one of those",
     "string_type": "write a text",
     "string_pattern_mismatch": (
@@ -143,19 +145,6 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "tuple_type": "write a list of clauses",
     "model_type": "write an object with the named fields",
 }
-
-
-def _fault(detail: Any) -> Fault:
-    path = "".join(f"/{_escaped(str(part))}" for part in detail["loc"])
-    value = detail["input"]
-    if detail["type"] == "value_error":
-        return Fault(path, f"{value!r} {detail['ctx']['error']}", value)
-    if detail["type"] == "missing":
-        return Fault(path, "is missing; add it")
-    shown = repr(value)[:80]
-    return Fault(
-        path, f"{shown}: {detail['msg']}; {_REMEDIES.get(detail['type'], 'correct it')}", value
-    )
 
 
 def _faults_of_the_list(document: object) -> list[Fault]:
@@ -177,7 +166,3 @@ def _faults_of_the_list(document: object) -> list[Fault]:
             faults.append(Fault(path, f"{name!r} names an earlier clause too; rename it", name))
         seen.add(name)
     return faults
-
-
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")

@@ -11,15 +11,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from domain.errors import CycleRunning, Fault, WhyledgerError
+from domain.errors import CycleRunning, Fault, WhyledgerError, summary
+from domain.reported_faults import reported_faults
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LOG: Final = logging.getLogger("whyledger.http")
@@ -114,27 +114,6 @@ def problem_response(
     return Response(content, status or problem.status, sent, MEDIA_TYPE)
 
 
-def faults_of(error: ValidationError | RequestValidationError, prefix: str = "") -> list[Fault]:
-    """Every fault pydantic found, with JSON pointers that begin with `prefix`."""
-    faults = []
-    for found in error.errors():
-        where = "".join(f"/{_escaped(part)}" for part in found["loc"])
-        given = found.get("input")
-        faults.append(
-            Fault(f"{prefix}{where}", _words(found), given if _is_scalar(given) else None)
-        )
-    return faults
-
-
-def summary(faults: Sequence[Fault], shown: int = 3) -> str:
-    """The first faults, and how many more there are, without a full stop at the end."""
-    said = "; ".join(
-        f"{fault.path or '/'}: {fault.message.removesuffix('.')}" for fault in faults[:shown]
-    )
-    more = len(faults) - shown
-    return f"{said}; and {more} more" if more > 0 else said
-
-
 def cycle_path(cycle: str) -> str:
     """Where the cycle with this id is looked at."""
     return f"/models/{cycle.rpartition('-')[0]}/cycles/{cycle}"
@@ -163,10 +142,19 @@ async def refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 the registration says so
+    sent = {
+        "path": request.path_params,
+        "query": request.query_params,
+        "header": request.headers,
+        "body": error.body,
+    }
     # A pointer leads into what was sent; that it was the body goes without saying.
-    faults = [replace(each, path=each.path.removeprefix("/body")) for each in faults_of(error)]
+    faults = [
+        replace(each, path=each.path.removeprefix("/body"))
+        for each in reported_faults(error.errors(), sent)
+    ]
     return problem_response(
-        "request-invalid", summary(faults), instance=request.scope["path"], faults=faults
+        "request-invalid", f"{summary(faults)}.", instance=request.scope["path"], faults=faults
     )
 
 
@@ -192,24 +180,3 @@ async def _http(request: Request, error: Exception) -> Response:
             detail = str(error.detail)
     code = _CODE_OF_STATUS.get(error.status_code, "request-invalid")
     return problem_response(code, detail, instance=path, headers=headers, status=error.status_code)
-
-
-def _escaped(part: object) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
-
-
-def _is_scalar(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)
-
-
-def _words(found: Mapping[str, Any]) -> str:
-    """pydantic's message, said the way the rest of the service speaks."""
-    given = found.get("input")
-    shown = f" (got {given!r:.100})" if _is_scalar(given) and found["type"] != "missing" else ""
-    match found["type"]:
-        case "extra_forbidden":
-            return "is not a known field; leave it out"
-        case "missing":
-            return "is missing"
-        case _:
-            return str(found["msg"]).replace("Input should", "should", 1) + shown

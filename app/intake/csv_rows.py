@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from domain.contract.contract import Contract
-from domain.errors import DocumentInvalid, Fault
+from domain.errors import DocumentInvalid, Fault, pointer
 
 LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread
 _OVERLONG: Final = "\0overlong\n"  # stands for a line that was not read
@@ -44,21 +44,21 @@ def csv_header(reader: Iterator[list[str]], contract: Contract) -> list[str]:
     ignored = {column.name for column in contract.ignored}
     known = {*contract.row_columns, contract.target.name} | ignored
     faults = [
-        Fault(f"/{name[:100]}", "stands twice in the header; keep one", name)
+        Fault(pointer(name), "stands twice in the header; keep one", name)
         for name, count in Counter(header).items()
         if count > 1
     ]
     faults += [
-        Fault(f"/{name[:100]}", f"is no column of {contract.model!r}; remove it", name)
+        Fault(pointer(name), f"is no column of {contract.model!r}; remove it", name)
         for name in header
         if name not in known
     ]
     faults += [
-        Fault(f"/{name}", "is missing from the header, and the contract refuses that; add it")
+        Fault(pointer(name), "is missing from the header, and the contract refuses that; add it")
         for name in sorted(required - set(header))
     ]
     if faults:
-        said = "; ".join(f"{fault.path[1:]!r} {fault.message}" for fault in faults[:5])
+        said = "; ".join(f"{fault.name[:100]!r} {fault.message}" for fault in faults[:5])
         raise DocumentInvalid(f"the CSV's header does not fit: {said}.", faults)
     return header
 

@@ -246,7 +246,7 @@ def _refuse(
     if cells is None:
         reasons = list(refusal.reasons)
     else:
-        reasons = [f"{fault.path.lstrip('/')} {fault.message}".strip() for fault in refusal.faults]
+        reasons = [f"{fault.name} {fault.message}".strip() for fault in refusal.faults]
     if isinstance(cells, list) and len(cells) == len(header):
         bad.add(line, reasons, dict(zip(header, cells, strict=True)))
     else:

@@ -7,15 +7,15 @@ nothing in a document can make anything else.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import yaml
 
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import DocumentInvalid, NotCanonical
+from domain.strict_json import read_json
 
 DOCUMENT_LENGTH_MAX: Final = 1_000_000  # a contract of 500 features has about 200,000
 DEPTH_MAX: Final = 32  # levels; our own documents have six
@@ -37,7 +37,8 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
         name: what it is called in errors: a file name, or "the request".
 
     Raises:
-        DocumentInvalid: it is broken, ambiguous or no object; the message names the line.
+        DocumentInvalid: it is broken, ambiguous or no object; the message names the line, of JSON
+            that is not strict the JSON pointer.
     """
     if len(text) > DOCUMENT_LENGTH_MAX:
         raise DocumentInvalid(
@@ -49,7 +50,8 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             raise DocumentInvalid(f"{name}, line {line}: not UTF-8; save it as UTF-8.") from None
-    value = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
+    is_json = text.lstrip().startswith("{")
+    value = read_json(text, name=name) if is_json else _from_yaml(text, name)
     if not isinstance(value, dict):
         raise DocumentInvalid(f"{name} holds no object; write `key: value` lines.")
     try:
@@ -57,40 +59,6 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
     except NotCanonical as refused:
         raise DocumentInvalid(f"{name}: {refused.message}") from None
     return value
-
-
-def _from_json(text: str, name: str) -> object:
-    def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        read: dict[str, object] = {}
-        for key, value in pairs:
-            if key in read:
-                line = _line_of_repeat(text, key)
-                raise DocumentInvalid(f"{name}{line}: the key {key!r} stands twice; remove one.")
-            read[key] = value
-        return read
-
-    def refuse(constant: str) -> NoReturn:
-        raise DocumentInvalid(f"{name}: {constant} is no JSON number; write a finite one, or null.")
-
-    try:
-        return json.loads(text, object_pairs_hook=without_repeats, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise DocumentInvalid(
-            f"{name}, line {error.lineno}: {error.msg} (column {error.colno}); correct the JSON."
-        ) from None
-    except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
-        raise DocumentInvalid(f"{name} nests too deeply or holds too long a number.") from None
-
-
-def _line_of_repeat(text: str, key: str) -> str:
-    """`, line 7` when YAML, which knows lines, reads this JSON and finds the same key twice."""
-    line = ""
-    try:
-        _from_yaml(text, "")
-    except DocumentInvalid as found:
-        where, _, said = found.message.partition(": ")
-        line = where if said.startswith(f"the key {key!r} ") else ""
-    return line
 
 
 def _from_yaml(text: str, name: str) -> object:

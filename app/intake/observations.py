@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from app.cause import Cause
 from app.clock import now
-from app.http.problems import faults_of, summary
 from app.intake.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
 from app.intake.refusals import Refusals
 from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
@@ -32,9 +31,11 @@ from domain.errors import (
     RowsRefusedError,
     UnknownModel,
     WhyledgerError,
+    summary,
 )
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded
+from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 
 DOOR: Final = "events"
@@ -133,7 +134,10 @@ class Observations:
             data = kind.model_validate(event.data)
             serving = self._champions.of(data.model)
         except ValidationError as error:
-            judged.faults[RequestInvalid.code].extend(faults_of(error, f"{pointer}/data"))
+            found = error.errors(include_url=False)
+            judged.faults[RequestInvalid.code] += reported_faults(
+                found, event.data, below=f"{pointer}/data"
+            )
             return None
         except UnknownModel as error:
             judged.faults[error.code].append(Fault(f"{pointer}/data/model", error.message))
@@ -191,7 +195,8 @@ def _parse(
         event = CloudEvent.model_validate(item)
         request_digest = bytes.fromhex(digest(item))
     except ValidationError as error:
-        judged.faults[RequestInvalid.code].extend(faults_of(error, pointer))
+        found = error.errors(include_url=False)
+        judged.faults[RequestInvalid.code] += reported_faults(found, item, below=pointer)
         return None
     except NotCanonical as error:
         judged.faults[RequestInvalid.code].append(Fault(pointer, error.message))

@@ -28,6 +28,8 @@ from domain.errors import (
     RequestInvalid,
     RowsRefusedError,
     WhyledgerError,
+    pointer,
+    summary,
 )
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
@@ -93,7 +95,7 @@ def read_prediction_request(body: object, rows_max: int) -> PredictionRequest:
             'the body is not an object; send {"model": …, "row": …} or {"model": …, "rows": […]}.'
         )
     faults = [
-        Fault(f"/{name}", "is not a known field; leave it out")
+        Fault(pointer(name), "is not a known field; remove it, or correct its spelling")
         for name in body
         if name not in ("model", "row", "rows")
     ]
@@ -109,7 +111,7 @@ def read_prediction_request(body: object, rows_max: int) -> PredictionRequest:
             Fault("/rows", f"has {len(rows)} rows; send 1 to {rows_max} in one request", len(rows))
         )
     if faults:
-        raise RequestInvalid("; ".join(f"{f.path}: {f.message}" for f in faults[:3]), faults)
+        raise RequestInvalid(f"{summary(faults)}.", faults)
     single = "row" in body
     return PredictionRequest(
         str(model),

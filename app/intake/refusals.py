@@ -17,6 +17,7 @@ from app.cause import Cause
 from app.clock import monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
+from app.repeating import Repeating
 from domain.errors import WhyledgerError
 from domain.events.events import RowsRefused
 
@@ -24,6 +25,8 @@ INTERVAL_SECONDS: Final = 60.0  # between two events of one model
 REASONS_MAX: Final = 50  # in one event; further ones are counted as OTHER
 REASON_LENGTH_MAX: Final = 120  # characters; a client may invent field names
 OTHER: Final = "other reasons"
+_LOOK_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 5.0  # a service that ends waits so long for an append that hangs
 _LOG: Final = logging.getLogger("whyledger.refusals")
 
 
@@ -42,8 +45,7 @@ class Refusals:
         self._waiting: dict[tuple[str, str], _Waiting] = {}  # by model and door
         self._last_written: dict[str, float] = {}  # by model
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._timer: threading.Thread | None = None
+        self._looking = Repeating("refusals", self.write_due, _LOOK_SECONDS)
 
     def count(self, model: str, door: str, rows: int, reasons: Mapping[str, int]) -> None:
         """Count `rows` refused rows of a known `model` that came in by `door`."""
@@ -75,22 +77,15 @@ class Refusals:
 
     def start(self) -> None:
         """Look once a second, in a thread of its own, whether a minute is over."""
-        self._timer = threading.Thread(target=self._look, name="refusals", daemon=True)
-        self._timer.start()
+        self._looking.start()
 
     def close(self) -> None:
         """Write everything that waits and end the thread."""
-        self._stop.set()
-        if self._timer is not None:
-            self._timer.join(timeout=5)
+        self._looking.close(_PATIENCE_SECONDS)
         try:
             self.flush()
         except WhyledgerError as error:
             _LOG.error("refused rows were not written: %s", error.message)
-
-    def _look(self) -> None:
-        while not self._stop.wait(1.0):
-            self.write_due()
 
     def _is_due(self, model: str) -> bool:
         last = self._last_written.get(model)

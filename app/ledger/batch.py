@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.cause import Cause
 from app.clock import new_salt
 from domain.canonical import INTEGER_MAX, leaf_hash, sha256_hex
-from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
+from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid, pointer
 from domain.events.envelope import Recorded, envelope_bytes, parse_entry, payload_of
 from domain.events.erasure import Payload
 from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade, Row
@@ -194,6 +194,6 @@ def _check_reads_back(row: Row) -> None:
     for name, value in row.items():
         if type(value) is float and not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise NotCanonical(
-                f"/data/row/{name}: {value!r} has no canonical form that reads back the same "
-                "(a number beyond 2^53 - 1); choose a larger unit."
+                f"{pointer('data', 'row', name)}: {value!r} has no canonical form that reads back "
+                "the same (a number beyond 2^53 - 1); choose a larger unit."
             )

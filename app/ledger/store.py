@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Column, Connection, Engine, select
 
 from app.cause import Cause
 from app.clock import monotonic_seconds, new_id, now
@@ -238,22 +238,16 @@ class Ledger:
 
     def stored_bytes(self, first: int, last: int) -> list[bytes]:
         """The hashed bytes of the entries from `first` to `last`, both inclusive, in order."""
-        query = (
-            select(ENTRIES.c.bytes)
-            .where(ENTRIES.c.position.between(first, last))
-            .order_by(ENTRIES.c.position)
-        )
-        with self.connect() as connection:
-            return list(connection.execute(query).scalars())
+        return self._between(ENTRIES.c.bytes, first, last)
 
     def leaf_hashes(self, first: int, last: int) -> list[bytes]:
         """The RFC 6962 leaf hashes (32 bytes) from `first` to `last`, both inclusive, in order."""
-        query = (
-            select(ENTRIES.c.leaf_hash)
-            .where(ENTRIES.c.position.between(first, last))
-            .order_by(ENTRIES.c.position)
-        )
+        return self._between(ENTRIES.c.leaf_hash, first, last)
+
+    def _between(self, column: Column[bytes], first: int, last: int) -> list[bytes]:
+        places = ENTRIES.c.position.between(first, last)
         with self.connect() as connection:
+            query = select(column).where(places).order_by(ENTRIES.c.position)
             return list(connection.execute(query).scalars())
 
     def artefact(self, sha256: str) -> bytes:

@@ -68,7 +68,6 @@ class Writer:
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
         self._events = 0  # in the queue
-        self._taken = 0  # appends whose transaction is under way
         self._wanted = 1  # appends in the queue that the thread sleeps for
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -142,7 +141,6 @@ class Writer:
     def _next(self) -> list[_Waiting]:
         """What goes into the next transaction; nothing when the thread shall end."""
         with self._changed:
-            self._taken = 0
             while not self._queue:
                 if self._closing or not self._changed.wait(IDLE_SECONDS):
                     if self._queue:
@@ -160,7 +158,6 @@ class Writer:
                 events += self._queue[0].events
                 batch.append(self._queue.popleft())
             self._events -= events
-            self._taken = len(batch)
             return batch
 
     def _gather(self, answered: int, seconds: float) -> None:

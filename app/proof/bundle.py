@@ -93,7 +93,6 @@ class _Export:
         self._open_file = open_file
         self._progress = progress
         self._files: dict[str, str] = {}  # name -> SHA-256
-        self._written: set[str] = set()
 
     def write(self, key: VerifierKey | None, retained: Sequence[str]) -> Exported:
         tree = self._write_events()

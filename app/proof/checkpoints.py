@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import StoredTree, read_head
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
+from app.repeating import Repeating
 from app.settings import Settings
 from domain.errors import SigningRefused, UnknownThing, WhyledgerError
 from domain.tree.notes import Checkpoint, open_checkpoint, parse_checkpoint, parse_note
@@ -91,14 +93,17 @@ class Checkpoints:
     ) -> None:
         self._ledger = ledger
         self._locks = settings.state_dir / "locks"
-        self._seconds = settings.checkpoint_seconds
         self.signer = FileSigner(settings.signing_key_path, origin_of(ledger.ledger_id()))
         chosen = anchors_of(settings) if anchors is None else anchors
         self._anchors = tuple(AnchorThread(anchor) for anchor in chosen)
         self._refusal: str | None = None
         self._signing = threading.Lock()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._repeating = Repeating(
+            "checkpoints",
+            lambda: self._note(self._sign_what_is_new),
+            settings.checkpoint_seconds,
+            once_more=True,
+        )
 
     def start(self) -> None:
         """Sign from now on, in a thread of its own, whenever the ledger has grown.
@@ -108,8 +113,7 @@ class Checkpoints:
         offered what was last signed: they may have missed it before the process ended.
         """
         self._note(self._begin)
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
-        self._thread.start()
+        self._repeating.start()
 
     @property
     def refusal(self) -> str | None:
@@ -118,9 +122,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Sign what came last, and end."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._repeating.close()
         for anchor in self._anchors:
             anchor.close()
 
@@ -149,7 +151,7 @@ class Checkpoints:
                     f"another process signs this ledger and has not covered {wanted} entries in "
                     f"{_TURN_SECONDS:g} s. Ask again; if it lasts, look at that process."
                 )
-            self._ended.wait(_TRY_SECONDS)
+            time.sleep(_TRY_SECONDS)
 
     def latest(self, size: int | None = None) -> Signed:
         """The newest checkpoint, or the first that covers `size` entries.
@@ -228,13 +230,6 @@ class Checkpoints:
         if last is not None and note is not None:
             for anchor in self._anchors:
                 anchor.offer(last, note)
-
-    def _run(self) -> None:
-        while True:
-            ending = self._ended.wait(self._seconds)
-            self._note(self._sign_what_is_new)
-            if ending:
-                return
 
     def _sign_what_is_new(self) -> None:
         if self._refusal is not None:  # another process may have signed less than was lost here

@@ -18,11 +18,13 @@ import orjson
 
 from app.ledger.store import Ledger
 from app.projections.models import ModelView, list_models
+from app.repeating import Repeating
 from app.serving.plan import ServingPlan, load_plan
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import NoChampion, UnknownModel, WhyledgerError
 
+_PATIENCE_SECONDS: Final = 5.0  # a service that ends waits so long for a query that hangs
 _LOG: Final = logging.getLogger("whyledger.champions")
 
 
@@ -102,13 +104,11 @@ class Champions:
 
     def __init__(self, ledger: Ledger, poll_seconds: float) -> None:
         self._ledger = ledger
-        self._poll_seconds = poll_seconds
         self._serving: Mapping[str, Serving] | None = None
         self._size = -1
         self._unreachable: str | None = None
         self._one_at_a_time = threading.Lock()
-        self._stop = threading.Event()
-        self._poller: threading.Thread | None = None
+        self._polling = Repeating("champions", self.refresh, poll_seconds)
 
     def of(self, model: str) -> Serving:
         """What answers for `model`.
@@ -155,18 +155,11 @@ class Champions:
     def start(self) -> None:
         """Load everything now, then look every `poll_seconds` in a thread of its own."""
         self.refresh()
-        self._poller = threading.Thread(target=self._poll, name="champions", daemon=True)
-        self._poller.start()
+        self._polling.start()
 
     def close(self) -> None:
         """End the poller."""
-        self._stop.set()
-        if self._poller is not None:
-            self._poller.join(timeout=5)
-
-    def _poll(self) -> None:
-        while not self._stop.wait(self._poll_seconds):
-            self.refresh()
+        self._polling.close(_PATIENCE_SECONDS)
 
     def _reload(self, size: int) -> None:
         with self._ledger.connect() as connection:

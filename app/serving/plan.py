@@ -62,7 +62,6 @@ class ServingPlan:
         self.model = document.model
         self.contract_digest = document.contract_digest
         self.target = document.target
-        self.estimator_kind = document.estimator.kind
         self.feature_names = tuple(feature.name for feature in document.features)
         self._inputs: tuple[Input, ...] = tuple(
             NumberInput(feature) if feature.type == "number" else CategoryInput(feature)

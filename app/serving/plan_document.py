@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from domain.errors import Fault, WhyledgerError
+from domain.reported_faults import reported_faults
 
 PLAN_BYTES_MAX: Final = 64 * 2**20  # a forest of 500 deep trees takes about half of it
 FEATURES_MAX: Final = 1_000
@@ -167,14 +168,13 @@ def parse_plan(content: bytes) -> PlanDocument:
             "train fewer or smaller trees."
         )
     try:
-        document = PlanDocument.model_validate(orjson.loads(content))
+        sent = orjson.loads(content)
+        document = PlanDocument.model_validate(sent)
     except orjson.JSONDecodeError as error:
         raise PlanInvalid(f"the plan is no JSON: {error}; fetch the artefact again.") from None
     except ValidationError as error:
-        faults = tuple(
-            Fault("/" + "/".join(map(str, each["loc"])), each["msg"])
-            for each in error.errors(include_url=False, include_input=False)[:_FAULTS_SHOWN_MAX]
-        )
+        found = error.errors(include_url=False)[:_FAULTS_SHOWN_MAX]
+        faults = tuple(reported_faults(found, sent))
         raise _invalid(faults) from None
     faults = tuple(_faults(document))[:_FAULTS_SHOWN_MAX]
     if faults:

@@ -1,5 +1,6 @@
 """MLflow as the model registry: a local SQLite store, one run a training, the alias `champion`.
 
+A by-product of the ledger, never read to decide.
 The fitted pipeline is logged for data scientists, in the skops format (loading it executes nothing
 that is not named below) with explicit requirements; serving never reads it. Importing this module
 costs more than a second, so a cycle that keeps its model never does.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,6 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from app.training.registry import TrainingRecord
 from app.training.third_party import their_warnings
 from domain.canonical import sha256_hex
 from domain.errors import TrainingFailed, UnknownThing
@@ -38,6 +39,19 @@ _CANDIDATE: Final = "whyledger.candidate"
 _PLAN: Final = "whyledger.plan_sha256"
 _NO_ALIAS: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model, no alias
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRecord:
+    """What is kept about one training."""
+
+    model: str
+    candidate: str  # "car-price/7"
+    pipeline: Any  # the fitted scikit-learn pipeline, for data scientists; never loaded to serve
+    plan: bytes
+    parameters: Mapping[str, float | int | str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)  # digests and ledger positions
 
 
 class MlflowRegistry:
@@ -68,7 +82,9 @@ class MlflowRegistry:
 
     @their_warnings()
     def record_training(self, record: TrainingRecord) -> str:
-        """See `ModelRegistry.record_training`.
+        """Keep `record` as a run and a registered version; the run's id.
+
+        Repeating it for the same candidate and plan gives the same run.
 
         Raises:
             TrainingFailed: MLflow's store or folder cannot be written.
@@ -83,13 +99,13 @@ class MlflowRegistry:
 
     @their_warnings()
     def add_metrics(self, run: str, metrics: Mapping[str, float]) -> None:
-        """See `ModelRegistry.add_metrics`."""
+        """Add what was measured later (the gates' figures) to a run. Raises UnknownThing."""
         self._version(run)
         self._client.log_batch(run, metrics=self._metrics(metrics))
 
     @their_warnings()
     def set_champion(self, model: str, run: str) -> None:
-        """See `ModelRegistry.set_champion`."""
+        """Point the alias `champion` of `model` at the version of `run`. Raises UnknownThing."""
         found = self._version(run)
         if found.name != model:
             raise UnknownThing(f"run {run!r} is of {found.name!r}, not of {model!r}.")
@@ -97,7 +113,7 @@ class MlflowRegistry:
 
     @their_warnings()
     def champion_run(self, model: str) -> str | None:
-        """See `ModelRegistry.champion_run`."""
+        """The run the alias `champion` points at; None without an alias."""
         try:
             run: str = self._client.get_model_version_by_alias(model, CHAMPION).run_id
         except MlflowException as error:

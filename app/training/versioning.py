@@ -42,13 +42,6 @@ def track(repository: Path, data: Path) -> Path:
     return data.with_name(data.name + ".dvc")
 
 
-@their_warnings()
-def changed(repository: Path, pointer: Path) -> list[str]:
-    """What `dvc status` says differs between `pointer` and its data; empty when nothing does."""
-    with Repo(str(repository), config=_own_caches(repository)) as repo:
-        return sorted(repo.status([str(pointer)]))
-
-
 def _initialise(repository: Path) -> None:
     folder = repository / ".dvc"
     if (folder / "config").exists():

@@ -22,7 +22,7 @@ from domain.contract.contract import (
     RowRule,
 )
 from domain.contract.faults import TEXT_LENGTH_MAX, is_plain_text
-from domain.errors import RequestInvalid
+from domain.errors import RequestInvalid, shown
 from domain.times import normalise_time
 
 
@@ -182,21 +182,6 @@ class CompiledRule:
             f"is {_plain(left)}, which is not {rule.op} {against} as rule {rule.name!r} asks "
             f"({rule.because}); correct either",
         )
-
-
-def shown(value: object) -> str:
-    """`value` as a message may show it: at most 80 characters, whatever it is.
-
-    >>> shown("3"), shown(10**400)
-    ("'3'", 'an integer of 1329 bits')
-    """
-    if type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 its digits help nobody
-        return f"an integer of {value.bit_length()} bits"
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:60] + "…")  # noqa: PLR2004
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
-    return "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
 
 
 def _plain(number: float) -> str:

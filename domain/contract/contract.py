@@ -46,8 +46,8 @@ from domain.contract.estimators import (
     Rows,
 )
 from domain.contract.faults import cross_faults
-from domain.contract.reported_faults import reported_faults
-from domain.errors import ContractInvalid, Fault, NotCanonical
+from domain.errors import ContractInvalid, Fault, NotCanonical, summary
+from domain.reported_faults import reported_faults
 
 __all__ = [
     "MODEL_PATTERN",
@@ -81,6 +81,10 @@ __all__ = [
 ]
 
 FAULTS_SHOWN_MAX: Final = 10  # in the message; all of them stand in the error's `faults`
+_REMEDIES: Final = {
+    "extra_forbidden": "remove it, or correct its spelling; docs/contract.md lists every field",
+    "string_pattern_mismatch": "choose a name that does",
+}
 Days = Annotated[int, Field(ge=1, le=36525)]
 
 
@@ -208,7 +212,9 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
     try:
         contract = Contract.model_validate_json(content)
     except ValidationError as error:
-        raise _invalid(document, [*reported_faults(error, document), *faults]) from None
+        found = error.errors(include_url=False)
+        faults = [*reported_faults(found, document, remedies=_REMEDIES), *faults]
+        raise _invalid(document, faults) from None
     if faults:
         raise _invalid(document, faults)
     return contract
@@ -222,10 +228,8 @@ def contract_digest(document: Mapping[str, Any]) -> str:
 def _invalid(document: object, faults: list[Fault]) -> ContractInvalid:
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     name = document.get("model") if isinstance(document, Mapping) else None
-    listed = [f"{fault.path or '/'}: {fault.message}" for fault in faults[:FAULTS_SHOWN_MAX]]
-    more = "; …" if len(faults) > FAULTS_SHOWN_MAX else ""
     return ContractInvalid(
-        f"the contract of {name!r} has {count}: {'; '.join(listed)}{more}. "
+        f"the contract of {name!r} has {count}: {summary(faults, FAULTS_SHOWN_MAX)}. "
         "Correct and adopt it again.",
         faults,
     )

@@ -1,8 +1,8 @@
 """Everything wrong with a contract document at once: where, what stands there, and what to do.
 
-`reported_faults.py` words what pydantic found field by field; this looks between the fields. It
-reads the raw document, so that a fault in one place does not hide those in another; what pydantic
-refuses it passes over.
+`domain/reported_faults.py` words what pydantic found field by field; this looks between the fields.
+It reads the raw document, so that a fault in one place does not hide those in another; what
+pydantic refuses it passes over.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from domain.contract.reported_faults import short
-from domain.errors import Fault
+from domain.errors import Fault, shown
 
 TEXT_LENGTH_MAX: Final = 200  # characters of a text value or a category
 _NOT_PLAIN: Final = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
@@ -152,7 +151,7 @@ def _categories(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
         if isinstance(category, str) and not is_plain_text(category):
             yield Fault(
                 f"{path}/categories/{index}",
-                f"{short(category)} is empty, longer than {TEXT_LENGTH_MAX} characters or holds "
+                f"{shown(category)} is empty, longer than {TEXT_LENGTH_MAX} characters or holds "
                 "control characters; correct it",
                 category,
             )

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
-from domain.contract.checks import CompiledRule, Refusal, column_checks, shown, target_check
+from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import CategoryFeature, Contract
-from domain.errors import Fault, RequestInvalid, RowsRefusedError
+from domain.errors import Fault, RequestInvalid, RowsRefusedError, pointer, shown
 from domain.events.events import Row
 from domain.times import mid_year
 
@@ -88,7 +88,7 @@ class RowGuard:
             raise RowsRefusedError(
                 f"{len(judged.refused)} of {len(rows)} rows break the contract of "
                 f"{self.contract.model!r} (index {shown_rows}{more}), first "
-                f"{_field(judged.faults[0].path)} {judged.faults[0].message}. Nothing was kept; "
+                f"{judged.faults[0].name} {judged.faults[0].message}. Nothing was kept; "
                 "correct them and send all again.",
                 judged.faults,
                 judged.reasons,
@@ -187,7 +187,7 @@ class RowGuard:
             else:
                 faults.append(_fault(path, name, sent, value))
         if faults:
-            raise RequestInvalid(f"{_field(faults[0].path)} {faults[0].message}.", faults)
+            raise RequestInvalid(f"{faults[0].name} {faults[0].message}.", faults)
         return self.identity_of(row)
 
     def event_time_of(self, row: Row) -> str:
@@ -250,7 +250,7 @@ class RowGuard:
 
 def _fault(path: str, field: str | None, value: object, refusal: Refusal) -> Fault:
     if field is not None:
-        path = f"{path}/{_printable(field).replace('~', '~0').replace('/', '~1')}"
+        path = pointer(_valid(field), below=path)
     return Fault(path, refusal.message, _safe(value))
 
 
@@ -264,8 +264,13 @@ def _safe(value: object) -> object:
 
 
 def _printable(text: str) -> str:
-    """At most 200 characters of `text`, lone surrogates escaped: answers must be valid Unicode."""
-    return text[:200].encode("utf-8", "backslashreplace").decode()
+    """At most 200 characters of `text`."""
+    return _valid(text[:200])
+
+
+def _valid(text: str) -> str:
+    """`text` with lone surrogates escaped: answers must be valid Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _reason(field: str | None, refusal: Refusal) -> str:
@@ -273,10 +278,6 @@ def _reason(field: str | None, refusal: Refusal) -> str:
     if refusal.reason == "unknown field":
         return "(any): unknown field"
     return f"{'(row)' if field is None else field}: {refusal.reason}"
-
-
-def _field(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
 
 
 def _csv_types(contract: Contract) -> dict[str, Callable[[str], object]]:

@@ -84,19 +84,9 @@ def verify_inclusion(
     if not 0 <= position < size:
         raise ProofInvalid(f"position {position} is outside a tree of size {size}; nothing shown.")
     _check_hashes((leaf, root, *proof))
-    index, last, node = position, size - 1, leaf
-    for each in proof:
-        if last == 0:
-            raise _too_many(len(proof))
-        if index & 1 or index == last:
-            node = node_hash(each, node)
-            while index and not index & 1:
-                index, last = index >> 1, last >> 1
-        else:
-            node = node_hash(node, each)
-        index, last = index >> 1, last >> 1
-    if last:
-        raise _too_few(len(proof))
+    node = leaf
+    for each, is_left in _siblings(position, size - 1, proof, len(proof)):
+        node = node_hash(each, node) if is_left else node_hash(node, each)
     if node != root:
         raise ProofInvalid(
             f"position {position} of {size}: the proof leads to the root {node.hex()}, "
@@ -158,19 +148,32 @@ def _both_roots(
     while index & 1:
         index, last = index >> 1, last >> 1
     old = new = path[0]
-    for each in path[1:]:
-        if last == 0:
-            raise _too_many(len(proof))
-        if index & 1 or index == last:
+    for each, is_left in _siblings(index, last, path[1:], len(proof)):
+        if is_left:
             old, new = node_hash(each, old), node_hash(each, new)
-            while index and not index & 1:
-                index, last = index >> 1, last >> 1
         else:
             new = node_hash(new, each)
+    return old, new
+
+
+def _siblings(
+    index: int, last: int, hashes: Sequence[bytes], length: int
+) -> Iterator[tuple[bytes, bool]]:
+    """Each of `hashes`, and whether it stands left of what leads from `index` to the root.
+
+    `index` and `last` are a node and the last node of one level, `length` is that of the proof.
+    Raises ProofInvalid when the way to the root is shorter or longer than `hashes`.
+    """
+    for each in hashes:
+        if last == 0:
+            raise _too_many(length)
+        is_left = bool(index & 1) or index == last
+        yield each, is_left
+        while is_left and index and not index & 1:
+            index, last = index >> 1, last >> 1
         index, last = index >> 1, last >> 1
     if last:
-        raise _too_few(len(proof))
-    return old, new
+        raise _too_few(length)
 
 
 def _range_root(first: int, end: int, node: NodeSource) -> bytes:

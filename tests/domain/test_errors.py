@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain.errors import CycleRunning, Fault, VersionConflict
+from domain.errors import CycleRunning, Fault, VersionConflict, pointer, summary
+from tests.domain.fault_places import leads_nowhere
 
 
 @pytest.mark.parametrize(
@@ -42,3 +46,22 @@ def test_a_lost_race_says_which_stream_has_moved_and_what_to_do() -> None:
 
 def test_a_running_cycle_is_named_so_that_it_can_be_asked_for() -> None:
     assert CycleRunning("cycle 'cars-3' is running.", "cars-3").cycle == "cars-3"
+
+
+@given(st.lists(st.text() | st.integers(0, 99)), st.text())
+def test_a_pointer_leads_back_to_its_steps_whatever_they_are_called(
+    steps: list[str | int], name: str
+) -> None:
+    document: Any = "here"
+    for step in reversed([*steps, name]):
+        document = {str(step): document}
+    fault = Fault(pointer(*steps, name), "is wrong")
+    assert not leads_nowhere(fault, document)
+    assert fault.path == pointer(name, below=pointer(*steps))
+    assert fault.name == name
+
+
+def test_the_first_faults_are_said_and_the_others_counted() -> None:
+    faults = [Fault("", "is wrong."), Fault("/a", "is bad"), Fault("/b", "is odd")]
+    assert summary(faults) == "/: is wrong; /a: is bad; /b: is odd"
+    assert summary(faults, most=1) == "/: is wrong; and 2 more"

@@ -71,6 +71,12 @@ def test_every_impossible_fact_is_listed_at_once() -> None:
     assert [fault.path for fault in refused.value.faults] == ["/psi_max", "/window_rows"]
 
 
+def test_a_fact_is_pointed_at_whatever_it_is_called() -> None:
+    with pytest.raises(PolicyNotDecided, match="fact 'a/b' is none of those") as refused:
+        check_facts({"a/b": 1})
+    assert [fault.path for fault in refused.value.faults] == ["/a~1b"]
+
+
 def test_a_model_never_retrained_has_no_hours_since() -> None:
     offered = {"hours_since_last_retraining": None}
     assert check_facts(offered, never_retrained=True) == offered

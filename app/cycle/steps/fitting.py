@@ -20,8 +20,7 @@ from app.serving.plan import load_plan
 from app.training.dataset import write_dataset
 from app.training.fit import Trained, fit, predict_pipeline
 from app.training.provenance import code_commit, lock_sha256
-from app.training.registry import TrainingRecord
-from app.training.tracking import MlflowRegistry
+from app.training.tracking import MlflowRegistry, TrainingRecord
 from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge

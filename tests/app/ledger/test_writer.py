@@ -59,10 +59,18 @@ def waiting(ledger: Ledger) -> int:
 @contextmanager
 def held(ledger: Ledger, pool: ThreadPoolExecutor) -> Iterator[Future[tuple[Recorded, ...]]]:
     """The writer has taken one append and waits for the lock; whatever comes next is queued."""
+    taken = threading.Event()
+    begin = ledger._writer._begin
+
+    def begun(deadline: float) -> object:
+        taken.set()
+        return begin(deadline)
+
     with ledger.writing():
+        ledger._writer._begin = begun  # type: ignore[assignment]
         first = pool.submit(put, ledger, "observations-cars", refused())
-        until(lambda: ledger._writer._thread is not None and first.running())
-        until(lambda: not waiting(ledger) and ledger._writer._taken > 0)
+        assert taken.wait(60)
+        ledger._writer._begin = begin
         yield first
 
 

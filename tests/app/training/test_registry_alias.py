@@ -8,9 +8,8 @@ from mlflow import MlflowClient
 from app.audit.replay import replay
 from app.cause import Cause
 from app.cycle.promotions import roll_back
-from app.training.registry import TrainingRecord
 from app.training.registry_alias import follow_champion
-from app.training.tracking import MlflowRegistry
+from app.training.tracking import MlflowRegistry, TrainingRecord
 from tests.app.car_ledger import CarLedger
 
 

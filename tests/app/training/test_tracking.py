@@ -1,4 +1,4 @@
-"""Both registries keep the same promises; MLflow keeps its own besides."""
+"""What the registry promises, on the real MLflow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from app.training.fit import fit, predict_pipeline
-from app.training.registry import MemoryRegistry, ModelRegistry, TrainingRecord
-from app.training.tracking import MlflowRegistry
+from app.training.tracking import MlflowRegistry, TrainingRecord
 from domain.errors import TrainingFailed, UnknownThing
 from tests.app.training.training_rows import ESTIMATORS, PROJECT, kettle_contract, kettles
 
@@ -46,18 +45,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["memory", "mlflow"])
-def registry(request: pytest.FixtureRequest) -> ModelRegistry:
-    if request.param == "memory":
-        return MemoryRegistry()
-    return MlflowRegistry(request.getfixturevalue("store"), TIME)
+@pytest.fixture
+def registry(store: Path) -> MlflowRegistry:
+    return MlflowRegistry(store, TIME)
 
 
-def test_a_model_without_a_promotion_has_no_champion(registry: ModelRegistry) -> None:
+def test_a_model_without_a_promotion_has_no_champion(registry: MlflowRegistry) -> None:
     assert registry.champion_run("never-trained") is None
 
 
-def test_the_champion_is_the_run_that_was_set_last(registry: ModelRegistry) -> None:
+def test_the_champion_is_the_run_that_was_set_last(registry: MlflowRegistry) -> None:
     first = registry.record_training(record("kettle-noise/1"))
     second = registry.record_training(record("kettle-noise/2"))
     assert first != second
@@ -67,27 +64,27 @@ def test_the_champion_is_the_run_that_was_set_last(registry: ModelRegistry) -> N
     assert registry.champion_run("kettle-noise") == second
 
 
-def test_recording_the_same_candidate_again_gives_the_same_run(registry: ModelRegistry) -> None:
+def test_recording_the_same_candidate_again_gives_the_same_run(registry: MlflowRegistry) -> None:
     first = registry.record_training(record("kettle-noise/3"))
     assert registry.record_training(record("kettle-noise/3")) == first
 
 
-def test_a_run_nobody_recorded_is_refused(registry: ModelRegistry) -> None:
+def test_a_run_nobody_recorded_is_refused(registry: MlflowRegistry) -> None:
     with pytest.raises(UnknownThing, match="'nobody'"):
         registry.set_champion("kettle-noise", "nobody")
     with pytest.raises(UnknownThing, match="'nobody'"):
         registry.add_metrics("nobody", {"rmse": 0.1})
 
 
-def test_the_run_of_another_model_is_no_champion_of_this_one(store: Path) -> None:
-    registry = MlflowRegistry(store, TIME)
+def test_the_run_of_another_model_is_no_champion_of_this_one(registry: MlflowRegistry) -> None:
     run = registry.record_training(record("kettle-noise/4"))
     with pytest.raises(UnknownThing, match="is of 'kettle-noise', not of 'car-price'"):
         registry.set_champion("car-price", run)
 
 
-def test_a_run_holds_parameters_metrics_plan_and_tags(store: Path) -> None:
-    registry = MlflowRegistry(store, TIME)
+def test_a_run_holds_parameters_metrics_plan_and_tags(
+    registry: MlflowRegistry, store: Path
+) -> None:
     run = registry.record_training(record("kettle-noise/5"))
     registry.add_metrics(run, {"rmse_holdout": 0.5})
     client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
@@ -106,11 +103,10 @@ def test_a_run_holds_parameters_metrics_plan_and_tags(store: Path) -> None:
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_data_scientist_loads_the_champions_pipeline_from_mlflow(
-    store: Path, estimator: str
+    registry: MlflowRegistry, store: Path, estimator: str
 ) -> None:
     contract, digest = kettle_contract(estimator)
     trained = fit(contract, ROWS, digest)
-    registry = MlflowRegistry(store, TIME)
     run = registry.record_training(
         record(f"kettle-noise/6-{estimator}", pipeline=trained.pipeline, plan=trained.plan)
     )
@@ -122,8 +118,7 @@ def test_a_data_scientist_loads_the_champions_pipeline_from_mlflow(
     np.testing.assert_array_equal(predict_pipeline(contract, loaded, ROWS), expected)
 
 
-def test_a_store_that_cannot_be_written_is_a_clear_error(store: Path) -> None:
-    registry = MlflowRegistry(store, TIME)
+def test_a_store_that_cannot_be_written_is_a_clear_error(registry: MlflowRegistry) -> None:
     with pytest.raises(TrainingFailed, match=r"MLflow could not keep.*run the cycle again"):
         registry.record_training(record("kettle-noise/7", parameters={"a" * 300: 1}))
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
-from app.training.versioning import changed, track
+from app.training.third_party import their_warnings
+from app.training.versioning import track
 from domain.errors import TrainingFailed
 
 
@@ -21,6 +23,14 @@ def data(tmp_path: Path) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text("year,price\n1971,4.9\n")
     return path
+
+
+@their_warnings()
+def changed(repository: Path, pointer: Path) -> list[str]:
+    """What `dvc status` says differs between `pointer` and its data; empty when nothing does."""
+    own_cache = {"core": {"site_cache_dir": str(repository / ".dvc" / "tmp" / "site")}}
+    with Repo(str(repository), config=own_cache) as repo:
+        return sorted(repo.status([str(pointer)]))
 
 
 def test_the_pointer_names_the_data_and_dvc_finds_nothing_changed(

@@ -32,7 +32,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     (("/contract", "2"), ("/contract", "'2': should be 'whyledger.contract/1'; choose one")),
     (("/model", "Kettle Noise"), ("/model", "'Kettle Noise': String should match pattern")),
-    (("/colour", "red"), ("/colour", "is not a field; remove it, or correct its spelling")),
+    (("/colour", "red"), ("/colour", "is not a known field; remove it, or correct its spelling")),
     (("/title", ""), ("/title", "'': String should have at least 1 character")),
     (("/target/transform", "sqrt"), ("/target/transform", "'sqrt': should be 'log' or 'none'")),
     (("/target/transform", "log"), ("/target/possible/min", "0: a log target must be positive")),
@@ -43,7 +43,7 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     (("/target/name", "power"), ("/features/0/name", "'power' is the target; name it once")),
     (("/features", []), ("/features", "at least 1 item")),
     (("/features/0", 5), ("/features/0", "5: should be an object")),
-    (("/features/0", {}), ("/features/0", "{}: its 'type' is missing; add it")),
+    (("/features/0", {}), ("/features/0", "its 'type' is missing; add it")),
     (("/features/0/type", "date"), ("/features/0", "'type' should be one of 'number', 'category'")),
     (
         ("/features/2/categories/0", None),
@@ -145,7 +145,7 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     ),
     (("/features/2/categories", ["a\nb"]), ("/features/2/categories/0", "control characters")),
     (("/features/2/categories", [1.5]), ("/features/2/categories/0", "1.5: should be a valid")),
-    (("/features/2/categories", [[]]), ("/features/2/categories/0", "[]: should be a valid")),
+    (("/features/2/categories", [[]]), ("/features/2/categories/0", "should be a valid")),
     (("/features/2/categories", 3), ("/features/2/categories", "3: should be a valid array")),
     (("/features/2/unknown", "ignore"), ("/features/2/unknown", "should be 'accept' or 'refuse'")),
     (("/columns/0/possible", {"min": 0, "max": 1}), ("/columns/0/possible", "text has no range")),
@@ -183,7 +183,7 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     (("/event_time/as", "month"), ("/event_time/as", "should be 'mid-year' or 'timestamp'")),
     (("/estimator/kind", "oracle"), ("/estimator", "its 'kind' should be one of 'ridge',")),
     (("/estimator/trees", 0), ("/estimator/trees", "0: should be greater than or equal to 1")),
-    (("/estimator/alpha", 1), ("/estimator/alpha", "is not a field; remove it")),
+    (("/estimator/alpha", 1), ("/estimator/alpha", "is not a known field; remove it")),
     (("/estimator/seed", -1), ("/estimator/seed", "-1: should be greater than or equal to 0")),
     (("/drift_window", {}), ("/drift_window", "nothing given; give one of years, months or days")),
     (("/drift_window/years", 1), ("/drift_window", "years and days given; give one of years")),
@@ -234,7 +234,9 @@ def test_every_fault_is_reported_at_once() -> None:
 
 
 def test_the_message_counts_the_faults_and_shows_the_first_ten() -> None:
-    with pytest.raises(ContractInvalid, match=r"contract of None has 1[0-9] faults: .*; …\. Corr"):
+    with pytest.raises(
+        ContractInvalid, match=r"of None has 1[0-9] faults: .*; and [0-9]+ more\. Corr"
+    ):
         parse_contract({"margin": -1})
     with pytest.raises(ContractInvalid, match="'kettle-noise' has 1 fault: /margin: -1: should be"):
         parse_contract(changed("/margin", -1))

@@ -1,0 +1,101 @@
+"""Strict JSON: one meaning or a refusal, with the place of every fault."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import DocumentInvalid, Fault
+from domain.strict_json import read_json
+from tests.domain.fault_places import VALUES, broken, leads_nowhere
+
+
+def faults_of(text: str) -> dict[str, str]:
+    with pytest.raises(DocumentInvalid) as refused:
+        read_json(text, name="the body")
+    return {fault.path: fault.message for fault in refused.value.faults}
+
+
+@given(VALUES)
+def test_what_any_reader_reads_one_way_is_read_that_way(value: Any) -> None:
+    assert read_json(json.dumps(value), name="it") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "saying"),
+    [
+        ("NaN", "", "NaN is not JSON; leave the field out, or send null"),
+        ('{"a": [0, -Infinity]}', "/a/1", "-Infinity is not JSON"),
+        ('{"a": 1e999}', "/a", "the number 1e999 is too large; send a finite one, or null"),
+        ('{"a": 9007199254740992}', "/a", "beyond ±9007199254740991 (2^53 - 1); send it as a str"),
+        ('{"a": -' + "9" * 5000 + "}", "/a", "the integer -999"),
+        ('[{"a/b": {"~": 1, "~": 2}}]', "/0/a~1b/~0", "the key '~' stands twice in one object"),
+        ('{"a/b": ["\\u0000"]}', "/a~1b/0", "holds NUL or a lone surrogate; send plain text"),
+        ('{"a": {"b": "\\udc00"}}', "/a/b", "holds NUL or a lone surrogate"),
+        ('{"a": {"\\ud800": 1e999}}', "/a", "has a key with NUL or a lone surrogate"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_what_json_has_not_is_refused_with_its_place(text: str, path: str, saying: str) -> None:
+    found = faults_of(text)
+    assert list(found) == [path]
+    assert saying in found[path]
+
+
+def test_every_fault_is_named_at_once() -> None:
+    found = faults_of('{"a": NaN, "b": [1e999, {"c": 1, "c": "\\u0000", "d": 9007199254740993}]}')
+    assert list(found) == ["/a", "/b/0", "/b/1/c", "/b/1/d"]
+
+
+def test_a_pair_of_surrogates_is_one_sign() -> None:
+    assert read_json('"\\ud83d\\ude00"', name="it") == "😀"
+
+
+def test_broken_json_is_refused_naming_line_and_column() -> None:
+    with pytest.raises(
+        DocumentInvalid, match=r"it is not JSON: Expecting .* at line 2, column 1\."
+    ):
+        read_json('{"a":\n}', name="it")
+
+
+@pytest.mark.parametrize("levels", [65, 500, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_more_than_64_levels_are_refused(opening: str, closing: str, levels: int) -> None:
+    with pytest.raises(DocumentInvalid, match="nested too deeply, beyond 64 levels; flatten it"):
+        read_json(opening * levels + "1" + closing * levels, name="it")
+
+
+def test_64_levels_and_any_number_of_objects_beside_each_other_are_taken() -> None:
+    deep = "[" * 64 + "]" * 64
+    assert read_json(deep, name="it") == json.loads(deep)
+    wide: list[Any] = [{"a": [{}]}] * 1000
+    assert read_json(json.dumps(wide), name="it") == wide
+    assert read_json(json.dumps("[{" * 100), name="it") == "[{" * 100
+
+
+def test_a_key_that_stands_twice_among_very_many_is_found_in_one_pass() -> None:
+    keys = ",".join(f'"{number}":0' for number in range(200_000))  # pair by pair: many minutes
+    assert list(faults_of("{" + keys + ',"199999":0}')) == ["/199999"]
+
+
+ROWS = {"rows": [{"a/b": 1, "c": [2, {"~": 3}]}, {"d": None}], "model": "m"}
+UNWANTED = st.sampled_from([math.nan, math.inf, 2**53, 10**400, "\0", "\ud800"])
+
+
+@given(broken(ROWS, VALUES | UNWANTED), st.booleans())
+def test_every_fault_points_at_what_was_sent(document: Any, twice: bool) -> None:
+    text = json.dumps(document)
+    if twice and document:
+        text = f"{text[:-1]},{text[1:]}" if isinstance(document, dict) else text
+    faults: tuple[Fault, ...] = ()
+    try:
+        read_json(text, name="it")
+    except DocumentInvalid as refused:
+        faults = refused.faults
+        assert faults
+    assert not [fault for fault in faults if leads_nowhere(fault, document)]
