@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.cause import Cause
 from app.ledger.deciding import decide, folded
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
@@ -12,7 +10,6 @@ from app.serving.plan import load_plan
 from domain.decisions import lifecycle
 from domain.decisions.lifecycle import PromoteCandidate, RollBack
 from domain.events.envelope import Recorded
-from domain.events.events import ChampionRolledBack, Event
 
 
 def settle_promotion(
@@ -61,15 +58,9 @@ def roll_back(ledger: Ledger, model: str, *, to: str, reason: str, cause: Cause)
         lifecycle.roll_back,
         RollBack(model=model, to=to, reason=reason),
         cause,
-        check=_check_rollback,
+        check=lambda events, connection: _check_plan(connection, events[0].plan_sha256),
     )
     return decision.recorded[0]
-
-
-def _check_rollback(events: Sequence[Event], connection: Connection) -> None:
-    for event in events:
-        if isinstance(event, ChampionRolledBack):
-            _check_plan(connection, event.plan_sha256)
 
 
 def _check_plan(connection: Connection, sha256: str) -> None:

@@ -6,7 +6,7 @@ erasure are deleted, and the database is rewritten. Killed anywhere, running it 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,14 +20,14 @@ from app.ledger.payloads import delete_erased, erased_artefacts, erasures, posit
 from app.ledger.reading import read_stream
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
-from app.projections.erasures import traces_of
-from app.projections.models import ModelView, get_model
+from app.projections.erasures import Traces, traces_of
+from app.projections.models import get_model
 from app.settings import Settings
 from domain.decisions.cycle import RETRAINING
 from domain.decisions.erasure import EraseRow, Kept, Training, erase_row, trained_with
 from domain.errors import UnknownModel
 from domain.events.cycle_events import CandidateTrained, DataMerged
-from domain.events.events import Event, PayloadErased
+from domain.events.events import PayloadErased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,66 +66,51 @@ def erase(
     decision = decide_under_lock(
         ledger,
         partial(_look, model=model, identity=identity),
-        lambda found, command: erase_row(found.kept, command),
+        erase_row,
         EraseRow(model=model, reason=reason, legal_basis=legal_basis),
         cause,
-        then=_delete,
+        then=lambda events, connection: delete_erased(connection, events[0]),
     )
-    found = decision.state
+    kept = decision.state
     event = next((e.event for e in decision.recorded if isinstance(e.event, PayloadErased)), None)
     with ledger.connect() as connection:
         done = erasures(connection)
     files, runs = _erase_files(settings, done)
     left = compact(ledger.engine, settings.busy_timeout_seconds) if done else None
-    affected = event is not None and found.standing.champion in event.model_versions
-    reference = found.standing.reference_sha256
+    affected = event is not None and kept.champion in event.model_versions
     return Erasure(
         position=decision.recorded[0].position if event else None,
         event=event,
-        beyond=found.beyond,
-        champion=found.standing.champion if affected else None,
-        reference_erased=event is not None and reference in event.artefacts,
+        beyond=kept.beyond,
+        champion=kept.champion if affected else None,
+        reference_erased=event is not None and kept.reference_sha256 in event.artefacts,
         files=files,
         runs=runs,
         left=left,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What the database holds of the row, and how its model stands."""
-
-    standing: ModelView
-    kept: Kept
-    beyond: tuple[int, ...]  # entries that hold the row in hashed bytes
-
-
-def _look(connection: Connection, *, model: str, identity: str) -> tuple[_Found, StreamHistory]:
+def _look(connection: Connection, *, model: str, identity: str) -> tuple[Kept, StreamHistory]:
     standing = get_model(connection, model)
     if standing is None:
         raise UnknownModel.named(model)
     open_cycle = unfinished_cycle(connection, model)
     positions = positions_of(connection, model, identity)
     traces = traces_of(connection, model, identity)
-    labels = traces.labels if positions else ()  # nothing to erase, nothing to look for
+    erasable = bool(positions) and open_cycle is None  # else there is no need to read on
     kept = Kept(
         open_cycle=open_cycle.cycle if open_cycle else None,
         positions=tuple(positions),
-        trainings=tuple(_trainings(connection, model, identity, labels)),
+        beyond=tuple(sorted(traces.positions - set(positions))),
+        trainings=tuple(_trainings(connection, model, identity, traces)) if erasable else (),
+        champion=standing.champion,
+        reference_sha256=standing.reference_sha256,
     )
-    beyond = tuple(sorted(traces.positions - set(positions)))
-    found = _Found(standing=standing, kept=kept, beyond=beyond)
-    return found, read_stream(connection, PayloadErased.stream)
-
-
-def _delete(events: Iterable[Event], connection: Connection) -> None:
-    for event in events:
-        if isinstance(event, PayloadErased):
-            delete_erased(connection, event)
+    return kept, read_stream(connection, PayloadErased.stream)
 
 
 def _trainings(
-    connection: Connection, model: str, identity: str, labels: Sequence[tuple[int, str]]
+    connection: Connection, model: str, identity: str, traces: Traces
 ) -> Iterator[Training]:
     """The model's cycles that trained with a label of the row, or tried to, oldest first."""
     views: list[CycleView] = []
@@ -135,7 +120,7 @@ def _trainings(
         before = page[-1].number
     gone = erased_artefacts(connection)
     for view in reversed(views):
-        if trained_with(labels, started_position=view.started_position, as_of=view.as_of):
+        if trained_with(traces.labels, started_position=view.started_position, as_of=view.as_of):
             trained = view.state.get(CandidateTrained.type, {})
             artefacts = _artefacts(connection, view, identity, gone)
             yield Training(

@@ -28,11 +28,12 @@ TRIES: Final = 3  # a lost race is decided again until this many were lost
 
 State = TypeVar("State")
 Command = TypeVar("Command")
+Decided = TypeVar("Decided", bound=Event)
 # Reads on one connection what is decided on, and the stream that the events are for.
 Look: TypeAlias = Callable[[Connection], tuple[State, StreamHistory]]
 # The pure part: the events that the command calls for, none when nothing has to change.
-By: TypeAlias = Callable[[State, Command], Sequence[Event]]
-Attend: TypeAlias = Callable[[Sequence[Event], Connection], None]  # to what was decided
+By: TypeAlias = Callable[[State, Command], Sequence[Decided]]
+Attend: TypeAlias = Callable[[Sequence[Decided], Connection], None]  # to what was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,13 @@ def folded(stream: str, fold: Callable[[Iterable[Event | Erased]], State]) -> Lo
 def decide(
     ledger: Ledger,
     look: Look[State],
-    by: By[State, Command],
+    by: By[State, Command, Decided],
     command: Command,
     cause: Cause,
     *,
     occurred_at: Callable[[State], str] = lambda _: now(),
     beside: StreamHistory | None = None,
-    check: Attend | None = None,
+    check: Attend[Decided] | None = None,
 ) -> Decision[State]:
     """Look, decide and append at the version that was looked at; look again after a lost race.
 
@@ -103,11 +104,11 @@ def decide(
 def decide_under_lock(
     ledger: Ledger,
     look: Look[State],
-    by: By[State, Command],
+    by: By[State, Command, Decided],
     command: Command,
     cause: Cause,
     *,
-    then: Attend,
+    then: Attend[Decided],
 ) -> Decision[State]:
     """As `decide`, with the ledger's lock held from the look on: nobody can be first.
 

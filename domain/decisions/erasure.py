@@ -23,11 +23,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What is kept about one row of a model."""
+    """What is kept about one row of a model, and who serves meanwhile."""
 
     open_cycle: str | None  # of the model, that has started and not ended
     positions: tuple[int, ...]  # of the row's events whose data can be erased
+    beyond: tuple[int, ...]  # of those that hold the row in hashed bytes: nobody can erase them
     trainings: tuple[Training, ...]  # oldest first
+    champion: str | None
+    reference_sha256: str | None  # the champion's frozen reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,7 +165,7 @@ def settle(
     return (*promoted, PromotionSettled(promoted=True, model_version=candidate, reason=reason))
 
 
-def roll_back(state: Lifecycle, command: RollBack) -> tuple[ModelEvent, ...]:
+def roll_back(state: Lifecycle, command: RollBack) -> tuple[ChampionRolledBack, ...]:
     """The event that makes an earlier champion serve again.
 
     Raises:

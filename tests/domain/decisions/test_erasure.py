@@ -14,11 +14,14 @@ from tests.story import given
 KEPT = Kept(
     open_cycle=None,
     positions=(7, 12),
+    beyond=(5,),
     trainings=(
         Training(cycle="car-price-1", candidate="car-price/1", artefacts=("b", "a")),
         Training(cycle="car-price-2", candidate=None, artefacts=("c",)),
         Training(cycle="car-price-3", candidate="car-price/3", artefacts=("a",)),
     ),
+    champion="car-price/3",
+    reference_sha256="a",
 )
 ERASE = EraseRow(model="car-price", reason=" the owner asked ", legal_basis="GDPR Art. 17\n")
 ERASED = PayloadErased(
