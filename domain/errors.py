@@ -169,6 +169,11 @@ class UnknownModel(WhyledgerError):
 
     code = "unknown-model"
 
+    @classmethod
+    def named(cls, model: str) -> UnknownModel:
+        """What is said to who wants to change a model that is not there."""
+        return cls(f"model {model!r} is unknown. Adopt a contract for it first.")
+
 
 class UnknownThing(WhyledgerError):
     """What was asked for by id does not exist: a cycle, a decision, an entry, a version."""

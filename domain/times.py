@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from domain.contract.contract import DriftWindow
 from domain.errors import RequestInvalid
 
 _RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
@@ -80,21 +77,3 @@ def hours_between(earlier: str, later: str) -> float:
 def days_between(earlier: str, later: str) -> float:
     """Days of 24 hours from `earlier` to `later`, negative when they are swapped."""
     return (parse_time(later) - parse_time(earlier)) / timedelta(days=1)
-
-
-def window_start(end: str, window: DriftWindow) -> str:
-    """The inclusive start of the window that ends (exclusive) at `end`.
-
-    Years and months are calendar ones: a day that the earlier month lacks becomes its last day.
-    Never before year 1.
-    """
-    moment = parse_time(end)
-    if window.days is not None:
-        reach = timedelta(days=window.days)
-        return format_time(moment - reach if moment - _FIRST >= reach else _FIRST)
-    months = window.months if window.months is not None else 12 * (window.years or 0)
-    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
-    if year < 1:
-        return format_time(_FIRST)
-    day = min(moment.day, monthrange(year, month + 1)[1])
-    return format_time(moment.replace(year=year, month=month + 1, day=day))

@@ -11,15 +11,13 @@ from collections.abc import Callable
 from typing import Final
 
 from app.cause import Cause
-from app.clock import new_id
 from app.cycle.steps import gating, judging, reporting
 from app.cycle.steps.knowledge import Done, Knowledge, Work
-from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import cycle_stream
+from app.cycle.stream import append_next, read_cycle
+from app.ledger.store import Ledger
 from app.settings import Settings
-from domain.decisions.cycle import Cycle, Step, fold, next_step
-from domain.errors import LedgerDamaged, UnknownThing, WhyledgerError
-from domain.events.cycle_events import CYCLE_EVENTS
+from domain.decisions.cycle import Cycle, Step, next_step
+from domain.errors import LedgerDamaged, WhyledgerError
 
 _LOG: Final = logging.getLogger("whyledger.cycle")
 PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {
@@ -41,13 +39,9 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
         UnknownThing: no such cycle was started.
         LedgerDamaged: a step ran and left no event.
     """
-    stream = cycle_stream(cycle)
     work: Work | None = None
     for _ in range(len(Step) + 1):  # each step once, and one look to see that none is left
-        history = ledger.read_stream(stream)
-        if not history.entries:
-            raise UnknownThing(f"cycle {cycle!r} was never started. Ask for the model's cycles.")
-        state = fold(e.event for e in history.entries if isinstance(e.event, CYCLE_EVENTS))
+        state, history = read_cycle(ledger, cycle)
         step = next_step(state)
         if work is None:
             first = history.entries[0]
@@ -55,27 +49,14 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
         work.state = state
         if step is None:
             return state
-        last = history.entries[-1]
+        cause = Cause.following(history.entries[-1])
         if step is Step.PROMOTE:
-            gating.promote(
-                work,
-                cycle_version=history.version,
-                cause=Cause.following(last),
-            )
+            gating.promote(work, history, cause)
             continue
         if step is Step.HEALTH and state.trained is not None:
             _record_gates(work)
         done = _fit(step, work) if step in FITTING else PERFORM[step](work)
-        event = NewEvent(
-            event=done.event,
-            id=new_id(),
-            occurred_at=state.begun.as_of,
-        )
-        ledger.append(
-            [StreamAppend(stream, (event,), history.version)],
-            Cause.following(last),
-            artefacts=done.artefacts,
-        )
+        append_next(ledger, state, history, [done.event], cause, done.artefacts)
     raise LedgerDamaged(f"cycle {cycle!r}: step {step} ran and left no event; see its function.")
 
 

@@ -12,30 +12,27 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from app.cause import Cause
-from app.clock import new_id, now
+from app.clock import now
+from app.cycle.stream import append_next, read_cycle, who_asked
 from app.database.cycle_lock import CycleLock, is_running
-from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import TRIES, cycle_stream
+from app.ledger.deciding import decide
+from app.ledger.store import Connection, Ledger, StreamHistory
+from app.ledger.streams import cycle_of_stream, cycle_stream
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
 from app.projections.labels import has_labels
 from app.projections.models import get_model
 from app.projections.policies import get_policy
 from app.settings import Settings
-from domain.decisions.cycle import ATTEMPTS_MAX, fold, next_step
-from domain.errors import (
-    CycleRefused,
-    CycleRunning,
-    LedgerDamaged,
-    NothingToDecide,
-    UnknownModel,
-    VersionConflict,
-    WhyledgerError,
-)
-from domain.events.cycle_events import CYCLE_EVENTS, CycleFailed, CycleStarted, Force
+from domain.decisions import starting
+from domain.decisions.cycle import ATTEMPTS_MAX
+from domain.decisions.starting import GiveUp, Standing, StartCycle, cycle_id
+from domain.errors import CycleRunning, UnknownModel, VersionConflict, WhyledgerError
+from domain.events.cycle_events import Force
 
 _LOG: Final = logging.getLogger("whyledger.cycles")
 _LOCK_POLL_SECONDS: Final = 0.5  # how often another's worker is looked for
@@ -101,24 +98,22 @@ class Cycles:
             VersionConflict: three times another process was first, and its cycle had ended.
         """
         self._before_start(model)
-        conflict: VersionConflict | None = None
-        for _ in range(TRIES):
-            with self._starting:
-                with self._ledger.connect() as connection:
-                    open_cycle = unfinished_cycle(connection, model)
-                if open_cycle is not None:
-                    return self._resume(open_cycle.cycle)
-                started = self._begin(model, as_of, force_reason, cause.actor)
-                event = NewEvent(event=started, id=new_id(), occurred_at=started.as_of)
-                append = StreamAppend(cycle_stream(started.cycle), (event,), -1)
-                try:
-                    self._ledger.append([append], cause)
-                except VersionConflict as lost:
-                    conflict = lost  # another process was first: look again, resume or report it
-                    continue
-                self._spawn(started.cycle)
-                return CycleTicket(started.cycle, resumed=False)
-        raise conflict or LedgerDamaged(f"no cycle of {model!r} was tried.")
+        force = Force(actor=cause.actor, reason=force_reason) if force_reason else None
+        command = StartCycle(model=model, as_of=as_of, force=force)
+        with self._starting:
+            decision = decide(
+                self._ledger,
+                partial(_look, command=command),
+                starting.start_cycle,
+                command,
+                cause,
+                occurred_at=lambda standing: command.moment(standing.present),
+            )
+            if decision.state.open_cycle is not None:
+                return self._resume(decision.state.open_cycle)
+            cycle = cycle_of_stream(decision.history.stream)
+            self._spawn(cycle)
+        return CycleTicket(cycle, resumed=False)
 
     def view(self, cycle: str) -> CycleView:
         """The cycle as recorded. Raises UnknownThing when there is none."""
@@ -146,49 +141,6 @@ class Cycles:
             watchers = list(self._watchers.values())
         for watcher in watchers:
             watcher.join(timeout=1)
-
-    def _begin(
-        self, model: str, as_of: str | None, force_reason: str | None, actor: str
-    ) -> CycleStarted:
-        present = now()
-        as_of = as_of or present
-        with self._ledger.connect() as connection:
-            standing = get_model(connection, model)
-            if standing is None:
-                raise UnknownModel(f"model {model!r} is unknown. Adopt a contract for it first.")
-            policy = get_policy(connection, standing.policy)
-            if policy is None:
-                raise NothingToDecide(
-                    f"the contract of {model!r} names policy {standing.policy!r}, which was never "
-                    "adopted. POST it to /policies first."
-                )
-            if as_of > present:
-                raise CycleRefused(
-                    f"as_of {as_of} is after now ({present}). Choose an earlier one."
-                )
-            if standing.last_as_of is not None and as_of < standing.last_as_of:
-                raise CycleRefused(
-                    f"as_of {as_of} is before the last cycle of {model!r} ({standing.last_as_of}). "
-                    "Choose that or a later one."
-                )
-            if standing.champion is None and not has_labels(connection, model, before=as_of):
-                raise NothingToDecide(
-                    f"{model!r} has no champion and no labelled row before {as_of}. "
-                    "Send observations or upload a dataset first."
-                )
-        number = standing.cycles_started + 1
-        force = Force(actor=actor, reason=force_reason) if force_reason else None
-        return CycleStarted(
-            cycle=f"{model}-{number}",
-            model=model,
-            number=number,
-            as_of=as_of,
-            contract_digest=standing.contract_digest,
-            policy=policy.policy,
-            policy_digest=policy.digest,
-            champion=standing.champion,
-            force=force,
-        )
 
     def _resume(self, cycle: str) -> CycleTicket:
         if self._running(cycle):
@@ -264,29 +216,43 @@ class Cycles:
             )
 
 
+def _look(connection: Connection, command: StartCycle) -> tuple[Standing, StreamHistory]:
+    """How the model stands, and the stream of its next cycle, which does not exist yet."""
+    present, model = now(), command.model
+    open_cycle = unfinished_cycle(connection, model)
+    view = get_model(connection, model)
+    if view is None:
+        raise UnknownModel.named(model)
+    policy = get_policy(connection, view.policy)
+    before = command.moment(present)
+    standing = Standing(
+        present=present,
+        open_cycle=open_cycle.cycle if open_cycle else None,
+        contract_digest=view.contract_digest,
+        policy=view.policy,
+        policy_digest=policy.digest if policy else None,
+        champion=view.champion,
+        has_labels=view.champion is None and has_labels(connection, model, before=before),
+        last_as_of=view.last_as_of,
+        number=view.cycles_started + 1,
+    )
+    stream = cycle_stream(cycle_id(model, standing.number))
+    return standing, StreamHistory(stream, (), -1)
+
+
 def give_up(ledger: Ledger, cycle: str, reason: str, *, early: bool = False) -> bool:
     """Append `CycleFailed` if three attempts were made, or none can be, and it has not ended.
 
     Whether it has ended now. The caller holds the cycle's lock.
     """
-    history = ledger.read_stream(cycle_stream(cycle))
-    state = fold(entry.event for entry in history.entries if isinstance(entry.event, CYCLE_EVENTS))
-    if state.ended:
-        return True
-    if state.attempts < ATTEMPTS_MAX and not early:
-        return False
-    step = next_step(state)
-    failed = CycleFailed(attempts=state.attempts, step=str(step), reason=reason)
-    event = NewEvent(event=failed, id=new_id(), occurred_at=state.begun.as_of)
-    first = history.entries[0]
+    state, history = read_cycle(ledger, cycle)
+    events = starting.give_up(state, GiveUp(reason=reason, early=early))
     try:
-        ledger.append(
-            [StreamAppend(cycle_stream(cycle), (event,), history.version)],
-            Cause(first.actor, first.correlation_id),
-        )
+        if events:
+            append_next(ledger, state, history, events, who_asked(history))
     except VersionConflict:
         return False  # a worker went on meanwhile
-    return True
+    return state.ended or bool(events)
 
 
 def start_worker(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:

@@ -10,18 +10,16 @@ import os
 import sys
 from typing import Final
 
-from app.cause import Cause
-from app.clock import new_id
 from app.cycle.run import run_cycle
-from app.cycle.starting import give_up
+from app.cycle.stream import append_next, read_cycle, who_asked
 from app.database.cycle_lock import CycleLock
-from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import cycle_stream
+from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
-from domain.decisions.cycle import ATTEMPTS_MAX, fold
-from domain.events.cycle_events import CYCLE_EVENTS, AttemptStarted
+from domain.decisions import starting
+from domain.decisions.starting import BeginAttempt
+from domain.events.cycle_events import CycleFailed
 
 _NICENESS: Final = 10  # serving goes first
 _log = logging.getLogger("whyledger.worker")
@@ -46,26 +44,11 @@ def main(cycle: str) -> int:
 
 def begin_attempt(ledger: Ledger, cycle: str) -> bool:
     """Record that an attempt starts; False when three were made, and then the cycle has failed."""
-    history = ledger.read_stream(cycle_stream(cycle))
-    state = fold(entry.event for entry in history.entries if isinstance(entry.event, CYCLE_EVENTS))
-    if state.ended:
-        return True
-    if state.attempts >= ATTEMPTS_MAX:
-        give_up(ledger, cycle, f"{ATTEMPTS_MAX} attempts were cut off; see logs/{cycle}.log")
-        return False
-    first = history.entries[0]
-    event = AttemptStarted(attempt=state.attempts + 1)
-    ledger.append(
-        [
-            StreamAppend(
-                cycle_stream(cycle),
-                (NewEvent(event=event, id=new_id(), occurred_at=state.begun.as_of),),
-                history.version,
-            )
-        ],
-        Cause(first.actor, first.correlation_id),
-    )
-    return True
+    state, history = read_cycle(ledger, cycle)
+    events = starting.begin_attempt(state, BeginAttempt(cycle=cycle))
+    if events:
+        append_next(ledger, state, history, events, who_asked(history))
+    return not any(isinstance(event, CycleFailed) for event in events)
 
 
 if __name__ == "__main__":

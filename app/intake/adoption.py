@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from app.cause import Cause
-from app.clock import new_id, now
-from app.cycle.promotions import lifecycle_of
 from app.intake.documents import parse_document
-from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import TRIES, model_stream, policy_stream
+from app.ledger.deciding import Decision, decide, folded
+from app.ledger.store import Ledger
+from app.ledger.streams import model_stream, policy_stream
 from domain.contract.contract import contract_digest, parse_contract
-from domain.decisions import lifecycle
+from domain.decisions import lifecycle, policy
 from domain.decisions.lifecycle import AdoptContract
-from domain.errors import LedgerDamaged, PolicyInvalid, VersionConflict
+from domain.decisions.policy import AdoptPolicy
 from domain.events.envelope import Recorded
 from domain.events.events import ContractAdopted, PolicyAdopted
 from rules.policy import parse_policy, policy_digest
+
+Adopted = TypeVar("Adopted", ContractAdopted, PolicyAdopted)
 
 
 def adopt_contract(
@@ -28,28 +31,18 @@ def adopt_contract(
         VersionConflict: three times somebody else was first.
     """
     document = parse_document(text, name="the request")
-    contract = parse_contract(document)
+    model = parse_contract(document).model
     command = AdoptContract(
-        model=contract.model, contract=document, contract_digest=contract_digest(document)
+        model=model, contract=document, contract_digest=contract_digest(document)
     )
-    stream = model_stream(contract.model)
-    conflict: VersionConflict | None = None
-    for _ in range(TRIES):
-        history = ledger.read_stream(stream)
-        adopted = [(e, e.event) for e in history.entries if isinstance(e.event, ContractAdopted)]
-        events = lifecycle.adopt_contract(lifecycle_of(history), command)
-        if not events:
-            return *adopted[-1], False
-        new = tuple(NewEvent(event=event, id=new_id(), occurred_at=now()) for event in events)
-        try:
-            recorded = ledger.append([StreamAppend(stream, new, history.version)], cause)[0]
-        except VersionConflict as lost:
-            conflict = lost
-            continue
-        if not isinstance(recorded.event, ContractAdopted):
-            raise LedgerDamaged(f"entry {recorded.position} is not the adoption just appended.")
-        return recorded, recorded.event, True
-    raise conflict or LedgerDamaged(f"stream {stream!r} was never tried.")
+    decision = decide(
+        ledger,
+        folded(model_stream(model), lifecycle.fold),
+        lifecycle.adopt_contract,
+        command,
+        cause,
+    )
+    return _in_force(decision, ContractAdopted)
 
 
 def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, PolicyAdopted, bool]:
@@ -61,38 +54,26 @@ def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, P
         VersionConflict: three times somebody else was first.
     """
     document = parse_document(text, name="the request")
-    policy = parse_policy(document)
-    event = PolicyAdopted(
-        policy=policy.id,
-        policy_version=policy.version,
+    parsed = parse_policy(document)
+    command = AdoptPolicy(
+        policy=parsed.id,
+        policy_version=parsed.version,
         document=document,
         policy_digest=policy_digest(document),
     )
-    stream = policy_stream(policy.id)
-    conflict: VersionConflict | None = None
-    for _ in range(TRIES):
-        history = ledger.read_stream(stream)
-        adopted = [(e, e.event) for e in history.entries if isinstance(e.event, PolicyAdopted)]
-        if adopted and adopted[-1][1].policy_digest == event.policy_digest:
-            return *adopted[-1], False
-        _refuse_reused_version(event, [earlier for _, earlier in adopted])
-        new = NewEvent(event=event, id=new_id(), occurred_at=now())
-        try:
-            recorded = ledger.append([StreamAppend(stream, (new,), history.version)], cause)[0]
-        except VersionConflict as lost:
-            conflict = lost
-            continue
-        return recorded, event, True
-    raise conflict or LedgerDamaged(f"stream {stream!r} was never tried.")
+    decision = decide(
+        ledger,
+        folded(policy_stream(parsed.id), policy.fold),
+        policy.adopt_policy,
+        command,
+        cause,
+    )
+    return _in_force(decision, PolicyAdopted)
 
 
-def _refuse_reused_version(event: PolicyAdopted, adopted: list[PolicyAdopted]) -> None:
-    """One version of a policy is one document for ever; an earlier one may be adopted again."""
-    for earlier in adopted:
-        same_version = earlier.policy_version == event.policy_version
-        if same_version and earlier.policy_digest != event.policy_digest:
-            newest = max(each.policy_version for each in adopted)
-            raise PolicyInvalid(
-                f"version {event.policy_version} of policy {event.policy!r} was adopted with other "
-                f"words (digest {earlier.policy_digest[:12]}…). Give this one version {newest + 1}."
-            )
+def _in_force(decision: Decision[Any], kind: type[Adopted]) -> tuple[Recorded, Adopted, bool]:
+    """The latest adoption: the one just recorded, or the one that made another needless."""
+    entries = (*decision.history.entries, *decision.recorded)
+    adopted = [(entry, entry.event) for entry in entries if isinstance(entry.event, kind)]
+    latest, event = adopted[-1]
+    return latest, event, bool(decision.recorded)

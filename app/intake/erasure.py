@@ -6,31 +6,28 @@ erasure are deleted, and the database is rewritten. Killed anywhere, running it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
 
 import orjson
 
 from app.cause import Cause
-from app.clock import new_id, now
 from app.database.compaction import compact
 from app.database.file_lock import exclusive
-from app.ledger.batch import NewEvent, StreamAppend, prepare
-from app.ledger.commit import Project, commit
+from app.ledger.deciding import decide_under_lock
 from app.ledger.payloads import delete_erased, erased_artefacts, erasures, positions_of
-from app.ledger.store import Connection, Ledger, stored_artefact
+from app.ledger.reading import read_stream
+from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
-from app.projections.erasures import traces_of
+from app.projections.erasures import Traces, traces_of
 from app.projections.models import get_model
 from app.settings import Settings
 from domain.decisions.cycle import RETRAINING
-from domain.errors import CycleRunning, RequestInvalid, UnknownModel
+from domain.decisions.erasure import EraseRow, Kept, Training, erase_row, trained_with
+from domain.errors import UnknownModel
 from domain.events.cycle_events import CandidateTrained, DataMerged
-from domain.events.envelope import Recorded
 from domain.events.events import PayloadErased
-
-_WORDS_MAX: Final = 500  # of a reason or a legal basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,108 +63,83 @@ def erase(
         LedgerBusy: the ledger was in use; what was recorded stands, run it again.
         TrainingFailed, OSError: files could not be deleted; run it again.
     """
-    for name, words in (("reason", reason), ("legal basis", legal_basis)):
-        if not 1 <= len(words.strip()) <= _WORDS_MAX:
-            raise RequestInvalid(f"the {name} has to be 1 to {_WORDS_MAX} characters; say it.")
-    with ledger.writing() as connection:
-        standing = get_model(connection, model)
-        if standing is None:
-            raise UnknownModel(f"model {model!r} is unknown. Adopt a contract for it first.")
-        open_cycle = unfinished_cycle(connection, model)
-        if open_cycle is not None:
-            raise CycleRunning(
-                f"cycle {open_cycle.cycle!r} has not ended and may hold the row. Let it end "
-                f"(`whyledger cycle --model {model}` resumes it), then erase.",
-                open_cycle.cycle,
-            )
-        positions = positions_of(connection, model, identity)
-        beyond = sorted(traces_of(connection, model, identity).positions - set(positions))
-        recorded: Recorded | None = None
-        event: PayloadErased | None = None
-        if positions:
-            event = _event(connection, model, identity, positions, reason, legal_basis)
-            recorded = _append(connection, event, cause, ledger.project)
-            delete_erased(connection, event)
+    decision = decide_under_lock(
+        ledger,
+        partial(_look, model=model, identity=identity),
+        erase_row,
+        EraseRow(model=model, reason=reason, legal_basis=legal_basis),
+        cause,
+        then=lambda events, connection: delete_erased(connection, events[0]),
+    )
+    kept = decision.state
+    event = next((e.event for e in decision.recorded if isinstance(e.event, PayloadErased)), None)
+    with ledger.connect() as connection:
         done = erasures(connection)
     files, runs = _erase_files(settings, done)
     left = compact(ledger.engine, settings.busy_timeout_seconds) if done else None
-    affected = event is not None and standing.champion in event.model_versions
+    affected = event is not None and kept.champion in event.model_versions
     return Erasure(
-        position=recorded.position if recorded else None,
+        position=decision.recorded[0].position if event else None,
         event=event,
-        beyond=tuple(beyond),
-        champion=standing.champion if affected else None,
-        reference_erased=event is not None and standing.reference_sha256 in event.artefacts,
+        beyond=kept.beyond,
+        champion=kept.champion if affected else None,
+        reference_erased=event is not None and kept.reference_sha256 in event.artefacts,
         files=files,
         runs=runs,
         left=left,
     )
 
 
-def _append(
-    connection: Connection, event: PayloadErased, cause: Cause, project: Project
-) -> Recorded:
-    new = NewEvent(event=event, id=new_id(), occurred_at=now())
-    prepared = prepare(
-        [StreamAppend(PayloadErased.stream, (new,), None)],
-        cause,
-        recorded_at=now(),
+def _look(connection: Connection, *, model: str, identity: str) -> tuple[Kept, StreamHistory]:
+    standing = get_model(connection, model)
+    if standing is None:
+        raise UnknownModel.named(model)
+    open_cycle = unfinished_cycle(connection, model)
+    positions = positions_of(connection, model, identity)
+    traces = traces_of(connection, model, identity)
+    erasable = bool(positions) and open_cycle is None  # else there is no need to read on
+    kept = Kept(
+        open_cycle=open_cycle.cycle if open_cycle else None,
+        positions=tuple(positions),
+        beyond=tuple(sorted(traces.positions - set(positions))),
+        trainings=tuple(_trainings(connection, model, identity, traces)) if erasable else (),
+        champion=standing.champion,
+        reference_sha256=standing.reference_sha256,
     )
-    return commit(connection, prepared, (), None, project)[0]
+    return kept, read_stream(connection, PayloadErased.stream)
 
 
-def _event(
-    connection: Connection,
-    model: str,
-    identity: str,
-    positions: list[int],
-    reason: str,
-    legal_basis: str,
-) -> PayloadErased:
-    """What is to be erased: everything that was made with a label of the row."""
-    labels = traces_of(connection, model, identity).labels
-    held = [
-        view
-        for view in _trainings(connection, model)
-        if any(at <= view.started_position and time < view.as_of for at, time in labels)
-    ]
-    trained = [view.state[CandidateTrained.type] for view in held if _trained(view)]
-    return PayloadErased(
-        model=model,
-        entries=tuple(positions),
-        artefacts=tuple(sorted(set(_artefacts(connection, held, identity)))),
-        cycles=tuple(view.cycle for view in held),
-        model_versions=tuple(each["candidate"] for each in trained),
-        reason=reason.strip(),
-        legal_basis=legal_basis.strip(),
-    )
-
-
-def _trainings(connection: Connection, model: str) -> Iterator[CycleView]:
-    """The model's cycles that trained, or tried to, oldest first."""
-    found: list[CycleView] = []
+def _trainings(
+    connection: Connection, model: str, identity: str, traces: Traces
+) -> Iterator[Training]:
+    """The model's cycles that trained with a label of the row, or tried to, oldest first."""
+    views: list[CycleView] = []
     before: int | None = None
     while page := list_cycles(connection, model, before_number=before):
-        found += [view for view in page if view.outcome in RETRAINING]
+        views += [view for view in page if view.outcome in RETRAINING]
         before = page[-1].number
-    return reversed(found)
-
-
-def _artefacts(connection: Connection, held: Iterable[CycleView], identity: str) -> Iterator[str]:
-    """The identities that name the row, and the references that were frozen with it."""
     gone = erased_artefacts(connection)
-    for view in held:
-        merged = view.state.get(DataMerged.type)
-        if merged is None or merged["identities_sha256"] in gone:
-            continue  # what was frozen with those identities went with them
-        if identity in orjson.loads(stored_artefact(connection, merged["identities_sha256"])):
-            yield merged["identities_sha256"]
-            if _trained(view):
-                yield view.state[CandidateTrained.type]["reference_sha256"]
+    for view in reversed(views):
+        if trained_with(traces.labels, started_position=view.started_position, as_of=view.as_of):
+            trained = view.state.get(CandidateTrained.type, {})
+            artefacts = _artefacts(connection, view, identity, gone)
+            yield Training(
+                cycle=view.cycle, candidate=trained.get("candidate"), artefacts=artefacts
+            )
 
 
-def _trained(view: CycleView) -> bool:
-    return CandidateTrained.type in view.state
+def _artefacts(
+    connection: Connection, view: CycleView, identity: str, gone: Container[str]
+) -> tuple[str, ...]:
+    """The identities that name the row, and the reference that was frozen with it."""
+    merged = view.state.get(DataMerged.type)
+    if merged is None or merged["identities_sha256"] in gone:
+        return ()  # what was frozen with those identities went with them
+    if identity not in orjson.loads(stored_artefact(connection, merged["identities_sha256"])):
+        return ()
+    trained = view.state.get(CandidateTrained.type)
+    reference = (trained["reference_sha256"],) if trained else ()
+    return (merged["identities_sha256"], *reference)
 
 
 def _erase_files(settings: Settings, done: Iterable[PayloadErased]) -> tuple[int, int]:

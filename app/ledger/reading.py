@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -34,6 +35,15 @@ _KNOWN_SQLITE: Final = _KNOWN.format("IN (SELECT value FROM json_each(?))")  # h
 _KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
 
 
+@dataclass(frozen=True, slots=True)
+class StreamHistory:
+    """One stream, whole: its entries, oldest first, and its version (-1: it does not exist)."""
+
+    stream: str
+    entries: tuple[Recorded, ...]
+    version: int
+
+
 def head(connection: Connection) -> int:
     """The last position, -1 when the ledger is empty."""
     ((found,),) = fetch(connection, 'SELECT max("position") FROM entries')
@@ -50,6 +60,13 @@ def read_entries(
     return read_back(
         connection, connection.execute(query.order_by(ENTRIES.c.position).limit(limit))
     )
+
+
+def read_stream(connection: Connection, stream: str) -> StreamHistory:
+    """As `Ledger.read_stream`, on a connection that is open already."""
+    query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
+    entries = tuple(read_back(connection, connection.execute(query)))
+    return StreamHistory(stream, entries, len(entries) - 1)
 
 
 def stored_artefact(connection: Connection, sha256: str) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Column, Connection, Engine, select
@@ -26,7 +25,14 @@ from app.ledger.batch import (
     prepare,
 )
 from app.ledger.commit import Project
-from app.ledger.reading import STORED, head, known_entries, read_back, read_entries, stored_artefact
+from app.ledger.reading import (
+    StreamHistory,
+    head,
+    known_entries,
+    read_entries,
+    read_stream,
+    stored_artefact,
+)
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
 from app.settings import Settings
@@ -46,15 +52,6 @@ __all__ = [
 ]
 
 _PAGE_ENTRIES: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class StreamHistory:
-    """One stream, whole: its entries, oldest first, and its version (-1: it does not exist)."""
-
-    stream: str
-    entries: tuple[Recorded, ...]
-    version: int
 
 
 def open_ledger(settings: Settings, *, project: Project, begin: bool = True) -> Ledger:
@@ -208,10 +205,8 @@ class Ledger:
         Raises:
             LedgerDamaged: an entry is not what its hash says, or cannot be read.
         """
-        query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
         with self.connect() as connection:
-            entries = tuple(read_back(connection, connection.execute(query)))
-        return StreamHistory(stream, entries, len(entries) - 1)
+            return read_stream(connection, stream)
 
     def read(
         self, after: int = -1, limit: int = _PAGE_ENTRIES, *, up_to: int | None = None

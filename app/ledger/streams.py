@@ -1,4 +1,4 @@
-"""The names of the streams, how often an append to one is tried, and the ids clients give events.
+"""The names of the streams, and the ids clients give events.
 
 An id a client sends becomes a UUIDv5, so the same thing sent twice is the same event.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID, uuid5
 
-TRIES: Final = 3  # a lost race is decided again at most this often
 _CYCLE: Final = "cycle-"
 _NAMESPACE: Final = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")  # ours, fixed for ever
 

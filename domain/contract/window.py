@@ -1,4 +1,4 @@
-"""The window guard: does a whole window look like data, before anything is concluded from it?
+"""The drift window: where it starts, and whether it looks like data before anything is concluded.
 
 Every row may be possible and the window still wrong: a sensor that reports one value, a column in
 another unit, a source that half fails. Outside its plausible bounds a cycle halts with the reason;
@@ -7,13 +7,36 @@ that is never "no drift".
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from math import fsum
-from typing import Literal
+from typing import Final, Literal
 
-from domain.contract.contract import Contract, FeatureSpec, NumberFeature
+from domain.contract.contract import Contract, DriftWindow, FeatureSpec, NumberFeature
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
+from domain.times import format_time, parse_time
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def window_start(end: str, window: DriftWindow) -> str:
+    """The inclusive start of the window that ends (exclusive) at `end`.
+
+    Years and months are calendar ones: a day that the earlier month lacks becomes its last day.
+    Never before year 1.
+    """
+    moment = parse_time(end)
+    if window.days is not None:
+        reach = timedelta(days=window.days)
+        return format_time(moment - reach if moment - _FIRST >= reach else _FIRST)
+    months = window.months if window.months is not None else 12 * (window.years or 0)
+    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
+    if year < 1:
+        return format_time(_FIRST)
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    return format_time(moment.replace(year=year, month=month + 1, day=day))
 
 
 def check_window(

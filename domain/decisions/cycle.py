@@ -35,6 +35,8 @@ from domain.events.cycle_events import (
     WindowGuarded,
 )
 from domain.events.envelope import event_from_data
+from domain.events.erasure import Erased
+from domain.events.events import Event
 from domain.events.verdicts import NOT_DECIDED
 
 ATTEMPTS_MAX: Final = 3
@@ -185,12 +187,15 @@ def evolve(state: Cycle, event: CycleEvent) -> Cycle:  # noqa: PLR0911, PLR0912
             assert_never(event)
 
 
-def fold(events: Iterable[CycleEvent], start: Cycle | None = None) -> Cycle:
-    """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing."""
-    return reduce(evolve, events, start or Cycle())
+def fold(events: Iterable[Event | Erased], start: Cycle | None = None) -> Cycle:
+    """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing.
+
+    What is no event of a cycle is passed over.
+    """
+    known = (event for event in events if isinstance(event, CYCLE_EVENTS))
+    return reduce(evolve, known, start or Cycle())
 
 
 def fold_state(state: Mapping[str, Any]) -> Cycle:
     """The state from each step's data by event type, as the cycles' read model keeps them."""
-    events = (event_from_data(kind, _SCHEMA[kind], data) for kind, data in state.items())
-    return fold(event for event in events if isinstance(event, CYCLE_EVENTS))
+    return fold(event_from_data(kind, _SCHEMA[kind], data) for kind, data in state.items())

@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import assert_never
 
-from domain.errors import PromotionRefused, RollbackRefused
+from domain.errors import PromotionRefused, RollbackRefused, UnknownModel
+from domain.events.cycle_events import PromotionSettled
+from domain.events.erasure import Erased
 from domain.events.events import (
     CandidatePromoted,
     ChampionRolledBack,
     ContractAdopted,
+    Event,
     Json,
     ModelEvent,
 )
@@ -65,6 +68,7 @@ class PromoteCandidate:
 class RollBack:
     """Let an earlier champion serve again."""
 
+    model: str
     to: str
     reason: str
 
@@ -89,9 +93,13 @@ def evolve(state: Lifecycle, event: ModelEvent) -> Lifecycle:
             assert_never(event)
 
 
-def fold(events: Iterable[ModelEvent], start: Lifecycle | None = None) -> Lifecycle:
-    """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing."""
-    return reduce(evolve, events, start or Lifecycle())
+def fold(events: Iterable[Event | Erased], start: Lifecycle | None = None) -> Lifecycle:
+    """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing.
+
+    What is no event of a model is passed over.
+    """
+    known = (event for event in events if isinstance(event, ModelEvent))
+    return reduce(evolve, known, start or Lifecycle())
 
 
 def adopt_contract(state: Lifecycle, command: AdoptContract) -> tuple[ModelEvent, ...]:
@@ -111,8 +119,11 @@ def promote(state: Lifecycle, command: PromoteCandidate) -> tuple[ModelEvent, ..
     """The event that promotes the candidate; empty when it already serves.
 
     Raises:
+        UnknownModel: no contract was adopted under this name.
         PromotionRefused: the champion is no longer the one the deployment gate compared.
     """
+    if state.model is None:
+        raise UnknownModel.named(command.model)
     champion = state.champion.model_version if state.champion else None
     candidate = command.candidate
     if champion == candidate.model_version:
@@ -137,13 +148,33 @@ def promote(state: Lifecycle, command: PromoteCandidate) -> tuple[ModelEvent, ..
     )
 
 
-def roll_back(state: Lifecycle, command: RollBack) -> tuple[ModelEvent, ...]:
+def settle(
+    state: Lifecycle, command: PromoteCandidate
+) -> tuple[ModelEvent | PromotionSettled, ...]:
+    """What `promote` says, and then the word that the cycle is settled; or only why it was refused.
+
+    Raises:
+        UnknownModel: no contract was adopted under this name.
+    """
+    candidate = command.candidate.model_version
+    try:
+        promoted = promote(state, command)
+    except PromotionRefused as refusal:
+        return (PromotionSettled(promoted=False, model_version=candidate, reason=refusal.message),)
+    reason = f"{candidate} replaces {command.compared_with or 'nobody'}"
+    return (*promoted, PromotionSettled(promoted=True, model_version=candidate, reason=reason))
+
+
+def roll_back(state: Lifecycle, command: RollBack) -> tuple[ChampionRolledBack, ...]:
     """The event that makes an earlier champion serve again.
 
     Raises:
+        UnknownModel: no contract was adopted under this name.
         RollbackRefused: the version named never was champion, or it serves already.
     """
-    if state.model is None or state.champion is None:
+    if state.model is None:
+        raise UnknownModel.named(command.model)
+    if state.champion is None:
         raise RollbackRefused(
             f"cannot roll back to {command.to!r}: no version was ever promoted. Run a cycle first."
         )

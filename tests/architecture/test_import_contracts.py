@@ -26,6 +26,10 @@ VIOLATIONS = [
     ("rooms", "app/audit/cycle.py", "import app.web.svg"),
     ("rooms", "app/clock.py", "import app.settings"),
     ("rooms", "app/intake/datasets.py", "def late() -> None:\n    import app.cycle.run"),
+    ("rooms-of-domain", "domain/times.py", "from domain.contract.contract import DriftWindow"),
+    ("rooms-of-domain", "domain/events/events.py", "import domain.decisions.cycle"),
+    ("rooms-of-domain", "domain/contract/rows.py", "import domain.drift.bins"),
+    ("rooms-of-domain", "domain/tree/merkle.py", "import domain.canonical"),
     ("pure-domain", "domain/errors.py", "import time"),
     ("pure-domain", "domain/errors.py", "from pathlib import Path"),
     ("pure-domain", "domain/errors.py", "def late() -> None:\n    import random"),
@@ -101,14 +105,17 @@ def test_the_serving_path_may_not_reach_scipy_through_a_third_module(tree: Path)
     assert "app.serving.shortcut -> app.detour" in words
 
 
-def test_a_room_that_the_contract_does_not_place_is_refused(tree: Path) -> None:
-    (tree / "app" / "attic").mkdir()
-    (tree / "app" / "attic" / "__init__.py").touch()
+@pytest.mark.parametrize(("package", "contract"), [("app", "rooms"), ("domain", "rooms-of-domain")])
+def test_a_room_that_the_contract_does_not_place_is_refused(
+    tree: Path, package: str, contract: str
+) -> None:
+    (tree / package / "attic").mkdir()
+    (tree / package / "attic" / "__init__.py").touch()
 
-    status, words = lint_imports(tree, "rooms")
+    status, words = lint_imports(tree, contract)
 
     assert status == 1, words
-    assert "app.attic" in words
+    assert f"{package}.attic" in words
 
 
 def test_every_contract_is_tried_against_a_violation() -> None:

@@ -55,14 +55,16 @@ def test_the_first_change_can_be_made_and_makes_its_test_true(
 
     with pytest.raises(RollbackRefused, match=wanted):
         module.roll_back(
-            module.fold([ADOPTED, SERVES]), module.RollBack(to="car-price/1", reason="-")
+            module.fold([ADOPTED, SERVES]),
+            module.RollBack(model="car-price", to="car-price/1", reason="-"),
         )
 
 
 def test_the_page_shows_what_is_refused_today() -> None:
     with pytest.raises(RollbackRefused) as refusal:
         lifecycle.roll_back(
-            lifecycle.fold([ADOPTED, SERVES]), lifecycle.RollBack(to="car-price/1", reason="-")
+            lifecycle.fold([ADOPTED, SERVES]),
+            lifecycle.RollBack(model="car-price", to="car-price/1", reason="-"),
         )
 
     assert f"error: {refusal.value}" in "".join(blocks(PAGE, "text")).splitlines()

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.contract.contract import DriftWindow
 from domain.errors import RequestInvalid
 from domain.times import (
     days_between,
@@ -15,7 +14,6 @@ from domain.times import (
     mid_year,
     normalise_time,
     parse_time,
-    window_start,
 )
 
 times = st.datetimes(timezones=st.just(UTC))
@@ -81,27 +79,3 @@ def test_a_day_is_exactly_24_hours() -> None:
     assert hours_between("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z") == 24.0
     assert days_between("2024-01-01T00:00:00Z", "2024-01-02T12:00:00Z") == 1.5
     assert hours_between("2024-01-02T00:00:00.000001Z", "2024-01-02T00:00:00Z") < 0
-
-
-@pytest.mark.parametrize(
-    ("end", "window", "start"),
-    [
-        ("1977-01-01T00:00:00Z", {"years": 1}, "1976-01-01T00:00:00.000000Z"),
-        ("2024-02-29T06:00:00Z", {"years": 1}, "2023-02-28T06:00:00.000000Z"),
-        ("2024-03-31T00:00:00.5Z", {"months": 1}, "2024-02-29T00:00:00.500000Z"),
-        ("2024-01-15T00:00:00Z", {"months": 13}, "2022-12-15T00:00:00.000000Z"),
-        ("2024-03-01T00:00:00Z", {"days": 1}, "2024-02-29T00:00:00.000000Z"),
-        ("0050-03-01T00:00:00Z", {"years": 100}, "0001-01-01T00:00:00.000000Z"),
-        ("0001-01-02T00:00:00Z", {"days": 2}, "0001-01-01T00:00:00.000000Z"),
-    ],
-)
-def test_a_window_reaches_back_by_the_calendar(
-    end: str, window: dict[str, int], start: str
-) -> None:
-    assert window_start(end, DriftWindow(**window)) == start
-
-
-@given(times, st.integers(1, 1200))
-def test_a_window_never_starts_after_its_end(end: datetime, months: int) -> None:
-    text = format_time(end)
-    assert window_start(text, DriftWindow(months=months)) <= text

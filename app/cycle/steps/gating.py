@@ -10,7 +10,7 @@ from app.cycle.promotions import settle_promotion
 from app.cycle.steps.judging import transformed
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.cycle.steps.split import Split, split_rows
-from app.ledger.streams import cycle_stream
+from app.ledger.store import StreamHistory
 from app.serving.plan import load_plan
 from domain.contract.contract import CategoryFeature, Contract
 from domain.decisions.evaluation import compare_with_champion, evaluate_candidate
@@ -89,7 +89,7 @@ def _not_comparable(work: Work, split: Split, predicted: Floats, why: str) -> Ca
     )
 
 
-def promote(work: Work, *, cycle_version: int, cause: Cause) -> None:
+def promote(work: Work, history: StreamHistory, cause: Cause) -> None:
     """Make the candidate champion, in one transaction with the word that the cycle is settled."""
     known = work.known
     candidate = trained(work)
@@ -108,9 +108,8 @@ def promote(work: Work, *, cycle_version: int, cause: Cause) -> None:
             cycle=known.started.cycle,
             as_of=known.started.as_of,
         ),
-        cycle_stream=cycle_stream(known.started.cycle),
-        cycle_version=cycle_version,
-        cause=cause,
+        history,
+        cause,
     )
 
 

@@ -24,10 +24,10 @@ from app.projections.refusals import RowCounts, rows_between
 from app.settings import Settings
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
+from domain.contract.window import window_start
 from domain.decisions.cycle import Cycle
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CandidateTrained, CycleEvent, CycleStarted
-from domain.times import window_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A ledger that something happens to at one append: a death, or somebody who is quicker."""
+"""A ledger that something happens to at an append: a death, or somebody who is quicker."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ def die() -> None:
 
 
 class Interrupted(Ledger):
-    """The ledger of another, but `then` happens once, just before or after an append.
+    """The ledger of another, but `then` happens just before or after an append.
 
     Args:
         ledger: what it really is.
         before: type of an event before whose append it happens.
         after: type of an event after whose append it happens.
         then: what happens; by default, death.
+        times: how often it happens before such an append.
     """
 
     def __init__(
@@ -35,18 +36,19 @@ class Interrupted(Ledger):
         *,
         before: str | None = None,
         after: str | None = None,
-        then: Callable[[], None] = die,
+        then: Callable[[], object] = die,
+        times: int = 1,
     ) -> None:
         vars(self).update(vars(ledger))  # whatever it is made of: the same database, another append
-        self._before, self._after, self._then = before, after, then
+        self._before, self._after, self._then, self._left = before, after, then, times
 
     def append(
         self, appends: Sequence[StreamAppend], cause: Cause, **how: Any
     ) -> tuple[Recorded, ...]:
         """As ever, but for what happens."""
         types = {new.event.type for append in appends for new in append.events}
-        if self._before in types:
-            self._before = None
+        if self._before in types and self._left:
+            self._left -= 1
             self._then()
         recorded = super().append(appends, cause, **how)
         if self._after in types:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.cause import Cause
-from app.cycle.starting import Cycles, CycleTicket
+from app.cycle.starting import Cycles, CycleTicket, give_up
 from app.database.cycle_lock import CycleLock
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -25,6 +25,7 @@ from domain.errors import (
 )
 from domain.events.cycle_events import AttemptStarted
 from tests.app.car_ledger import CarLedger, types_of, year_end
+from tests.app.cycle.interrupted import Interrupted
 from tests.ledger_events import contract_adopted, put
 
 END_SECONDS = 60.0  # a worker takes one or two; a busy machine many times that
@@ -226,6 +227,33 @@ def test_simultaneous_requests_start_one_cycle(cars: CarLedger) -> None:
     for cycles, ledger in zip(processes, ledgers, strict=True):
         cycles.close()
         ledger.close()
+
+
+def test_who_is_too_late_to_start_a_cycle_is_told_which_one_runs(cars: CarLedger) -> None:
+    locks = Cycles(cars.ledger, cars.settings).lock_directory
+    lock = CycleLock(cars.ledger.engine, locks, "car-price-2")
+
+    def be_quicker() -> None:
+        cars.starts(year_end(1976))
+        assert lock.acquire()
+
+    meddled = Interrupted(cars.ledger, before="cycle.started", then=be_quicker)
+    with pytest.raises(CycleRunning) as running:
+        Cycles(meddled, cars.settings).start("car-price", as_of=year_end(1977), cause=ASKED)
+    lock.release()
+    assert running.value.cycle == "car-price-2"
+    (entry,) = cars.ledger.read_stream("cycle-car-price-2").entries
+    assert entry.occurred_at == year_end(1976)
+
+
+def test_a_worker_that_went_on_meanwhile_is_not_given_up(cars: CarLedger) -> None:
+    cycle = cars.starts(year_end(1976))
+    attempt = [(AttemptStarted(attempt=1), year_end(1976))]
+    meddled = Interrupted(
+        cars.ledger, before="cycle.failed", then=lambda: cars.append(f"cycle-{cycle}", attempt)
+    )
+    assert not give_up(meddled, cycle, "died before it began", early=True)
+    assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started", "cycle.attempt-started"]
 
 
 def test_after_three_deaths_the_cycle_has_failed_and_production_stays(

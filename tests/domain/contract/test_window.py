@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain.contract.window import check_window, halt_reason
+from domain.contract.contract import DriftWindow
+from domain.contract.window import check_window, halt_reason, window_start
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
+from domain.times import format_time
 from tests.domain.kettles import GUARD, KETTLES, ROW
 
 
@@ -19,6 +24,30 @@ def check(rows: list[Row], subject: str, statistic: str, **counts: int) -> Windo
     checks = check_window(KETTLES, rows, **counts)
     (found,) = [c for c in checks if (c.subject, c.statistic) == (subject, statistic)]
     return found
+
+
+@pytest.mark.parametrize(
+    ("end", "window", "start"),
+    [
+        ("1977-01-01T00:00:00Z", {"years": 1}, "1976-01-01T00:00:00.000000Z"),
+        ("2024-02-29T06:00:00Z", {"years": 1}, "2023-02-28T06:00:00.000000Z"),
+        ("2024-03-31T00:00:00.5Z", {"months": 1}, "2024-02-29T00:00:00.500000Z"),
+        ("2024-01-15T00:00:00Z", {"months": 13}, "2022-12-15T00:00:00.000000Z"),
+        ("2024-03-01T00:00:00Z", {"days": 1}, "2024-02-29T00:00:00.000000Z"),
+        ("0050-03-01T00:00:00Z", {"years": 100}, "0001-01-01T00:00:00.000000Z"),
+        ("0001-01-02T00:00:00Z", {"days": 2}, "0001-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_a_window_reaches_back_by_the_calendar(
+    end: str, window: dict[str, int], start: str
+) -> None:
+    assert window_start(end, DriftWindow(**window)) == start
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.integers(1, 1200))
+def test_a_window_never_starts_after_its_end(end: datetime, months: int) -> None:
+    text = format_time(end)
+    assert window_start(text, DriftWindow(months=months)) <= text
 
 
 def test_a_window_within_all_bounds_may_be_judged() -> None:

@@ -7,9 +7,18 @@ from dataclasses import replace
 from hypothesis import given as for_all
 from hypothesis.strategies import integers, lists, sampled_from
 
-from domain.decisions.lifecycle import AdoptContract, Champion, PromoteCandidate, RollBack, fold
-from domain.errors import PromotionRefused, RollbackRefused
+from domain.decisions.lifecycle import (
+    AdoptContract,
+    Champion,
+    PromoteCandidate,
+    RollBack,
+    fold,
+    settle,
+)
+from domain.errors import PromotionRefused, RollbackRefused, UnknownModel
+from domain.events.cycle_events import PromotionSettled
 from domain.events.events import CandidatePromoted, ChampionRolledBack, ContractAdopted, ModelEvent
+from tests.domain.events.sample_events import STARTED
 from tests.story import given
 
 ADOPTED = ContractAdopted(model="car-price", contract={"model": "car-price"}, contract_digest="c1")
@@ -59,6 +68,11 @@ PROMOTE_SECOND = PromoteCandidate(
 EVENTS: tuple[ModelEvent, ...] = (ADOPTED, FIRST, SECOND, BACK)
 
 
+def back_to(version: str, reason: str = "-") -> RollBack:
+    """The command to let that version serve again."""
+    return RollBack(model="car-price", to=version, reason=reason)
+
+
 def test_a_contract_is_adopted_whole() -> None:
     command = AdoptContract(
         model="car-price", contract={"model": "car-price"}, contract_digest="c1"
@@ -87,10 +101,48 @@ def test_a_candidate_is_refused_when_the_champion_changed_after_its_gate() -> No
     )
 
 
+def test_a_model_nobody_knows_has_nobody_to_promote_and_nobody_to_roll_back_to() -> None:
+    unknown = r"^model 'car-price' is unknown\. Adopt a contract for it first\.$"
+    given().when(PROMOTE_SECOND).then_refused(UnknownModel, saying=unknown)
+    given().when(PROMOTE_SECOND, by=settle).then_refused(UnknownModel, saying=unknown)
+    given().when(back_to("car-price/1")).then_refused(UnknownModel, saying=unknown)
+
+
+def test_a_promotion_stands_before_the_word_that_the_cycle_is_settled() -> None:
+    settled = PromotionSettled(
+        promoted=True, model_version="car-price/2", reason="car-price/2 replaces car-price/1"
+    )
+    given(ADOPTED, FIRST).when(PROMOTE_SECOND, by=settle).then(SECOND, settled)
+    given(ADOPTED, FIRST, SECOND).when(PROMOTE_SECOND, by=settle).then(settled)
+
+
+def test_a_first_promotion_replaces_nobody() -> None:
+    first = replace(PROMOTE_SECOND, compared_with=None)
+    given(ADOPTED).when(first, by=settle).then(
+        replace(SECOND, replaced=None),
+        PromotionSettled(
+            promoted=True, model_version="car-price/2", reason="car-price/2 replaces nobody"
+        ),
+    )
+
+
+def test_a_cycle_whose_promotion_is_refused_is_settled_with_the_reason() -> None:
+    given(ADOPTED).when(PROMOTE_SECOND, by=settle).then(
+        PromotionSettled(
+            promoted=False,
+            model_version="car-price/2",
+            reason="cannot promote 'car-price/2': its deployment gate compared it with "
+            "'car-price/1', and None serves now. Run another cycle.",
+        )
+    )
+
+
+def test_a_contract_adopted_between_gate_and_promotion_does_not_stop_it() -> None:
+    given(ADOPTED, FIRST, replace(ADOPTED, contract_digest="c2")).when(PROMOTE_SECOND).then(SECOND)
+
+
 def test_any_earlier_champion_can_serve_again() -> None:
-    given(ADOPTED, FIRST, SECOND).when(
-        RollBack(to="car-price/1", reason="prices came in wrong")
-    ).then(BACK)
+    given(ADOPTED, FIRST, SECOND).when(back_to("car-price/1", "prices came in wrong")).then(BACK)
 
 
 def test_after_a_rollback_the_later_champion_is_an_earlier_one_too() -> None:
@@ -102,25 +154,25 @@ def test_after_a_rollback_the_later_champion_is_an_earlier_one_too() -> None:
 
 
 def test_rolling_back_to_who_serves_is_refused() -> None:
-    given(ADOPTED, FIRST).when(RollBack(to="car-price/1", reason="-")).then_refused(
+    given(ADOPTED, FIRST).when(back_to("car-price/1")).then_refused(
         RollbackRefused, saying="it serves already. Earlier champions: none"
     )
 
 
 def test_rolling_back_to_a_version_that_never_served_is_refused() -> None:
-    given(ADOPTED, FIRST, SECOND).when(RollBack(to="car-price/9", reason="-")).then_refused(
+    given(ADOPTED, FIRST, SECOND).when(back_to("car-price/9")).then_refused(
         RollbackRefused, saying="never was champion. Earlier champions: car-price/1."
     )
 
 
 def test_who_was_rolled_back_from_may_be_chosen_and_who_serves_may_not() -> None:
-    given(ADOPTED, FIRST, SECOND, BACK).when(RollBack(to="car-price/1", reason="-")).then_refused(
+    given(ADOPTED, FIRST, SECOND, BACK).when(back_to("car-price/1")).then_refused(
         RollbackRefused, saying="it serves already. Earlier champions: car-price/2."
     )
 
 
 def test_rolling_back_before_any_promotion_is_refused() -> None:
-    given(ADOPTED).when(RollBack(to="car-price/1", reason="-")).then_refused(
+    given(ADOPTED).when(back_to("car-price/1")).then_refused(
         RollbackRefused, saying="no version was ever promoted. Run a cycle first"
     )
 
@@ -130,3 +182,7 @@ def test_folding_from_any_snapshot_equals_folding_from_the_start(
     history: list[ModelEvent], cut: int
 ) -> None:
     assert fold(history[cut:], start=fold(history[:cut])) == fold(history)
+
+
+def test_what_is_no_event_of_a_model_changes_nothing() -> None:
+    assert fold((STARTED, ADOPTED, STARTED, FIRST)) == fold((ADOPTED, FIRST))

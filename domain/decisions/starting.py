@@ -1,0 +1,122 @@
+"""Start a cycle, begin an attempt at it, give it up: what is decided outside of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.decisions.cycle import ATTEMPTS_MAX, Cycle, next_step
+from domain.errors import CycleRefused, NothingToDecide
+from domain.events.cycle_events import AttemptStarted, CycleFailed, CycleStarted, Force
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is known of a model when a cycle of it is asked for."""
+
+    present: str  # the time of asking
+    open_cycle: str | None  # that has started and not ended
+    contract_digest: str
+    policy: str  # id of the policy the contract names
+    policy_digest: str | None  # of that policy's document in force; None: it was never adopted
+    champion: str | None
+    has_labels: bool  # before the cycle's as_of; looked at only while nobody serves
+    last_as_of: str | None  # of the model's last cycle
+    number: int  # of its next cycle, from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCycle:
+    """Look back from `as_of`, or from the time of asking when it is None, and decide."""
+
+    model: str
+    as_of: str | None
+    force: Force | None
+
+    def moment(self, present: str) -> str:
+        """The time the cycle looks back from, asked for at `present`."""
+        return self.as_of or present
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginAttempt:
+    """Take up the cycle and perform the steps it lacks."""
+
+    cycle: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """End the cycle as failed once its attempts are used up.
+
+    `early`: its workers die before they begin an attempt, and that is an end too.
+    """
+
+    reason: str
+    early: bool
+
+
+def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, ...]:
+    """The event that starts the model's next cycle; empty while one has not ended.
+
+    Raises:
+        CycleRefused: `as_of` lies in the future or before the model's last cycle.
+        NothingToDecide: no policy, or neither a champion nor a labelled row.
+    """
+    if standing.open_cycle is not None:
+        return ()
+    model, present = command.model, standing.present
+    as_of = command.moment(present)
+    if standing.policy_digest is None:
+        raise NothingToDecide(
+            f"the contract of {model!r} names policy {standing.policy!r}, which was never "
+            "adopted. POST it to /policies first."
+        )
+    if as_of > present:
+        raise CycleRefused(f"as_of {as_of} is after now ({present}). Choose an earlier one.")
+    if standing.last_as_of is not None and as_of < standing.last_as_of:
+        raise CycleRefused(
+            f"as_of {as_of} is before the last cycle of {model!r} ({standing.last_as_of}). "
+            "Choose that or a later one."
+        )
+    if standing.champion is None and not standing.has_labels:
+        raise NothingToDecide(
+            f"{model!r} has no champion and no labelled row before {as_of}. "
+            "Send observations or upload a dataset first."
+        )
+    return (
+        CycleStarted(
+            cycle=cycle_id(model, standing.number),
+            model=model,
+            number=standing.number,
+            as_of=as_of,
+            contract_digest=standing.contract_digest,
+            policy=standing.policy,
+            policy_digest=standing.policy_digest,
+            champion=standing.champion,
+            force=command.force,
+        ),
+    )
+
+
+def cycle_id(model: str, number: int) -> str:
+    """The id of the model's cycle with this number, from 1.
+
+    >>> cycle_id("car-price", 3)
+    'car-price-3'
+    """
+    return f"{model}-{number}"
+
+
+def begin_attempt(state: Cycle, command: BeginAttempt) -> tuple[AttemptStarted | CycleFailed, ...]:
+    """The event that begins the next attempt, or fails the cycle; empty when it has ended."""
+    reason = f"{ATTEMPTS_MAX} attempts were cut off; see logs/{command.cycle}.log"
+    failed = give_up(state, GiveUp(reason=reason, early=False))
+    return failed if failed or state.ended else (AttemptStarted(attempt=state.attempts + 1),)
+
+
+def give_up(state: Cycle, command: GiveUp) -> tuple[CycleFailed, ...]:
+    """The event that fails the cycle; empty when it has ended or an attempt is left."""
+    if state.ended or (state.attempts < ATTEMPTS_MAX and not command.early):
+        return ()
+    step = str(next_step(state))
+    return (CycleFailed(attempts=state.attempts, step=step, reason=command.reason),)
