@@ -60,7 +60,7 @@ class Process:
             checkpoints=checkpoints,
             champions=champions,
             refusals=refusals,
-            predictions=Predictions(ledger, champions, refusals),
+            predictions=Predictions(ledger, champions, refusals, settings.rows_per_request_max),
             observations=Observations(ledger, champions, refusals),
             datasets=Datasets(ledger, settings.state_dir, settings.events_per_append_max),
             cycles=Cycles(

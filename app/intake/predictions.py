@@ -84,7 +84,7 @@ class PredictionRequest:
     sent: object  # the whole body, for the request digest
 
 
-def read_prediction_request(body: object, rows_max: int) -> PredictionRequest:
+def _read(body: object, rows_max: int) -> PredictionRequest:
     """The request in a parsed body: `{"model", "row"}` or `{"model", "rows"}`.
 
     Raises:
@@ -122,29 +122,32 @@ def read_prediction_request(body: object, rows_max: int) -> PredictionRequest:
 
 
 class Predictions:
-    """The use case of one process."""
+    """The use case of one process: at most `rows_max` rows in one request."""
 
-    def __init__(self, ledger: Ledger, champions: Champions, refusals: Refusals) -> None:
+    def __init__(
+        self, ledger: Ledger, champions: Champions, refusals: Refusals, rows_max: int
+    ) -> None:
         self._ledger = ledger
         self._champions = champions
         self._refusals = refusals
+        self._rows_max = rows_max
         self._under_way = UnderWay()
 
     def make(
-        self,
-        request: PredictionRequest,
-        *,
-        idempotency_key: str | None,
-        cause: Cause,
+        self, body: object, *, idempotency_key: str | None, cause: Cause
     ) -> Sequence[Recorded]:
-        """One recorded `PredictionMade` a row, in the order of the rows, committed.
+        """One recorded `PredictionMade` for each row of `body`, in their order, committed.
+
+        `body` is `{"model", "row"}` or `{"model", "rows"}`.
 
         Raises:
+            RequestInvalid: it is neither; with every fault.
             UnknownModel, NoChampion, ChampionUnfit: nobody can answer.
             RowsRefusedError: some row breaks the contract; nothing was recorded but the count.
             IdempotencyKeyReused, RequestInFlight: the key belongs to another request.
             LedgerBusy: nothing was kept.
         """
+        request = _read(body, self._rows_max)
         with self._under_way.claim(idempotency_key):
             sent = _digest_of(request, idempotency_key)
             if idempotency_key is not None and sent is not None:
@@ -162,13 +165,10 @@ class Predictions:
                 raise _reused(idempotency_key) from None
 
     async def make_soon(
-        self,
-        request: PredictionRequest,
-        *,
-        idempotency_key: str | None,
-        cause: Cause,
+        self, body: object, *, idempotency_key: str | None, cause: Cause
     ) -> Sequence[Recorded]:
         """As `make`, for an event loop and few rows: only what may take long leaves the loop."""
+        request = _read(body, self._rows_max)
         with self._under_way.claim(idempotency_key):
             sent = _digest_of(request, idempotency_key)
             if idempotency_key is not None and sent is not None:

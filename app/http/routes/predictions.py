@@ -20,7 +20,6 @@ from app.http.documentation import refusals
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.request_shapes import Sent
 from app.http.strict_route import StrictRoute
-from app.intake.predictions import read_prediction_request
 from app.process import Process
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events.envelope import Recorded
@@ -114,18 +113,17 @@ async def create_predictions(request: Request) -> Response:
     if receipts or len(body) > INLINE_BYTES_MAX:
         content = await run_in_threadpool(_answer_many, process, body, key, cause, receipts)
     else:
-        asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-        content = _answer(
-            await process.predictions.make_soon(asked, idempotency_key=key, cause=cause), ()
+        made = await process.predictions.make_soon(
+            parse_json(body), idempotency_key=key, cause=cause
         )
+        content = _answer(made, ())
     return Response(content, media_type="application/json")
 
 
 def _answer_many(
     process: Process, body: bytes, key: str | None, cause: Cause, receipts: bool
 ) -> bytes:
-    asked = read_prediction_request(parse_json(body), process.settings.rows_per_request_max)
-    recorded = process.predictions.make(asked, idempotency_key=key, cause=cause)
+    recorded = process.predictions.make(parse_json(body), idempotency_key=key, cause=cause)
     proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
     return _answer(recorded, proved)
 
