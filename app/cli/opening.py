@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from app.cause import Cause
 from app.cli.terminal import ArgumentInvalid, CommandRefused
 from app.clock import new_id
-from app.database.engine import has_schema
+from app.database.migrating import has_schema
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings

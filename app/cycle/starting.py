@@ -17,7 +17,7 @@ from typing import Final
 
 from app.cause import Cause
 from app.clock import new_id, now
-from app.database.cycle_lock import CycleLock, is_running
+from app.database.locks import NamedLock, is_running
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import TRIES, cycle_stream
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
@@ -254,7 +254,7 @@ class Cycles:
         """
         if self.view(cycle).status == "ended":
             return True
-        with CycleLock(self._ledger.engine, self.lock_directory, cycle) as free:
+        with NamedLock(self._ledger.engine, self.lock_directory, cycle) as free:
             how = f"ended with exit code {exit_code}" if not early else "died before it began"
             return free and give_up(
                 self._ledger,

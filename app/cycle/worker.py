@@ -14,7 +14,7 @@ from app.cause import Cause
 from app.clock import new_id
 from app.cycle.run import run_cycle
 from app.cycle.starting import give_up
-from app.database.cycle_lock import CycleLock
+from app.database.locks import NamedLock
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import cycle_stream
 from app.projections.opening import open_ledger
@@ -33,7 +33,7 @@ def main(cycle: str) -> int:
     os.nice(_NICENESS)
     settings = Settings()
     ledger = open_ledger(settings)
-    with CycleLock(ledger.engine, settings.state_dir / "locks", cycle) as held:
+    with NamedLock(ledger.engine, settings.state_dir / "locks", cycle) as held:
         if not held:
             _log.info("cycle %s is running elsewhere", cycle)
             return 0

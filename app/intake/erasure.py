@@ -15,7 +15,7 @@ import orjson
 from app.cause import Cause
 from app.clock import new_id, now
 from app.database.compaction import compact
-from app.database.file_lock import exclusive
+from app.database.locks import exclusive
 from app.ledger.batch import NewEvent, StreamAppend, prepare
 from app.ledger.commit import Project, commit
 from app.ledger.payloads import delete_erased, erased_artefacts, erasures, positions_of
@@ -88,6 +88,7 @@ def erase(
             event = _event(connection, model, identity, positions, reason, legal_basis)
             recorded = _append(connection, event, cause, ledger.project)
             delete_erased(connection, event)
+            ledger.project.drop_others(connection)  # which nobody may be there to fold this into
         done = erasures(connection)
     files, runs = _erase_files(settings, done)
     left = compact(ledger.engine, settings.busy_timeout_seconds) if done else None

@@ -7,6 +7,7 @@ reads the head, inserts, projects and commits, and nothing is acknowledged befor
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from sqlalchemy import Connection, Engine, select
 
 from app.cause import Cause
 from app.clock import monotonic_seconds, new_id, now
-from app.database.engine import busy_is_refused, create_database, migrate, take_lock
+from app.database.engine import busy_is_refused, create_database
+from app.database.locks import take_lock
+from app.database.migrating import migrate
 from app.ledger.batch import (
     Artefact,
     NewEvent,
@@ -46,6 +49,9 @@ __all__ = [
 ]
 
 _PAGE_ENTRIES: Final = 500
+_PAGE_FOLDED: Final = 1000  # entries folded in one transaction, which others wait for
+_PAUSE_SHARE: Final = 0.25  # of a page's time until the next: SQLite's lock is not fair
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +63,20 @@ class StreamHistory:
     version: int
 
 
-def open_ledger(settings: Settings, *, project: Project, begin: bool = True) -> Ledger:
-    """The ledger of these settings: migrated, and with its first entry. Safe to race.
+def open_ledger(
+    settings: Settings,
+    *,
+    project: Project,
+    begin: bool = True,
+    progress: Progress = lambda done, of: None,
+) -> Ledger:
+    """The ledger of these settings: migrated, folded, and with its first entry. Safe to race.
 
     Args:
         settings: where it is.
-        project: folds new entries into the read models; see `Ledger`.
+        project: folds entries into the read models; see `Ledger`.
         begin: whether an empty one gets its first entry; no, when it is only looked at.
+        progress: see `Ledger.catch_up`.
 
     Raises:
         LedgerBusy: the database is in use or out of reach.
@@ -73,6 +86,10 @@ def open_ledger(settings: Settings, *, project: Project, begin: bool = True) -> 
     ledger = Ledger(engine, project, busy_timeout_seconds=settings.busy_timeout_seconds)
     try:
         migrate(engine, settings.busy_timeout_seconds)
+        with ledger.snapshot() as connection:
+            behind = project.is_behind(connection)
+        if behind:
+            ledger.catch_up(progress)
         if begin and ledger.size() == 0:
             _create(ledger)
     except BaseException:
@@ -95,7 +112,8 @@ class Ledger:
 
     Args:
         engine: from `create_database`, already migrated.
-        project: folds new entries into the read models, inside the append's transaction.
+        project: folds new entries into the read models, inside the append's transaction, and
+            what others appended without them.
         busy_timeout_seconds: how long an append waits for the ledger's lock.
         queue_events_max: events that may wait for the writer; see `Writer`.
     """
@@ -170,7 +188,27 @@ class Ledger:
             LedgerBusy: the lock did not come free in time.
         """
         with self._writing_until(monotonic_seconds() + self.busy_timeout_seconds) as connection:
+            if self.project.is_behind(connection):
+                self.project.catch_up(connection)
             yield connection
+
+    def catch_up(self, progress: Progress = lambda done, of: None) -> None:
+        """Fold what is missing in the read models, a page a transaction; killed, it goes on there.
+
+        `progress` is told how many entries of how many are folded, after each page but the last.
+
+        Raises:
+            LedgerBusy: the lock did not come free in time.
+            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+        """
+        while True:
+            began = monotonic_seconds()
+            with self._writing_until(began + self.busy_timeout_seconds) as connection:
+                done, of = self.project.catch_up(connection, _PAGE_FOLDED)
+            if done >= of:
+                return
+            progress(done, of)
+            time.sleep((monotonic_seconds() - began) * _PAUSE_SHARE)
 
     @contextmanager
     def _writing_until(self, deadline: float) -> Iterator[Connection]:
@@ -192,9 +230,22 @@ class Ledger:
     def connect(self) -> Iterator[Connection]:
         """A connection to read with: everything read inside sees one moment of the ledger.
 
+        Read models hold every entry there is at that moment.
+
         Raises:
             LedgerBusy: no connection came free, or the database is out of reach.
         """
+        with self.snapshot() as connection:
+            if not self.project.is_behind(connection):
+                yield connection
+                return
+        self.catch_up()
+        with self.snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """As `connect`, for who looks at no read model, or at how far they are."""
         with busy_is_refused(self.busy_timeout_seconds), self.engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(
@@ -209,7 +260,7 @@ class Ledger:
             LedgerDamaged: an entry is not what its hash says, or cannot be read.
         """
         query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             entries = tuple(read_back(connection, connection.execute(query)))
         return StreamHistory(stream, entries, len(entries) - 1)
 
@@ -221,7 +272,7 @@ class Ledger:
         Raises:
             LedgerDamaged: an entry is not what its hash says, or cannot be read.
         """
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return read_entries(connection, after, limit, up_to=up_to)
 
     def entry(self, position: int) -> Recorded:
@@ -233,7 +284,7 @@ class Ledger:
 
     def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
         """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return known_entries(connection, ids)
 
     def stored_bytes(self, first: int, last: int) -> list[bytes]:
@@ -243,7 +294,7 @@ class Ledger:
             .where(ENTRIES.c.position.between(first, last))
             .order_by(ENTRIES.c.position)
         )
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return list(connection.execute(query).scalars())
 
     def leaf_hashes(self, first: int, last: int) -> list[bytes]:
@@ -253,17 +304,17 @@ class Ledger:
             .where(ENTRIES.c.position.between(first, last))
             .order_by(ENTRIES.c.position)
         )
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return list(connection.execute(query).scalars())
 
     def artefact(self, sha256: str) -> bytes:
         """The artefact with this digest. Raises UnknownThing, LedgerDamaged."""
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return stored_artefact(connection, sha256)
 
     def size(self) -> int:
         """How many entries there are."""
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return head(connection) + 1
 
     def ledger_id(self) -> str:

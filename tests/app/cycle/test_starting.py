@@ -12,7 +12,7 @@ import pytest
 
 from app.cause import Cause
 from app.cycle.starting import Cycles, CycleTicket
-from app.database.cycle_lock import CycleLock
+from app.database.locks import NamedLock
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.decisions.cycle import ATTEMPTS_MAX
@@ -161,7 +161,7 @@ def test_a_cycle_that_runs_elsewhere_is_neither_resumed_nor_started_again(
     cycle = cars.starts(year_end(1971))
     cycles = Cycles(cars.ledger, cars.settings)
     other = open_ledger(cars.settings)
-    with CycleLock(other.engine, cycles.lock_directory, cycle) as held:
+    with NamedLock(other.engine, cycles.lock_directory, cycle) as held:
         assert held
         assert cycles.recover() == []
         with pytest.raises(CycleRunning) as running:
@@ -176,7 +176,7 @@ def test_a_worker_that_outlived_its_service_is_watched_and_resumed_when_it_dies(
     cycles: Cycles, cars: CarLedger
 ) -> None:
     cycle = cars.starts(year_end(1976))
-    elsewhere = CycleLock(cars.ledger.engine, cycles.lock_directory, cycle)
+    elsewhere = NamedLock(cars.ledger.engine, cycles.lock_directory, cycle)
     assert elsewhere.acquire()
     assert cycles.recover() == [], "nothing is resumed while it runs"
     elsewhere.release()  # as the system does when a worker dies
@@ -262,7 +262,7 @@ def test_a_third_attempt_that_runs_elsewhere_is_not_failed_from_here(
     cycle = cars.starts(year_end(1976))
     attempts = [(AttemptStarted(attempt=n), year_end(1976)) for n in (1, 2, 3)]
     cars.append(f"cycle-{cycle}", attempts)
-    elsewhere = CycleLock(cars.ledger.engine, cycles.lock_directory, cycle)
+    elsewhere = NamedLock(cars.ledger.engine, cycles.lock_directory, cycle)
     assert elsewhere.acquire()
     assert cycles.recover() == []
     time.sleep(1)  # twice as long as a watcher waits between two looks at the lock

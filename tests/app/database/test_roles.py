@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from app.database import roles
-from app.database.engine import create_database, insert_rows, migrate
+from app.database.engine import create_database, insert_rows
+from app.database.migrating import migrate
 from app.database.roles import APPLICATION, OWNER, divide_rights
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
