@@ -8,6 +8,7 @@ keeps others appended since: then what is missing is folded first, by position.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -27,13 +28,14 @@ POSITIONS: Final = Table(
     Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
     Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
 )
+_NUMBERED: Final = re.compile(r"_[0-9]+$")  # a read model's table, on either database
 _ADVANCE: Final = (
     "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
     " RETURNING position"
 )
 _UP_TO_DATE: Final = (
     "SELECT position FROM {table} WHERE read_models = {mark}"
-    ' AND position >= (SELECT coalesce(max("position"), -1) FROM entries)'
+    ' AND position = (SELECT coalesce(max("position"), -1) FROM entries)'
 )
 
 
@@ -50,7 +52,7 @@ class Keeping:
         if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
             fold(self.read_models, connection, Past(connection), entries)
         else:
-            self.catch_up(connection)  # up to the last entry there is, which is the last of these
+            self._catch_up(connection, last, until=first - 1)
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
@@ -68,7 +70,38 @@ class Keeping:
             LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
         """
         last = head(connection)
-        positions = self._made(connection)
+        up_to = self._catch_up(connection, last, until=last, entries_max=entries_max)
+        return up_to + 1, last + 1
+
+    def others(self, connection: Connection) -> dict[str, int]:
+        """Read models that other versions keep, or kept: name -> how far they are folded."""
+        mine = {each.name for each in self.read_models}
+        known = positions_of(connection)
+        others = sorted(name for name in _standing(connection) - mine if _NUMBERED.search(name))
+        return {name: known.get(name, -1) for name in others}
+
+    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        """Drop read models of other versions, under the ledger's lock; their names.
+
+        Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
+        Whoever needs one after all makes it again from the ledger.
+        """
+        dropped = [
+            name
+            for name, position in self.others(connection).items()
+            if unfolded_before is None or _recorded(connection, position + 1) < unfolded_before
+        ]
+        for name in dropped:
+            Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
+        gone = [row for row in _rows(connection) if not set(dropped).isdisjoint(row.split())]
+        _forget(connection, gone)
+        return dropped
+
+    def _catch_up(
+        self, connection: Connection, last: int, *, until: int, entries_max: int | None = None
+    ) -> int:
+        """Fold up to `last`, what is folded up to `until` at most; the position reached."""
+        positions = self._made(connection, until)
         behind = [each for each in self.read_models if positions[each.name] < last]
         done = min((positions[each.name] for each in behind), default=last)
         up_to = last if entries_max is None else min(last, done + entries_max)
@@ -82,44 +115,27 @@ class Keeping:
         else:
             reached = [each for each in behind if positions[each.name] < up_to]
             put(connection, POSITIONS, {"read_models": _together(reached), "position": up_to})
-        return up_to + 1, last + 1
+        return up_to
 
-    def others(self, connection: Connection) -> dict[str, int]:
-        """Read models that other versions keep, or kept: name -> how far they are folded."""
-        mine = {each.name for each in self.read_models}
-        return {name: at for name, at in positions_of(connection).items() if name not in mine}
+    def _made(self, connection: Connection, until: int) -> dict[str, int]:
+        """How far each read model is. One that does not stand is made, and begins at -1.
 
-    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
-        """Drop read models of other versions, under the ledger's lock; their names.
-
-        Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
-        Whoever needs one after all makes it again from the ledger.
+        So does, empty, one of which nothing is known, or that holds more than the entries up to
+        `until`: some of those were removed, or another ledger's were put in their place.
         """
-        dropped = [
-            name
-            for name, position in sorted(self.others(connection).items())
-            if unfolded_before is None or _recorded(connection, position + 1) < unfolded_before
-        ]
-        for name in dropped:
-            _table(name).drop(connection, checkfirst=True)
-        gone = [row for row in _rows(connection) if not set(dropped).isdisjoint(row.split())]
-        _forget(connection, gone)
-        return dropped
-
-    def _made(self, connection: Connection) -> dict[str, int]:
-        """How far each read model is; one that does not stand is made, and is at -1."""
-        schema = None if connection.dialect.name == "sqlite" else READ_MODELS_SCHEMA
-        stand = set(inspect(connection).get_table_names(schema))
+        connection.execute(delete(POSITIONS).where(POSITIONS.c.position > until))
+        stand = _standing(connection)
         missing = [each.table for each in self.read_models if each.name not in stand]
         if missing:
             missing[0].metadata.create_all(connection, tables=missing, checkfirst=False)
             give_to_application(connection, missing)
-        new = {table.name for table in missing}
-        found = positions_of(connection)
-        return {
-            each.name: -1 if each.name in new else found.get(each.name, -1)
-            for each in self.read_models
-        }
+        known = positions_of(connection)
+        found = {}
+        for each in self.read_models:
+            found[each.name] = known.get(each.name, -1) if each.table not in missing else -1
+            if found[each.name] < 0:
+                connection.execute(delete(each.table))
+        return found
 
     def _finish(self, connection: Connection, last: int) -> None:
         """All of them are folded up to `last`: one row says so, and those for parts go."""
@@ -158,9 +174,10 @@ def _together(read_models: Iterable[ReadModel]) -> str:
     return " ".join(sorted(each.name for each in read_models))
 
 
-def _table(name: str) -> Table:
-    """A table of which nothing but its name is known here."""
-    return Table(name, MetaData(schema=READ_MODELS_SCHEMA))
+def _standing(connection: Connection) -> set[str]:
+    """The tables beside which read models stand, and those themselves."""
+    schema = None if connection.dialect.name == "sqlite" else READ_MODELS_SCHEMA
+    return set(inspect(connection).get_table_names(schema))
 
 
 def _recorded(connection: Connection, position: int) -> str:

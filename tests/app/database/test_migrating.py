@@ -7,13 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.config import main as alembic
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
@@ -55,15 +56,16 @@ def old_database_url(empty_database_url: str) -> str:
     return empty_database_url
 
 
-def alembic_in(url: str, *words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WHYLEDGER_DATABASE_URL", url)
-    alembic(["-c", str(migrations_directory().parent / "alembic.ini"), *words])
+def configuration() -> Config:
+    """That of the command line, whose words can be read."""
+    return Config(str(migrations_directory().parent / "alembic.ini"), stdout=StringIO())
 
 
 def test_the_ledgers_tables_are_those_the_migrations_make(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alembic_in(empty_database_url, "upgrade", "head", monkeypatch=monkeypatch)
+    monkeypatch.setenv("WHYLEDGER_DATABASE_URL", empty_database_url)
+    command.upgrade(configuration(), "head")
     settings = Settings(database_url=empty_database_url)
     engine = create_database(settings.ledger_url, settings)
     ours = set(METADATA.tables)
@@ -82,15 +84,17 @@ def test_the_ledgers_tables_are_those_the_migrations_make(
 
 
 def test_the_command_line_says_which_revision_a_database_has(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alembic_in(database_url, "current", monkeypatch=monkeypatch)
-    assert f"{SCHEMA_REVISION} (head)" in capsys.readouterr().out
+    monkeypatch.setenv("WHYLEDGER_DATABASE_URL", database_url)
+    said = configuration()
+    command.current(said)
+    assert isinstance(said.stdout, StringIO)
+    assert said.stdout.getvalue() == f"{SCHEMA_REVISION} (head)\n"
 
 
 def test_the_code_was_written_for_the_newest_migration() -> None:
-    configuration = Config(str(migrations_directory().parent / "alembic.ini"))
-    assert ScriptDirectory.from_config(configuration).get_heads() == [SCHEMA_REVISION]
+    assert ScriptDirectory.from_config(configuration()).get_heads() == [SCHEMA_REVISION]
 
 
 def test_migrating_twice_is_harmless(empty_database_url: str) -> None:

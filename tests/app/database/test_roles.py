@@ -202,6 +202,8 @@ def test_a_login_that_may_make_no_roles_migrates_without_and_is_told_what_to_do(
     url = fresh_postgres(False)
     with psycopg.connect(url, autocommit=True) as superuser:
         superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {login}".encode())
+        database = make_url(url).database
+        superuser.execute(f"GRANT CREATE ON DATABASE {database} TO {login}".encode())
         alone = as_login(settings.model_copy(update={"database_url": url}), login)
         opened = open_ledger(alone)  # warns, and works
         put(opened, "observations-cars", refused())

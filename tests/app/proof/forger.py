@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Table, delete, text
 
 from app.database.engine import insert_rows
 from app.ledger.store import Ledger
@@ -69,6 +69,11 @@ def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None
         apply(connection, entries)
         _put_back(connection, guards)
         connection.commit()
+
+
+def stored_as(ledger: Ledger, table: Table) -> str:
+    """The name of a read model's table in this ledger's database."""
+    return table.name if ledger.engine.dialect.name == "sqlite" else table.fullname
 
 
 def forget_checkpoints(ledger: Ledger) -> None:
