@@ -31,6 +31,7 @@ from app.http.routes import (
 )
 from app.process import Process
 from app.settings import Settings
+from app.starting import Starting
 from app.web.pages import STATIC
 from domain.errors import WhyledgerError
 
@@ -56,16 +57,21 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        def ready(process: Process) -> None:
+            app.state.process = process
+
+        starting = app.state.starting = Starting(settings, ready)
         try:
-            process = await run_in_threadpool(Process.start, settings)
+            await starting.begin()
         except WhyledgerError as error:
             app.state.failure = error
             raise
-        app.state.process = process
         try:
             yield
         finally:
-            await run_in_threadpool(process.close)
+            await starting.stop()
+            if app.state.process is not None:
+                await run_in_threadpool(app.state.process.close)
 
     app = _Service(
         title="Whyledger",
@@ -77,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked about per request
     )
     app.state.failure = None  # why it could not start
+    app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
     app.add_middleware(RequestIdentity)
     install_problems(app)

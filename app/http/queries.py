@@ -11,15 +11,18 @@ from fastapi.routing import APIRoute
 
 from app.process import Process
 from domain.canonical import INTEGER_MAX
-from domain.errors import Fault, RequestInvalid
+from domain.errors import Fault, NotReady, RequestInvalid
 from domain.times import normalise_time
 
 _ALLOWED: Final[dict[str, frozenset[str]]] = {}  # path of a GET -> the parameters it knows
 
 
 def process_of(request: Request) -> Process:
-    """The process that serves this request."""
-    process: Process = request.app.state.process
+    """The process that serves this request. Raises NotReady while it starts."""
+    process: Process | None = request.app.state.process
+    if process is None:
+        refusal: NotReady = request.app.state.starting.not_ready()
+        raise refusal
     return process
 
 
