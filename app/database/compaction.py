@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app.database.engine import READ_MODELS_SCHEMA, busy_is_refused
 from app.database.roles import OWNER
 
-# Where erased data stood: payloads, artefacts, read models; and whether this login may rewrite it.
+# Where erased data stood, and whether this login may rewrite it.
 _TABLES: Final = text(
     "SELECT format('%I.%I', nspname, relname), pg_has_role(current_user, relowner, 'USAGE')"
     " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
@@ -62,12 +62,12 @@ def _sqlite(engine: Engine, seconds: float) -> str | None:
 def _postgresql(engine: Engine) -> str | None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         rows = connection.execute(_TABLES, {"read_models": READ_MODELS_SCHEMA}).all()
-        tables = [table for table, _ in rows]
-        if not all(may for _, may in rows):
-            return (
-                "the tables were not rewritten: let a member of "
-                f"{OWNER} run VACUUM FULL {', '.join(tables)}"
-            )
-        for table in tables:
-            connection.execute(text(f"VACUUM FULL {table}"))
-    return None
+        for table, may in rows:
+            if may:
+                connection.execute(text(f"VACUUM FULL {table}"))
+    left = [table for table, may in rows if not may]
+    if not left:
+        return None
+    return (
+        f"not every table was rewritten: let a member of {OWNER} run VACUUM FULL {', '.join(left)}"
+    )
