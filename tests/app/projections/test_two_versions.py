@@ -21,6 +21,7 @@ from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS, rows_between
 from app.projections.runner import READ_MODELS
+from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
@@ -137,6 +138,14 @@ def test_what_both_keep_equals_a_rebuild(old: Ledger, new: Ledger) -> None:
         assert found.differing == ()
         assert found.position == ledger.size() - 1
     assert refused_by_old(old) == 3 + sum(range(1, 8))
+
+
+def test_a_verification_finds_nothing_wrong_with_what_is_only_behind(
+    old: Ledger, new: Ledger
+) -> None:
+    refuse(new, 1)
+    found = verify(old, None)
+    assert (found.breaks, found.read_models) == ((), len(READ_MODELS))
 
 
 def test_a_check_under_the_lock_sees_what_the_other_appended(old: Ledger, new: Ledger) -> None:
