@@ -50,7 +50,7 @@ def commit_all(
     connection: Connection, appends: Sequence[PreparedAppend], project: Project
 ) -> list[Committed | Refused]:
     """Place, insert and project what is new; what became of each append, in order."""
-    if any(append.check is not None for append in appends):
+    if any(append.check is not None for append in appends) and project.is_behind(connection):
         project.catch_up(connection)  # a check looks at read models
     known = known_entries(
         connection,

@@ -16,10 +16,9 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select
 
 from app.cause import Cause
-from app.clock import monotonic_seconds, new_id, now
-from app.database.engine import busy_is_refused, create_database
+from app.clock import monotonic_seconds, now
+from app.database.engine import busy_is_refused
 from app.database.locks import take_lock
-from app.database.migrating import migrate
 from app.ledger.batch import (
     Artefact,
     NewEvent,
@@ -32,9 +31,8 @@ from app.ledger.commit import Project
 from app.ledger.reading import STORED, head, known_entries, read_back, read_entries, stored_artefact
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
-from app.settings import Settings
-from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing, VersionConflict
-from domain.events.envelope import ENVELOPE_VERSION, Recorded
+from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing
+from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
 
 __all__ = [
@@ -44,7 +42,6 @@ __all__ = [
     "NewEvent",
     "StreamAppend",
     "StreamHistory",
-    "open_ledger",
     "stored_artefact",
 ]
 
@@ -61,50 +58,6 @@ class StreamHistory:
     stream: str
     entries: tuple[Recorded, ...]
     version: int
-
-
-def open_ledger(
-    settings: Settings,
-    *,
-    project: Project,
-    begin: bool = True,
-    progress: Progress = lambda done, of: None,
-) -> Ledger:
-    """The ledger of these settings: migrated, folded, and with its first entry. Safe to race.
-
-    Args:
-        settings: where it is.
-        project: folds entries into the read models; see `Ledger`.
-        begin: whether an empty one gets its first entry; no, when it is only looked at.
-        progress: see `Ledger.catch_up`.
-
-    Raises:
-        LedgerBusy: the database is in use or out of reach.
-        LedgerDamaged: its schema is newer than this code.
-    """
-    engine = create_database(settings.ledger_url, settings)
-    ledger = Ledger(engine, project, busy_timeout_seconds=settings.busy_timeout_seconds)
-    try:
-        migrate(engine, settings.busy_timeout_seconds)
-        with ledger.snapshot() as connection:
-            behind = project.is_behind(connection)
-        if behind:
-            ledger.catch_up(progress)
-        if begin and ledger.size() == 0:
-            _create(ledger)
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _create(ledger: Ledger) -> None:
-    created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
-    event = NewEvent(created, id=new_id(), occurred_at=now())
-    try:
-        ledger.append([StreamAppend("ledger", (event,), -1)], Cause.unauthenticated(new_id()))
-    except VersionConflict:
-        pass  # another process opened it first
 
 
 class Ledger:

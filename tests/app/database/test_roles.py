@@ -182,6 +182,10 @@ def test_the_roles_cannot_log_in_and_own_the_tables(ledger: Ledger) -> None:
         ).scalars()
         assert can_log_in == []
         assert list(owners) == [OWNER]
+        derived = connection.exec_driver_sql(
+            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'read_models'"
+        ).scalars()
+        assert list(derived) == [APPLICATION]
 
 
 def test_dividing_the_rights_again_is_harmless(
