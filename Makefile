@@ -35,14 +35,11 @@ coverage: $(READY) ## every line and branch of domain/ and rules/, by their own 
 	$(BIN)/python -m pytest tests/domain tests/rules domain rules --quiet \
 	  --cov=domain --cov=rules --cov-fail-under=100
 
-check: $(READY) ## format, lint, types, import contracts, migrations, coverage, tests
+check: $(READY) ## format, lint, types, import contracts, coverage, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	state=$$(mktemp -d) && trap 'rm -rf "$$state"' EXIT \
-	  && export WHYLEDGER_DATABASE_URL="sqlite:///$$state/check.db" \
-	  && $(BIN)/alembic upgrade head && $(BIN)/alembic check
 	$(MAKE) coverage
 	$(MAKE) test
 

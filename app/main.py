@@ -30,6 +30,7 @@ from app.http.routes import (
     readiness,
     rollbacks,
 )
+from app.http.starting import Starting
 from app.process import Process
 from app.settings import Settings
 from app.web.pages import STATIC
@@ -79,16 +80,21 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        def ready(process: Process) -> None:
+            app.state.process = process
+
+        starting = app.state.starting = Starting(settings, ready)
         try:
-            process = await run_in_threadpool(Process.start, settings)
+            await starting.begin()
         except WhyledgerError as error:
             app.state.failure = error
             raise
-        app.state.process = process
         try:
             yield
         finally:
-            await run_in_threadpool(process.close)
+            await starting.stop()
+            if app.state.process is not None:
+                await run_in_threadpool(app.state.process.close)
 
     app = _Service(
         edge,
@@ -101,6 +107,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked about per request
     )
     app.state.failure = None  # why it could not start
+    app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
     install_problems(app)
     for resource in (

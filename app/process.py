@@ -11,7 +11,7 @@ from app.intake.datasets import Datasets
 from app.intake.observations import Observations
 from app.intake.predictions import Predictions
 from app.intake.refusals import Refusals
-from app.ledger.store import Ledger
+from app.ledger.store import Ledger, Progress
 from app.projections.opening import open_ledger
 from app.proof.checkpoints import Checkpoints
 from app.serving.champions import Champions
@@ -36,16 +36,18 @@ class Process:
     cycles: Cycles
 
     @classmethod
-    def start(cls, settings: Settings) -> Process:
+    def start(cls, settings: Settings, progress: Progress = lambda done, of: None) -> Process:
         """Open the ledger, load the champions, take up cycles that were cut off.
 
         A ledger that lacks what was signed before is served, with an alarm, and not signed.
+        `progress` is told how many entries of how many are folded, when that takes more than a
+        moment; what it raises ends the start.
 
         Raises:
             LedgerBusy: the database is in use or out of reach.
             SigningRefused: the signing key cannot be used; the message says what to do.
         """
-        ledger = open_ledger(settings)
+        ledger = open_ledger(settings, progress=progress)
         try:
             checkpoints = Checkpoints(ledger, settings)
         except BaseException:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from app.database.engine import create_database, migrate
+from app.database.engine import create_database
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.projections.runner import apply
@@ -61,9 +61,6 @@ def postgres_ledger() -> Iterator[Ledger]:
         server = get_server(Path(name) / "data", cleanup_mode="delete")
         try:
             settings = Settings(database_url=server.get_uri(), state_dir=Path(name))
-            engine = create_database(settings.ledger_url, settings)
-            migrate(engine, 30)
-            engine.dispose()
             ledger = open_ledger(settings)
             try:
                 yield ledger

@@ -227,6 +227,12 @@ class TrainingFailed(WhyledgerError):
     code = "training-failed"
 
 
+class NotReady(WhyledgerError):
+    """The process has not started yet: its read models are being folded."""
+
+    code = "not-ready"
+
+
 class LedgerBusy(WhyledgerError):
     """The ledger could not take the append in time; nothing was kept. Try again."""
 

@@ -1,22 +1,27 @@
-"""Run migrations: inside one transaction that holds the ledger's lock, on either database."""
+"""Run migrations: inside one transaction that holds the ledger's lock, on either database.
+
+Nothing of `app` is used: a caller that has a connection gives it as the attribute `connection`,
+and holds the lock. The command line (`alembic upgrade head`) is told the database by the same
+variables as the service.
+"""
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
 from alembic import context
-from sqlalchemy import Connection
 
-from app.database.engine import create_database, take_lock
-from app.ledger.tables import METADATA
-from app.projections import tables as _  # noqa: F401 - adds the read models to the metadata
-from app.settings import Settings
+LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # that of every writer, on PostgreSQL
 
 
-def run(connection: Connection) -> None:
+def run(connection: sa.Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=METADATA,
         transactional_ddl=True,  # SQLite too: all of a migration, or nothing of it
-        compare_type=True,
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -25,15 +30,37 @@ def run(connection: Connection) -> None:
 def main() -> None:
     given = context.config.attributes.get("connection")
     if given is not None:
-        run(given)  # the caller holds the lock and commits
+        run(given)
         return
-    settings = Settings()
-    engine = create_database(settings.ledger_url, settings)
-    with engine.connect() as connection:
-        take_lock(connection, settings.busy_timeout_seconds)
+    engine = sa.create_engine(database())
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", prepare_sqlite)
+        sa.event.listen(engine, "begin", begin_immediate)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         run(connection)
-        connection.commit()
     engine.dispose()
+
+
+def database() -> sa.URL:
+    """The database of WHYLEDGER_DATABASE_URL, or the file in WHYLEDGER_STATE_DIR."""
+    state = os.environ.get("WHYLEDGER_STATE_DIR", "state")
+    url = sa.make_url(os.environ.get("WHYLEDGER_DATABASE_URL") or f"sqlite:///{state}/ledger.db")
+    if url.get_backend_name() in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    return url
+
+
+def prepare_sqlite(raw: sqlite3.Connection, _record: object) -> None:
+    raw.isolation_level = None  # the driver begins nothing on its own
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = FULL")
+
+
+def begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 main()

@@ -13,7 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.database.engine import create_database, migrate
+from app.database.engine import create_database
+from app.database.migrating import upgrade
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -138,9 +139,11 @@ def _fresh(request: pytest.FixtureRequest, tmp_path: Path, *, migrated: bool) ->
 
 
 def _migrate(url: str) -> None:
-    engine = create_database(url, Settings(database_url=url))
-    migrate(engine, 30)
+    settings = Settings(database_url=url)
+    engine = create_database(url, settings)
+    upgrade(engine, 30)
     engine.dispose()
+    open_ledger(settings, begin=False).close()
 
 
 def _command(server: str, command: str) -> None:

@@ -1,4 +1,4 @@
-"""Replay: empty the read models, fold the ledger again, compare digests, check the registry."""
+"""Replay: fold the ledger again, compare digests with the read models', check the registry."""
 
 from __future__ import annotations
 

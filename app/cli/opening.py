@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +11,9 @@ import typer
 from pydantic import ValidationError
 
 from app.cause import Cause
-from app.cli.terminal import ArgumentInvalid, CommandRefused
+from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, progress
 from app.clock import new_id
-from app.database.engine import has_schema
+from app.database.migrating import has_schema
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -66,7 +66,7 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
     """
     if not make:
         _refuse_without_ledger(settings)
-    ledger = open_ledger(settings, begin=make)
+    ledger = _folded(settings, make)
     if begin and ledger.size() == 0:
         ledger.close()
         raise _no_ledger(settings)
@@ -74,6 +74,20 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
         yield ledger
     finally:
         ledger.close()
+
+
+def _folded(settings: Settings, make: bool) -> Ledger:
+    """The ledger, with a bar when its read models take more than a moment to fold."""
+    with ExitStack() as stack:
+        bar: list[Advance] = []
+
+        def told(done: int, of: int) -> None:
+            if not bar:
+                words = "folding the read models from the ledger"
+                bar.append(stack.enter_context(progress(words, of, unit="entries")))
+            bar[0](done, of)
+
+        return open_ledger(settings, begin=make, progress=told)
 
 
 def _refuse_without_ledger(settings: Settings) -> None:

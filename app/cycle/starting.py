@@ -19,7 +19,7 @@ from typing import Final
 from app.cause import Cause
 from app.clock import now
 from app.cycle.stream import append_next, read_cycle, who_asked
-from app.database.cycle_lock import CycleLock, is_running
+from app.database.locks import NamedLock, is_running
 from app.ledger.deciding import decide
 from app.ledger.store import Connection, Ledger, StreamHistory
 from app.ledger.streams import cycle_of_stream, cycle_stream
@@ -206,7 +206,7 @@ class Cycles:
         """
         if self.view(cycle).status == "ended":
             return True
-        with CycleLock(self._ledger.engine, self.lock_directory, cycle) as free:
+        with NamedLock(self._ledger.engine, self.lock_directory, cycle) as free:
             how = f"ended with exit code {exit_code}" if not early else "died before it began"
             return free and give_up(
                 self._ledger,

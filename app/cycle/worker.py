@@ -12,7 +12,7 @@ from typing import Final
 
 from app.cycle.run import run_cycle
 from app.cycle.stream import append_next, read_cycle, who_asked
-from app.database.cycle_lock import CycleLock
+from app.database.locks import NamedLock
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -31,7 +31,7 @@ def main(cycle: str) -> int:
     os.nice(_NICENESS)
     settings = Settings()
     ledger = open_ledger(settings)
-    with CycleLock(ledger.engine, settings.state_dir / "locks", cycle) as held:
+    with NamedLock(ledger.engine, settings.state_dir / "locks", cycle) as held:
         if not held:
             _log.info("cycle %s is running elsewhere", cycle)
             return 0

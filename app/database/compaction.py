@@ -9,13 +9,15 @@ from typing import Final
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from app.database.engine import busy_is_refused
+from app.database.engine import READ_MODELS_SCHEMA, busy_is_refused
 from app.database.roles import OWNER
 
-_TABLES: Final = ("payloads", "artefacts", "predictions", "labels")  # where erased data stood
-_MAY: Final = text(
-    "SELECT bool_and(pg_has_role(current_user, relowner, 'USAGE')) FROM pg_class"
-    " WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(:tables)"
+# Where erased data stood, and whether this login may rewrite it.
+_TABLES: Final = text(
+    "SELECT format('%I.%I', nspname, relname), pg_has_role(current_user, relowner, 'USAGE')"
+    " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+    " WHERE relkind IN ('r', 'p') AND (nspname = :read_models"
+    " OR nspname = current_schema() AND relname IN ('payloads', 'artefacts')) ORDER BY 1"
 )
 
 
@@ -59,11 +61,13 @@ def _sqlite(engine: Engine, seconds: float) -> str | None:
 
 def _postgresql(engine: Engine) -> str | None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.execute(_MAY, {"tables": list(_TABLES)}).scalar_one():
-            return (
-                "the tables were not rewritten: let a member of "
-                f"{OWNER} run VACUUM FULL {', '.join(_TABLES)}"
-            )
-        for table in _TABLES:
-            connection.execute(text(f"VACUUM FULL {table}"))
-    return None
+        rows = connection.execute(_TABLES, {"read_models": READ_MODELS_SCHEMA}).all()
+        for table, may in rows:
+            if may:
+                connection.execute(text(f"VACUUM FULL {table}"))
+    left = [table for table, may in rows if not may]
+    if not left:
+        return None
+    return (
+        f"not every table was rewritten: let a member of {OWNER} run VACUUM FULL {', '.join(left)}"
+    )

@@ -1,36 +1,28 @@
-"""The database behind the ledger: connections, the one lock of writers, and the schema.
+"""The database behind the ledger: connections, statements, and what its errors mean.
 
-SQLite and PostgreSQL differ here and in the migrations, nowhere else.
+SQLite and PostgreSQL differ in this room and in the migrations, nowhere else.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
-from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged
 
-SCHEMA_REVISION: Final = "0006"  # the newest migration this code was written for
-_LOCK_KEY: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
+READ_MODELS_SCHEMA: Final = "read_models"
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
-# Both for this transaction only; a database set to commit asynchronously must not acknowledge.
-_POSTGRES_PROMISE: Final = text(
-    "SELECT set_config('lock_timeout', :milliseconds, true),"
-    " set_config('synchronous_commit', 'on', true)"
-)
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
 _SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -40,14 +32,14 @@ _SQLITE_NO_ROOM: Final = frozenset(
 )
 _POSTGRES_NO_ROOM: Final = frozenset({"53100", "53200", "58030"})
 _POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
-_POSTGRES_NOT_ALLOWED: Final = "42501"
 
 
 def create_database(url: str, settings: Settings) -> Engine:
     """The engine for `url`; connects to nothing yet, but makes SQLite's directory.
 
     `postgresql://` and `postgres://` mean psycopg 3. Every transaction begins explicitly: plain
-    for readers, through `take_lock` for writers.
+    for readers, through `locks.take_lock` for writers. Tables of the schema `read_models` stand in
+    that schema on PostgreSQL, and beside the ledger's own on SQLite, which has no schemas.
 
     Raises:
         LedgerBusy: SQLite's directory cannot be made.
@@ -60,7 +52,7 @@ def create_database(url: str, settings: Settings) -> Engine:
     else:
         _make_directory(Path(parsed.database or "").parent)
         arguments = {"timeout": settings.busy_timeout_seconds, "check_same_thread": False}
-        options = {}
+        options = {"execution_options": {"schema_translate_map": {READ_MODELS_SCHEMA: None}}}
     engine = create_engine(
         parsed,
         connect_args=arguments,
@@ -72,28 +64,6 @@ def create_database(url: str, settings: Settings) -> Engine:
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
     return engine
-
-
-def take_lock(connection: Connection, seconds: float) -> None:
-    """Begin a transaction on `connection` that alone may append, waiting at most `seconds`.
-
-    SQLite: BEGIN IMMEDIATE. PostgreSQL: an advisory lock that ends with the transaction, under
-    READ COMMITTED, so that what is read next is what the last writer left.
-
-    The database's own error says that somebody else held it all the time; see `busy_is_refused`.
-    """
-    milliseconds = ceil(seconds * 10) * 100 or 1  # rounded, so that it seldom changes
-    if connection.dialect.name == "sqlite":
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - narrows for the checker
-        if connection.info.get("busy_timeout") != milliseconds:
-            raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
-            connection.info["busy_timeout"] = milliseconds
-        connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-        connection.begin()
-    else:
-        connection.execute(_POSTGRES_PROMISE, {"milliseconds": str(milliseconds)})
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 @contextmanager
@@ -182,88 +152,8 @@ def _insert_statement(table: Table, dialect: str, rows: int) -> str:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(table.columns))
     values = ", ".join([f"({marks})"] * rows)
-    return f"INSERT INTO {table.name} ({columns}) VALUES {values}"  # noqa: S608 - our own names
-
-
-def migrate(engine: Engine, seconds: float) -> None:
-    """Bring the schema to the newest migration; harmless when it is there, and when others do it.
-
-    Raises:
-        LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
-        LedgerDamaged: the schema is newer than this code.
-    """
-    with busy_is_refused(seconds):
-        if not needs_migration(engine):
-            return
-        with engine.connect() as connection:
-            take_lock(connection, seconds)
-            if _revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
-                _upgrade(connection)
-            connection.commit()
-
-
-def needs_migration(engine: Engine) -> bool:
-    """Whether the schema is not the one this code was written for."""
-    with engine.connect() as connection:
-        return _revision(connection) != SCHEMA_REVISION
-
-
-def has_schema(settings: Settings) -> bool:
-    """Whether the database of these settings holds a ledger's tables, of whatever revision.
-
-    Raises:
-        LedgerBusy: it is in use or out of reach.
-        LedgerDamaged: the file is no database.
-    """
-    engine = create_database(settings.ledger_url, settings)
-    try:
-        with busy_is_refused(settings.busy_timeout_seconds), engine.connect() as connection:
-            tables = inspect(connection)
-            return tables.has_table("alembic_version") or tables.has_table("entries")
-    finally:
-        engine.dispose()
-
-
-def migrations_directory() -> Path:
-    """Where the migrations stand, in a checkout or installed."""
-    found = importlib.util.find_spec("migrations")
-    if found is None or not found.submodule_search_locations:
-        raise FileNotFoundError("the package 'migrations' is not installed; install it with app")
-    return Path(found.submodule_search_locations[0])
-
-
-def _upgrade(connection: Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - heavy, and needed at most once a start
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _POSTGRES_NOT_ALLOWED:
-            raise
-        raise LedgerBusy(
-            f"the schema of the ledger is not {SCHEMA_REVISION!r}, and this login may not change "
-            "it. Run `alembic upgrade head` as the tables' owner, then start again."
-        ) from error
-    except CommandError as error:
-        raise LedgerDamaged(
-            f"the schema of the ledger is {_revision(connection)!r}, unknown to this version "
-            f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
-        ) from error
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found: str | None = connection.execute(
-        text("SELECT version_num FROM alembic_version")
-    ).scalar_one_or_none()
-    return found
+    name = table.name if dialect == "sqlite" else table.fullname
+    return f"INSERT INTO {name} ({columns}) VALUES {values}"  # noqa: S608 - our own names
 
 
 def _configure_sqlite(engine: Engine) -> None:

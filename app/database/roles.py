@@ -1,115 +1,49 @@
-"""Who may do what on PostgreSQL: one role owns the tables, another one may only add to them.
+"""The roles of `migrations/rights.py` on PostgreSQL: divide the rights again, give tables away.
 
-A third may also erase what an entry says is erased. All are NOLOGIN roles. The service connects as
-a login that is a member of `whyledger_app`, so that what it may not do (change, remove, truncate,
-drop a guard) the database refuses whatever it sends.
-`python -m app.database.roles` does it again: after roles were made by somebody else, or by hand.
+`python -m app.database.roles` does again what a migration did: after roles were made by somebody
+else, or by hand.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
+from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError
 
-from app.database.engine import busy_is_refused, create_database, take_lock
-from app.projections.tables import READ_MODELS
+from app.database.engine import busy_is_refused, create_database
+from app.database.locks import take_lock
 from app.settings import Settings
+from migrations.rights import APPLICATION, ERASER, OWNER, divide_rights
 
-OWNER: Final = "whyledger_owner"
-APPLICATION: Final = "whyledger_app"
-ERASER: Final = "whyledger_eraser"  # may do what the application may, and erase
-_GROWING: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints")
-_ERASABLE: Final = ("artefacts", "payloads")  # a trigger wants an entry that names what is removed
-_RIGHTS: Final = {
-    **dict.fromkeys(_GROWING, "SELECT, INSERT"),
-    "ledger_head": "SELECT, INSERT, UPDATE",  # a trigger refuses a smaller size
-    "alembic_version": "SELECT",
-    **{table.name: "SELECT, INSERT, UPDATE, DELETE, TRUNCATE" for table in READ_MODELS},
-}
-_FUNCTIONS: Final = ("whyledger_refuse", "whyledger_refuse_unerased")
-_NOT_ALLOWED: Final = "42501"  # insufficient_privilege
-_LOG: Final = logging.getLogger("whyledger.ledger")
+__all__ = ["APPLICATION", "ERASER", "OWNER", "divide_rights", "give_to_application", "main"]
 
-# Another ledger of the same server may make the same role at the same moment.
-_MAKE_ROLE: Final = (
-    "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN"
-    " CREATE ROLE {role} NOLOGIN; END IF;"
-    " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-)
-_FUNCTIONS_THERE: Final = (
-    "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
-    " AND proname = ANY(:names) ORDER BY proname"
-)
-_TABLES: Final = (
-    "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-    " AND relkind IN ('r', 'p') ORDER BY relname"
-)
+_NO_SUCH_ROLE: Final = "42704"
+_NOT_ALLOWED: Final = "42501"
 
 
-def divide_rights(connection: Connection) -> str | None:
-    """Make the roles and give every table of the ledger to them; harmless when it is done.
+def give_to_application(connection: Connection, tables: Sequence[Table]) -> None:
+    """Let every member of the application's role use, and drop, these new read models.
 
-    Runs inside the transaction of `connection`, all or nothing. On SQLite there are no roles: who
-    owns the file owns the ledger.
-
-    Returns:
-        None when it is done; otherwise why this login may not do it, and what to do. The ledger
-        works without, and then the triggers alone stand between its owner and the entries.
+    A login that may not give them away lets the role use them. On SQLite, and where the rights are
+    not divided, there is nobody to give them to.
     """
     if connection.dialect.name == "sqlite":
-        return None
-    try:
-        with connection.begin_nested():
-            for statement in _statements(connection):
-                connection.execute(text(statement))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
-            raise
-        why = " ".join(str(error.orig).split())
-        said = (
-            f"the rights in the ledger's database are not divided: {why}. It works, but the login "
-            "that serves could drop the guards. Let a superuser run "
-            f"`python -m app.database.roles`, then serve as a member of {APPLICATION}."
-        )
-        _LOG.warning("%s", said)
-        return said
-    return None
-
-
-def _statements(connection: Connection) -> list[str]:
-    schema, is_member = connection.execute(
-        text(
-            "SELECT quote_ident(current_schema()), EXISTS (SELECT FROM pg_roles"
-            " WHERE rolname = :owner AND pg_has_role(current_user, oid, 'USAGE'))"
-        ),
-        {"owner": OWNER},
-    ).one()
-    there = connection.execute(text(_TABLES)).scalars()
-    tables = [table for table in there if table in _RIGHTS]  # what else stands there is not ours
-    statements = [_MAKE_ROLE.format(role=role) for role in (OWNER, APPLICATION, ERASER)]
-    if not is_member:  # or it could not migrate again
-        statements.append(f"GRANT {OWNER} TO CURRENT_USER")
-    statements += [
-        f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",  # as in PostgreSQL 15 and later
-        f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {OWNER}",
-        f"GRANT USAGE ON SCHEMA {schema} TO {APPLICATION}",
-        f"GRANT {APPLICATION} TO {ERASER}",
-    ]
-    functions = connection.execute(text(_FUNCTIONS_THERE), {"names": list(_FUNCTIONS)}).scalars()
-    statements += [f"ALTER FUNCTION {name}() OWNER TO {OWNER}" for name in functions]
+        return
     for table in tables:
-        statements += [
-            f"ALTER TABLE {table} OWNER TO {OWNER}",
-            f"REVOKE ALL ON {table} FROM PUBLIC, {APPLICATION}, {ERASER}",
-            f"GRANT {_RIGHTS[table]} ON {table} TO {APPLICATION}",
-        ]
-        if table in _ERASABLE:
-            statements.append(f"GRANT DELETE ON {table} TO {ERASER}")
-    return statements
+        for statement in (
+            f"ALTER TABLE {table.fullname} OWNER TO {APPLICATION}",
+            f"GRANT ALL ON {table.fullname} TO {APPLICATION}",
+        ):
+            try:
+                with connection.begin_nested():
+                    connection.execute(text(statement))
+                break
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in (_NO_SUCH_ROLE, _NOT_ALLOWED):
+                    raise
 
 
 def main() -> int:

@@ -8,11 +8,15 @@ from fastapi import Depends, Request
 
 from app.cause import Cause
 from app.process import Process
+from domain.errors import NotReady
 
 
 def process_of(request: Request) -> Process:
-    """The process that serves this request."""
-    process: Process = request.app.state.process
+    """The process that serves this request. Raises NotReady while it starts."""
+    process: Process | None = request.app.state.process
+    if process is None:
+        refusal: NotReady = request.app.state.starting.not_ready()
+        raise refusal
     return process
 
 

@@ -6,7 +6,7 @@ erasure are deleted, and the database is rewritten. Killed anywhere, running it 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,7 @@ import orjson
 
 from app.cause import Cause
 from app.database.compaction import compact
-from app.database.file_lock import exclusive
+from app.database.locks import exclusive
 from app.ledger.deciding import decide_under_lock
 from app.ledger.payloads import delete_erased, erased_artefacts, erasures, positions_of
 from app.ledger.reading import read_stream
@@ -69,7 +69,7 @@ def erase(
         erase_row,
         EraseRow(model=model, reason=reason, legal_basis=legal_basis),
         cause,
-        then=lambda events, connection: delete_erased(connection, events[0]),
+        then=partial(_erase_rows, ledger),
     )
     kept = decision.state
     event = next((e.event for e in decision.recorded if isinstance(e.event, PayloadErased)), None)
@@ -88,6 +88,12 @@ def erase(
         runs=runs,
         left=left,
     )
+
+
+def _erase_rows(ledger: Ledger, events: Sequence[PayloadErased], connection: Connection) -> None:
+    """What the event names goes, and every read model that nobody may be there to fold it into."""
+    delete_erased(connection, events[0])
+    ledger.project.drop_others(connection)
 
 
 def _look(connection: Connection, *, model: str, identity: str) -> tuple[Kept, StreamHistory]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.cause import Cause
-from app.clock import monotonic_seconds, new_id, now
+from app.clock import Repeating, monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
-from app.repeating import Repeating
 from domain.errors import WhyledgerError
 from domain.events.events import RowsRefused
 

@@ -6,7 +6,7 @@ A conflict refuses the append that has it, never its neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from sqlalchemy import Connection, select
 
@@ -19,16 +19,39 @@ from domain.errors import IdempotencyConflict, VersionConflict
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 
-Project: TypeAlias = Callable[[Connection, Sequence[Recorded]], None]  # folds new entries on
 Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
 Refused: TypeAlias = VersionConflict | IdempotencyConflict
+
+
+class Project(Protocol):
+    """Folds entries into the read models this process keeps; the ledger is given it.
+
+    Others may append without them: processes of another version, which keep other read models.
+    """
+
+    def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
+        """Fold new entries, inside their append's transaction; what others left out before them."""
+
+    def is_behind(self, connection: Connection) -> bool:
+        """Whether there are entries that are not folded yet."""
+
+    def catch_up(self, connection: Connection, entries_max: int | None = None) -> tuple[int, int]:
+        """Fold what is missing, at most so many entries of it, under the ledger's lock.
+
+        Returns how many entries are folded, and how many there are.
+        """
+
+    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        """Drop the read models that other versions keep, under the ledger's lock; their names."""
 
 
 def commit_all(
     connection: Connection, appends: Sequence[PreparedAppend], project: Project
 ) -> list[Committed | Refused]:
     """Place, insert and project what is new; what became of each append, in order."""
+    if any(append.check is not None for append in appends) and project.is_behind(connection):
+        project.catch_up(connection)  # a check looks at read models
     known = known_entries(
         connection,
         [e.recorded.id for append in appends for part in append.streams for e in part.entries],

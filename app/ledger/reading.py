@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from sqlalchemy import Connection, Row, select
@@ -16,6 +16,8 @@ from app.ledger.tables import ARTEFACTS, ENTRIES
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged, UnknownThing
 from domain.events.envelope import Recorded, parse_entry
+
+E = TypeVar("E")
 
 STORED: Final = (
     ENTRIES.c.position,
@@ -69,6 +71,26 @@ def read_stream(connection: Connection, stream: str) -> StreamHistory:
     return StreamHistory(stream, entries, len(entries) - 1)
 
 
+def dense_pages(
+    connection: Connection, after: int, up_to: int, entries: int
+) -> Iterator[list[Recorded]]:
+    """The entries with position in (`after`, `up_to`], in order, so many at a time.
+
+    Raises:
+        LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+    """
+    while after < up_to:
+        page = read_entries(connection, after, entries, up_to=up_to)
+        for expected, entry in enumerate(page, after + 1):
+            if entry.position != expected:
+                raise LedgerDamaged(
+                    f"the ledger has entry {entry.position} where {expected} should stand. "
+                    "Stop writing; restore a back-up and compare."
+                )
+        yield page
+        after = page[-1].position
+
+
 def stored_artefact(connection: Connection, sha256: str) -> bytes:
     """The artefact with this digest, on a connection that is open already.
 
@@ -111,6 +133,44 @@ def stream_version(connection: Connection, stream: str) -> int:
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     ((found,),) = fetch(connection, _VERSION.format(mark), (stream,))
     return -1 if found is None else int(found)
+
+
+class Past:
+    """What the ledger held before some position: what a projection may look at beside its table.
+
+    It never changes, so it is the same whenever an entry is folded; but for data that was erased,
+    which is gone from wherever it had been folded into.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
+        """The entries of one type in a stream with a position less than `before`."""
+        query = (
+            select(*STORED)
+            .where(ENTRIES.c.stream == stream, ENTRIES.c.type == kind.type)
+            .order_by(ENTRIES.c.stream_version.desc())
+            .limit(1)
+        )
+        while rows := self._connection.execute(query.where(ENTRIES.c.position < before)).all():
+            (entry,) = read_back(self._connection, rows)
+            yield entry
+            before = entry.position
+
+    def latest(self, stream: str, kind: type[E], before: int) -> E | None:
+        """The last event of one type in a stream before a position; None when there is none."""
+        entry = next(self.newest_first(stream, kind, before), None)
+        return entry.event if entry is not None and isinstance(entry.event, kind) else None
+
+    def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
+        """Those of `ids` that are recorded, wherever they stand."""
+        return {id: entry for id, (entry, _) in known_entries(self._connection, ids).items()}
+
+    def ids_at(self, positions: Sequence[int]) -> list[str]:
+        """The ids of the entries at these positions, at most 500 of them."""
+        query = select(ENTRIES.c.id).where(ENTRIES.c.position.in_(list(positions)))
+        return list(self._connection.execute(query).scalars())
 
 
 def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:

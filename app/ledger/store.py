@@ -7,6 +7,7 @@ reads the head, inserts, projects and commits, and nothing is acknowledged befor
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -14,8 +15,9 @@ from typing import Final
 from sqlalchemy import Column, Connection, Engine, select
 
 from app.cause import Cause
-from app.clock import monotonic_seconds, new_id, now
-from app.database.engine import busy_is_refused, create_database, migrate, take_lock
+from app.clock import monotonic_seconds, now
+from app.database.engine import busy_is_refused
+from app.database.locks import take_lock
 from app.ledger.batch import (
     Artefact,
     NewEvent,
@@ -35,9 +37,8 @@ from app.ledger.reading import (
 )
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
-from app.settings import Settings
-from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing, VersionConflict
-from domain.events.envelope import ENVELOPE_VERSION, Recorded
+from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing
+from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
 
 __all__ = [
@@ -47,44 +48,13 @@ __all__ = [
     "NewEvent",
     "StreamAppend",
     "StreamHistory",
-    "open_ledger",
     "stored_artefact",
 ]
 
 _PAGE_ENTRIES: Final = 500
-
-
-def open_ledger(settings: Settings, *, project: Project, begin: bool = True) -> Ledger:
-    """The ledger of these settings: migrated, and with its first entry. Safe to race.
-
-    Args:
-        settings: where it is.
-        project: folds new entries into the read models; see `Ledger`.
-        begin: whether an empty one gets its first entry; no, when it is only looked at.
-
-    Raises:
-        LedgerBusy: the database is in use or out of reach.
-        LedgerDamaged: its schema is newer than this code.
-    """
-    engine = create_database(settings.ledger_url, settings)
-    ledger = Ledger(engine, project, busy_timeout_seconds=settings.busy_timeout_seconds)
-    try:
-        migrate(engine, settings.busy_timeout_seconds)
-        if begin and ledger.size() == 0:
-            _create(ledger)
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _create(ledger: Ledger) -> None:
-    created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
-    event = NewEvent(created, id=new_id(), occurred_at=now())
-    try:
-        ledger.append([StreamAppend("ledger", (event,), -1)], Cause.unauthenticated(new_id()))
-    except VersionConflict:
-        pass  # another process opened it first
+_PAGE_FOLDED: Final = 1000  # entries folded in one transaction, which others wait for
+_PAUSE_SHARE: Final = 0.25  # of a page's time until the next: SQLite's lock is not fair
+Progress = Callable[[int, int], None]
 
 
 class Ledger:
@@ -92,7 +62,8 @@ class Ledger:
 
     Args:
         engine: from `create_database`, already migrated.
-        project: folds new entries into the read models, inside the append's transaction.
+        project: folds new entries into the read models, inside the append's transaction, and
+            what others appended without them.
         busy_timeout_seconds: how long an append waits for the ledger's lock.
         queue_events_max: events that may wait for the writer; see `Writer`.
     """
@@ -167,7 +138,27 @@ class Ledger:
             LedgerBusy: the lock did not come free in time.
         """
         with self._writing_until(monotonic_seconds() + self.busy_timeout_seconds) as connection:
+            if self.project.is_behind(connection):
+                self.project.catch_up(connection)
             yield connection
+
+    def catch_up(self, progress: Progress = lambda done, of: None) -> None:
+        """Fold what is missing in the read models, a page a transaction; killed, it goes on there.
+
+        `progress` is told how many entries of how many are folded, after each page but the last.
+
+        Raises:
+            LedgerBusy: the lock did not come free in time.
+            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+        """
+        while True:
+            began = monotonic_seconds()
+            with self._writing_until(began + self.busy_timeout_seconds) as connection:
+                done, of = self.project.catch_up(connection, _PAGE_FOLDED)
+            if done >= of:
+                return
+            progress(done, of)
+            time.sleep((monotonic_seconds() - began) * _PAUSE_SHARE)
 
     @contextmanager
     def _writing_until(self, deadline: float) -> Iterator[Connection]:
@@ -189,9 +180,22 @@ class Ledger:
     def connect(self) -> Iterator[Connection]:
         """A connection to read with: everything read inside sees one moment of the ledger.
 
+        Read models hold every entry there is at that moment.
+
         Raises:
             LedgerBusy: no connection came free, or the database is out of reach.
         """
+        with self.snapshot() as connection:
+            if not self.project.is_behind(connection):
+                yield connection
+                return
+        self.catch_up()
+        with self.snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """As `connect`, for who looks at no read model, or at how far they are."""
         with busy_is_refused(self.busy_timeout_seconds), self.engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(
@@ -205,7 +209,7 @@ class Ledger:
         Raises:
             LedgerDamaged: an entry is not what its hash says, or cannot be read.
         """
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return read_stream(connection, stream)
 
     def read(
@@ -216,7 +220,7 @@ class Ledger:
         Raises:
             LedgerDamaged: an entry is not what its hash says, or cannot be read.
         """
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return read_entries(connection, after, limit, up_to=up_to)
 
     def entry(self, position: int) -> Recorded:
@@ -228,7 +232,7 @@ class Ledger:
 
     def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
         """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return known_entries(connection, ids)
 
     def stored_bytes(self, first: int, last: int) -> list[bytes]:
@@ -241,18 +245,18 @@ class Ledger:
 
     def _between(self, column: Column[bytes], first: int, last: int) -> list[bytes]:
         places = ENTRIES.c.position.between(first, last)
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             query = select(column).where(places).order_by(ENTRIES.c.position)
             return list(connection.execute(query).scalars())
 
     def artefact(self, sha256: str) -> bytes:
         """The artefact with this digest. Raises UnknownThing, LedgerDamaged."""
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return stored_artefact(connection, sha256)
 
     def size(self) -> int:
         """How many entries there are."""
-        with self.connect() as connection:
+        with self.snapshot() as connection:
             return head(connection) + 1
 
     def ledger_id(self) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-import orjson
 from sqlalchemy import Connection, select
 
-from app.projections.rows import put
-from app.projections.tables import CHAMPIONS, CYCLES
+from app.ledger.reading import Past
+from app.ledger.streams import cycle_stream
+from app.projections.read_model import put, table_of, view_of
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateTrained
 from domain.events.envelope import Recorded
@@ -26,13 +26,18 @@ class ChampionView:
     plan_sha256: str
     reference_sha256: str
     replaced: str | None  # who served before its promotion
-    trained_from: str | None  # first event time of its training rows, inclusive
+    trained_from: str | None  # first event time of its training rows, inclusive; None: unrecorded
     trained_until: str  # end of their event time, exclusive
     training_rows: int
     as_of: str  # of the cycle that promoted it
     cycle: str
     registry_run: str | None
     position: int  # of its promotion
+
+
+CHAMPIONS: Final = table_of(
+    ChampionView, "champions", number=1, key="model_version", indexes=[("model",)]
+)
 
 
 def get_champion(connection: Connection, model: str, model_version: str) -> ChampionView:
@@ -44,13 +49,13 @@ def get_champion(connection: Connection, model: str, model_version: str) -> Cham
     ).one_or_none()
     if row is None:
         raise UnknownThing(f"{model_version!r} never was champion of {model!r}.")
-    return ChampionView(**row._mapping)
+    return view_of(ChampionView, row)
 
 
-def _promoted(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _promoted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(CandidatePromoted, entry.event)
-        trained = _training_of(connection, event.cycle)
+        trained = past.latest(cycle_stream(event.cycle), CandidateTrained, entry.position)
         put(
             connection,
             CHAMPIONS,
@@ -60,24 +65,15 @@ def _promoted(connection: Connection, entries: Sequence[Recorded]) -> None:
                 "plan_sha256": event.plan_sha256,
                 "reference_sha256": event.reference_sha256,
                 "replaced": event.replaced,
-                "trained_from": trained.get("trained_from"),
+                "trained_from": trained.trained_from if trained else None,
                 "trained_until": event.trained_until,
-                "training_rows": trained.get("training_rows", 0),
+                "training_rows": trained.training_rows if trained else 0,
                 "as_of": event.as_of,
                 "cycle": event.cycle,
                 "registry_run": event.registry_run,
                 "position": entry.position,
             },
         )
-
-
-def _training_of(connection: Connection, cycle: str) -> dict[str, object]:
-    """What the cycle's training left; empty where none is recorded."""
-    state = connection.execute(
-        select(CYCLES.c.state).where(CYCLES.c.cycle == cycle)
-    ).scalar_one_or_none()
-    found: dict[str, object] = orjson.loads(state or "{}").get(CandidateTrained.type, {})
-    return found
 
 
 APPLY: Final = {CandidatePromoted: _promoted}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 import orjson
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from app.database.engine import insert_rows
+from app.ledger.reading import Past
 from app.ledger.streams import cycle_of_stream
-from app.projections.rows import json_text
-from app.projections.tables import CYCLES
+from app.projections.read_model import json_text, table_of, view_of
 from domain.errors import UnknownThing
 from domain.events.cycle_events import (
     CYCLE_EVENTS,
@@ -51,12 +51,17 @@ class CycleView:
     state: dict[str, Any]  # event type -> the data of the last event of that type
 
 
+CYCLES: Final = table_of(
+    CycleView, "cycles", number=1, key="cycle", indexes=[("model", "number"), ("status",)]
+)
+
+
 def get_cycle(connection: Connection, cycle: str) -> CycleView:
     """The cycle with this id. Raises UnknownThing."""
     row = connection.execute(select(CYCLES).where(CYCLES.c.cycle == cycle)).one_or_none()
     if row is None:
         raise UnknownThing(f"cycle {cycle!r} does not exist. Ask for the cycles of its model.")
-    return _view(row)
+    return view_of(CycleView, row)
 
 
 def list_cycles(
@@ -67,7 +72,7 @@ def list_cycles(
     if before_number is not None:
         query = query.where(CYCLES.c.number < before_number)
     rows = connection.execute(query.order_by(CYCLES.c.number.desc()).limit(limit))
-    return [_view(row) for row in rows]
+    return [view_of(CycleView, row) for row in rows]
 
 
 def unfinished_cycle(connection: Connection, model: str) -> CycleView | None:
@@ -78,7 +83,7 @@ def unfinished_cycle(connection: Connection, model: str) -> CycleView | None:
         .order_by(CYCLES.c.number)
         .limit(1)
     ).one_or_none()
-    return None if row is None else _view(row)
+    return None if row is None else view_of(CycleView, row)
 
 
 def unfinished_cycles(connection: Connection) -> list[CycleView]:
@@ -86,7 +91,7 @@ def unfinished_cycles(connection: Connection) -> list[CycleView]:
     rows = connection.execute(
         select(CYCLES).where(CYCLES.c.status == "open").order_by(CYCLES.c.started_position)
     )
-    return [_view(row) for row in rows]
+    return [view_of(CycleView, row) for row in rows]
 
 
 def cycle_of(entry: Recorded) -> str:
@@ -105,14 +110,7 @@ def completes_training(entry: Recorded) -> bool | None:
             return None
 
 
-def _view(row: Row[*tuple[Any, ...]]) -> CycleView:
-    values = dict(row._mapping)
-    values["state"] = orjson.loads(values["state"])
-    values["training_completed"] = bool(values["training_completed"])
-    return CycleView(**values)
-
-
-def _started(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(CycleStarted, entry.event)
         row = {
@@ -134,7 +132,7 @@ def _started(connection: Connection, entries: Sequence[Recorded]) -> None:
         insert_rows(connection, CYCLES, [tuple(row[c.name] for c in CYCLES.columns)])
 
 
-def _went_on(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _went_on(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         mine = CYCLES.c.cycle == cycle_of(entry)
         before = connection.execute(select(CYCLES.c.state).where(mine)).scalar_one_or_none()

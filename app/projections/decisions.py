@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from app.database.engine import insert_rows
+from app.ledger.reading import Past
 from app.projections.cycles import cycle_of
-from app.projections.rows import json_text
-from app.projections.tables import CYCLES, DECISIONS
+from app.projections.read_model import json_text, table_of, view_of
 from domain.errors import UnknownThing
-from domain.events.cycle_events import Decided, NotDecided
+from domain.events.cycle_events import CycleStarted, Decided, NotDecided
 from domain.events.envelope import Recorded, event_data
 from domain.events.verdicts import NOT_DECIDED
 
@@ -35,12 +34,22 @@ class DecisionView:
     body: dict[str, Any]  # data of the event
 
 
+DECISIONS: Final = table_of(
+    DecisionView,
+    "decisions",
+    number=1,
+    key="position",
+    unique="id",
+    indexes=[("model", "position")],
+)
+
+
 def get_decision(connection: Connection, id: str) -> DecisionView:
     """The decision with this id. Raises UnknownThing."""
     row = connection.execute(select(DECISIONS).where(DECISIONS.c.id == id)).one_or_none()
     if row is None:
         raise UnknownThing(f"decision {id!r} does not exist. List them: GET /audit/decisions.")
-    return _view(row)
+    return view_of(DecisionView, row)
 
 
 def list_decisions(
@@ -74,20 +83,16 @@ def list_decisions(
     if after is not None:
         query = query.where(position > after)
     order = position.desc() if after is None else position.asc()
-    return [_view(row) for row in connection.execute(query.order_by(order).limit(limit))]
+    return [
+        view_of(DecisionView, row) for row in connection.execute(query.order_by(order).limit(limit))
+    ]
 
 
-def _view(row: Row[*tuple[Any, ...]]) -> DecisionView:
-    return DecisionView(**{**row._mapping, "body": orjson.loads(row.body)})
-
-
-def _decided(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _decided(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = entry.event
         assert isinstance(event, Decided | NotDecided)  # noqa: S101 - narrows for the checker
-        cycle = connection.execute(
-            select(CYCLES.c.model, CYCLES.c.as_of).where(CYCLES.c.cycle == cycle_of(entry))
-        ).one_or_none()
+        cycle = past.latest(entry.stream, CycleStarted, entry.position)
         if cycle is None:
             continue  # a step of a cycle nobody started
         row = (

@@ -5,19 +5,46 @@ A later label for the same identity is a correction: it wins by position, and is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, or_, select
 
 from app.database.engine import insert_rows
-from app.projections.models import target_of
-from app.projections.rows import json_text
-from app.projections.tables import LABELS, PREDICTIONS
+from app.ledger.reading import Past
+from app.ledger.streams import model_stream
+from app.projections.read_model import json_text, table_of
 from domain.events.envelope import Recorded
-from domain.events.events import ObservationRecorded, OutcomeRecorded, Row
+from domain.events.events import (
+    ContractAdopted,
+    ObservationRecorded,
+    OutcomeRecorded,
+    PayloadErased,
+    PredictionMade,
+    Row,
+)
+
+_ROWS_PER_DELETE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One label of one row, in force or corrected since."""
+
+    position: int
+    model: str
+    identity: str
+    event_time: str  # of the row
+    label: float | None  # target's unit; None where the row lacks it
+    row: dict[str, Any]  # features and other columns, and the label
+    prediction_id: str | None  # None for an observation
+
+
+LABELS: Final = table_of(
+    Label, "labels", number=1, key="position", indexes=[("model", "identity", "position")]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,62 +123,83 @@ def has_labels(connection: Connection, model: str, *, before: str) -> bool:
     return found is not None
 
 
-def _observed(connection: Connection, entries: Sequence[Recorded]) -> None:
-    targets: dict[str, str | None] = {}
-    rows = []
+def erased_positions(entries: Sequence[Recorded]) -> Iterator[list[int]]:
+    """The positions of the events whose data is gone, as many at a time as one statement takes."""
     for entry in entries:
-        event = cast(ObservationRecorded, entry.event)
-        if event.model not in targets:
-            targets[event.model] = target_of(connection, event.model)
-        rows.append(
-            (
-                entry.position,
-                event.model,
-                event.identity,
-                entry.occurred_at,
-                _number(event.row.get(targets[event.model] or "")),
-                json_text(event.row),
-                None,
-            )
-        )
-    insert_rows(connection, LABELS, rows)
+        positions = cast(PayloadErased, entry.event).entries
+        for start in range(0, len(positions), _ROWS_PER_DELETE):
+            yield list(positions[start : start + _ROWS_PER_DELETE])
 
 
-def _came_out(connection: Connection, entries: Sequence[Recorded]) -> None:
-    events = {entry.position: cast(OutcomeRecorded, entry.event) for entry in entries}
-    wanted = sorted({event.prediction_id for event in events.values()})
-    found = {
-        row.id: row
-        for row in connection.execute(select(PREDICTIONS).where(PREDICTIONS.c.id.in_(wanted)))
-    }
-    targets: dict[str, str | None] = {}
+def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    outcomes = [entry for entry in entries if isinstance(entry.event, OutcomeRecorded)]
+    wanted = {cast(OutcomeRecorded, entry.event).prediction_id for entry in outcomes}
+    predictions = past.with_ids(sorted(wanted)) if wanted else {}
+    targets = _Targets(past, entries)
     rows = []
-    for position, event in events.items():
-        prediction = found.get(event.prediction_id)
-        if prediction is None or prediction.position > position:
-            continue  # a label of nothing: history happened, no row follows from it
-        row: dict[str, Any] = orjson.loads(prediction.row)
-        if event.model not in targets:
-            targets[event.model] = target_of(connection, event.model)
-        target = targets[event.model]
-        if target:
-            row[target] = event.label
-        rows.append(
-            (
-                position,
-                event.model,
-                prediction.identity,
-                prediction.event_time,
+    values: tuple[object, ...]
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, ObservationRecorded):
+            label = event.row.get(targets.at(event.model, entry.position) or "")
+            values = (event.identity, entry.occurred_at, _number(label), json_text(event.row), None)
+        else:
+            assert isinstance(event, OutcomeRecorded)  # noqa: S101 - narrows for the checker
+            made = predictions.get(event.prediction_id)
+            if made is None or made.position > entry.position:
+                continue  # a label of nothing: history happened, no row follows from it
+            if not isinstance(made.event, PredictionMade):
+                continue  # no prediction, or one whose data was erased
+            target = targets.at(event.model, entry.position)
+            row = made.event.row | ({target: event.label} if target else {})
+            values = (
+                made.event.identity,
+                made.occurred_at,
                 event.label,
                 json_text(row),
                 event.prediction_id,
             )
-        )
+        rows.append((entry.position, event.model, *values))
     insert_rows(connection, LABELS, rows)
+
+
+def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    """A rebuild comes to the same: it finds neither those rows nor the predictions to label."""
+    for positions in erased_positions(entries):
+        gone = LABELS.c.position.in_(positions)
+        unfounded = LABELS.c.prediction_id.in_(past.ids_at(positions))
+        connection.execute(delete(LABELS).where(or_(gone, unfounded)))
+
+
+class _Targets:
+    """The target's column of each model, under the contract in force at each of some entries."""
+
+    def __init__(self, past: Past, entries: Sequence[Recorded]) -> None:
+        self._past = past
+        self._first, self._last = entries[0].position, entries[-1].position
+        self._known: dict[str, list[tuple[int, str]]] = {}  # model -> (since, column), newest first
+
+    def at(self, model: str, position: int) -> str | None:
+        """The column at `position`; None for a model that was unknown then."""
+        if model not in self._known:
+            self._known[model] = list(self._adopted(model))
+        return next((name for since, name in self._known[model] if since < position), None)
+
+    def _adopted(self, model: str) -> Iterator[tuple[int, str]]:
+        stream = model_stream(model)
+        for entry in self._past.newest_first(stream, ContractAdopted, self._last):
+            contract = cast(ContractAdopted, entry.event).contract
+            yield entry.position, contract.get("target", {}).get("name", "")
+            if entry.position < self._first:
+                return
 
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-APPLY: Final = {ObservationRecorded: _observed, OutcomeRecorded: _came_out}
+APPLY: Final = {
+    ObservationRecorded: _labelled,
+    OutcomeRecorded: _labelled,
+    PayloadErased: _erased,
+}

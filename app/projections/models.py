@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import orjson
 from sqlalchemy import Connection, select, update
 
-from app.projections.cycles import completes_training, cycle_of
-from app.projections.rows import json_text, put
-from app.projections.tables import CHAMPIONS, CYCLES, MODELS
+from app.ledger.reading import Past
+from app.projections.cycles import completes_training
+from app.projections.read_model import json_text, put, table_of, view_of
 from domain.decisions.cycle import RETRAINING
 from domain.events.cycle_events import (
     CandidateCompared,
@@ -75,27 +74,22 @@ class ModelView:
     health_position: int | None
 
 
+MODELS: Final = table_of(ModelView, "models", number=1, key="model")
+
+
 def get_model(connection: Connection, model: str) -> ModelView | None:
     """The model; None when no contract was adopted under this name."""
     row = connection.execute(select(MODELS).where(MODELS.c.model == model)).one_or_none()
-    return None if row is None else ModelView(**row._mapping)
+    return None if row is None else view_of(ModelView, row)
 
 
 def list_models(connection: Connection) -> list[ModelView]:
     """Every model, by name."""
     rows = connection.execute(select(MODELS).order_by(MODELS.c.model))
-    return [ModelView(**row._mapping) for row in rows]
+    return [view_of(ModelView, row) for row in rows]
 
 
-def target_of(connection: Connection, model: str) -> str | None:
-    """The target's column under the contract in force; None for an unknown model."""
-    found: str | None = connection.execute(
-        select(MODELS.c.target).where(MODELS.c.model == model)
-    ).scalar_one_or_none()
-    return found
-
-
-def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _adopted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(ContractAdopted, entry.event)
         row: dict[str, Any] = {
@@ -112,20 +106,17 @@ def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
             _change(connection, event.model, row)
 
 
-def _serves(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _serves(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = entry.event
         assert isinstance(event, CandidatePromoted | ChampionRolledBack)  # noqa: S101 - narrows
-        version = event.model_version
-        origin = connection.execute(
-            select(CHAMPIONS.c.cycle, CHAMPIONS.c.as_of).where(CHAMPIONS.c.model_version == version)
-        ).one_or_none()
+        origin = _promotion_of(past, entry)
         counted = "promotions" if isinstance(event, CandidatePromoted) else "rollbacks"
         _change(
             connection,
             event.model,
             {
-                "champion": version,
+                "champion": event.model_version,
                 "plan_sha256": event.plan_sha256,
                 "reference_sha256": event.reference_sha256,
                 "champion_since": entry.recorded_at,
@@ -139,27 +130,36 @@ def _serves(connection: Connection, entries: Sequence[Recorded]) -> None:
         )
 
 
-def _cycle_started(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _promotion_of(past: Past, entry: Recorded) -> CandidatePromoted | None:
+    """Where who serves from `entry` on came from: the last promotion of that version."""
+    event = entry.event
+    assert isinstance(event, CandidatePromoted | ChampionRolledBack)  # noqa: S101 - narrows
+    if isinstance(event, CandidatePromoted):
+        return event
+    for earlier in past.newest_first(entry.stream, CandidatePromoted, entry.position):
+        promoted = cast(CandidatePromoted, earlier.event)
+        if promoted.model_version == event.model_version:
+            return promoted
+    return None
+
+
+def _cycle_started(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(CycleStarted, entry.event)
         changed = {"last_cycle": event.cycle, "last_as_of": event.as_of}
         _change(connection, event.model, changed, "cycles_started")
 
 
-def _stepped(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _stepped(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
-        cycle = connection.execute(
-            select(CYCLES.c.model, CYCLES.c.as_of, CYCLES.c.state).where(
-                CYCLES.c.cycle == cycle_of(entry)
-            )
-        ).one_or_none()
+        cycle = past.latest(entry.stream, CycleStarted, entry.position)
         if cycle is None:
             continue  # a step of a cycle nobody started
         changed, counted = _changed(entry, cycle.as_of)
         completed = completes_training(entry)
         if completed is not None:
-            trained = orjson.loads(cycle.state).get(CandidateTrained.type, {})
-            changed["consumed_until"] = trained.get("label_cutoff")
+            trained = past.latest(entry.stream, CandidateTrained, entry.position)
+            changed["consumed_until"] = trained.label_cutoff if trained else None
             if not completed:
                 counted = (*counted, "rejections")
         _change(connection, cycle.model, changed, *counted)

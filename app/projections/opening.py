@@ -1,18 +1,82 @@
-"""Open the ledger with its read models: every append folds what is new into them."""
+"""Opening a ledger: its schema, what is missing in its read models, and its first entry."""
 
 from __future__ import annotations
 
-from app.ledger import store
-from app.ledger.store import Ledger
+import logging
+from datetime import timedelta
+from typing import Final
+
+from app.cause import Cause
+from app.clock import new_id, now
+from app.database.engine import create_database
+from app.database.migrating import migrate
+from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.store import Ledger, Progress
+from app.projections.keeping import Keeping
 from app.projections.runner import apply
 from app.settings import Settings
+from domain.errors import VersionConflict
+from domain.events.envelope import ENVELOPE_VERSION
+from domain.events.events import LedgerCreated
+from domain.times import format_time, parse_time
+
+_KEPT: Final = timedelta(days=7)  # read models of another version, since nobody folds into them
+_LOG: Final = logging.getLogger("whyledger.ledger")
 
 
-def open_ledger(settings: Settings, *, begin: bool = True) -> Ledger:
-    """As `app.ledger.store.open_ledger`, given the projection of this version of the service.
+def open_ledger(
+    settings: Settings,
+    *,
+    begin: bool = True,
+    progress: Progress = lambda done, of: None,
+    keeping: Keeping = apply,
+) -> Ledger:
+    """The ledger of these settings: migrated, folded, and with its first entry. Safe to race.
+
+    Read models of other versions are dropped when an entry of a week ago is not folded into them.
+
+    Args:
+        settings: where it is.
+        begin: whether an empty one gets its first entry; no, when it is only looked at.
+        progress: told how many entries of how many are folded, when that takes more than a page.
+        keeping: the read models, those of this version of the service unless told otherwise.
 
     Raises:
         LedgerBusy: the database is in use or out of reach.
-        LedgerDamaged: its schema is newer than this code.
+        LedgerDamaged: its schema is newer than this code, or an entry cannot be read.
     """
-    return store.open_ledger(settings, project=apply, begin=begin)
+    engine = create_database(settings.ledger_url, settings)
+    ledger = Ledger(engine, keeping, busy_timeout_seconds=settings.busy_timeout_seconds)
+    try:
+        migrate(engine, settings.busy_timeout_seconds)
+        with ledger.snapshot() as connection:
+            behind = keeping.is_behind(connection)
+        if behind:
+            ledger.catch_up(progress)
+        if begin and ledger.size() == 0:
+            _create(ledger)
+        _drop_abandoned(ledger, keeping)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _create(ledger: Ledger) -> None:
+    created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
+    event = NewEvent(created, id=new_id(), occurred_at=now())
+    try:
+        ledger.append([StreamAppend("ledger", (event,), -1)], Cause.unauthenticated(new_id()))
+    except VersionConflict:
+        pass  # another process opened it first
+
+
+def _drop_abandoned(ledger: Ledger, keeping: Keeping) -> None:
+    with ledger.snapshot() as connection:
+        others = keeping.others(connection)
+    if others:
+        with ledger.writing() as connection:
+            limit = format_time(parse_time(now()) - _KEPT)
+            dropped = keeping.drop_others(connection, unfolded_before=limit)
+        if dropped:
+            _LOG.info("dropped %s: no process folds into them any more", ", ".join(dropped))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from sqlalchemy import Connection, select
 
-from app.projections.rows import json_text, put
-from app.projections.tables import POLICIES
+from app.ledger.reading import Past
+from app.projections.read_model import json_text, put, table_of, view_of
 from domain.errors import UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import PolicyAdopted
@@ -20,11 +20,14 @@ from domain.events.events import PolicyAdopted
 class PolicyView:
     """One adopted policy document."""
 
+    digest: str
     policy: str
     version: int  # as the document says
-    digest: str
     document: str  # canonical JSON
     position: int  # of its latest adoption
+
+
+POLICIES: Final = table_of(PolicyView, "policies", number=1, key="digest")
 
 
 def get_policy(connection: Connection, policy: str) -> PolicyView | None:
@@ -35,7 +38,7 @@ def get_policy(connection: Connection, policy: str) -> PolicyView | None:
         .order_by(POLICIES.c.position.desc())
         .limit(1)
     ).one_or_none()
-    return None if row is None else PolicyView(**row._mapping)
+    return None if row is None else view_of(PolicyView, row)
 
 
 def get_policy_document(connection: Connection, policy_digest: str) -> dict[str, Any]:
@@ -49,10 +52,9 @@ def get_policy_document(connection: Connection, policy_digest: str) -> dict[str,
     return document
 
 
-def _adopted(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _adopted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
-        event = entry.event
-        assert isinstance(event, PolicyAdopted)  # noqa: S101 - narrows for the checker
+        event = cast(PolicyAdopted, entry.event)
         put(
             connection,
             POLICIES,

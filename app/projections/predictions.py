@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import orjson
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from app.database.engine import insert_rows
-from app.projections import tables
-from app.projections.rows import json_text
-from app.projections.tables import PREDICTIONS
+from app.ledger.reading import Past
+from app.projections.labels import LABELS, erased_positions
+from app.projections.read_model import json_text, table_of, view_of
 from domain.events.envelope import Recorded
-from domain.events.events import PredictionMade
-from domain.events.events import Row as ModelRow
+from domain.events.events import PayloadErased, PredictionMade, Row
 
 OTHER_VERSION: Final = "made by another version"
 BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
@@ -33,10 +31,18 @@ class StoredPrediction:
     event_time: str  # of the row
     model_version: str
     prediction: float  # target's unit
-    row: ModelRow  # as accepted, without label
+    row: Row  # as accepted, without label
 
 
 PredictedRow = StoredPrediction
+PREDICTIONS: Final = table_of(
+    StoredPrediction,
+    "predictions",
+    number=1,
+    key="position",
+    unique="id",
+    indexes=[("model", "event_time"), ("model", "identity", "position")],
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,7 @@ def find_prediction(connection: Connection, model: str, id: str) -> StoredPredic
     row = connection.execute(
         select(PREDICTIONS).where(PREDICTIONS.c.id == id, PREDICTIONS.c.model == model)
     ).one_or_none()
-    return None if row is None else _view(row)
+    return None if row is None else view_of(StoredPrediction, row)
 
 
 def latest_prediction(connection: Connection, model: str, identity: str) -> StoredPrediction | None:
@@ -63,7 +69,7 @@ def latest_prediction(connection: Connection, model: str, identity: str) -> Stor
         .order_by(PREDICTIONS.c.position.desc())
         .limit(1)
     ).one_or_none()
-    return None if row is None else _view(row)
+    return None if row is None else view_of(StoredPrediction, row)
 
 
 def window_predictions(
@@ -93,7 +99,7 @@ def window_predictions(
     rows = connection.execute(
         select(PREDICTIONS).where(table.position.in_(latest)).order_by(table.position)
     )
-    found = tuple(_view(row) for row in rows)
+    found = tuple(view_of(StoredPrediction, row) for row in rows)
     reach = start if unclipped_start is None else unclipped_start
     asked = and_(known, table.event_time >= reach, table.event_time < end)
     counts = {
@@ -111,7 +117,7 @@ def unlabelled_predictions(
     connection: Connection, model: str, *, model_version: str, start: str, before: str
 ) -> tuple[int, int]:
     """Rows that `model_version` predicted, event time in [start, before): all, unlabelled ones."""
-    table, labels = PREDICTIONS.c, tables.LABELS.c
+    table, labels = PREDICTIONS.c, LABELS.c
     asked = and_(
         table.model == model,
         table.model_version == model_version,
@@ -133,11 +139,7 @@ def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
     return int(connection.execute(select(func.count()).where(condition)).scalar_one())
 
 
-def _view(row: Row[*tuple[Any, ...]]) -> StoredPrediction:
-    return StoredPrediction(**{**row._mapping, "row": orjson.loads(row.row)})
-
-
-def _made(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _made(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     rows = []
     for entry in entries:
         event = cast(PredictionMade, entry.event)
@@ -156,4 +158,9 @@ def _made(connection: Connection, entries: Sequence[Recorded]) -> None:
     insert_rows(connection, PREDICTIONS, rows)
 
 
-APPLY: Final = {PredictionMade: _made}
+def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    for positions in erased_positions(entries):
+        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.position.in_(positions)))
+
+
+APPLY: Final = {PredictionMade: _made, PayloadErased: _erased}

@@ -1,15 +1,24 @@
-"""Empty the read models and fold the whole ledger again: the proof that they follow from it."""
+"""Fold the whole ledger again, beside the read models: the proof that they follow from it.
+
+What differs is put right from what came out. Until then the old tables answer, and appends go on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from app.ledger.reading import head, read_entries
+from sqlalchemy import Connection, delete, select
+
+from app.database.engine import insert_rows
+from app.ledger.reading import Past, dense_pages, head
 from app.ledger.store import Ledger
-from app.projections.runner import apply, digests, empty
-from domain.errors import LedgerDamaged
-from domain.events.envelope import Recorded
+from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
+from app.projections.read_model import ReadModel
+from app.projections.runner import READ_MODELS
+
+_ROWS_PER_COPY: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +26,7 @@ class Rebuilt:
     """The digests of the read models before and after, at the same position."""
 
     position: int  # of the last entry that was folded
-    before: dict[str, str]  # table -> SHA-256 over its rows
+    before: dict[str, str]  # read model -> SHA-256 over its rows
     after: dict[str, str]
 
     @property
@@ -30,35 +39,44 @@ def rebuild(
     ledger: Ledger,
     progress: Callable[[int, int], None] = lambda done, of: None,
     *,
-    page_entries: int = 500,
+    read_models: Sequence[ReadModel] = READ_MODELS,
+    page_entries: int = PAGE_ENTRIES,
 ) -> Rebuilt:
-    """Rebuild every read model in one transaction; killed on the way, the old ones stay.
+    """Fold every read model again and put right those that differ; cut off, all stay as they were.
 
-    Holds the ledger's lock meanwhile, so nothing is appended. `progress` is told how many entries
-    of how many are folded, after each page of `page_entries`.
+    The ledger's lock is held only to copy what differs. `progress` is told how many entries of how
+    many are folded, after each page of `page_entries`.
 
     Raises:
         LedgerBusy: another writer held the lock all the time.
         LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
     """
-    with ledger.writing() as connection:
-        last = head(connection)
-        before = digests(connection)
-        empty(connection)
+    with scratch(read_models) as beside:
         done = -1
-        while done < last:
-            page = read_entries(connection, done, page_entries)
-            _check_dense(page, done)
-            apply(connection, page)
-            done = page[-1].position
-            progress(done + 1, last + 1)
-        return Rebuilt(position=last, before=before, after=digests(connection))
+
+        def go_on(connection: Connection) -> None:
+            nonlocal done
+            last = head(connection)
+            for page in dense_pages(connection, done, last, page_entries):
+                fold(read_models, beside, Past(connection), page)
+                done = page[-1].position
+                progress(done + 1, last + 1)
+
+        with ledger.connect() as moment:
+            go_on(moment)
+            before, after = digests(moment, read_models), digests(beside, read_models)
+        found = Rebuilt(position=done, before=before, after=after)
+        if found.differing:
+            with ledger.writing() as connection:
+                go_on(connection)
+                for each in read_models:
+                    if each.name in found.differing:
+                        _copy(each, beside, connection)
+        return found
 
 
-def _check_dense(page: list[Recorded], after: int) -> None:
-    for expected, entry in enumerate(page, after + 1):
-        if entry.position != expected:
-            raise LedgerDamaged(
-                f"the ledger has entry {entry.position} where {expected} should stand. "
-                "Stop writing; restore a back-up and compare."
-            )
+def _copy(read_model: ReadModel, source: Connection, target: Connection) -> None:
+    target.execute(delete(read_model.table))
+    rows = source.execute(select(read_model.table), execution_options={"yield_per": _ROWS_PER_COPY})
+    for some in rows.partitions():
+        insert_rows(target, read_model.table, [tuple(row) for row in some])

@@ -9,10 +9,29 @@ from typing import Final, cast
 from sqlalchemy import Connection, func, select
 
 from app.database.engine import insert_rows
-from app.projections.rows import json_text
-from app.projections.tables import LABELS, PREDICTIONS, REFUSALS
+from app.ledger.reading import Past
+from app.projections.labels import LABELS
+from app.projections.predictions import PREDICTIONS
+from app.projections.read_model import json_text, table_of
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The rows of one model that one door refused within a minute or so."""
+
+    position: int
+    model: str
+    door: str  # predictions, events or datasets
+    rows: int
+    reasons: dict[str, int]  # "field: reason" -> count
+    recorded_at: str
+
+
+REFUSALS: Final = table_of(
+    Refusal, "refusals", number=1, key="position", indexes=[("model", "position")]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +69,7 @@ def rows_between(connection: Connection, model: str, *, after: int, up_to: int) 
     return RowCounts(accepted=int(predictions) + int(observations), refused=int(refused))
 
 
-def _refused(connection: Connection, entries: Sequence[Recorded]) -> None:
+def _refused(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     rows = []
     for entry in entries:
         event = cast(RowsRefused, entry.event)

@@ -6,33 +6,29 @@ lock beside SQLite, an advisory lock on PostgreSQL. Nothing here ever makes an a
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
-from app.clock import monotonic_seconds, now
-from app.database.cycle_lock import CycleLock
+from app.clock import Repeating, monotonic_seconds, now
 from app.database.engine import insert_rows
+from app.database.locks import NamedLock
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import StoredTree, read_head
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
-from app.repeating import Repeating
 from app.settings import Settings
 from domain.errors import SigningRefused, UnknownThing, WhyledgerError
 from domain.tree.notes import Checkpoint, open_checkpoint, parse_checkpoint, parse_note
 from domain.tree.proofs import verify_consistency
 
 _LOCK: Final = "checkpoint-signer"
-_LOCK_KEY: Final = int.from_bytes(hashlib.sha256(_LOCK.encode()).digest()[:8], signed=True)
 _TURN_SECONDS: Final = 2.0  # another process needs some milliseconds to sign
 _TRY_SECONDS: Final = 0.02
 _LOG: Final = logging.getLogger("whyledger.checkpoints")
@@ -264,14 +260,6 @@ class Checkpoints:
             newest = latest_signed(connection)
             return newest is None or read_head(connection).size != newest.checkpoint.size
 
-    @contextmanager
-    def _turn(self) -> Iterator[bool]:
-        """Whether this process may sign, inside the block."""
-        if self._ledger.engine.dialect.name == "sqlite":
-            with CycleLock(self._ledger.engine, self._locks, _LOCK) as ours:
-                yield ours
-            return
-        with self._ledger.engine.connect() as connection:
-            query = text("SELECT pg_try_advisory_xact_lock(:key)")
-            yield bool(connection.execute(query, {"key": _LOCK_KEY}).scalar_one())
-            connection.rollback()
+    def _turn(self) -> NamedLock:
+        """Held by the process that may sign."""
+        return NamedLock(self._ledger.engine, self._locks, _LOCK)

@@ -9,17 +9,16 @@ which let a verifier name the entry that was changed instead of the checkpoints 
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from app.database.locks import exclusive
 from domain.errors import ProofInvalid, SigningRefused
 from domain.tree.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
 from domain.tree.proofs import HASH_BYTES, verify_consistency
@@ -114,7 +113,8 @@ class FileSigner:
             SigningRefused: the tree does not extend the last one signed, is empty, or the memory is
                 damaged.
         """
-        with self._alone():
+        # One process at a time uses key and memory, whatever ledgers they think they serve.
+        with exclusive(self.path, make=False):
             last = self.last()
             self.check_extends(last, checkpoint, prove)
             if last == checkpoint:
@@ -173,13 +173,6 @@ class FileSigner:
                 have = end
             file.flush()
             os.fsync(file.fileno())
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time uses key and memory, whatever ledgers they think they serve."""
-        with self.path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _make_key(path: Path, origin: str) -> None:

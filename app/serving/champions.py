@@ -16,9 +16,9 @@ from typing import ClassVar, Final
 
 import orjson
 
+from app.clock import Repeating
 from app.ledger.store import Ledger
 from app.projections.models import ModelView, list_models
-from app.repeating import Repeating
 from app.serving.plan import ServingPlan, load_plan
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard

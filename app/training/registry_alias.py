@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.clock import now
-from app.database.file_lock import exclusive
+from app.database.locks import exclusive
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from app.settings import Settings

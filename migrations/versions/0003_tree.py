@@ -5,12 +5,10 @@ The back-fill hashes the stored bytes again and stops at an entry that is not wh
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import sqlalchemy as sa
 from alembic import op
-
-from domain.canonical import leaf_hash
-from domain.errors import LedgerDamaged
-from domain.tree.merkle import Frontier, root_of
 
 revision = "0003"
 down_revision = "0002"
@@ -63,60 +61,60 @@ def downgrade() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    """Every full tile and the head of the entries that stand already."""
-    tree = Frontier()
-    unfinished: list[list[bytes]] = [[]]  # by level: hashes of the tile that is not full yet
-    done = 0
-    while True:
-        rows = connection.execute(
-            sa.text(
-                "SELECT position, bytes, leaf_hash FROM entries"
-                " WHERE position >= :done ORDER BY position LIMIT 10000"
-            ),
-            {"done": done},
-        ).all()
-        if not rows:
-            break
-        for expected, row in enumerate(rows, done):
-            leaf = leaf_hash(bytes(row.bytes))
-            if row.position != expected or leaf != bytes(row.leaf_hash):
-                raise LedgerDamaged(
-                    f"ledger entry {expected} is missing, or its stored bytes are not what its "
-                    "hash says; no tree is built over it. Restore a back-up."
-                )
-            tree = tree.append([leaf])
-            _add(connection, unfinished, expected, leaf)
-        done += len(rows)
+    """Every full tile and the head of the entries that stand already (RFC 6962)."""
+    hashes = _leaves(connection)
+    size, level = len(hashes), 0
+    frontier = _frontier(hashes)
+    while len(hashes) >= TILE_HASHES:
+        tiles = range(len(hashes) // TILE_HASHES)
+        full = [hashes[n * TILE_HASHES : (n + 1) * TILE_HASHES] for n in tiles]
+        hashes = [_root(tile) for tile in full]
+        for number, (root, tile) in enumerate(zip(hashes, full, strict=True)):
+            connection.execute(
+                sa.text("INSERT INTO tiles VALUES (:level, :number, :root, :bytes)"),
+                {"level": level, "number": number, "root": root, "bytes": b"".join(tile)},
+            )
+        level += 1
     connection.execute(
         sa.text("INSERT INTO ledger_head (id, size, frontier) VALUES (1, :size, :frontier)"),
-        {"size": tree.size, "frontier": b"".join(tree.roots)},
+        {"size": size, "frontier": b"".join(frontier)},
     )
 
 
-def _add(
-    connection: sa.Connection, unfinished: list[list[bytes]], index: int, hashed: bytes
-) -> None:
-    """Add the hash with this index to level 0, and every tile that this fills to the table."""
-    level = 0
-    while True:
-        unfinished[level].append(hashed)
-        if len(unfinished[level]) < TILE_HASHES:
-            return
-        index //= TILE_HASHES
-        hashed = root_of(unfinished[level])
-        connection.execute(
-            sa.text("INSERT INTO tiles VALUES (:level, :number, :root, :bytes)"),
-            {
-                "level": level,
-                "number": index,
-                "root": hashed,
-                "bytes": b"".join(unfinished[level]),
-            },
-        )
-        unfinished[level] = []
-        level += 1
-        if level == len(unfinished):
-            unfinished.append([])
+def _leaves(connection: sa.Connection) -> list[bytes]:
+    """The leaf hash of every entry, in order of position."""
+    leaves: list[bytes] = []
+    rows = connection.execute(
+        sa.text("SELECT position, bytes, leaf_hash FROM entries ORDER BY position"),
+        execution_options={"yield_per": 10_000},
+    )
+    for expected, row in enumerate(rows):
+        leaf = sha256(b"\x00" + bytes(row.bytes)).digest()
+        if row.position != expected or leaf != bytes(row.leaf_hash):
+            raise ValueError(
+                f"ledger entry {expected} is missing, or its stored bytes are not what its "
+                "hash says; no tree is built over it. Restore a back-up."
+            )
+        leaves.append(leaf)
+    return leaves
+
+
+def _frontier(leaves: list[bytes]) -> list[bytes]:
+    """The roots of the perfect subtrees at the right edge, largest first."""
+    roots, first = [], 0
+    while first < len(leaves):
+        end = first + (1 << (len(leaves) - first).bit_length() - 1)  # the largest that fits
+        roots.append(_root(leaves[first:end]))
+        first = end
+    return roots
+
+
+def _root(hashes: list[bytes]) -> bytes:
+    """The root over 2^n hashes."""
+    while len(hashes) > 1:
+        pairs = zip(hashes[::2], hashes[1::2], strict=True)
+        hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    return hashes[0]
 
 
 def _guard_on_sqlite() -> None:

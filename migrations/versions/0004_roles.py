@@ -1,17 +1,13 @@
-"""On PostgreSQL one role owns the tables, another may only add to them: `app/database/roles.py`."""
+"""Rights were divided here; 0007 divides them for all tables there are."""
 
 from __future__ import annotations
-
-from alembic import op
-
-from app.database.roles import divide_rights
 
 revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
-    divide_rights(op.get_bind())
+    pass
 
 
 def downgrade() -> None:

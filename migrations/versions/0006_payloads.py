@@ -8,8 +8,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from app.database.roles import divide_rights
-
 revision = "0006"
 down_revision = "0005"
 
@@ -38,12 +36,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name="pk_payloads"),
     )
     op.create_index("ix_payloads_model_identity", "payloads", ["model", "identity"], unique=False)
-    connection = op.get_bind()
-    if connection.dialect.name == "sqlite":
+    if op.get_bind().dialect.name == "sqlite":
         _guard_on_sqlite()
     else:
         _guard_on_postgresql()
-        divide_rights(connection)
 
 
 def downgrade() -> None:

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from app.cause import Cause
 from app.cycle.promotions import roll_back
 from app.cycle.worker import begin_attempt
-from app.database.engine import create_database, insert_rows, migrate
+from app.database.engine import create_database, insert_rows
+from app.database.migrating import upgrade
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.projections.folding import digests
 from app.projections.opening import open_ledger
-from app.projections.runner import apply, digests
+from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.events.envelope import PayloadOf, Recorded, parse_entry
@@ -126,39 +128,46 @@ def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -
     """
     settings = Settings(database_url=url)
     engine = create_database(url, settings)
-    migrate(engine, settings.busy_timeout_seconds)
+    upgrade(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
-    entries = placed(lines, payloads)
     with ledger.writing() as connection:
-        connection.execute(
-            insert(ENTRIES),
-            [
-                {
-                    "position": entry.position,
-                    "id": entry.id,
-                    "stream": entry.stream,
-                    "stream_version": entry.stream_version,
-                    "type": entry.event.type,
-                    "schema": orjson.loads(line)["schema"],
-                    "occurred_at": entry.occurred_at,
-                    "recorded_at": entry.recorded_at,
-                    "bytes": line,
-                    "leaf_hash": leaf_hash(line),
-                }
-                for entry, line in zip(entries, lines, strict=True)
-            ],
-        )
-        insert_rows(connection, PAYLOADS, [_payload_row(line) for line in payloads])
-        apply(connection, entries)
+        apply(connection, place(connection, lines, payloads))
     with ledger.connect() as connection:
-        read_models = digests(connection)
+        read_models = digests(connection, READ_MODELS)
     found = {
         "entries": ledger.size(),
         "root": root_of(ledger.leaf_hashes(0, ledger.size() - 1)).hex(),
-        "read_models": {str(name): digest for name, digest in read_models.items()},
+        "read_models": read_models,
     }
     ledger.close()
     return found
+
+
+def place(
+    connection: Connection, lines: Sequence[bytes], payloads: Sequence[bytes] = ()
+) -> list[Recorded]:
+    """Write these entries into an empty ledger, without its tree and its read models."""
+    entries = placed(lines, payloads)
+    connection.execute(
+        insert(ENTRIES),
+        [
+            {
+                "position": entry.position,
+                "id": entry.id,
+                "stream": entry.stream,
+                "stream_version": entry.stream_version,
+                "type": entry.event.type,
+                "schema": orjson.loads(line)["schema"],
+                "occurred_at": entry.occurred_at,
+                "recorded_at": entry.recorded_at,
+                "bytes": line,
+                "leaf_hash": leaf_hash(line),
+            }
+            for entry, line in zip(entries, lines, strict=True)
+        ],
+    )
+    insert_rows(connection, PAYLOADS, [_payload_row(line) for line in payloads])
+    return entries
 
 
 def placed(lines: Sequence[bytes], payloads: Sequence[bytes] = ()) -> list[Recorded]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, update
 
+from app.projections.cycles import CYCLES
+from app.projections.decisions import DECISIONS
 from domain.canonical import canonical_bytes
 
 ADDED_AFTER_1 = "never_retrained"  # to the verdict of cycle.decided, by schema 2
@@ -21,13 +23,11 @@ def as_first_written(document: dict[str, Any], schema: int) -> dict[str, Any]:
 
 def undo_in_read_models(connection: Connection) -> None:
     """Leave the read models as the version before `cycle.decided` schema 2 would have."""
-    for table, key, column in (("decisions", "position", "body"), ("cycles", "cycle", "state")):
-        for name, content in connection.execute(text(f"SELECT {key}, {column} FROM {table}")).all():
+    for table, key, column in ((DECISIONS, "position", "body"), (CYCLES, "cycle", "state")):
+        for name, content in connection.execute(select(table.c[key], table.c[column])).all():
             document = orjson.loads(content)
-            decided = document if table == "decisions" else document.get("cycle.decided", {})
+            decided = document if table is DECISIONS else document.get("cycle.decided", {})
             if "verdict" in decided:
                 del decided["verdict"][ADDED_AFTER_1]
-            connection.execute(
-                text(f"UPDATE {table} SET {column} = :content WHERE {key} = :name"),
-                {"content": canonical_bytes(document).decode(), "name": name},
-            )
+            changed = {column: canonical_bytes(document).decode()}
+            connection.execute(update(table).where(table.c[key] == name).values(changed))

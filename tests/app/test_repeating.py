@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.repeating import Repeating
+from app.clock import Repeating
 
 SOON = 0.001
 NEVER = 3600.0
@@ -43,7 +43,7 @@ def test_work_is_done_again_and_again_until_it_is_closed() -> None:
 def test_what_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture) -> None:
     work = Counted(failing=2)
     repeating = Repeating("work", work, SOON)
-    with caplog.at_level(logging.ERROR, "whyledger.repeating"):
+    with caplog.at_level(logging.ERROR, "whyledger.clock"):
         repeating.start()
         assert work.third.wait(60)
         repeating.close()

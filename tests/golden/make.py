@@ -8,7 +8,9 @@ from them, when anything does) and
 `<name>.json` (size, RFC 6962 root, digest of every read model and of every artefact). It refuses to
 write over a ledger that exists: every later version must replay the old ones. `--expect` looks at
 the ledger that exists, for a change of read models that is meant: what the version that wrote it
-recorded stays, and the digests that differ since are kept beside it, under `since`.
+recorded stays, and the digests that came or differ since are kept beside it, under `since`. A read
+model that changed has a new number (`cycles_2`); the digest of the old number is kept, and compared
+with nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def main() -> None:
             apart.read_bytes().splitlines() if apart.exists() else (),
         )
     first = recorded.get("read_models", found["read_models"])
-    since = {name: now for name, now in found["read_models"].items() if now != first.get(name)}
+    since = recorded.get("since", {}) | {
+        name: now for name, now in found["read_models"].items() if now != first.get(name)
+    }
     kept = found | {"read_models": first, "since": since, "artefacts": artefacts}
     expected.write_text(json.dumps(kept, indent=2) + "\n")
     sys.stdout.write(f"{entries.name}: {found['entries']} entries, {entries.stat().st_size} B\n")

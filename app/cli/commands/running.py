@@ -41,7 +41,7 @@ def serve(port: Port = None, json: Json = False) -> None:
 
 
 def replay(json: Json = False) -> None:
-    """Empty the read models, rebuild them, compare digests, check the registry's aliases."""
+    """Fold the ledger again, compare the read models' digests, check the registry's aliases."""
     settings = read_settings()
     with opened(settings) as ledger, progress("replaying", unit="entries") as advance:
         found = replay_ledger(ledger, settings, advance)

@@ -13,7 +13,7 @@ import numpy as np
 from app.clock import now
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.cycle.steps.split import Split, split_rows
-from app.database.file_lock import exclusive
+from app.database.locks import exclusive
 from app.ledger.store import Artefact
 from app.projections.labels import LabelledRow
 from app.serving.plan import load_plan

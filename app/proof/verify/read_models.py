@@ -6,55 +6,48 @@ emptied. `rebuild.py` is for putting right what differs.
 
 from __future__ import annotations
 
-import tempfile
 from itertools import zip_longest
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Table, create_engine, select
+from sqlalchemy import Connection, select
 
-from app.ledger.reading import read_entries
-from app.ledger.tables import METADATA
-from app.projections.runner import apply, digests
-from app.projections.tables import READ_MODELS
+from app.ledger.reading import Past, dense_pages
+from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
+from app.projections.keeping import positions_of
+from app.projections.read_model import ReadModel
+from app.projections.runner import READ_MODELS
 from app.proof.verify.breaks import Break
 
-_PAGE_ENTRIES: Final = 500
 _SHOWN: Final = 300  # characters of a differing row
 
 
 def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
     """How many read models were compared, and the first differing row of each that differs.
 
+    Each is compared at its own position: processes of another version append without it.
+
     Raises:
         LedgerDamaged: an entry cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="whyledger-verify-") as directory:
-        engine = create_engine(f"sqlite:///{Path(directory) / 'scratch.db'}")
-        try:
-            METADATA.create_all(engine, tables=READ_MODELS)
-            with engine.begin() as scratch:
-                _fold(connection, scratch)
-                stored, expected = digests(connection), digests(scratch)
-                found = [
-                    _first_difference(table, connection, scratch)
-                    for table in READ_MODELS
-                    if stored[table.name] != expected[table.name]
-                ]
-        finally:
-            engine.dispose()
+    positions = positions_of(connection)
+    last = max((positions.get(each.name, -1) for each in READ_MODELS), default=-1)
+    past = Past(connection)
+    with scratch(READ_MODELS) as expected:
+        for page in dense_pages(connection, -1, last, PAGE_ENTRIES):
+            for each in READ_MODELS:
+                up_to = positions.get(each.name, -1)
+                fold([each], expected, past, [one for one in page if one.position <= up_to])
+        stored, right = digests(connection, READ_MODELS), digests(expected, READ_MODELS)
+        found = [
+            _first_difference(each, connection, expected)
+            for each in READ_MODELS
+            if stored[each.name] != right[each.name]
+        ]
     return len(READ_MODELS), found
 
 
-def _fold(connection: Connection, scratch: Connection) -> None:
-    done = -1
-    while page := read_entries(connection, done, _PAGE_ENTRIES):
-        apply(scratch, page)
-        done = page[-1].position
-
-
-def _first_difference(table: Table, connection: Connection, scratch: Connection) -> Break:
-    query = select(table).order_by(*table.primary_key.columns)
+def _first_difference(read_model: ReadModel, connection: Connection, scratch: Connection) -> Break:
+    query = select(read_model.table).order_by(*read_model.table.primary_key.columns)
     position = None
     found = expected = None
     with connection.execute(query) as stored, scratch.execute(query) as right:
@@ -65,7 +58,7 @@ def _first_difference(table: Table, connection: Connection, scratch: Connection)
                 break
     return Break(
         position,
-        f"the read model {table.name!r}",
+        f"the read model {read_model.name!r}",
         f"the row {_shown(expected)}, which the entries give",
         _shown(found),
     )

@@ -96,7 +96,7 @@ def verify(
     Raises:
         LedgerDamaged: the tables themselves cannot be read; the message says where.
     """
-    with ledger.connect() as connection, unreadable_is_damage():
+    with ledger.snapshot() as connection, unreadable_is_damage():
         check_storage(connection, entries=False)
         total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
         signed = _read_checkpoints(connection, key, retained)

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import delete
 
+from app.projections.keeping import POSITIONS
+from app.projections.opening import open_ledger
+from app.settings import Settings
 from tests.app.cli.test_commands import CONTRACT, REPOSITORY, whyledger
+from tests.ledger_events import put, refused
 
 LOOKING = ("state", "decisions", "export", "verify", "replay")
 
@@ -85,3 +90,21 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     package = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
     assert whyledger(tmp_path, "--version").stdout == f"whyledger {package['version']}\n"
+
+
+def test_a_command_that_must_fold_the_read_models_first_says_so(sqlite_settings: Settings) -> None:
+    ledger = open_ledger(sqlite_settings)
+    put(ledger, "observations-cars", *[refused()] * 1500)
+    with ledger.writing() as connection:
+        connection.execute(delete(POSITIONS))
+    ledger.close()
+
+    first, second = (
+        whyledger(
+            sqlite_settings.state_dir, "state", WHYLEDGER_DATABASE_URL=sqlite_settings.database_url
+        )
+        for _ in range(2)
+    )
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stderr == f"folding the read models from the ledger …\n{second.stderr}"

@@ -12,7 +12,7 @@ import pytest
 
 from app.cause import Cause
 from app.cycle.starting import Cycles, CycleTicket, give_up
-from app.database.cycle_lock import CycleLock
+from app.database.locks import NamedLock
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.decisions.cycle import ATTEMPTS_MAX
@@ -162,7 +162,7 @@ def test_a_cycle_that_runs_elsewhere_is_neither_resumed_nor_started_again(
     cycle = cars.starts(year_end(1971))
     cycles = Cycles(cars.ledger, cars.settings)
     other = open_ledger(cars.settings)
-    with CycleLock(other.engine, cycles.lock_directory, cycle) as held:
+    with NamedLock(other.engine, cycles.lock_directory, cycle) as held:
         assert held
         assert cycles.recover() == []
         with pytest.raises(CycleRunning) as running:
@@ -177,7 +177,7 @@ def test_a_worker_that_outlived_its_service_is_watched_and_resumed_when_it_dies(
     cycles: Cycles, cars: CarLedger
 ) -> None:
     cycle = cars.starts(year_end(1976))
-    elsewhere = CycleLock(cars.ledger.engine, cycles.lock_directory, cycle)
+    elsewhere = NamedLock(cars.ledger.engine, cycles.lock_directory, cycle)
     assert elsewhere.acquire()
     assert cycles.recover() == [], "nothing is resumed while it runs"
     elsewhere.release()  # as the system does when a worker dies
@@ -231,7 +231,7 @@ def test_simultaneous_requests_start_one_cycle(cars: CarLedger) -> None:
 
 def test_who_is_too_late_to_start_a_cycle_is_told_which_one_runs(cars: CarLedger) -> None:
     locks = Cycles(cars.ledger, cars.settings).lock_directory
-    lock = CycleLock(cars.ledger.engine, locks, "car-price-2")
+    lock = NamedLock(cars.ledger.engine, locks, "car-price-2")
 
     def be_quicker() -> None:
         cars.starts(year_end(1976))
@@ -290,7 +290,7 @@ def test_a_third_attempt_that_runs_elsewhere_is_not_failed_from_here(
     cycle = cars.starts(year_end(1976))
     attempts = [(AttemptStarted(attempt=n), year_end(1976)) for n in (1, 2, 3)]
     cars.append(f"cycle-{cycle}", attempts)
-    elsewhere = CycleLock(cars.ledger.engine, cycles.lock_directory, cycle)
+    elsewhere = NamedLock(cars.ledger.engine, cycles.lock_directory, cycle)
     assert elsewhere.acquire()
     assert cycles.recover() == []
     time.sleep(1)  # twice as long as a watcher waits between two looks at the lock

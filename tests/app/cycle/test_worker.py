@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.cycle.starting import Cycles, start_worker
 from app.cycle.worker import begin_attempt
-from app.database.cycle_lock import CycleLock, is_running
+from app.database.locks import NamedLock, is_running
 from app.projections.rebuild import rebuild
 from app.training.tracking import MlflowRegistry
 from domain.decisions.cycle import ATTEMPTS_MAX
@@ -86,7 +86,7 @@ def test_after_three_kills_the_next_worker_records_the_failure(cars: CarLedger) 
 
 def test_a_worker_leaves_a_cycle_alone_that_another_one_runs(cars: CarLedger) -> None:
     cycle = cars.starts(year_end(1976))
-    with CycleLock(cars.ledger.engine, cars.settings.state_dir / "locks", cycle) as held:
+    with NamedLock(cars.ledger.engine, cars.settings.state_dir / "locks", cycle) as held:
         assert held
         assert finished(start_worker(cars.settings, cycle)) == 0
     assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from app.database import roles
-from app.database.engine import create_database, insert_rows, migrate
+from app.database.engine import create_database, insert_rows
+from app.database.migrating import migrate
 from app.database.roles import APPLICATION, OWNER, divide_rights
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
@@ -181,6 +182,10 @@ def test_the_roles_cannot_log_in_and_own_the_tables(ledger: Ledger) -> None:
         ).scalars()
         assert can_log_in == []
         assert list(owners) == [OWNER]
+        derived = connection.exec_driver_sql(
+            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'read_models'"
+        ).scalars()
+        assert list(derived) == [APPLICATION]
 
 
 def test_dividing_the_rights_again_is_harmless(
@@ -201,6 +206,8 @@ def test_a_login_that_may_make_no_roles_migrates_without_and_is_told_what_to_do(
     url = fresh_postgres(False)
     with psycopg.connect(url, autocommit=True) as superuser:
         superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {login}".encode())
+        database = make_url(url).database
+        superuser.execute(f"GRANT CREATE ON DATABASE {database} TO {login}".encode())
         alone = as_login(settings.model_copy(update={"database_url": url}), login)
         opened = open_ledger(alone)  # warns, and works
         put(opened, "observations-cars", refused())

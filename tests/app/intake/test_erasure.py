@@ -10,15 +10,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import MetaData, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.replay import replay
 from app.database.roles import APPLICATION, ERASER
 from app.ledger.store import Ledger
-from app.projections.labels import labelled_rows
+from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.projections.cycles import CYCLES
+from app.projections.decisions import DECISIONS
+from app.projections.keeping import Keeping
+from app.projections.labels import LABELS, labelled_rows
 from app.projections.opening import open_ledger
+from app.projections.predictions import PREDICTIONS, StoredPrediction
+from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
+from app.projections.runner import apply
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
 from app.proof.checkpoints import Checkpoints
@@ -55,18 +62,18 @@ def holders(folder: Path, *needles: bytes) -> list[str]:
 def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
     """Table -> rows that hold the needle anywhere, in the tables that ever hold a row's data."""
     found = {}
-    for table, columns in {
-        "entries": ["bytes"],
-        "payloads": ["bytes", "identity"],
-        "artefacts": ["bytes"],
-        "predictions": ["row", "identity"],
-        "labels": ["row", "identity"],
-        "cycles": ["state"],
-        "decisions": ["body"],
-    }.items():
+    for table, *columns in (
+        (ENTRIES, "bytes"),
+        (PAYLOADS, "bytes", "identity"),
+        (ARTEFACTS, "bytes"),
+        (PREDICTIONS, "row", "identity"),
+        (LABELS, "row", "identity"),
+        (CYCLES, "state"),
+        (DECISIONS, "body"),
+    ):
         with ledger.connect() as connection:
-            stored = connection.execute(text(f"SELECT {', '.join(columns)} FROM {table}")).all()
-        found[table] = sum(
+            stored = connection.execute(select(*(table.c[name] for name in columns))).all()
+        found[table.name.removesuffix("_1")] = sum(
             any(needle.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row)
             for row in stored
         )
@@ -415,6 +422,20 @@ def bundle_says(bundle: Path, key: str) -> tuple[int, str]:
     with contextlib.redirect_stdout(said):
         code = verify_bundle.main([str(bundle), "--key", key])
     return code, said.getvalue()
+
+
+def test_no_read_model_of_another_version_keeps_what_was_erased(people: People) -> None:
+    cars, row = people
+    elsewhere = MetaData(schema=METADATA.schema)
+    earlier = table_of(
+        StoredPrediction, "predictions", number=0, key="position", metadata=elsewhere
+    )
+    open_ledger(cars.settings, keeping=Keeping([ReadModel(earlier, {})])).close()
+    with cars.ledger.snapshot() as connection:
+        assert list(apply.others(connection)) == ["predictions_0"]
+    forgets(cars, row)
+    with cars.ledger.snapshot() as connection:
+        assert list(apply.others(connection)) == []
 
 
 def _without_guard(ledger: Ledger, table: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.database.engine import create_database, take_lock
+from app.database.engine import create_database
+from app.database.locks import take_lock
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings

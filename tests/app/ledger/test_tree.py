@@ -8,7 +8,8 @@ import time
 import pytest
 from sqlalchemy import text
 
-from app.database.engine import create_database, migrate
+from app.database.engine import create_database
+from app.database.migrating import upgrade
 from app.ledger.store import Ledger
 from app.ledger.tree import TILE_HASHES, StoredTree, read_head
 from app.settings import Settings
@@ -112,26 +113,12 @@ def test_a_conflict_grows_nothing(grown: Ledger) -> None:
 
 
 def test_a_ledger_that_stands_gets_its_tree(empty_database_url: str) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import Connection
-
-    from app.database.engine import migrations_directory, take_lock
-
     settings = Settings(database_url=empty_database_url)
     engine = create_database(settings.ledger_url, settings)
-
-    def upgrade(connection: Connection, to: str) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(migrations_directory()))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
+    upgrade(engine, 5, "0002")
 
     contents = [f'{{"number":{number}}}'.encode() for number in range(600)]
     with engine.connect() as connection:
-        take_lock(connection, 5)
-        upgrade(connection, "0002")
         for position, content in enumerate(contents):
             connection.execute(
                 text(
@@ -140,7 +127,7 @@ def test_a_ledger_that_stands_gets_its_tree(empty_database_url: str) -> None:
                 {"p": position, "id": str(position), "c": content, "h": leaf_hash(content)},
             )
         connection.commit()
-    migrate(engine, 5)
+    upgrade(engine, 5)
     leaves = [leaf_hash(content) for content in contents]
     with engine.connect() as connection:
         assert read_head(connection) == Frontier().append(leaves)

@@ -18,7 +18,8 @@ from sqlalchemy import text
 
 from app.cause import Cause
 from app.clock import new_id
-from app.database.engine import create_database, take_lock
+from app.database.engine import create_database
+from app.database.locks import take_lock
 from app.ledger.batch import prepare
 from app.ledger.store import Connection, Ledger, StreamAppend
 from app.ledger.writer import DRAIN_EVENTS_MAX, Writer

@@ -8,17 +8,21 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import delete, update
 
 from app.cause import Cause
 from app.clock import new_id
-from app.database.engine import create_database
 from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.projections.folding import digests
+from app.projections.keeping import Keeping
+from app.projections.labels import LABELS
+from app.projections.models import MODELS as MODELS_TABLE
 from app.projections.opening import open_ledger
+from app.projections.read_model import ReadModel
 from app.projections.rebuild import rebuild
-from app.projections.runner import apply, digests
+from app.projections.refusals import REFUSALS
+from app.projections.runner import READ_MODELS
 from app.settings import Settings
-from domain.errors import LedgerBusy
 from domain.events.cycle_events import Conclusion, Outcome
 from domain.events.events import Event
 from tests import ledger_events as events
@@ -246,7 +250,7 @@ def test_both_databases_come_to_the_same_digests(
         for appends in story.appends:
             ledger.append(appends, Cause.unauthenticated("c"), recorded_at=events.TIME)
         with ledger.connect() as connection:
-            found.append(digests(connection))
+            found.append(digests(connection, READ_MODELS))
     assert found[0] == found[1]
     assert len(set(found[0].values())) == len(found[0])  # none of them is empty
     postgres.close()
@@ -256,9 +260,9 @@ def test_a_read_model_that_was_tampered_with_is_named_and_mended(ledger: Ledger)
     for appends in every_ending().appends:
         ledger.append(appends, Cause.unauthenticated(new_id()))
     with ledger.writing() as connection:
-        connection.execute(text("UPDATE models SET champion = 'cars/99' WHERE model = 'cars'"))
-        connection.execute(text("DELETE FROM labels"))
-    assert rebuild(ledger).differing == ("models", "labels")
+        connection.execute(update(MODELS_TABLE).values(champion="cars/99"))
+        connection.execute(delete(LABELS))
+    assert rebuild(ledger).differing == (MODELS_TABLE.name, LABELS.name)
     assert rebuild(ledger).differing == ()
 
 
@@ -266,7 +270,7 @@ def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(ledger: Ledger) -
     for appends in every_ending().appends:
         ledger.append(appends, Cause.unauthenticated(new_id()))
     with ledger.connect() as connection:
-        before = digests(connection)
+        before = digests(connection, READ_MODELS)
 
     def give_up(done: int, of: int) -> None:
         if done > of / 2:
@@ -275,7 +279,7 @@ def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(ledger: Ledger) -
     with pytest.raises(KeyboardInterrupt):
         rebuild(ledger, give_up, page_entries=10)
     with ledger.connect() as connection:
-        assert digests(connection) == before
+        assert digests(connection, READ_MODELS) == before
 
 
 def test_a_rebuild_says_how_far_it_is(ledger: Ledger) -> None:
@@ -285,13 +289,38 @@ def test_a_rebuild_says_how_far_it_is(ledger: Ledger) -> None:
     assert said == [(10, 25), (20, 25), (25, 25)]
 
 
-def test_nothing_is_appended_while_a_rebuild_runs(settings: Settings, ledger: Ledger) -> None:
+def test_appends_go_on_while_a_rebuild_runs_and_are_in_what_it_puts_right(
+    settings: Settings, ledger: Ledger
+) -> None:
     events.put(ledger, "observations-cars", events.refused())
-    other = Ledger(create_database(settings.ledger_url, settings), apply, busy_timeout_seconds=0.05)
+    with ledger.writing() as connection:
+        connection.execute(delete(REFUSALS))
+    other = open_ledger(settings)
+
+    meanwhile = iter([events.refused()])
 
     def append(done: int, of: int) -> None:
-        with pytest.raises(LedgerBusy):
-            events.put(other, "observations-cars", events.refused())
+        for event in meanwhile:
+            events.put(other, "observations-cars", event)
 
-    assert rebuild(ledger, append).position == 1
+    found = rebuild(ledger, append)
     other.close()
+    assert (found.position, found.differing) == (1, (REFUSALS.name,))
+    assert ledger.size() == found.position + 2
+    assert rebuild(ledger).differing == ()
+
+
+@pytest.mark.parametrize("read_model", READ_MODELS, ids=lambda each: each.name)
+def test_each_read_model_comes_out_the_same_alone(
+    ledger: Ledger, settings: Settings, read_model: ReadModel
+) -> None:
+    for appends in every_ending().appends:
+        ledger.append(appends, Cause.unauthenticated(new_id()))
+    with ledger.connect() as connection:
+        together = digests(connection, [read_model])
+    with ledger.writing() as connection:  # as if only this one were missing
+        read_model.table.drop(connection)
+    alone = open_ledger(settings, keeping=Keeping([read_model]))
+    with alone.connect() as connection:
+        assert digests(connection, [read_model]) == together
+    alone.close()

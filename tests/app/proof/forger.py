@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Table, delete, text
 
 from app.database.engine import insert_rows
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
 from app.ledger.tree import grow
-from app.projections.runner import apply, empty
+from app.projections.keeping import POSITIONS
+from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash
 from domain.events.envelope import parse_entry
 
@@ -63,10 +64,16 @@ def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None
         connection.execute(text("UPDATE ledger_head SET size = 0, frontier = :none"), {"none": b""})
         insert_rows(connection, ENTRIES, rows)
         grow(connection, 0, [leaf_hash(content) for content in contents])
-        empty(connection)
+        for table in (POSITIONS, *(each.table for each in READ_MODELS)):
+            connection.execute(delete(table))
         apply(connection, entries)
         _put_back(connection, guards)
         connection.commit()
+
+
+def stored_as(ledger: Ledger, table: Table) -> str:
+    """The name of a read model's table in this ledger's database."""
+    return table.name if ledger.engine.dialect.name == "sqlite" else table.fullname
 
 
 def forget_checkpoints(ledger: Ledger) -> None:

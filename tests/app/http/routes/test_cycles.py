@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.database.cycle_lock import CycleLock
+from app.database.locks import NamedLock
 from app.main import EDGE
 from app.settings import Settings
 from tests.app.http.layers import NameEverybody
@@ -88,7 +88,7 @@ def test_a_running_cycle_is_409_with_its_url_and_one_cut_off_is_resumed(
         upload_years(client, "1971", "1972")
         cycles = process_behind(client).cycles
         engine = process_behind(client).ledger.engine
-        with CycleLock(engine, cycles.lock_directory, "car-price-1") as held:
+        with NamedLock(engine, cycles.lock_directory, "car-price-1") as held:
             assert held
             first = start(client)
             assert first.status_code == 202

@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy import text
 
 from app.ledger.store import Ledger
+from app.projections.policies import POLICIES
 from app.proof.checkpoints import Checkpoints
 from app.proof.signer import FileSigner
 from app.settings import Settings
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.errors import LedgerDamaged, SigningRefused
 from domain.tree.notes import Checkpoint
-from tests.app.proof.forger import change, edited, forget_checkpoints, rewrite
+from tests.app.proof.forger import change, edited, forget_checkpoints, rewrite, stored_as
 from tests.app.proof.signed_ledger import (
     PLAN,
     POLICY,
@@ -226,9 +227,9 @@ def test_a_serving_plan_exchanged_with_its_name_and_event_is_found(
 
 
 def test_a_policy_edited_in_its_read_model_is_found(ledger: Ledger, kept: Kept) -> None:
-    change(ledger, "UPDATE policies SET document = '{}'")
+    change(ledger, f"UPDATE {stored_as(ledger, POLICIES)} SET document = '{{}}'")
     first = verified(ledger, kept).breaks[0]
-    assert (first.position, first.thing) == (POLICY, "the read model 'policies'")
+    assert (first.position, first.thing) == (POLICY, "the read model 'policies_1'")
 
 
 @pytest.mark.parametrize(

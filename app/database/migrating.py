@@ -1,0 +1,158 @@
+"""The schema of the ledger's own tables: whether it is the newest, and the way there.
+
+Alembic runs in a process of its own, so a service that made its database costs no more than one
+that found it. Migrations know nothing of `app`; they are told the connection.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from app.database.engine import busy_is_refused, create_database
+from app.database.locks import take_lock
+from app.settings import Settings
+from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
+
+SCHEMA_REVISION: Final = "0007"  # the newest migration this code was written for
+_NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
+_REFUSED: Final = 20  # exit code: one of our errors stands on stdout, as JSON
+_SAID: Final = 2000  # characters of what a migration that failed said last
+_LOG: Final = logging.getLogger("whyledger.ledger")
+
+
+def migrate(engine: Engine, seconds: float) -> None:
+    """Bring the schema to the newest migration; harmless when it is there, and when others do it.
+
+    Raises:
+        LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
+        LedgerDamaged: the schema is newer than this code.
+        RuntimeError: a migration failed, and nothing of it was kept.
+    """
+    with busy_is_refused(seconds):
+        if not needs_migration(engine):
+            return
+    url = engine.url.render_as_string(hide_password=False)
+    asked = {"WHYLEDGER_DATABASE_URL": url, "WHYLEDGER_BUSY_TIMEOUT_SECONDS": str(seconds)}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.database.migrating"],
+        env=os.environ | asked,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == _REFUSED:
+        refusal = json.loads(done.stdout)
+        kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged)}
+        raise kinds[refusal["code"]](refusal["message"])
+    if done.returncode:
+        raise RuntimeError(f"the migration failed, nothing was kept: {done.stderr[-_SAID:]}")
+    if done.stderr:
+        _LOG.warning("%s", done.stderr.strip())
+
+
+def needs_migration(engine: Engine) -> bool:
+    """Whether the schema is not the one this code was written for."""
+    with engine.connect() as connection:
+        return _revision(connection) != SCHEMA_REVISION
+
+
+def has_schema(settings: Settings) -> bool:
+    """Whether the database of these settings holds a ledger's tables, of whatever revision.
+
+    Raises:
+        LedgerBusy: it is in use or out of reach.
+        LedgerDamaged: the file is no database.
+    """
+    engine = create_database(settings.ledger_url, settings)
+    try:
+        with busy_is_refused(settings.busy_timeout_seconds), engine.connect() as connection:
+            tables = inspect(connection)
+            return tables.has_table("alembic_version") or tables.has_table("entries")
+    finally:
+        engine.dispose()
+
+
+def migrations_directory() -> Path:
+    """Where the migrations stand, in a checkout or installed."""
+    found = importlib.util.find_spec("migrations")
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError("the package 'migrations' is not installed; install it with app")
+    return Path(found.submodule_search_locations[0])
+
+
+def upgrade(engine: Engine, seconds: float, revision: str = "head") -> None:
+    """As `migrate`, in this process and up to a revision: all of it in one transaction.
+
+    Raises:
+        LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
+        LedgerDamaged: the schema is newer than this code.
+    """
+    with busy_is_refused(seconds), engine.connect() as connection:
+        take_lock(connection, seconds)
+        if _revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
+            _run(connection, revision)
+        connection.commit()
+
+
+def _run(connection: Connection, revision: str) -> None:
+    from alembic import command  # noqa: PLC0415 - never in a process that serves
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, revision)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise LedgerBusy(
+            f"the schema of the ledger is not {SCHEMA_REVISION!r}, and this login may not change "
+            f"it ({' '.join(str(error.orig).split())}). Run `alembic upgrade head` as the tables' "
+            "owner, then start again."
+        ) from error
+    except CommandError as error:
+        raise LedgerDamaged(
+            f"the schema of the ledger is {_revision(connection)!r}, unknown to this version "
+            f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
+        ) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar_one_or_none()
+    return found
+
+
+def main() -> int:
+    """Migrate the database of WHYLEDGER_DATABASE_URL; what refuses it stands on stdout."""
+    settings = Settings()
+    engine = create_database(settings.ledger_url, settings)
+    try:
+        upgrade(engine, settings.busy_timeout_seconds)
+    except WhyledgerError as error:
+        sys.stdout.write(json.dumps({"code": error.code, "message": error.message}))
+        return _REFUSED
+    finally:
+        engine.dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Folding entries into read models, and what names what came out: a digest of each.
+
+One function folds, whether an append does it, a start, or a rebuild: so a rebuild is a proof that
+they agree. However the entries are cut into batches, the read models come out the same, and each
+comes out the same alone: a projection looks at its own table and at the ledger before the entry,
+and at nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, event, select
+
+from app.database.engine import create_database
+from app.ledger.reading import Past
+from app.projections.read_model import METADATA, ReadModel
+from app.settings import Settings
+from domain.canonical import canonical_bytes
+from domain.events.envelope import Recorded
+from domain.events.erasure import Erased
+
+PAGE_ENTRIES: Final = 500  # read, folded and forgotten at once
+_DIGEST_ROWS: Final = 1000  # fetched at once
+
+
+def fold(
+    read_models: Iterable[ReadModel],
+    connection: Connection,
+    past: Past,
+    entries: Sequence[Recorded],
+) -> None:
+    """Fold `entries`, in order of position, into each read model; what is erased: passed over.
+
+    Entries that one function folds are given to it together: many requests share a transaction,
+    and one statement a table serves them all.
+    """
+    there = [entry for entry in entries if not isinstance(entry.event, Erased)]
+    kinds = {type(entry.event) for entry in there}
+    for read_model in read_models:
+        apply = read_model.apply
+        if kinds.isdisjoint(apply):
+            continue
+        mine = [entry for entry in there if type(entry.event) in apply]
+        for function, together in groupby(mine, key=lambda entry: apply[type(entry.event)]):
+            function(connection, past, list(together))
+
+
+def digests(connection: Connection, read_models: Iterable[ReadModel]) -> dict[str, str]:
+    """SHA-256 of each read model: name -> 64 hex digits over its rows, canonical, by primary key.
+
+    Equal on SQLite and PostgreSQL, and however often it was rebuilt.
+    """
+    return {each.name: _digest(connection, each) for each in read_models}
+
+
+def _digest(connection: Connection, read_model: ReadModel) -> str:
+    found = hashlib.sha256()
+    query = select(read_model.table).order_by(*read_model.table.primary_key.columns)
+    for row in connection.execute(query, execution_options={"yield_per": _DIGEST_ROWS}):
+        found.update(canonical_bytes(list(row)) + b"\n")
+    return found.hexdigest()
+
+
+@contextmanager
+def scratch(read_models: Sequence[ReadModel]) -> Iterator[Connection]:
+    """A database with these read models, empty, and gone at the end: nobody waits for it."""
+    with tempfile.TemporaryDirectory(prefix="whyledger-fold-") as directory:
+        engine = create_database(f"sqlite:///{Path(directory) / 'scratch.db'}", Settings())
+        event.listen(engine, "connect", _unsynced)
+        try:
+            with engine.begin() as connection:
+                METADATA.create_all(connection, tables=[each.table for each in read_models])
+                yield connection
+        finally:
+            engine.dispose()
+
+
+def _unsynced(raw: object, _record: object) -> None:
+    raw.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]

@@ -1,0 +1,187 @@
+"""Keeping read models: what is folded into which, however many versions of the service append.
+
+Each process keeps the read models of its version. `read_model_positions` says up to where some of
+them are folded, a row for those that go together; what holds for a read model is the highest row
+that names it. An append moves one row on, by the statement that also finds whether somebody who
+keeps others appended since: then what is missing is folded first, by position.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select
+
+from app.database.engine import READ_MODELS_SCHEMA, fetch
+from app.database.roles import give_to_application
+from app.ledger.reading import Past, dense_pages, head
+from app.ledger.tables import ENTRIES, NAME, POSITION
+from app.projections.folding import PAGE_ENTRIES, fold
+from app.projections.read_model import METADATA, ReadModel, put
+from domain.events.envelope import Recorded
+
+POSITIONS: Final = Table(
+    "read_model_positions",
+    METADATA,
+    Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
+    Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
+)
+_NUMBERED: Final = re.compile(r"_[0-9]+$")  # a read model's table, on either database
+_ADVANCE: Final = (
+    "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
+    " RETURNING position"
+)
+_UP_TO_DATE: Final = (
+    "SELECT position FROM {table} WHERE read_models = {mark}"
+    ' AND position = (SELECT coalesce(max("position"), -1) FROM entries)'
+)
+
+
+class Keeping:
+    """Keeps some read models: what `app.ledger.commit.Project` asks for."""
+
+    def __init__(self, read_models: Sequence[ReadModel]) -> None:
+        self.read_models = tuple(read_models)
+        self._together = _together(read_models)
+
+    def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
+        """Fold new entries, inside their append's transaction; what others left out before them."""
+        first, last = entries[0].position, entries[-1].position
+        if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
+            fold(self.read_models, connection, Past(connection), entries)
+        else:
+            self._catch_up(connection, last, until=first - 1)
+
+    def is_behind(self, connection: Connection) -> bool:
+        """Whether there are entries that are not folded yet."""
+        return not self._fetch(connection, _UP_TO_DATE, self._together)
+
+    def catch_up(self, connection: Connection, entries_max: int | None = None) -> tuple[int, int]:
+        """Fold what is missing, at most so many entries of it, under the ledger's lock.
+
+        Read models that do not stand yet are made, and folded from the first entry on.
+
+        Returns:
+            How many entries are folded, and how many there are.
+
+        Raises:
+            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+        """
+        last = head(connection)
+        up_to = self._catch_up(connection, last, until=last, entries_max=entries_max)
+        return up_to + 1, last + 1
+
+    def others(self, connection: Connection) -> dict[str, int]:
+        """Read models that other versions keep, or kept: name -> how far they are folded."""
+        mine = {each.name for each in self.read_models}
+        known = positions_of(connection)
+        others = sorted(name for name in _standing(connection) - mine if _NUMBERED.search(name))
+        return {name: known.get(name, -1) for name in others}
+
+    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        """Drop read models of other versions, under the ledger's lock; their names.
+
+        Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
+        Whoever needs one after all makes it again from the ledger.
+        """
+        dropped = [
+            name
+            for name, position in self.others(connection).items()
+            if unfolded_before is None or _recorded(connection, position + 1) < unfolded_before
+        ]
+        for name in dropped:
+            Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
+        gone = [row for row in _rows(connection) if not set(dropped).isdisjoint(row.split())]
+        _forget(connection, gone)
+        return dropped
+
+    def _catch_up(
+        self, connection: Connection, last: int, *, until: int, entries_max: int | None = None
+    ) -> int:
+        """Fold up to `last`, what is folded up to `until` at most; the position reached."""
+        positions = self._made(connection, until)
+        behind = [each for each in self.read_models if positions[each.name] < last]
+        done = min((positions[each.name] for each in behind), default=last)
+        up_to = last if entries_max is None else min(last, done + entries_max)
+        past = Past(connection)
+        for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
+            for each in behind:
+                since = positions[each.name]
+                fold([each], connection, past, [one for one in page if one.position > since])
+        if up_to == last:
+            self._finish(connection, last)
+        else:
+            reached = [each for each in behind if positions[each.name] < up_to]
+            put(connection, POSITIONS, {"read_models": _together(reached), "position": up_to})
+        return up_to
+
+    def _made(self, connection: Connection, until: int) -> dict[str, int]:
+        """How far each read model is. One that does not stand is made, and begins at -1.
+
+        So does, empty, one of which nothing is known, or that holds more than the entries up to
+        `until`: some of those were removed, or another ledger's were put in their place.
+        """
+        connection.execute(delete(POSITIONS).where(POSITIONS.c.position > until))
+        stand = _standing(connection)
+        missing = [each.table for each in self.read_models if each.name not in stand]
+        if missing:
+            missing[0].metadata.create_all(connection, tables=missing, checkfirst=False)
+            give_to_application(connection, missing)
+        known = positions_of(connection)
+        found = {}
+        for each in self.read_models:
+            found[each.name] = known.get(each.name, -1) if each.table not in missing else -1
+            if found[each.name] < 0:
+                connection.execute(delete(each.table))
+        return found
+
+    def _finish(self, connection: Connection, last: int) -> None:
+        """All of them are folded up to `last`: one row says so, and those for parts go."""
+        put(connection, POSITIONS, {"read_models": self._together, "position": last})
+        mine = {each.name for each in self.read_models}
+        parts = [row for row in _rows(connection) if mine.issuperset(row.split())]
+        _forget(connection, [row for row in parts if row != self._together])
+
+    def _fetch(
+        self, connection: Connection, statement: str, *values: object
+    ) -> list[tuple[object, ...]]:
+        sqlite = connection.dialect.name == "sqlite"
+        table = POSITIONS.name if sqlite else POSITIONS.fullname
+        mark = "?" if sqlite else "%s"
+        return fetch(connection, statement.format(table=table, mark=mark), values)
+
+
+def positions_of(connection: Connection) -> dict[str, int]:
+    """Read model -> the position of the last entry folded into it, of whatever version."""
+    found: dict[str, int] = {}
+    for together, position in connection.execute(select(POSITIONS)):
+        for name in together.split():
+            found[name] = max(position, found.get(name, -1))
+    return found
+
+
+def _rows(connection: Connection) -> list[str]:
+    return list(connection.execute(select(POSITIONS.c.read_models)).scalars())
+
+
+def _forget(connection: Connection, rows: Iterable[str]) -> None:
+    connection.execute(delete(POSITIONS).where(POSITIONS.c.read_models.in_(list(rows))))
+
+
+def _together(read_models: Iterable[ReadModel]) -> str:
+    return " ".join(sorted(each.name for each in read_models))
+
+
+def _standing(connection: Connection) -> set[str]:
+    """The tables beside which read models stand, and those themselves."""
+    schema = None if connection.dialect.name == "sqlite" else READ_MODELS_SCHEMA
+    return set(inspect(connection).get_table_names(schema))
+
+
+def _recorded(connection: Connection, position: int) -> str:
+    """When the entry at this position was recorded; after all times when there is none."""
+    query = select(ENTRIES.c.recorded_at).where(ENTRIES.c.position == position)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found or "9"

@@ -1,0 +1,160 @@
+"""What a read model is: a view, the table that holds it, and the functions that fold into it.
+
+The view's fields are the table's columns, said once. A changed read model gets a new number and
+with it another table, which is folded from the ledger. JSON is kept as canonical text, times as UTC
+text; positions are those of the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from types import UnionType
+from typing import (
+    Any,
+    Final,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
+
+from app.database.engine import READ_MODELS_SCHEMA
+from app.ledger import tables as ledger_tables
+from app.ledger.reading import Past
+from domain.canonical import canonical_bytes
+from domain.events.envelope import Recorded
+
+METADATA: Final = MetaData(
+    schema=READ_MODELS_SCHEMA, naming_convention=ledger_tables.METADATA.naming_convention
+)
+_NUMBER: Final = BigInteger().with_variant(Integer(), "sqlite")
+_COLUMN_TYPES: Final[dict[type, TypeEngine[Any]]] = {
+    str: ledger_tables.NAME,
+    int: _NUMBER,
+    bool: _NUMBER,  # 1 or 0, so that both databases give the same
+    float: Double(),
+    dict: ledger_tables.NAME,  # canonical JSON
+}
+_READ: Final[dict[type, Callable[[Any], Any]]] = {dict: orjson.loads, bool: bool}
+
+# Folds entries of its types, in order, into one table. It may look at that table and at what the
+# ledger held before the entry; never at another read model, which may be ahead or behind.
+Apply: TypeAlias = Callable[[Connection, Past, Sequence[Recorded]], None]
+View = TypeVar("View")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    """One read model of one number, `cycles_1`, and which function folds which events into it."""
+
+    table: Table
+    apply: Mapping[Any, Apply]  # event class -> function
+
+    @property
+    def name(self) -> str:
+        """The table's name: that of the read model, and its number."""
+        return str(self.table.name)
+
+
+def table_of(
+    view: type,
+    name: str,
+    *,
+    number: int,
+    key: str,
+    unique: str | None = None,
+    indexes: Sequence[tuple[str, ...]] = (),
+    metadata: MetaData = METADATA,
+) -> Table:
+    """The table whose columns are the fields of the dataclass `view`, in their order.
+
+    Args:
+        view: fields are text, numbers, bool or dict (kept as JSON); `| None` allows null.
+        name: of the read model.
+        number: to be raised whenever the columns change, or what is folded into them.
+        key: the column that is the primary key.
+        unique: another column without duplicates.
+        indexes: the columns of each further index.
+        metadata: where the table is known; another one for a definition that only tests need.
+    """
+    columns = [
+        Column(
+            field,
+            _COLUMN_TYPES[kind],
+            primary_key=field == key,
+            autoincrement=False,
+            nullable=nullable,
+        )
+        for field, (kind, nullable) in _kinds(view).items()
+    ]
+    further: list[Any] = [Index(None, *each) for each in indexes]
+    if unique is not None:
+        further.append(UniqueConstraint(unique))
+    return Table(f"{name}_{number}", metadata, *columns, *further)
+
+
+def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
+    """The view of a row of its table."""
+    values = dict(row._mapping)
+    for name, read in _read(cast(type, view)):
+        values[name] = read(values[name])
+    return view(**values)
+
+
+def json_text(value: object) -> str:
+    """`value` as canonical JSON text: one value, one text, on every database."""
+    return canonical_bytes(value).decode()
+
+
+def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert `row`, or replace the columns it names in the row with the same primary key."""
+    key = [column.name for column in table.primary_key.columns]
+    rest = {name: value for name, value in row.items() if name not in key}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        insert(table).values(row).on_conflict_do_update(index_elements=key, set_=rest)
+    )
+
+
+@cache
+def _kinds(view: type) -> dict[str, tuple[type, bool]]:
+    """Field -> what it is, and whether it may be null."""
+    hints = get_type_hints(view)
+    return {field.name: _kind(hints[field.name]) for field in fields(view)}
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    if get_origin(hint) is UnionType:
+        (given,) = [each for each in get_args(hint) if each is not type(None)]
+        return _kind(given)[0], True
+    if get_origin(hint) is Literal:
+        return str, False
+    found: type = get_origin(hint) or hint
+    return found, False
+
+
+@cache
+def _read(view: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The fields that are not kept as they are, and how each is read."""
+    return tuple((name, _READ[kind]) for name, (kind, _) in _kinds(view).items() if kind in _READ)

@@ -1,0 +1,179 @@
+"""The schema of the ledger's tables: migrated once, beside the service, equal to the code."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from app.database.engine import create_database
+from app.database.migrating import (
+    SCHEMA_REVISION,
+    migrate,
+    migrations_directory,
+    needs_migration,
+)
+from app.ledger.tables import METADATA
+from app.ledger.tree import grow, read_head
+from app.projections.folding import digests
+from app.projections.opening import open_ledger
+from app.projections.rebuild import rebuild
+from app.projections.runner import READ_MODELS
+from app.proof.verify.guards import missing_guards
+from app.settings import Settings
+from domain.canonical import leaf_hash
+from domain.errors import LedgerDamaged
+from tests.app.car_ledger import PROJECT
+from tests.app.golden_story import place
+from tests.app.test_golden_ledger import expected_of, lines_of, payloads_of
+from tests.ledger_events import put, refused
+
+OLD = Path(__file__).parent / "revision_0006"
+
+
+@pytest.fixture
+def old_database_url(empty_database_url: str) -> str:
+    """A new ledger as the version before migration 0007 left it."""
+    if empty_database_url.startswith("sqlite"):
+        with closing(sqlite3.connect(empty_database_url.removeprefix("sqlite:///"))) as raw:
+            raw.executescript((OLD / "sqlite.sql").read_text())
+    else:
+        with psycopg.connect(empty_database_url) as connection:
+            connection.execute((OLD / "postgresql.sql").read_bytes())
+    return empty_database_url
+
+
+def configuration() -> Config:
+    """That of the command line, whose words can be read."""
+    return Config(str(migrations_directory().parent / "alembic.ini"), stdout=StringIO())
+
+
+def test_the_ledgers_tables_are_those_the_migrations_make(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHYLEDGER_DATABASE_URL", empty_database_url)
+    command.upgrade(configuration(), "head")
+    settings = Settings(database_url=empty_database_url)
+    engine = create_database(settings.ledger_url, settings)
+    ours = set(METADATA.tables)
+
+    def is_ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
+        return kind != "table" or name in ours
+
+    with engine.connect() as connection:
+        options = {"compare_type": True, "include_object": is_ours}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, METADATA) == []
+        there = set(inspect(connection).get_table_names()) - {"read_model_positions"}
+    assert there == ours | {"alembic_version"}
+    assert not needs_migration(engine)
+    engine.dispose()
+
+
+def test_the_command_line_says_which_revision_a_database_has(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHYLEDGER_DATABASE_URL", database_url)
+    said = configuration()
+    command.current(said)
+    assert isinstance(said.stdout, StringIO)
+    assert said.stdout.getvalue() == f"{SCHEMA_REVISION} (head)\n"
+
+
+def test_the_code_was_written_for_the_newest_migration() -> None:
+    assert ScriptDirectory.from_config(configuration()).get_heads() == [SCHEMA_REVISION]
+
+
+def test_migrating_twice_is_harmless(empty_database_url: str) -> None:
+    settings = Settings(database_url=empty_database_url)
+    engine = create_database(settings.ledger_url, settings)
+    assert needs_migration(engine)
+    migrate(engine, 5)
+    migrate(engine, 5)
+    assert not needs_migration(engine)
+    engine.dispose()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str) -> None:
+    settings = Settings(database_url=empty_database_url)
+    engine = create_database(settings.ledger_url, settings)
+    with engine.connect() as connection:  # stands in the way of the third migration
+        connection.execute(text("CREATE TABLE tiles (level INTEGER)"))
+        connection.commit()
+    with pytest.raises(RuntimeError, match=r"nothing was kept: (.|\n)*already exists"):
+        migrate(engine, 5)
+    with engine.connect() as connection:
+        assert not engine.dialect.has_table(connection, "entries")
+    engine.dispose()
+
+
+def test_a_schema_of_a_later_version_is_refused(settings: Settings) -> None:
+    engine = create_database(settings.ledger_url, settings)
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.commit()
+    with pytest.raises(LedgerDamaged, match="schema of the ledger is '9999', unknown"):
+        open_ledger(settings)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("old_or_new", ["old_database_url", "empty_database_url"])
+def test_a_process_that_migrates_imports_no_migration_tool(
+    request: pytest.FixtureRequest, empty_database_url: str, old_or_new: str
+) -> None:
+    settings = Settings(database_url=request.getfixturevalue(old_or_new))
+    code = (
+        "import sys; from app.projections.opening import open_ledger;"
+        "from app.settings import Settings; open_ledger(Settings()).close();"
+        "print([m for m in ('alembic', 'mako', 'scipy', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | settings.as_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("golden", ["0001-first-version", "0002-people"])
+def test_a_database_of_the_version_before_opens_migrates_and_answers_alike(
+    old_database_url: str, golden: str
+) -> None:
+    path = PROJECT / "tests" / "golden" / f"{golden}.jsonl"
+    settings = Settings(database_url=old_database_url)
+    engine = create_database(settings.ledger_url, settings)
+    with engine.connect() as connection:
+        place(connection, lines_of(path), payloads_of(path))
+        grow(connection, 0, [leaf_hash(line) for line in lines_of(path)])
+        connection.execute(text("INSERT INTO policies VALUES ('of', 'the', 1, 'old', 0)"))
+        connection.commit()
+    engine.dispose()
+
+    ledger = open_ledger(settings)
+
+    expected = expected_of(path)
+    with ledger.connect() as connection:
+        found = digests(connection, READ_MODELS)
+        assert not inspect(connection).has_table("policies")
+        assert read_head(connection).root().hex() == expected["root"]
+        assert missing_guards(connection) == []
+    assert found == {**expected["read_models"], **expected["since"]}
+    assert ledger.stored_bytes(0, ledger.size() - 1) == lines_of(path)
+    assert rebuild(ledger).differing == ()
+    assert put(ledger, "observations-cars", refused())[0].position == expected["entries"]
+    ledger.close()

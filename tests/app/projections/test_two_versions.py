@@ -1,0 +1,211 @@
+"""Two versions of the service on one ledger: each keeps its own read models, and both are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from sqlalchemy import Connection, MetaData, func, inspect, select
+
+from app.cause import Cause
+from app.clock import new_id
+from app.database.engine import insert_rows
+from app.ledger.reading import Past
+from app.ledger.store import Ledger, StreamAppend
+from app.projections.cycles import CYCLES
+from app.projections.keeping import Keeping, positions_of
+from app.projections.opening import open_ledger
+from app.projections.read_model import METADATA, ReadModel, table_of
+from app.projections.rebuild import rebuild
+from app.projections.refusals import REFUSALS, rows_between
+from app.projections.runner import READ_MODELS
+from app.proof.verify.verification import verify
+from app.settings import Settings
+from domain.events.envelope import Recorded
+from domain.events.events import RowsRefused
+from tests import ledger_events as events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterRefusal:
+    """What a later version might keep of a refusal: twice the rows, and no reasons."""
+
+    position: int
+    model: str
+    twice: int
+
+
+LATER = table_of(
+    LaterRefusal, "refusals", number=2, key="position", metadata=MetaData(schema=METADATA.schema)
+)
+
+
+def _refused(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = cast(RowsRefused, entry.event)
+        insert_rows(connection, LATER, [(entry.position, event.model, 2 * event.rows)])
+
+
+LATER_MODELS = (  # all of this version, but for `refusals_2` in place of `refusals_1`
+    *(each for each in READ_MODELS if each.table is not REFUSALS),
+    ReadModel(LATER, {RowsRefused: _refused}),
+)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[Settings, Sequence[ReadModel]], Ledger]]:
+    """Opens the ledger as a version that keeps these read models."""
+    ledgers: list[Ledger] = []
+
+    def open_as(settings: Settings, read_models: Sequence[ReadModel]) -> Ledger:
+        ledgers.append(open_ledger(settings, keeping=Keeping(read_models)))
+        return ledgers[-1]
+
+    yield open_as
+    for ledger in ledgers:
+        ledger.close()
+
+
+@pytest.fixture
+def old(settings: Settings, opened: Callable[..., Ledger]) -> Ledger:
+    return opened(settings, READ_MODELS)
+
+
+@pytest.fixture
+def new(settings: Settings, old: Ledger, opened: Callable[..., Ledger]) -> Ledger:
+    """Opened when the older version had recorded something."""
+    refuse(old, 3)
+    return opened(settings, LATER_MODELS)
+
+
+def refuse(ledger: Ledger, rows: int) -> None:
+    events.put(ledger, "observations-cars", events.refused(rows))
+
+
+def refuse_long_ago(ledger: Ledger) -> None:
+    append = StreamAppend("observations-cars", (events.new(events.refused(1)),), None)
+    ledger.append([append], Cause.unauthenticated(new_id()), recorded_at=events.TIME)
+
+
+def refused_by_old(ledger: Ledger) -> int:
+    with ledger.connect() as connection:
+        return rows_between(connection, "cars", after=-1, up_to=1000).refused
+
+
+def refused_by_new(ledger: Ledger) -> int:
+    with ledger.connect() as connection:
+        return int(connection.execute(select(func.sum(LATER.c.twice))).scalar_one())
+
+
+def started_cycles(ledger: Ledger) -> int:
+    with ledger.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(CYCLES)).scalar_one())
+
+
+def names_that_stand(ledger: Ledger) -> set[str]:
+    with ledger.snapshot() as connection:
+        schema = None if connection.dialect.name == "sqlite" else METADATA.schema
+        return {n for n in inspect(connection).get_table_names(schema) if n.startswith("refusals")}
+
+
+def test_a_new_number_is_folded_from_what_the_older_version_recorded(new: Ledger) -> None:
+    assert refused_by_new(new) == 6
+
+
+def test_both_append_and_each_answers_with_what_the_other_appended(
+    old: Ledger, new: Ledger
+) -> None:
+    refuse(old, 10)
+    assert refused_by_new(new) == 26
+    refuse(new, 100)
+    refuse(new, 1000)
+    assert refused_by_old(old) == 1113
+    events.put(new, "cycle-cars-1", events.started(1))
+    events.put(old, "cycle-cars-2", events.started(2))
+    refuse(old, 10_000)
+    assert (refused_by_old(old), refused_by_new(new)) == (11_113, 22_226)
+    assert (started_cycles(old), started_cycles(new)) == (2, 2)  # a number that both keep
+
+
+def test_what_both_keep_equals_a_rebuild(old: Ledger, new: Ledger) -> None:
+    for rows in range(1, 8):
+        refuse(old if rows % 3 else new, rows)
+        events.put(new if rows % 2 else old, f"cycle-cars-{rows}", events.started(rows))
+    for ledger, read_models in ((old, READ_MODELS), (new, LATER_MODELS)):
+        found = rebuild(ledger, read_models=read_models)
+        assert found.differing == ()
+        assert found.position == ledger.size() - 1
+    assert refused_by_old(old) == 3 + sum(range(1, 8))
+
+
+def test_a_verification_finds_nothing_wrong_with_what_is_only_behind(
+    old: Ledger, new: Ledger
+) -> None:
+    refuse(new, 1)
+    found = verify(old, None)
+    assert (found.breaks, found.read_models) == ((), len(READ_MODELS))
+
+
+def test_a_check_under_the_lock_sees_what_the_other_appended(old: Ledger, new: Ledger) -> None:
+    events.put(old, "cycle-cars-1", events.started(1))
+    refuse(new, 1)
+    refuse(old, 50)
+    with new.writing() as connection:
+        assert connection.execute(select(func.sum(LATER.c.twice))).scalar_one() == 108
+
+
+def test_a_fold_that_was_cut_off_goes_on_where_it_was(
+    settings: Settings, old: Ledger, opened: Callable[..., Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.ledger.store._PAGE_FOLDED", 10)
+    for _ in range(4):
+        events.put(old, "observations-cars", *[events.refused(1)] * 10)
+    said: list[tuple[int, int]] = []
+
+    def give_up(done: int, of: int) -> None:
+        said.append((done, of))
+        refuse(old, 1)  # the older version goes on meanwhile
+        if len(said) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_ledger(settings, keeping=Keeping(LATER_MODELS), progress=give_up)
+    with old.snapshot() as connection:
+        assert positions_of(connection)[LATER.name] == 19
+    new = open_ledger(
+        settings, keeping=Keeping(LATER_MODELS), progress=lambda done, of: said.append((done, of))
+    )
+    assert said == [(10, 41), (20, 42), (30, 43), (40, 43)]
+    assert refused_by_new(new) == 2 * refused_by_old(old) == 84
+    new.close()
+
+
+def test_numbers_that_nobody_keeps_up_are_dropped_after_a_week(
+    settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    refuse(new, 1)
+    opened(settings, LATER_MODELS)
+    assert names_that_stand(new) == {"refusals_1", "refusals_2"}  # a week has not passed
+    refuse_long_ago(new)
+    refused_by_old(old)  # keeps them up
+    opened(settings, LATER_MODELS)
+    assert names_that_stand(new) == {"refusals_1", "refusals_2"}
+    refuse_long_ago(new)
+    opened(settings, LATER_MODELS)
+    assert names_that_stand(new) == {"refusals_2"}
+
+
+def test_an_older_version_that_comes_back_after_all_folds_its_own_anew(
+    old: Ledger, new: Ledger
+) -> None:
+    refuse(new, 7)
+    with new.writing() as connection:
+        assert new.project.drop_others(connection) == [REFUSALS.name]
+    assert refused_by_old(old) == 10
+    refuse(old, 1)
+    with old.writing() as connection:
+        assert old.project.drop_others(connection) == [LATER.name]
+    refuse(new, 1)
+    assert refused_by_new(new) == 24
