@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.app.cli.test_commands import CONTRACT, REPOSITORY, whyledger
+from tests.app.cli.command_line import whyledger
+from tests.app.cli.test_commands import CONTRACT, REPOSITORY
 
 LOOKING = ("state", "decisions", "export", "verify", "replay")
 

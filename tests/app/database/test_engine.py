@@ -120,7 +120,8 @@ def test_a_reader_cannot_write_and_leaves_no_trace_on_its_connection(ledger: Led
 def test_opening_a_migrated_ledger_imports_no_migration_tool(settings: Settings) -> None:
     open_ledger(settings).close()
     code = (
-        "import sys; from app.ledger.store import open_ledger; from app.settings import Settings;"
+        "import sys; from app.settings import Settings;"
+        "from app.projections.opening import open_ledger;"
         "open_ledger(Settings()).close();"
         "print([m for m in ('alembic', 'mako', 'scipy', 'pandas') if m in sys.modules])"
     )

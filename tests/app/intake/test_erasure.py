@@ -29,7 +29,7 @@ from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownMo
 from domain.events.erasure import Erased
 from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
-from tests.app.cli.test_commands import whyledger
+from tests.app.cli.command_line import whyledger
 from tests.app.people import MARKER, forgets, key_of, one_owned, owned, trained_on_people
 
 People = tuple[CarLedger, Row]
