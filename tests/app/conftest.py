@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from tests.app.car_ledger import CarLedger, bootstrapped
+from app.training.registry_alias import follow_champion
+from domain.events.events import Row
+from tests.app.car_ledger import CarLedger, bootstrapped, copied
+from tests.app.people import trained_on_people
+from tests.postgres import create, named
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +52,8 @@ def bootstrapped_state(
     shutil.copy(sqlite_template, state / "ledger.db")
     settings = Settings(state_dir=state)
     ledger = open_ledger(settings)
-    bootstrapped(CarLedger(ledger, settings))
+    cars = bootstrapped(CarLedger(ledger, settings))
+    follow_champion(ledger, settings, cars.model)  # as the worker does, or the next one has to
     ledger.close()
     return state
 
@@ -71,8 +77,36 @@ def new_cars_on_both(
 @pytest.fixture
 def cars(bootstrapped_state: Path, tmp_path: Path) -> Iterator[CarLedger]:
     """1971 to 1975 were observed, and `car-price/1` serves."""
-    settings = Settings(state_dir=tmp_path / "state")
-    shutil.copytree(bootstrapped_state, settings.state_dir)
+    settings = Settings(state_dir=copied(bootstrapped_state, tmp_path / "state"))
     ledger = open_ledger(settings)
     yield CarLedger(ledger, settings)
     ledger.close()
+
+
+@pytest.fixture(scope="session")
+def people_told(
+    registry_store: Path,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Callable[[str], tuple[Settings, Row]]:
+    """The ledger of `trained_on_people`, told once on each database and closed, to copy."""
+
+    @cache
+    def told(dialect: str) -> tuple[Settings, Row]:
+        state = tmp_path_factory.mktemp("people") / "state"
+        state.mkdir()
+        shutil.copy(registry_store, state / "mlflow.db")
+        settings = Settings(state_dir=state)
+        if dialect == "sqlite":
+            shutil.copy(sqlite_template, state / "ledger.db")
+        else:
+            server: str = request.getfixturevalue("postgres_server")
+            create(server, "people", like="template")
+            settings = Settings(state_dir=state, database_url=named(server, "people"))
+        ledger = open_ledger(settings)
+        row = trained_on_people(ledger, settings)[1]
+        ledger.close()
+        return settings, row
+
+    return told
