@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.postgres import command, create, named, running_postgres
+from tests.told import Story, Told, ToldOnce, dialect_of
 
 _NUMBERS = count(1)
 # The same cases wherever it runs, whatever the order's seed and however busy the machine;
@@ -51,18 +53,45 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def fresh_postgres(postgres_server: str) -> Iterator[Callable[..., str]]:
-    """Makes databases of its own for the test: migrated ones, like another one, or empty ones."""
+def fresh_postgres(postgres_server: str) -> Iterator[Callable[[bool], str]]:
+    """Makes databases of its own for the test: migrated ones, or empty ones."""
     made: list[str] = []
 
-    def make(migrated: bool, like: str = "template") -> str:
+    def make(migrated: bool) -> str:
         made.append(f"test_{next(_NUMBERS)}")
-        create(postgres_server, made[-1], like=like if migrated else "template0")
+        create(postgres_server, made[-1], like="template" if migrated else "template0")
         return named(postgres_server, made[-1])
 
     yield make
     for name in made:
         command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def told_once(
+    request: pytest.FixtureRequest,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ToldOnce:
+    """Tells a story to a ledger on the database of these settings, once however often asked."""
+
+    @cache
+    def told(story: Story, dialect: str) -> Told:
+        settings = Settings(state_dir=tmp_path_factory.mktemp("told") / "state")
+        settings.state_dir.mkdir()
+        if dialect == "sqlite":
+            shutil.copy(sqlite_template, settings.state_dir / "ledger.db")
+        else:
+            server: str = request.getfixturevalue("postgres_server")
+            name = f"told_{next(_NUMBERS)}"
+            create(server, name, like="template")
+            settings = settings.model_copy(update={"database_url": named(server, name)})
+        ledger = open_ledger(settings)
+        gives = story(ledger, settings)
+        ledger.close()
+        return Told(settings, gives)
+
+    return lambda story, settings: told(story, dialect_of(settings))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import shutil
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -241,18 +238,6 @@ def bootstrapped(cars: CarLedger, **contract: Any) -> CarLedger:
     cars.runs(year_end(1975))
     assert cars.view().champion == f"{cars.model}/1"
     return cars
-
-
-def copied(kept: Path, state: Path) -> Path:
-    """A copy of a state directory, in which MLflow writes to the copy's own folders."""
-    shutil.copytree(kept, state)
-    with closing(sqlite3.connect(state / "mlflow.db")) as store, store:
-        places = (kept.as_uri(), state.as_uri())
-        store.execute(
-            "UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)", places
-        )
-        store.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", places)
-    return state
 
 
 def moved_to(year: int, rows: Sequence[Row]) -> list[Row]:

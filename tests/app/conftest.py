@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from app.projections.opening import open_ledger
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.events.events import Row
-from tests.app.car_ledger import CarLedger, bootstrapped, copied
+from tests.app.car_ledger import CarLedger, bootstrapped
 from tests.app.people import trained_on_people
-from tests.postgres import create, named
+from tests.told import Story, copied
 
 
 @pytest.fixture(scope="session")
@@ -84,29 +83,11 @@ def cars(bootstrapped_state: Path, tmp_path: Path) -> Iterator[CarLedger]:
 
 
 @pytest.fixture(scope="session")
-def people_told(
-    registry_store: Path,
-    sqlite_template: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
-) -> Callable[[str], tuple[Settings, Row]]:
-    """The ledger of `trained_on_people`, told once on each database and closed, to copy."""
+def of_people(registry_store: Path) -> Story:
+    """The story of `trained_on_people`; it gives the row that is a person's."""
 
-    @cache
-    def told(dialect: str) -> tuple[Settings, Row]:
-        state = tmp_path_factory.mktemp("people") / "state"
-        state.mkdir()
-        shutil.copy(registry_store, state / "mlflow.db")
-        settings = Settings(state_dir=state)
-        if dialect == "sqlite":
-            shutil.copy(sqlite_template, state / "ledger.db")
-        else:
-            server: str = request.getfixturevalue("postgres_server")
-            create(server, "people", like="template")
-            settings = Settings(state_dir=state, database_url=named(server, "people"))
-        ledger = open_ledger(settings)
-        row = trained_on_people(ledger, settings)[1]
-        ledger.close()
-        return settings, row
+    def tell(ledger: Ledger, settings: Settings) -> Row:
+        shutil.copy(registry_store, settings.state_dir / "mlflow.db")
+        return trained_on_people(ledger, settings)[1]
 
-    return told
+    return tell

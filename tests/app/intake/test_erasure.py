@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -28,30 +28,20 @@ from app.training.registry_alias import follow_champion
 from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownModel
 from domain.events.erasure import Erased
 from domain.events.events import PayloadErased, Row
-from tests.app.car_ledger import CarLedger, copied, year_end
+from tests.app.car_ledger import CarLedger, year_end
 from tests.app.cli.command_line import whyledger
 from tests.app.people import MARKER, forgets, key_of, one_owned, owned
+from tests.told import Story, ToldOnce, retold
 
 People = tuple[CarLedger, Row]
 
 
 @pytest.fixture
-def people(
-    settings: Settings,
-    people_told: Callable[[str], tuple[Settings, Row]],
-    fresh_postgres: Callable[..., str],
-) -> Iterator[People]:
+def people(settings: Settings, told_once: ToldOnce, of_people: Story) -> Iterator[People]:
     """One owned car among many: it was trained with, predicted and labelled."""
-    dialect = make_url(settings.ledger_url).get_backend_name()
-    told, row = people_told(dialect)
-    copied(told.state_dir, settings.state_dir)
-    if dialect == "sqlite":
-        url = Settings(state_dir=settings.state_dir).ledger_url
-    else:
-        url = fresh_postgres(True, like="people")
-    settings = settings.model_copy(update={"database_url": url})
-    ledger = open_ledger(settings)
-    yield CarLedger(ledger, settings), row
+    told = told_once(of_people, settings)
+    ledger = open_ledger(retold(told, settings))
+    yield CarLedger(ledger, settings), told.gives
     ledger.close()
 
 
@@ -410,15 +400,15 @@ def test_the_command_says_what_it_reached_and_what_stays(
 
 @pytest.fixture
 def bootstrapped_people(
-    tmp_path: Path, people_told: Callable[[str], tuple[Settings, Row]]
+    tmp_path: Path, told_once: ToldOnce, of_people: Story
 ) -> tuple[Settings, Row]:
     """A state directory with one owned car in it; nobody has it open."""
-    told, row = people_told("sqlite")
-    settings = Settings(state_dir=copied(told.state_dir, tmp_path / "state"))
-    ledger = open_ledger(settings)
+    settings = Settings(state_dir=tmp_path / "state")
+    told = told_once(of_people, settings)
+    ledger = open_ledger(retold(told, settings))
     follow_champion(ledger, settings, "car-price")
     ledger.close()
-    return settings, row
+    return settings, told.gives
 
 
 def bundle_says(bundle: Path, key: str) -> tuple[int, str]:
