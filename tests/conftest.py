@@ -20,6 +20,9 @@ from tests.postgres import command, create, named, running_postgres
 from tests.told import Story, Told, ToldOnce, dialect_of
 
 _NUMBERS = count(1)
+# One thread each, as a cycle's worker has: two that wait for one another burn a busy machine.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 # The same cases wherever it runs, whatever the order's seed and however busy the machine;
 # --hypothesis-profile=anew draws others.
 hypothesis.register_profile("anew", deadline=None)
