@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -41,9 +42,15 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory, rows: Path, github: dict[str, str]) -> Path:
+def state(
+    tmp_path_factory: pytest.TempPathFactory,
+    registry_store: Path,
+    rows: Path,
+    github: dict[str, str],
+) -> Path:
     """A model that was bootstrapped on five years of cars, through the commands alone."""
     directory = tmp_path_factory.mktemp("state")
+    shutil.copy(registry_store, directory)
     for arguments in (("adopt", POLICY, CONTRACT), ("import", "car-price", rows)):
         assert whyledger(directory, *arguments).returncode == 0
     done = whyledger_by_itself(
