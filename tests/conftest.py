@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
 from app.database.engine import create_database, migrate
@@ -25,8 +26,10 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 # The same cases wherever it runs, whatever the order's seed and however busy the machine;
 # --hypothesis-profile=anew draws others.
-hypothesis.register_profile("anew", deadline=None)
-hypothesis.register_profile("same", deadline=None, derandomize=True)
+hypothesis.register_profile(
+    "anew", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+hypothesis.register_profile("same", hypothesis.get_profile("anew"), derandomize=True)
 hypothesis.load_profile("same")
 
 

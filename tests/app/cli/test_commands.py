@@ -6,14 +6,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
+from tests.patience import HANGS_SECONDS, until
 
 REPOSITORY = Path(__file__).parents[3]
 POLICY = REPOSITORY / "rules" / "policies" / "strict-and.yaml"
@@ -76,19 +77,19 @@ def service(state: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        assert process.poll() is None, "the service did not come up"
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{address}/readyz").status_code == 200
+        return False
+
     try:
-        for _ in range(200):
-            try:
-                if httpx.get(f"{address}/readyz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        else:
-            pytest.fail("the service did not come up")
+        until(ready, pause_seconds=0.1)
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(HANGS_SECONDS)
 
 
 def bootstrap(state: Path) -> dict[str, str]:

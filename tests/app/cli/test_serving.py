@@ -11,6 +11,7 @@ import httpx
 
 from tests.app.cli.command_line import environment, whyledger
 from tests.app.cli.test_commands import REPOSITORY
+from tests.patience import HANGS_SECONDS
 
 
 def test_a_taken_port_is_one_line_and_no_matter_of_integrity(tmp_path: Path) -> None:
@@ -50,6 +51,6 @@ def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: 
             told += process.stdout.readline()
         answer = httpx.get(f"{json.loads(told)['address']}/readyz")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(HANGS_SECONDS) == 0
 
     assert answer.status_code == 200

@@ -23,6 +23,7 @@ from tests.app.http.routes.running import (
     process_behind,
     running,
 )
+from tests.patience import HANGS_SECONDS
 
 YAML = {"Content-Type": "application/yaml"}
 BOOTSTRAP = {"as_of": "1973-01-01T00:00:00Z"}
@@ -51,7 +52,7 @@ def await_workers() -> None:
     """Wait until no worker is watched any more: the last thing one does comes after its cycle."""
     for thread in threading.enumerate():
         if thread.name.startswith("cycle "):
-            thread.join(timeout=300)
+            thread.join(HANGS_SECONDS)
             assert not thread.is_alive()
 
 
