@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.repository import REPOSITORY
+
 SOURCES = [
     path.relative_to(REPOSITORY)
     for package in ("app", "rules", "domain")

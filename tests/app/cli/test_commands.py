@@ -15,8 +15,8 @@ import pytest
 
 from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
 from tests.patience import HANGS_SECONDS, until
+from tests.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
 POLICY = REPOSITORY / "rules" / "policies" / "strict-and.yaml"
 CONTRACT = REPOSITORY / "data" / "contracts" / "car-price.yaml"
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"

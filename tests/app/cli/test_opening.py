@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from tests.app.cli.command_line import whyledger
-from tests.app.cli.test_commands import CONTRACT, REPOSITORY
+from tests.app.cli.test_commands import CONTRACT
+from tests.repository import REPOSITORY
 
 LOOKING = ("state", "decisions", "export", "verify", "replay")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 
 from tests.app.cli.command_line import environment, whyledger
-from tests.app.cli.test_commands import REPOSITORY
 from tests.patience import HANGS_SECONDS
+from tests.repository import REPOSITORY
 
 
 def test_a_taken_port_is_one_line_and_no_matter_of_integrity(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from app.cli.main import app
 from app.cli.terminal import Exit
 from domain.decisions.cycle import fold
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, car_story
+from tests.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
 DOCUMENT = (REPOSITORY / "docs" / "command-line.md").read_text()
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 

@@ -6,7 +6,6 @@ The figures are made by a seeded generator; every event is one the service could
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -44,6 +43,7 @@ from domain.events.findings import (
     WindowCheck,
 )
 from domain.events.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
+from tests.repository import REPOSITORY
 
 MODEL = "car-price"
 FEATURES = ("hpwt", "mpd", "mpg", "space", "air", "region")
@@ -51,7 +51,7 @@ HALTED_YEAR = 1983
 REJECTED_YEAR = 1986
 LAST_YEAR = 1990
 DIGEST = "ab" * 32
-_CONTRACT_FILE = Path(__file__).parents[3] / "data" / "contracts" / f"{MODEL}.yaml"
+_CONTRACT_FILE = REPOSITORY / "data" / "contracts" / f"{MODEL}.yaml"
 CONTRACT = parse_document(_CONTRACT_FILE.read_bytes(), name=_CONTRACT_FILE.name)
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,9 @@ from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import Fault, RequestInvalid, RowsRefusedError
 from tests.domain.kettles import GUARD, ROW, kettle_document
+from tests.repository import REPOSITORY
 
-CARS = Path(__file__).parents[3] / "data" / "us_cars_1971_1990.csv"
+CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
 
 
 def refusal_of(row: object, *, labelled: bool = False) -> RowsRefusedError:

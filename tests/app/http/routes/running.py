@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,11 +20,11 @@ from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.contract import contract_digest
 from domain.events.envelope import event_data
 from domain.events.events import CandidatePromoted
+from tests.repository import REPOSITORY
 
-ROOT = Path(__file__).parents[4]
-CAR_PRICE = (ROOT / "data" / "contracts" / "car-price.yaml").read_bytes()
-STRICT_AND = (ROOT / "rules" / "policies" / "strict-and.yaml").read_bytes()
-CARS = ROOT / "data" / "us_cars_1971_1990.csv"
+CAR_PRICE = (REPOSITORY / "data" / "contracts" / "car-price.yaml").read_bytes()
+STRICT_AND = (REPOSITORY / "rules" / "policies" / "strict-and.yaml").read_bytes()
+CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
 AMC = {

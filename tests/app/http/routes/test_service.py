@@ -19,8 +19,9 @@ from app.http.problems import PROBLEMS
 from app.main import create_app
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from tests.app.http.routes.running import AMC, CAR_PRICE, ROOT, plan_bytes, promote
+from tests.app.http.routes.running import AMC, CAR_PRICE, plan_bytes, promote
 from tests.patience import until
+from tests.repository import REPOSITORY
 
 HEAVY = ("sklearn", "pandas", "pyarrow", "mlflow", "dvc", "joblib", "scipy", "durable")
 PROGRAM = """
@@ -49,7 +50,7 @@ def served(settings: Settings) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *HEAVY],
         env=environment,
-        cwd=ROOT,
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -177,7 +178,7 @@ def test_openapi_describes_every_route_with_examples_and_problems(
 
 
 def test_the_api_document_names_every_route_and_every_problem() -> None:
-    text = (ROOT / "docs" / "api.md").read_text()
+    text = (REPOSITORY / "docs" / "api.md").read_text()
     for method, path in ROUTES:
         assert f"`{method.upper()} {path}`" in text, path
     for code in PROBLEMS:
