@@ -20,6 +20,7 @@ from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.contract import contract_digest
 from domain.events.envelope import event_data
 from domain.events.events import CandidatePromoted
+from tests.plausible import an
 from tests.repository import REPOSITORY
 
 CAR_PRICE = (REPOSITORY / "data" / "contracts" / "car-price.yaml").read_bytes()
@@ -93,7 +94,8 @@ def promote(ledger: Ledger, number: int, content: bytes) -> str:
     sha256 = sha256_hex(content)
     stream = "model-car-price"
     history = ledger.read_stream(stream)
-    event = CandidatePromoted(
+    event = an(
+        CandidatePromoted,
         model="car-price",
         model_version=f"car-price/{number}",
         replaced=None if number == 1 else f"car-price/{number - 1}",
@@ -102,7 +104,6 @@ def promote(ledger: Ledger, number: int, content: bytes) -> str:
         cycle=f"car-price-{number}",
         as_of="1976-01-01T00:00:00.000000Z",
         trained_until="1975-07-01T00:00:00.000001Z",
-        registry_run=None,
     )
     ledger.append(
         [
