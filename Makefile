@@ -1,12 +1,16 @@
 # Whyledger: one word for each thing. Every target sets up what it needs in .venv, and may be
 # repeated without harm. A fresh machine needs Python 3.11 or 3.12 with its headers, a C compiler
-# (durable-rules has no wheel) and a package registry that pip can reach.
+# (durable-rules has no wheel) and a package registry that pip can reach. PYTHON=python3.12 names
+# the Python, and whatever the word is then happens in an environment of that version's own.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-VENV := .venv
+PYTHON ?=
+VENV := .venv$(if $(PYTHON),-$(or $(shell $(PYTHON) -c \
+  'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null),$(error PYTHON=$(PYTHON) does not \
+  run here. Install it, or name the Python 3.11 or 3.12 that you have)))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCKS := requirements/build.txt requirements/dev.txt
@@ -24,8 +28,8 @@ demo: $(READY) ## twenty years of US cars through the running service (ARGS=--no
 serve: $(READY) ## start the service on loopback (ARGS="--port 8080")
 	$(BIN)/whyledger serve $(ARGS)
 
-test: $(READY) ## every test, doctests included (ARGS="-k drift", WORKERS=1)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+test: $(READY) ## every test and doctest, in any order (ARGS="-k drift", WORKERS=1)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations=10 $(ARGS)
 
 soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k kill")
 	$(BIN)/python -m pytest tests/soak --soak --capture=no $(ARGS)
@@ -56,7 +60,7 @@ lock: $(READY) ## pin everything anew, by hash, from what is at least a week old
 	  requirements/dev.in -o requirements/dev.txt
 
 clean: ## remove the environment and every cache; the ledger in state/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 # The environment is right when it is newer than the locks it was made from.
 $(READY): $(LOCKS) requirements/runtime.in pyproject.toml requirements/install.sh

@@ -33,6 +33,8 @@ def process(
 ) -> Iterator[int]:
     """The port of a server started with `command`, once it answers GET `ready`; ended at the end.
 
+    Its process id stands beside its log.
+
     Raises:
         RuntimeError: it did not answer in time.
     """
@@ -45,6 +47,7 @@ def process(
             stderr=output,
             start_new_session=True,
         )
+    log.with_suffix(".pid").write_text(str(server.pid))
     try:
         deadline = time.monotonic() + READY_SECONDS
         while True:
@@ -55,7 +58,7 @@ def process(
                 pass
             if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[:4]} does not answer: {log.read_text()[-2000:]}")
-            time.sleep(0.1)
+            time.sleep(0.01)
         yield port
     finally:
         for stop in (15, 9):

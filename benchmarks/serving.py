@@ -42,7 +42,7 @@ def main() -> None:
                 echoes[kind] = loads(port, "/predictions", single, CONNECTIONS)
         (directory / "state").mkdir()
         with service(directory / "state") as port:
-            _let_serve(port, directory / "state", model)
+            let_serve(port, directory / "state", model)
             ours = loads(port, "/predictions", single, CONNECTIONS)
             batches = [{"model": MODEL, "rows": rows}]
             ours_many = loads(port, "/predictions", batches, BATCH_CONNECTIONS)
@@ -97,7 +97,7 @@ def line(
     }
 
 
-def _let_serve(port: int, state_dir: Path, model: Fitted) -> None:
+def let_serve(port: int, state_dir: Path, model: Fitted) -> None:
     """Adopt the contract over HTTP, promote the plan, and wait until it answers."""
     address = f"http://127.0.0.1:{port}"
     headers = {"Content-Type": "application/yaml"}

@@ -13,10 +13,13 @@ if [ -x "$venv/bin/python" ]; then
         fail "$venv holds another Python than 3.11 or 3.12. Remove it (make clean) and try again."
 else
     python=
-    for name in "${PYTHON:-}" python3.11 python3.12 python3; do
+    # A Python that was named is taken or refused; no other one is taken in its place.
+    for name in ${PYTHON:-python3.11 python3.12 python3}; do
         # A version manager's shim may stand on the path and still run nothing: try, then believe.
-        if [ -n "$name" ] && "$name" -c "$fits" 2>/dev/null; then python=$name; break; fi
+        if "$name" -c "$fits" 2>/dev/null; then python=$name; break; fi
     done
+    [ -n "$python" ] || [ -z "${PYTHON:-}" ] ||
+        fail "PYTHON=$PYTHON is no Python 3.11 or 3.12 that runs here. Install it, or name another."
     [ -n "$python" ] || fail "no Python 3.11 or 3.12 found (durable-rules does not import on 3.13)." \
         "Install one, or name it: make PYTHON=/path/to/python3.11 ..."
     "$python" -m venv "$venv" || {

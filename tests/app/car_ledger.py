@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from app.cause import Cause
@@ -36,21 +35,21 @@ from domain.events.events import (
     Row,
     RowsRefused,
 )
+from tests.repository import REPOSITORY
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
 _EVENTS_PER_APPEND: Final = 500  # as the service does
 
 
 @cache
 def shipped_cars() -> tuple[dict[str, str], ...]:
     """The rows of the shipped data set, as a CSV reader gives them."""
-    with (PROJECT / "data" / "us_cars_1971_1990.csv").open(newline="") as file:
+    with (REPOSITORY / "data" / "us_cars_1971_1990.csv").open(newline="") as file:
         return tuple(csv.DictReader(file))
 
 
 def document(*parts: str) -> dict[str, Any]:
     """A shipped contract or policy, as parsed."""
-    path = PROJECT.joinpath(*parts)
+    path = REPOSITORY.joinpath(*parts)
     return parse_document(path.read_bytes(), name=path.name)
 
 

@@ -11,7 +11,11 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from app.training.registry_alias import follow_champion
+from domain.events.events import Row
 from tests.app.car_ledger import CarLedger, bootstrapped
+from tests.app.people import trained_on_people
+from tests.told import Story, copied
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +51,8 @@ def bootstrapped_state(
     shutil.copy(sqlite_template, state / "ledger.db")
     settings = Settings(state_dir=state)
     ledger = open_ledger(settings)
-    bootstrapped(CarLedger(ledger, settings))
+    cars = bootstrapped(CarLedger(ledger, settings))
+    follow_champion(ledger, settings, cars.model)  # as the worker does, or the next one has to
     ledger.close()
     return state
 
@@ -71,8 +76,18 @@ def new_cars_on_both(
 @pytest.fixture
 def cars(bootstrapped_state: Path, tmp_path: Path) -> Iterator[CarLedger]:
     """1971 to 1975 were observed, and `car-price/1` serves."""
-    settings = Settings(state_dir=tmp_path / "state")
-    shutil.copytree(bootstrapped_state, settings.state_dir)
+    settings = Settings(state_dir=copied(bootstrapped_state, tmp_path / "state"))
     ledger = open_ledger(settings)
     yield CarLedger(ledger, settings)
     ledger.close()
+
+
+@pytest.fixture(scope="session")
+def of_people(registry_store: Path) -> Story:
+    """The story of `trained_on_people`; it gives the row that is a person's."""
+
+    def tell(ledger: Ledger, settings: Settings) -> Row:
+        shutil.copy(registry_store, settings.state_dir / "mlflow.db")
+        return trained_on_people(ledger, settings)[1]
+
+    return tell

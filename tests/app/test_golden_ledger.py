@@ -19,13 +19,13 @@ from domain.events.cycle_events import Conclusion, Decided, HealthReported
 from domain.events.envelope import Recorded, envelope_bytes
 from domain.events.erasure import Erased
 from domain.events.events import EVENT_TYPES
-from tests.app.car_ledger import PROJECT
 from tests.app.golden_story import named_artefacts, placed, replayed
 from tests.app.older_payloads import as_first_written, undo_in_read_models
+from tests.repository import REPOSITORY
 
 GOLDEN = sorted(
     path
-    for path in (PROJECT / "tests" / "golden").glob("*.jsonl")
+    for path in (REPOSITORY / "tests" / "golden").glob("*.jsonl")
     if not path.name.endswith(".payloads.jsonl")
 )
 NAMES = [path.stem for path in GOLDEN]
@@ -112,7 +112,7 @@ def test_its_artefacts_are_those_its_events_name(path: Path) -> None:
 
 def test_the_first_version_is_written_the_same_but_for_upcasts_and_ends_in_every_way() -> None:
     outcomes, conclusions = set(), set()
-    for entry, line in entries_of(PROJECT / "tests" / "golden" / "0001-first-version.jsonl"):
+    for entry, line in entries_of(REPOSITORY / "tests" / "golden" / "0001-first-version.jsonl"):
         if isinstance(entry.event, Decided):
             outcomes.add(entry.event.outcome)
         if isinstance(entry.event, HealthReported):
@@ -142,7 +142,7 @@ def test_every_event_there_is_stands_in_a_golden_ledger() -> None:
 
 
 def test_in_the_second_one_a_person_was_forgotten_and_others_were_not() -> None:
-    path = PROJECT / "tests" / "golden" / "0002-people.jsonl"
+    path = REPOSITORY / "tests" / "golden" / "0002-people.jsonl"
     events = [entry.event for entry, _ in entries_of(path)]
     apart = [b'"data_commit":' in line for line in lines_of(path)]
     assert sum(isinstance(event, Erased) for event in events) == 3

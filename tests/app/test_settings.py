@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings
+from tests.repository import REPOSITORY
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = REPOSITORY / "docs" / "settings.md"
 
 
 def test_the_defaults_make_a_ledger_in_the_state_directory() -> None:

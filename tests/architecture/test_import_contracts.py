@@ -1,6 +1,7 @@
 """The layers are checked, and each check is itself tried against a deliberate violation."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.repository import REPOSITORY
+
 PACKAGES = ("app", "rules", "domain", "migrations")
 SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
 CONTRACTS = {contract["id"]: contract for contract in SETTINGS["importlinter"]["contracts"]}
@@ -56,14 +58,39 @@ VIOLATIONS = [
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The source tree and its settings, in a place where it may be spoilt."""
+    return copied_to(tmp_path)
+
+
+def copied_to(folder: Path) -> Path:
     for package in PACKAGES:
         shutil.copytree(
             REPOSITORY / package,
-            tmp_path / package,
+            folder / package,
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
-    return tmp_path
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    return folder
+
+
+def spoilt(folder: Path, contract: str) -> Path:
+    """A copy of the tree with every violation of this contract at the end of its file."""
+    copied_to(folder)
+    for broken, file, violation in VIOLATIONS:
+        if broken == contract:
+            with (folder / file).open("a", encoding="utf-8") as source:
+                source.write(f"{violation}\n")
+    return folder
+
+
+def line_of(contract: str, file: str, violation: str) -> int:
+    """Where the import of this violation stands in its file of the spoilt tree."""
+    lines = len((REPOSITORY / file).read_text(encoding="utf-8").splitlines())
+    for broken, other, text in VIOLATIONS:
+        if (broken, other) == (contract, file):
+            lines += text.count("\n") + 1
+            if text == violation:
+                return lines
+    raise AssertionError(f"{violation!r} is none of the violations")
 
 
 def lint_imports(tree: Path, *contracts: str) -> tuple[int, str]:
@@ -87,17 +114,26 @@ def test_the_tree_keeps_every_contract(tree: Path) -> None:
     assert f"{len(CONTRACTS)} kept, 0 broken" in words
 
 
-@pytest.mark.parametrize(("contract", "file", "violation"), VIOLATIONS)
-def test_a_contract_names_itself_when_it_is_broken(
-    tree: Path, contract: str, file: str, violation: str
-) -> None:
-    with (tree / file).open("a", encoding="utf-8") as spoilt:
-        spoilt.write(f"\n\n{violation}\n")
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
+    """What is said of each contract when every violation of it stands in the tree at once."""
+    return {
+        contract: lint_imports(spoilt(tmp_path_factory.mktemp("tree"), contract), contract)
+        for contract in CONTRACTS
+    }
 
-    status, words = lint_imports(tree, contract)
+
+@pytest.mark.parametrize(("contract", "file", "violation"), VIOLATIONS)
+def test_a_contract_names_itself_and_what_breaks_it(
+    broken: dict[str, tuple[int, str]], contract: str, file: str, violation: str
+) -> None:
+    status, words = broken[contract]
 
     assert status == 1, words
     assert f"{CONTRACTS[contract]['name']} BROKEN" in words
+    importer = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    line = line_of(contract, file, violation)
+    assert re.search(rf"\b{importer} -> [\w.]+ \(.*\bl\.{line}\b", words), words
 
 
 def test_the_serving_path_may_not_reach_scipy_through_a_third_module(tree: Path) -> None:

@@ -2,11 +2,11 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.repository import REPOSITORY
+
 REQUIREMENTS = REPOSITORY / "requirements"
 LOCKS = ("build", "runtime", "dev")
 PIN = re.compile(

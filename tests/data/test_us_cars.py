@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from data import rebuild_us_cars
+from tests.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
 README = (REPOSITORY / "data" / "README.md").read_text(encoding="utf-8")
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.repository import REPOSITORY
+
 PAGES = sorted(
     [
-        *ROOT.glob("*.md"),
-        *(ROOT / ".github").glob("*.md"),
-        *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / "data").glob("*.md"),
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / ".github").glob("*.md"),
+        *(REPOSITORY / "docs").rglob("*.md"),
+        *(REPOSITORY / "data").glob("*.md"),
     ]
 )
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -22,11 +23,11 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 
 
 def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+    return page.relative_to(REPOSITORY).as_posix()
 
 
 def read(page: str | Path) -> str:
-    return (ROOT / page).read_text(encoding="utf-8")
+    return (REPOSITORY / page).read_text(encoding="utf-8")
 
 
 def prose(text: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 from domain.decisions import lifecycle
 from domain.errors import RollbackRefused
 from domain.events.events import CandidatePromoted, ContractAdopted
-from tests.docs.markdown import ROOT, blocks, read
+from tests.docs.markdown import blocks, read
+from tests.repository import REPOSITORY
 
 PAGE = read(".github/CONTRIBUTING.md")
 TEST = "tests/domain/decisions/test_lifecycle.py"
@@ -35,7 +36,7 @@ def changed(file: str, diff: str) -> str:
     lines = diff.splitlines(keepends=True)
     old = "".join(line[1:] for line in lines if line[0] != "+")
     new = "".join(line[1:] for line in lines if line[0] != "-")
-    text = (ROOT / file).read_text(encoding="utf-8")
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
     assert text.count(old) == 1, old
     return text.replace(old, new)
 

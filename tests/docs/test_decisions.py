@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import ROOT, links, name_of, read
+from tests.docs.markdown import links, name_of, read
+from tests.repository import REPOSITORY
 
-FOLDER = ROOT / "docs" / "decisions"
+FOLDER = REPOSITORY / "docs" / "decisions"
 DECISIONS = sorted(FOLDER.glob("[0-9]*.md"))
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

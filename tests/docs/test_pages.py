@@ -4,8 +4,6 @@ import doctest
 import json
 import pkgutil
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +11,9 @@ import pytest
 import yaml
 
 import app
-from tests.docs.markdown import PAGES, ROOT, anchors, blocks, links, name_of, read, spans
+from tests.app.cli.command_line import whyledger
+from tests.docs.markdown import PAGES, anchors, blocks, links, name_of, read, spans
+from tests.repository import REPOSITORY
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home|root|Users|tmp)/")
 DOCUMENTED_COMMANDS = ("README.md", "docs/operations.md", "docs/semantics.md")
@@ -88,14 +88,8 @@ def test_every_command_and_option_a_page_names_exists(page: str) -> None:
 @cache
 def shown_help(*command: str) -> str:
     """What the program says of itself, or of one of its commands."""
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli.main", *command, "--help"],
-        cwd=ROOT,
-        env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    plain = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+    return whyledger(REPOSITORY, *command, "--help", **plain).stdout
 
 
 def test_every_module_and_folder_that_prose_names_exists() -> None:
@@ -106,7 +100,7 @@ def test_every_module_and_folder_that_prose_names_exists() -> None:
         f"{name_of(page)}: {span}"
         for page in PAGES
         for span in spans(read(page))
-        if pattern.fullmatch(span) and not (ROOT / span).exists()
+        if pattern.fullmatch(span) and not (REPOSITORY / span).exists()
     ]
 
     assert lost == []

@@ -14,9 +14,10 @@ import yaml
 
 from rules.engine import PolicyEngine
 from rules.policy import Policy, parse_policy, policy_digest
+from tests.patience import HANGS_SECONDS
+from tests.repository import REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[2]
-STRICT_AND = yaml.safe_load((ROOT / "rules/policies/strict-and.yaml").read_text("utf-8"))
+STRICT_AND = yaml.safe_load((REPOSITORY / "rules/policies/strict-and.yaml").read_text("utf-8"))
 
 ALL_MET: dict[str, float | None] = {
     "feature_drift_score": 0.31,
@@ -48,16 +49,14 @@ def engine(policy: Policy) -> Iterator[PolicyEngine]:
 def run_python() -> RunPython:
     """Run a script in an interpreter of its own, which may crash or hang without harm."""
 
-    def run(
-        script: str, *arguments: str, timeout_seconds: float = 60, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", script, *arguments],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
             capture_output=True,
             text=True,
-            timeout=timeout_seconds,
+            timeout=HANGS_SECONDS,
             check=False,
         )
 

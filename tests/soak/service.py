@@ -12,7 +12,8 @@ from typing import Any
 import httpx2
 
 from app.settings import Settings
-from tests.app.http.routes.running import CAR_PRICE, CLOUDEVENTS, ROOT, observation
+from tests.app.http.routes.running import CAR_PRICE, CLOUDEVENTS, observation
+from tests.repository import REPOSITORY
 
 PROGRAM = """
 import uvicorn
@@ -36,7 +37,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM],
             env={**os.environ, **settings.as_environment(), **(environment or {})},
-            cwd=ROOT,
+            cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -25,11 +25,11 @@ from app.cli.main import app
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.events.cycle_events import Conclusion, Decided, HealthReported, NotDecided
-from tests.app.car_ledger import PROJECT
 from tests.app.golden_story import placed, replayed
 from tests.app.http.routes.running import running
+from tests.repository import REPOSITORY
 
-LINES = (PROJECT / "tests" / "golden" / "0001-first-version.jsonl").read_bytes().splitlines()
+LINES = (REPOSITORY / "tests" / "golden" / "0001-first-version.jsonl").read_bytes().splitlines()
 ENDINGS: tuple[Conclusion, ...] = ("kept", "promoted", "rejected", "not decided", "failed")
 
 

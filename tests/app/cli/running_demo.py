@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.app.cli.test_commands import REPOSITORY, TRACKED
+from tests.app.cli.command_line import TRACKED
+from tests.repository import REPOSITORY
 
 _MARK = "DEMO_UNDER_TEST"
 _SECONDS_MAX = 300  # only a hang reaches it

@@ -1,38 +1,25 @@
-"""The commands, each in a process of its own, on real rows."""
+"""The commands, on real rows."""
 
 import csv
 import json
-import os
+import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-REPOSITORY = Path(__file__).parents[3]
+from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
+from tests.patience import HANGS_SECONDS, until
+from tests.repository import REPOSITORY
+
 POLICY = REPOSITORY / "rules" / "policies" / "strict-and.yaml"
 CONTRACT = REPOSITORY / "data" / "contracts" / "car-price.yaml"
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
-TRACKED = ("WHYLEDGER_", "GITHUB_")
-
-
-def whyledger(
-    state: Path, *arguments: object, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli.main", *map(str, arguments)],
-        cwd=REPOSITORY,
-        env=kept | {"WHYLEDGER_STATE_DIR": str(state)} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +43,18 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory, rows: Path, github: dict[str, str]) -> Path:
+def state(
+    tmp_path_factory: pytest.TempPathFactory,
+    registry_store: Path,
+    rows: Path,
+    github: dict[str, str],
+) -> Path:
     """A model that was bootstrapped on five years of cars, through the commands alone."""
     directory = tmp_path_factory.mktemp("state")
+    shutil.copy(registry_store, directory)
     for arguments in (("adopt", POLICY, CONTRACT), ("import", "car-price", rows)):
         assert whyledger(directory, *arguments).returncode == 0
-    done = whyledger(
+    done = whyledger_by_itself(
         directory, "cycle", "--model", "car-price", "--as-of", "1976-01-01",
         "--detailed-exitcode", "--json", **github,
     )  # fmt: skip
@@ -76,34 +69,39 @@ def service(state: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", "serve", "--port", str(port)],
         cwd=REPOSITORY,
-        env=kept | {"WHYLEDGER_STATE_DIR": str(state)},
+        env=environment(state),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        assert process.poll() is None, "the service did not come up"
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{address}/readyz").status_code == 200
+        return False
+
     try:
-        for _ in range(200):
-            try:
-                if httpx.get(f"{address}/readyz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        else:
-            pytest.fail("the service did not come up")
+        until(ready, pause_seconds=0.1)
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(HANGS_SECONDS)
+
+
+def bootstrap(state: Path) -> dict[str, str]:
+    """The decision of the model's first cycle."""
+    shown = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"]
+    return next(decision for decision in shown if decision["outcome"] == "bootstrap")
 
 
 def test_the_outputs_and_the_summary_hold_the_recorded_sentence(
     state: Path, github: dict[str, str]
 ) -> None:
-    decided = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"][-1]
+    decided = bootstrap(state)
     outputs = Path(github["GITHUB_OUTPUT"]).read_text().splitlines()
     page = Path(github["GITHUB_STEP_SUMMARY"]).read_text()
 
@@ -114,7 +112,7 @@ def test_the_outputs_and_the_summary_hold_the_recorded_sentence(
 
 
 def test_why_says_the_same_sentence_as_decisions(state: Path) -> None:
-    decided = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"][-1]
+    decided = bootstrap(state)
 
     why = whyledger(state, "why", decided["id"])
 
@@ -123,7 +121,7 @@ def test_why_says_the_same_sentence_as_decisions(state: Path) -> None:
 
 
 def test_why_says_what_came_of_the_decision(state: Path) -> None:
-    decided = json.loads(whyledger(state, "decisions", "--json").stdout)["decisions"][-1]
+    decided = bootstrap(state)
 
     lines = whyledger(state, "why", decided["id"]).stdout.splitlines()
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start, until
-from tests.app.cli.test_commands import REPOSITORY
+from tests.repository import REPOSITORY
 
 YEARS = ("1975", "1976")
 MODELS = ("car-price", "car-sales")

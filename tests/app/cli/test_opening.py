@@ -11,8 +11,10 @@ from sqlalchemy import delete
 from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from tests.app.cli.test_commands import CONTRACT, REPOSITORY, whyledger
+from tests.app.cli.command_line import whyledger
+from tests.app.cli.test_commands import CONTRACT
 from tests.ledger_events import put, refused
+from tests.repository import REPOSITORY
 
 LOOKING = ("state", "decisions", "export", "verify", "replay")
 

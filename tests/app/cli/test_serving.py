@@ -1,7 +1,6 @@
 """`whyledger serve`: it says where it listens once it does, and one line when it cannot."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.app.cli.test_commands import REPOSITORY, TRACKED, whyledger
+from tests.app.cli.command_line import environment, whyledger
+from tests.patience import HANGS_SECONDS
+from tests.repository import REPOSITORY
 
 
 def test_a_taken_port_is_one_line_and_no_matter_of_integrity(tmp_path: Path) -> None:
@@ -36,11 +37,10 @@ def test_a_ledger_out_of_reach_is_no_matter_of_integrity_either(tmp_path: Path) 
 
 
 def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(TRACKED)}
     with subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
         cwd=REPOSITORY,
-        env=kept | {"WHYLEDGER_STATE_DIR": str(tmp_path)},
+        env=environment(tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -51,6 +51,6 @@ def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: 
             told += process.stdout.readline()
         answer = httpx.get(f"{json.loads(told)['address']}/readyz")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(HANGS_SECONDS) == 0
 
     assert answer.status_code == 200

@@ -14,8 +14,8 @@ from app.cli.main import app
 from app.cli.terminal import Exit
 from domain.events.envelope import event_data
 from tests.app.web.car_story import REJECTED_YEAR, car_story
+from tests.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
 DOCUMENT = (REPOSITORY / "docs" / "command-line.md").read_text()
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 

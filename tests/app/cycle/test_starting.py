@@ -27,9 +27,7 @@ from domain.events.cycle_events import AttemptStarted
 from tests.app.car_ledger import CarLedger, types_of, year_end
 from tests.app.cycle.interrupted import Interrupted
 from tests.ledger_events import contract_adopted, put
-
-END_SECONDS = 60.0  # a worker takes one or two; a busy machine many times that
-
+from tests.patience import HANGS_SECONDS, until
 
 ASKED = Cause.unauthenticated("asked")
 
@@ -44,13 +42,10 @@ def cycles(cars: CarLedger) -> Iterator[Cycles]:
 
 def ended(cycles: Cycles, cycle: str) -> None:
     """Wait for the cycle's end, and for its watcher to have seen it."""
-    deadline = time.monotonic() + END_SECONDS
-    while cycles.view(cycle).status != "ended":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: cycles.view(cycle).status == "ended", pause_seconds=0.05)
     for thread in threading.enumerate():
         if thread.name == f"cycle {cycle}":
-            thread.join(END_SECONDS)
+            thread.join(HANGS_SECONDS)
             assert not thread.is_alive()
 
 
@@ -148,7 +143,7 @@ def test_a_worker_that_cannot_start_is_logged_and_the_next_request_goes_on(
     assert cycles.recover() == [cut_off]
     for thread in threading.enumerate():
         if thread.name == f"cycle {cut_off}":
-            thread.join(END_SECONDS)
+            thread.join(HANGS_SECONDS)
     assert f"cycle {cut_off} is not watched any more" in caplog.text
     logs.unlink()
     assert cycles.start("car-price", cause=ASKED) == CycleTicket(cut_off, resumed=True)

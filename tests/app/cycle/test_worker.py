@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
+
+import pytest
 
 from app.cycle.starting import Cycles, start_worker
 from app.cycle.worker import begin_attempt
@@ -14,25 +15,24 @@ from app.training.tracking import MlflowRegistry
 from domain.decisions.cycle import ATTEMPTS_MAX
 from domain.events.envelope import Recorded
 from tests.app.car_ledger import CarLedger, types_of, year_end
+from tests.patience import HANGS_SECONDS, until
 
-END_SECONDS = 60.0
-POLL_SECONDS = 0.01
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def killed_after(cars: CarLedger, cycle: str, event: str) -> None:
     """A worker takes up the cycle and is killed as soon as it has left another such event."""
     before = types_of(cars.ledger, f"cycle-{cycle}").count(event)
     worker = start_worker(cars.settings, cycle)
-    deadline = time.monotonic() + END_SECONDS
-    while types_of(cars.ledger, f"cycle-{cycle}").count(event) == before:
+
+    def left_another() -> bool:
         assert worker.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(POLL_SECONDS)
+        return types_of(cars.ledger, f"cycle-{cycle}").count(event) > before
+
+    until(left_another)
     worker.kill()
     assert worker.wait() == -9
-    while is_running(cars.ledger.engine, locks(cars), cycle):  # the database notices the death
-        assert time.monotonic() < deadline
-        time.sleep(POLL_SECONDS)
+    until(lambda: not is_running(cars.ledger.engine, locks(cars), cycle))  # its death is noticed
 
 
 def locks(cars: CarLedger) -> Path:
@@ -40,7 +40,7 @@ def locks(cars: CarLedger) -> Path:
 
 
 def finished(worker: subprocess.Popen[bytes]) -> int:
-    return worker.wait(END_SECONDS)
+    return worker.wait(HANGS_SECONDS)
 
 
 def entries(cars: CarLedger) -> list[Recorded]:
@@ -105,18 +105,21 @@ def test_attempts_are_counted_until_the_third(cars: CarLedger) -> None:
     assert begin_attempt(cars.ledger, cycle), "it has ended: there is nothing to attempt"
 
 
-def test_a_worker_has_one_thread_for_linear_algebra_and_a_low_priority(cars: CarLedger) -> None:
+def test_a_worker_has_one_thread_for_linear_algebra_and_a_low_priority(
+    cars: CarLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in THREADS:
+        monkeypatch.delenv(variable)
     cycle = cars.starts(year_end(1976))
     worker = start_worker(cars.settings, cycle)
     process = Path("/proc", str(worker.pid))
-    nice, environment = 0, ""
-    deadline = time.monotonic() + END_SECONDS
-    while worker.poll() is None and nice != 10:
-        assert time.monotonic() < deadline
-        nice = int((process / "stat").read_text().rpartition(")")[2].split()[16])
-        environment = (process / "environ").read_text()
-        time.sleep(POLL_SECONDS)
+
+    def nice() -> bool:
+        assert worker.poll() is None, "it ended before it was nice"
+        return (process / "stat").read_text().rpartition(")")[2].split()[16] == "10"
+
+    until(nice)
+    environment = (process / "environ").read_text()
     assert finished(worker) == 0
-    assert nice == 10
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for variable in THREADS:
         assert f"{variable}=1" in environment.split("\0")

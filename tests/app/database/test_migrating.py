@@ -36,10 +36,10 @@ from app.proof.verify.guards import missing_guards
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged
-from tests.app.car_ledger import PROJECT
 from tests.app.golden_story import place
 from tests.app.test_golden_ledger import expected_of, lines_of, payloads_of
 from tests.ledger_events import put, refused
+from tests.repository import REPOSITORY
 
 OLD = Path(__file__).parent / "revision_0006"
 
@@ -154,7 +154,7 @@ def test_a_process_that_migrates_imports_no_migration_tool(
 def test_a_database_of_the_version_before_opens_migrates_and_answers_alike(
     old_database_url: str, golden: str
 ) -> None:
-    path = PROJECT / "tests" / "golden" / f"{golden}.jsonl"
+    path = REPOSITORY / "tests" / "golden" / f"{golden}.jsonl"
     settings = Settings(database_url=old_database_url)
     engine = create_database(settings.ledger_url, settings)
     with engine.connect() as connection:

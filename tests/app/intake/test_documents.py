@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from app.intake.documents import parse_document
 from domain.errors import DocumentInvalid
+from tests.repository import REPOSITORY
 
-CONTRACTS = Path(__file__).parents[3] / "data" / "contracts"
+CONTRACTS = REPOSITORY / "data" / "contracts"
 
 
 @pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -36,18 +36,20 @@ from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownMo
 from domain.events.erasure import Erased
 from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
-from tests.app.cli.test_commands import whyledger
-from tests.app.people import MARKER, forgets, key_of, one_owned, owned, trained_on_people
+from tests.app.cli.command_line import whyledger
+from tests.app.people import MARKER, forgets, key_of, one_owned, owned
+from tests.told import Story, ToldOnce, retold
 
 People = tuple[CarLedger, Row]
 
 
 @pytest.fixture
-def people(
-    ledger: Ledger, settings: Settings, with_registry: Callable[[Settings], Settings]
-) -> People:
+def people(settings: Settings, told_once: ToldOnce, of_people: Story) -> Iterator[People]:
     """One owned car among many: it was trained with, predicted and labelled."""
-    return trained_on_people(ledger, with_registry(settings))
+    told = told_once(of_people, settings)
+    ledger = open_ledger(retold(told, settings))
+    yield CarLedger(ledger, settings), told.gives
+    ledger.close()
 
 
 def holders(folder: Path, *needles: bytes) -> list[str]:
@@ -405,15 +407,15 @@ def test_the_command_says_what_it_reached_and_what_stays(
 
 @pytest.fixture
 def bootstrapped_people(
-    tmp_path: Path, with_registry: Callable[[Settings], Settings]
+    tmp_path: Path, told_once: ToldOnce, of_people: Story
 ) -> tuple[Settings, Row]:
     """A state directory with one owned car in it; nobody has it open."""
-    settings = with_registry(Settings(state_dir=tmp_path / "state"))
-    ledger = open_ledger(settings)
-    cars, row = trained_on_people(ledger, settings)
-    follow_champion(cars.ledger, settings, cars.model)
+    settings = Settings(state_dir=tmp_path / "state")
+    told = told_once(of_people, settings)
+    ledger = open_ledger(retold(told, settings))
+    follow_champion(ledger, settings, "car-price")
     ledger.close()
-    return settings, row
+    return settings, told.gives
 
 
 def bundle_says(bundle: Path, key: str) -> tuple[int, str]:

@@ -25,6 +25,7 @@ from app.settings import Settings
 from domain.errors import VersionConflict
 from domain.events.events import LedgerCreated
 from tests.ledger_events import attempted, new, put, refused, started
+from tests.patience import HANGS_SECONDS
 
 WRITER = """
 import sys
@@ -77,7 +78,7 @@ class Writer:
     def end(self) -> None:
         """End it, whatever it does."""
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(HANGS_SECONDS)
         for stream in (self.stdin, self.stdout):
             with suppress(BrokenPipeError):
                 stream.close()
@@ -96,7 +97,7 @@ class Writer:
     def rest(self) -> list[int]:
         """The positions said until the process ends."""
         said = [int(position) for position in self.stdout.read().split()]
-        self.process.wait(timeout=30)
+        self.process.wait(HANGS_SECONDS)
         return said
 
 

@@ -22,7 +22,6 @@ from domain.events.events import Event, PolicyAdopted
 from tests.app.car_ledger import types_of
 from tests.app.cycle.interrupted import Interrupted
 from tests.ledger_events import (
-    SHA,
     TIME,
     attempted,
     contract_adopted,
@@ -31,6 +30,7 @@ from tests.ledger_events import (
     put,
     started,
 )
+from tests.plausible import SHA
 
 STREAM = "policy-strict-and"
 CAUSE = Cause("somebody", "asked", causation_id="before")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 from sqlalchemy import text
@@ -160,7 +159,5 @@ def test_a_cold_proof_reads_a_few_rows(grown: Ledger) -> None:
 
     with grown.connect() as connection:
         event.listen(connection, "before_cursor_execute", count)
-        started = time.perf_counter()
         StoredTree(connection, SIZE).inclusion(300)
-        assert time.perf_counter() - started < 0.05
     assert len(seen) <= 4

@@ -25,6 +25,7 @@ from tests.app.http.routes.running import (
     running,
     serve_champion,
 )
+from tests.patience import HANGS_SECONDS
 from tests.soak.watching import Watch
 
 Restore = Callable[[], Settings]
@@ -83,7 +84,9 @@ class BackUps:
         return self.settings.model_copy(update={"database_url": url})
 
     def _postgres(self, program: str, *arguments: str) -> None:
-        subprocess.run([str(self._binaries / program), *arguments], check=True, timeout=60)
+        subprocess.run(
+            [str(self._binaries / program), *arguments], check=True, timeout=HANGS_SECONDS
+        )
 
 
 @pytest.fixture

@@ -23,13 +23,13 @@ from domain.errors import TrainingFailed
 from domain.events.events import Row
 from tests.app.training.training_rows import (
     ESTIMATORS,
-    PROJECT,
     car_contract,
     cars,
     kettle_contract,
     kettle_estimator,
     kettles,
 )
+from tests.repository import REPOSITORY
 
 
 def test_the_shipped_contracts_train_the_pipelines_they_describe() -> None:
@@ -46,7 +46,7 @@ def test_the_shipped_contracts_train_the_pipelines_they_describe() -> None:
         ),
     ):
         contract, digest = car_contract(model)
-        frame = pd.read_csv(PROJECT / "data" / "us_cars_1971_1990.csv")
+        frame = pd.read_csv(REPOSITORY / "data" / "us_cars_1971_1990.csv")
         seen, features = frame[frame.year <= 1978], [*numbers, "air", "region"]
         expected = make_pipeline(
             make_column_transformer((scaled, numbers), (one_hot, ["air", "region"])), estimator
@@ -90,7 +90,7 @@ def test_training_gives_the_same_plan_whatever_the_threads_and_hash_seed() -> No
     here = [fit(parse_contract(each), rows, "0" * 64).plan_sha256 for each in documents]
     elsewhere = subprocess.run(
         [sys.executable, "-c", TRAIN],
-        cwd=PROJECT,
+        cwd=REPOSITORY,
         env=os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2"},
         input=json.dumps({"contracts": documents, "rows": rows}),
         capture_output=True,

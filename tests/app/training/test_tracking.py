@@ -16,7 +16,8 @@ from mlflow.tracking import MlflowClient
 from app.training.fit import fit, predict_pipeline
 from app.training.tracking import MlflowRegistry, TrainingRecord
 from domain.errors import TrainingFailed, UnknownThing
-from tests.app.training.training_rows import ESTIMATORS, PROJECT, kettle_contract, kettles
+from tests.app.training.training_rows import ESTIMATORS, kettle_contract, kettles
+from tests.repository import REPOSITORY
 
 CONTRACT, DIGEST = kettle_contract("hist-gradient-boosting")
 ROWS = kettles(60)
@@ -142,7 +143,7 @@ def test_mlflow_reports_nothing_home(tmp_path: Path) -> None:
     allowed = {k: v for k, v in os.environ.items() if k not in ("DO_NOT_TRACK", "CI")}
     told = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "state")],
-        cwd=PROJECT,
+        cwd=REPOSITORY,
         env=allowed | {"HOME": str(home), "MLFLOW_DISABLE_TELEMETRY": "false"},
         check=True,
         capture_output=True,

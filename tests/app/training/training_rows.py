@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from domain.contract.contract import Contract, contract_digest, parse_contract
 from domain.contract.rows import RowGuard
 from domain.events.events import Row
 from tests.domain.kettles import kettle_document
+from tests.repository import REPOSITORY
 
-PROJECT = Path(__file__).parents[3]
 ESTIMATORS: dict[str, dict[str, Any]] = {
     "ridge": {"alpha": 0.5},
     "hist-gradient-boosting": {"iterations": 30, "rows_per_leaf_min": 4, "l2": 0.1},
@@ -27,14 +26,14 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
 
 def car_contract(model: str) -> tuple[Contract, str]:
     """The shipped contract of `model`, and its digest."""
-    document = yaml.safe_load((PROJECT / "data" / "contracts" / f"{model}.yaml").read_text())
+    document = yaml.safe_load((REPOSITORY / "data" / "contracts" / f"{model}.yaml").read_text())
     return parse_contract(document), contract_digest(document)
 
 
 def cars(contract: Contract) -> list[Row]:
     """The shipped cars as labelled rows of `contract`, in the order of the file."""
     guard = RowGuard(contract)
-    with (PROJECT / "data" / "us_cars_1971_1990.csv").open(newline="") as file:
+    with (REPOSITORY / "data" / "us_cars_1971_1990.csv").open(newline="") as file:
         return [
             guard.check_row(guard.parse_csv_row(row), labelled=True) for row in csv.DictReader(file)
         ]

@@ -6,7 +6,6 @@ The figures are made by a seeded generator; every event is one the service could
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -45,6 +44,8 @@ from domain.events.findings import (
     psi_band,
 )
 from domain.events.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
+from tests.plausible import an
+from tests.repository import REPOSITORY
 
 MODEL = "car-price"
 FEATURES = ("hpwt", "mpd", "mpg", "space", "air", "region")
@@ -52,7 +53,7 @@ HALTED_YEAR = 1983
 REJECTED_YEAR = 1986
 LAST_YEAR = 1990
 DIGEST = "ab" * 32
-_CONTRACT_FILE = Path(__file__).parents[3] / "data" / "contracts" / f"{MODEL}.yaml"
+_CONTRACT_FILE = REPOSITORY / "data" / "contracts" / f"{MODEL}.yaml"
 CONTRACT = parse_document(_CONTRACT_FILE.read_bytes(), name=_CONTRACT_FILE.name)
 
 
@@ -90,12 +91,7 @@ def car_story(last_year: int = LAST_YEAR) -> Story:
     adopted = time(1971)
     story.tell(
         "policy-strict-and",
-        PolicyAdopted(
-            policy="strict-and",
-            policy_version=1,
-            document={"id": "strict-and"},
-            policy_digest=DIGEST,
-        ),
+        an(PolicyAdopted),
         adopted,
     )
     story.tell(
@@ -131,18 +127,15 @@ def _cycle(
 ) -> list[CycleEvent]:
     rows = int(chance.integers(86, 131)) if champion else 0
     events: list[CycleEvent] = [
-        CycleStarted(
+        an(
+            CycleStarted,
             cycle=f"{MODEL}-{number}",
             model=MODEL,
             number=number,
             as_of=time(year + 1),
-            contract_digest=DIGEST,
-            policy="strict-and",
-            policy_digest=DIGEST,
             champion=champion,
-            force=None,
         ),
-        AttemptStarted(attempt=1),
+        an(AttemptStarted),
     ]
     if year == HALTED_YEAR:
         broken = WindowCheck(
@@ -151,7 +144,8 @@ def _cycle(
         reason = "mean of mpg is 14.2, plausible is 1 to 4.5. Send the rows in miles per gallon/10."
         return [
             *events,
-            CycleHalted(
+            an(
+                CycleHalted,
                 window_start=time(year),
                 window_end=time(year + 1),
                 rows=rows,
@@ -162,14 +156,14 @@ def _cycle(
             _health("halted", champion, counts, number, None),
         ]
     events.append(
-        WindowGuarded(
+        an(
+            WindowGuarded,
             window_start=time(year),
             window_end=time(year + 1),
             reference_start=time(1971) if champion else None,
             reference_end=time(year) if champion else None,
             rows=rows,
             reference_rows=rows * 4,
-            left_out={"another champion": 2},
             refused_rows=0,
             checks=(),
         )
@@ -335,61 +329,37 @@ def _training(
     rmse = champion_rmse * (1.06 if rejected else 0.62) if champion else 0.2
     holdout = int(chance.integers(36, 52))
     events: list[CycleEvent] = [
-        DataMerged(
+        an(
+            DataMerged,
             merged_rows=500 + 100 * number,
-            duplicates=0,
             training_rows=460 + 100 * number,
             holdout_rows=holdout,
-            holdout_groups=("AMGREM71",),
             new_samples=100,
             label_cutoff=1000 * number,
-            dataset_sha256=DIGEST,
-            identities_sha256=DIGEST,
-            dvc_pointer="dataset.csv.dvc",
         ),
-        CandidateTrained(
+        an(
+            CandidateTrained,
             candidate=candidate,
             plan_sha256=f"{number:064x}",
-            reference_sha256=DIGEST,
-            dataset_sha256=DIGEST,
-            identities_sha256=DIGEST,
             training_rows=460 + 100 * number,
             trained_from=time(1971),
             trained_until=time(year + 1),
             label_cutoff=1000 * number,
-            estimator="ridge",
-            parameters={"alpha": 1.0},
-            seed=0,
-            code_commit="unknown",
-            lock_sha256="unknown",
-            libraries={"numpy": "2"},
-            registry_run=None,
-            target_ks_p_value=0.4,
-            looks_drifted=False,
         ),
-        ParityChecked(
-            passed=True,
+        an(ParityChecked, rows=holdout, largest_difference=2.2e-16),
+        an(
+            CandidateEvaluated,
             rows=holdout,
-            largest_difference=2.2e-16,
-            allowed=1e-12,
-            pipeline_digest=DIGEST,
-            plan_digest=DIGEST,
-            reason="plan and pipeline agree",
-        ),
-        CandidateEvaluated(
-            passed=True,
-            rows=holdout,
-            rows_min=20,
             candidate=_errors(rmse),
             mean_baseline=_errors(0.62),
             median_baseline=_errors(0.64),
             reason=f"RMSE {rmse:.4g} beats the mean (0.62) and the median (0.64)",
         ),
-        CandidateCompared(
+        an(
+            CandidateCompared,
             passed=not rejected,
             champion_version=champion,
             rows=holdout,
-            margin=0.0,
             candidate=_errors(rmse),
             champion=_errors(champion_rmse) if champion else None,
             segments=(
@@ -420,7 +390,7 @@ def _training(
     if rejected:
         return "rejected", events
     reason = f"{candidate} replaces {champion or 'nobody'}"
-    settled = PromotionSettled(promoted=True, model_version=candidate, reason=reason)
+    settled = an(PromotionSettled, model_version=candidate, reason=reason)
     return "promoted", [*events, settled]
 
 
@@ -437,7 +407,8 @@ def _health(
 ) -> HealthReported:
     degraded = rmse is not None and rmse > 0.25
     reason = f"error since promotion {rmse or 0:.4g} (contract: at most 0.25, transformed scale)"
-    return HealthReported(
+    return an(
+        HealthReported,
         conclusion=ending,
         state="no champion" if champion is None else "degraded" if degraded else "healthy",
         reasons=(reason,) if degraded else (),
@@ -448,25 +419,21 @@ def _health(
         promotions=counts["promotions"],
         success_rate=1.0,
         promotion_rate=0.5,
-        mean_shift=None,
-        spread_ratio=None,
         rmse_since_promotion=rmse,
         labelled_since_promotion=0 if rmse is None else 112,
-        value=None,
     )
 
 
 def _promoted(version: str, replaced: str | None, number: int, year: int) -> CandidatePromoted:
-    return CandidatePromoted(
+    return an(
+        CandidatePromoted,
         model=MODEL,
         model_version=version,
         replaced=replaced,
         plan_sha256=f"{number:064x}",
-        reference_sha256=DIGEST,
         cycle=f"{MODEL}-{number}",
         as_of=time(year + 1),
         trained_until=time(year + 1),
-        registry_run=None,
     )
 
 

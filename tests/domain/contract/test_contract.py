@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +24,9 @@ from domain.contract.rows import RowGuard
 from domain.contract.window import check_window, halt_reason
 from domain.errors import ContractInvalid
 from tests.domain.kettles import KETTLES, kettle_document
+from tests.repository import REPOSITORY
 
-DATA = Path(__file__).parents[3] / "data"
+DATA = REPOSITORY / "data"
 
 
 def shipped(model: str) -> dict[str, Any]:

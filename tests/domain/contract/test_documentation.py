@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from domain.contract.contract import Contract
+from tests.repository import REPOSITORY
 
-PAGE = Path(__file__).parents[3] / "docs" / "contract.md"
+PAGE = REPOSITORY / "docs" / "contract.md"
 SCHEMA = Contract.model_json_schema(by_alias=True)
 MODELS: dict[str, dict[str, Any]] = {"Contract": SCHEMA, **SCHEMA["$defs"]}
 

@@ -3,16 +3,16 @@ from __future__ import annotations
 import csv
 import hashlib
 from itertools import pairwise
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.decisions.holdout import Holdout, hold_out
+from tests.repository import REPOSITORY
 
 DIGEST = "ab" * 32
 AS_OF = "1976-12-31T00:00:00.000000Z"
-CARS = Path(__file__).parents[3] / "data" / "us_cars_1971_1990.csv"
+CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
 
 groups_of_rows = st.lists(st.sampled_from([f"group-{n}" for n in range(12)]), max_size=60)
 

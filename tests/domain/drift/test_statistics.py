@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from domain.drift.statistics import Floats, benjamini_hochberg, ks, moments, psi, shift
+from tests.repository import REPOSITORY
 
-VECTORS = Path(__file__).parents[2] / "vectors" / "drift"
+VECTORS = REPOSITORY / "tests" / "vectors" / "drift"
 
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
 SAMPLES = st.lists(NUMBERS, min_size=1, max_size=60)

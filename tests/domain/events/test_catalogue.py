@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 from domain.events.catalogue import catalogue
 from domain.events.events import EVENT_TYPES
+from tests.repository import REPOSITORY
 
-PAGE = Path(__file__).parents[3] / "docs" / "events.md"
+PAGE = REPOSITORY / "docs" / "events.md"
 
 
 def test_the_committed_catalogue_is_what_the_code_generates() -> None:

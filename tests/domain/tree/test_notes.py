@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -25,9 +24,10 @@ from domain.tree.notes import (
     parse_verifier_key,
     split_notes,
 )
+from tests.repository import REPOSITORY
 
 PUBLISHED = json.loads(
-    (Path(__file__).parents[2] / "vectors" / "notes" / "peter-neumann.json").read_text()
+    (REPOSITORY / "tests" / "vectors" / "notes" / "peter-neumann.json").read_text()
 )
 # The example in c2sp.org/tlog-checkpoint; its key is not published.
 SOFA = """example.com/behind-the-sofa

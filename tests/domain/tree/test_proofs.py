@@ -23,9 +23,10 @@ from domain.tree.proofs import (
     verify_consistency,
     verify_inclusion,
 )
+from tests.repository import REPOSITORY
 
 # Trees, positions and sizes of Certificate Transparency's test data; `accepted` is the verdict.
-VECTORS = sorted((Path(__file__).parents[2] / "vectors" / "merkle").glob("*.json"))
+VECTORS = sorted((REPOSITORY / "tests" / "vectors" / "merkle").glob("*.json"))
 LEAVES = [hashlib.sha256(b"\x00" + bytes([number])).digest() for number in range(130)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,11 +20,12 @@ from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.contract import contract_digest
 from domain.events.envelope import event_data
 from domain.events.events import CandidatePromoted
+from tests.plausible import an
+from tests.repository import REPOSITORY
 
-ROOT = Path(__file__).parents[4]
-CAR_PRICE = (ROOT / "data" / "contracts" / "car-price.yaml").read_bytes()
-STRICT_AND = (ROOT / "rules" / "policies" / "strict-and.yaml").read_bytes()
-CARS = ROOT / "data" / "us_cars_1971_1990.csv"
+CAR_PRICE = (REPOSITORY / "data" / "contracts" / "car-price.yaml").read_bytes()
+STRICT_AND = (REPOSITORY / "rules" / "policies" / "strict-and.yaml").read_bytes()
+CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
 AMC = {
@@ -94,7 +94,8 @@ def promote(ledger: Ledger, number: int, content: bytes) -> str:
     sha256 = sha256_hex(content)
     stream = "model-car-price"
     history = ledger.read_stream(stream)
-    event = CandidatePromoted(
+    event = an(
+        CandidatePromoted,
         model="car-price",
         model_version=f"car-price/{number}",
         replaced=None if number == 1 else f"car-price/{number - 1}",
@@ -103,7 +104,6 @@ def promote(ledger: Ledger, number: int, content: bytes) -> str:
         cycle=f"car-price-{number}",
         as_of="1976-01-01T00:00:00.000000Z",
         trained_until="1975-07-01T00:00:00.000001Z",
-        registry_run=None,
     )
     ledger.append(
         [

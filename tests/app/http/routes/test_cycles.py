@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.app.http.routes.running import (
     process_behind,
     running,
 )
+from tests.patience import HANGS_SECONDS
 
 YAML = {"Content-Type": "application/yaml"}
 BOOTSTRAP = {"as_of": "1973-01-01T00:00:00Z"}
@@ -52,14 +54,14 @@ def await_workers() -> None:
     """Wait until no worker is watched any more: the last thing one does comes after its cycle."""
     for thread in threading.enumerate():
         if thread.name.startswith("cycle "):
-            thread.join(timeout=60)
+            thread.join(HANGS_SECONDS)
             assert not thread.is_alive()
 
 
 def test_a_bootstrap_on_real_cars_promotes_and_the_answer_after_it_is_the_champions(
-    settings: Settings,
+    settings: Settings, with_registry: Callable[[Settings], Settings]
 ) -> None:
-    with running(settings) as client:
+    with running(with_registry(settings)) as client:
         adopt(client)
         client.post("/policies", content=STRICT_AND, headers=YAML)
         upload_years(client, "1971", "1972")
@@ -80,9 +82,9 @@ def test_a_bootstrap_on_real_cars_promotes_and_the_answer_after_it_is_the_champi
 
 
 def test_a_running_cycle_is_409_with_its_url_and_one_cut_off_is_resumed(
-    sqlite_settings: Settings,
+    sqlite_settings: Settings, with_registry: Callable[[Settings], Settings]
 ) -> None:
-    with running(sqlite_settings, edge=(*EDGE, NameEverybody)) as client:
+    with running(with_registry(sqlite_settings), edge=(*EDGE, NameEverybody)) as client:
         adopt(client)
         client.post("/policies", content=STRICT_AND, headers=YAML)
         upload_years(client, "1971", "1972")

@@ -36,14 +36,22 @@ from tests.app.proof.signed_ledger import (
     grow_to,
     verified,
 )
+from tests.told import ToldOnce, retold
 
 EDITED = 57
 Forge = Callable[[list[bytes]], list[bytes]]
 
 
 @pytest.fixture
-def kept(ledger: Ledger, settings: Settings) -> Kept:
-    return fill(ledger, settings)
+def settings(settings: Settings, told_once: ToldOnce) -> Settings:
+    """What `fill` wrote and signed stands in the ledger."""
+    return retold(told_once(fill, settings), settings)
+
+
+@pytest.fixture
+def kept(settings: Settings, told_once: ToldOnce) -> Kept:
+    kept: Kept = told_once(fill, settings).gives
+    return kept
 
 
 def edit(position: int, **changes: object) -> Forge:
