@@ -72,7 +72,7 @@ def test_a_full_quota_is_answered_with_503_and_needs_no_restart(
         resource.prlimit(process, resource.RLIMIT_FSIZE, (largest + ROOM_BYTES, hard))
         acknowledged, refused, answer = fill(client)
         assert_refused_for_later(answer, "cannot write: disk I/O error")
-        assert client.get("/events", params={"after": 0}).status_code == 200  # reading goes on
+        assert client.get("/events", params={"cursor": 0}).status_code == 200  # reading goes on
         resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
         acknowledged |= send_again(client, refused)
         assert service.process.poll() is None

@@ -110,7 +110,7 @@ class Subscriber(threading.Thread):
         """The next entries; None when that service does not answer."""
         after = self.seen[-1][0] if self.seen else -1
         with suppress(httpx2.TransportError), service.client() as client:
-            answer = client.get("/events", params={"after": after, "limit": 100})
+            answer = client.get("/events", params={"cursor": after, "limit": 100})
             if answer.status_code == 200:
                 return [(int(event["sequence"]), event["id"]) for event in answer.json()]
         return None
