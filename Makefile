@@ -17,7 +17,7 @@ LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help demo serve test coverage soak check bench lock clean
+.PHONY: help demo serve test coverage soak check lint types imports bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,12 +40,18 @@ coverage: $(READY) ## every line and branch of domain/ and rules/, by their own 
 	  --cov=domain --cov=rules --cov-fail-under=100
 
 check: $(READY) ## format, lint, types, import contracts, coverage, tests
+	$(MAKE) --jobs $(WORKERS) lint types imports coverage
+	$(MAKE) test
+
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(READY)
 	$(BIN)/mypy
+
+imports: $(READY)
 	$(BIN)/lint-imports
-	$(MAKE) coverage
-	$(MAKE) test
 
 bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_bytes for one)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,7 +1,10 @@
 """What is installed is pinned by hash, and names no registry and no machine."""
 
+import os
 import re
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +64,17 @@ def test_the_build_backend_is_the_one_that_is_pinned() -> None:
 
 def test_the_rule_engine_is_the_release_whose_behaviour_was_observed() -> None:
     assert ("durable-rules", "2.0.28") in pins("runtime")
+
+
+def test_a_python_that_was_named_and_is_none_is_refused_and_no_other_taken(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [REQUIREMENTS / "install.sh", tmp_path / "venv"],
+        env=os.environ | {"PYTHON": "python9.9"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert finished.returncode == 1
+    assert "PYTHON=python9.9 is no Python 3.11 or 3.12 that runs here" in finished.stderr
+    assert not (tmp_path / "venv").exists()

@@ -58,5 +58,13 @@ def test_ci_calls_the_same_word_as_a_developer() -> None:
     assert [command.split()[:2] for command in commands] == [["make", "check"]]
 
 
+def test_ci_checks_every_python_that_is_supported() -> None:
+    (job,) = read(WORKFLOWS[0])["jobs"].values()
+    (step,) = (step for step in job["steps"] if "run" in step)
+
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
+    assert step["run"].endswith("PYTHON=python${{ matrix.python }}")
+
+
 def test_the_hook_runs_what_the_makefile_calls_test() -> None:
     assert (REPOSITORY / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"

@@ -10,7 +10,7 @@ from app.cause import Cause
 from app.cycle.promotions import roll_back
 from app.training.registry_alias import follow_champion
 from app.training.tracking import MlflowRegistry, TrainingRecord
-from tests.app.car_ledger import CarLedger
+from tests.app.car_ledger import CarLedger, bootstrapped
 
 
 def registry(cars: CarLedger) -> MlflowRegistry:
@@ -25,7 +25,8 @@ def follows(cars: CarLedger) -> bool:
     return follow_champion(cars.ledger, cars.settings, "car-price")
 
 
-def test_the_alias_follows_promotion_and_rollback(cars: CarLedger) -> None:
+def test_the_alias_follows_promotion_and_rollback(new_cars: CarLedger) -> None:
+    cars = bootstrapped(new_cars)
     assert aliased(cars) is None
     assert follows(cars)
     first = cars.view().registry_run

@@ -6,6 +6,7 @@ import csv
 import io
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from tests.app.http.routes.running import (
     running,
 )
 from tests.patience import HANGS_SECONDS
+from tests.told import copied
 
 YAML = {"Content-Type": "application/yaml"}
 BOOTSTRAP = {"as_of": "1973-01-01T00:00:00Z"}
@@ -82,29 +84,28 @@ def test_a_bootstrap_on_real_cars_promotes_and_the_answer_after_it_is_the_champi
 
 
 def test_a_running_cycle_is_409_with_its_url_and_one_cut_off_is_resumed(
-    sqlite_settings: Settings, with_registry: Callable[[Settings], Settings]
+    bootstrapped_state: Path, tmp_path: Path
 ) -> None:
-    with running(with_registry(sqlite_settings), edge=(*EDGE, NameEverybody)) as client:
-        adopt(client)
-        client.post("/policies", content=STRICT_AND, headers=YAML)
-        upload_years(client, "1971", "1972")
+    settings = Settings(state_dir=copied(bootstrapped_state, tmp_path / "state"))
+    with running(settings, edge=(*EDGE, NameEverybody)) as client:
         cycles = process_behind(client).cycles
         engine = process_behind(client).ledger.engine
-        with NamedLock(engine, cycles.lock_directory, "car-price-1") as held:
+        with NamedLock(engine, cycles.lock_directory, "car-price-2") as held:
             assert held
-            first = start(client)
+            first = start(client, {"as_of": "1977-01-01T00:00:00Z"})
             assert first.status_code == 202
-            assert first.headers["Location"] == "/models/car-price/cycles/car-price-1"
+            assert first.headers["Location"] == "/models/car-price/cycles/car-price-2"
             assert int(first.headers["Retry-After"]) >= 1
             assert first.json()["status"] == "open"
-            second = start(client)
+            second = start(client, {"as_of": "1977-01-01T00:00:00Z"})
             assert second.status_code == 409
             assert second.json()["cycle"] == first.headers["Location"]
             assert second.headers["Location"] == first.headers["Location"]
         entries = process_behind(client).ledger.read(-1, 5000)
-        (begun,) = [entry for entry in entries if entry.event.type == "cycle.started"]
+        _, begun = [entry for entry in entries if entry.event.type == "cycle.started"]
         assert begun.actor == "key:ada"
         await_workers()
+        assert client.get(first.headers["Location"]).json()["status"] == "ended"
 
 
 @pytest.mark.parametrize(
