@@ -40,7 +40,7 @@ DOCUMENTS = st.recursive(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @example(-0.0)
 @example({"\ufb33": 1, "\U0001f600": 2, "\u20ac": 3})
 @example([1e-7, 1e-6, 1e-5, 1e15, 1e16, 1e20, 1e21, 1e22, 5e-324, 1.7976931348623157e308])
@@ -51,14 +51,14 @@ def test_every_document_has_the_bytes_that_rfc8785_gives_it(document: Any) -> No
     assert canonical_bytes(document) == rfc8785.dumps(document)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(FLOATS, min_size=20, max_size=20))
 def test_every_number_has_the_digits_that_rfc8785_gives_it(numbers: list[float]) -> None:
     for number in numbers:
         assert canonical_bytes(number) == rfc8785.dumps(number)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(DOCUMENTS)
 def test_what_is_read_back_has_the_same_bytes(document: Any) -> None:
     content = canonical_bytes(document)

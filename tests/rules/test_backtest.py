@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import PolicyNotDecided
@@ -48,7 +48,6 @@ def test_a_back_test_says_what_the_policy_would_have_said(
     assert result.checked == 5
 
 
-@settings(deadline=None)  # other processes may hold the cores
 @given(
     st.lists(
         st.fixed_dictionaries(

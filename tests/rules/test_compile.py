@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
@@ -89,7 +89,6 @@ def test_what_the_engine_would_misread_is_never_written(value: object) -> None:
         engine_text({"x": value})
 
 
-@settings(deadline=None)  # other processes may hold the cores
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_written_float_reads_back_as_itself(number: float) -> None:
     read = json.loads(engine_number(number))
@@ -97,7 +96,6 @@ def test_a_written_float_reads_back_as_itself(number: float) -> None:
     assert math.copysign(1, read) == math.copysign(1, number)
 
 
-@settings(deadline=None)  # other processes may hold the cores
 @given(st.recursive(st.text() | st.integers(-(2**53) + 1, 2**53 - 1), st.lists))
 def test_written_text_reads_back_as_itself(value: object) -> None:
     assert json.loads(engine_text({"a": value})) == {"a": value}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
@@ -52,7 +52,6 @@ def engine_said(operator: Operator, threshold: float, value: float) -> list[str]
 
 
 @pytest.mark.parametrize("operator", HOLDS)
-@settings(deadline=None)  # other processes may hold the cores
 @given(threshold=FINITE, value=FINITE)
 def test_the_engine_compares_any_two_finite_numbers_as_python_does(
     operator: Operator, threshold: float, value: float
@@ -62,7 +61,6 @@ def test_the_engine_compares_any_two_finite_numbers_as_python_does(
 
 
 @pytest.mark.parametrize("operator", HOLDS)
-@settings(deadline=None)  # other processes may hold the cores
 @given(threshold=st.floats(-1e300, 1e300), towards=NEIGHBOURS)
 def test_the_engine_sees_one_ulp(
     operator: Operator, threshold: float, towards: float | None
@@ -73,7 +71,6 @@ def test_the_engine_sees_one_ulp(
 
 
 @pytest.mark.parametrize("operator", HOLDS)
-@settings(deadline=None)  # other processes may hold the cores
 @given(threshold=st.floats(0, 1e300), value=st.floats(0, 1e300) | NEIGHBOURS)
 def test_a_policy_decides_as_the_plain_evaluation_on_any_possible_fact(
     operator: Operator, threshold: float, value: float | None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import digest
@@ -150,13 +150,11 @@ def test_a_text_with_a_lone_surrogate_is_refused(document: dict[str, Any]) -> No
     assert "correct it" in faults_of(document)["/clauses/0/label"]
 
 
-@settings(deadline=None)  # other processes may hold the cores
 @given(JSON)
 def test_whatever_is_no_policy_is_refused_and_never_crashes(value: object) -> None:
     assert faults_of(value)
 
 
-@settings(deadline=None)  # other processes may hold the cores
 @given(st.sampled_from(["id", "version", "clauses", "decides", "combination", "policy"]), JSON)
 def test_any_value_in_any_place_is_read_or_refused(field: str, value: object) -> None:
     clause = {

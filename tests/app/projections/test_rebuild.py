@@ -204,7 +204,6 @@ def fresh(request: pytest.FixtureRequest, database_url: str) -> Iterator[Callabl
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, min_size=3, max_size=25), page_entries=st.integers(1, 40))

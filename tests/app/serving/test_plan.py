@@ -137,7 +137,7 @@ def bits(values: Any) -> list[str]:
     return [float(value).hex() for value in np.asarray(values).tolist()]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_one_row_many_rows_and_the_plain_reading_agree_to_the_bit(data: st.DataObject) -> None:
     document = data.draw(plans())
@@ -157,7 +157,7 @@ def test_one_row_many_rows_and_the_plain_reading_agree_to_the_bit(data: st.DataO
         assert list(many.native) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_masked_and_walked_trees_agree_to_the_bit(data: st.DataObject) -> None:
     document = data.draw(plans().filter(lambda plan: plan["estimator"]["kind"] != "ridge"))

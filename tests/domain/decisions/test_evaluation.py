@@ -293,7 +293,7 @@ def test_a_champion_without_a_name_is_refused() -> None:
         )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=30), st.floats(0, 1))
 def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
     rows: list[tuple[float, float, float]], margin: float

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -230,7 +230,6 @@ VALUES = st.none() | st.floats(-1e12, 1e12, allow_subnormal=False) | st.integers
 NAMES = st.sampled_from(["US", "EU", "JP", "KR", None])
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(1, 60), st.integers(1, 60))
 def test_any_window_gives_a_report_the_ledger_can_hold(
     data: st.DataObject, trained: int, rows: int
@@ -249,7 +248,6 @@ def test_any_window_gives_a_report_the_ledger_can_hold(
     assert_consistent(report)
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=60))
 def test_a_window_equal_to_its_reference_has_no_drift(column: list[Value]) -> None:
     target = np.arange(len(column), dtype=float)

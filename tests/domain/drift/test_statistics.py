@@ -38,7 +38,6 @@ def both_ways(a: Floats, b: Floats) -> None:
     assert ks(np.sort(b), a) == (theirs.statistic, theirs.pvalue)
 
 
-@settings(deadline=None)
 @given(SAMPLES, SAMPLES)
 @example([1.0], [1.0])
 @example([1.0], [2.0])
@@ -48,7 +47,6 @@ def test_exact_ks_equals_scipy_to_the_bit(a: list[float], b: list[float]) -> Non
     both_ways(np.array(a), np.array(b))
 
 
-@settings(deadline=None)
 @given(TIED_SAMPLES, TIED_SAMPLES)
 def test_exact_ks_equals_scipy_to_the_bit_when_values_are_tied(
     a: list[float], b: list[float]
@@ -56,7 +54,7 @@ def test_exact_ks_equals_scipy_to_the_bit_when_values_are_tied(
     both_ways(np.array(a), np.array(b))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.sampled_from([1, 2, 50, 999, 10_000, 10_001, 15_000]),

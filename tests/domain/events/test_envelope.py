@@ -48,7 +48,6 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
 @pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.type)
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())

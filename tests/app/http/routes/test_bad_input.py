@@ -287,7 +287,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(
     path=paths,
     kind=kinds,
@@ -306,14 +306,14 @@ def test_no_json_body_makes_a_5xx(
     assert answer.status_code < 500 or no_champion, answer.text
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(path=paths, kind=kinds, content=st.binary(max_size=200))
 def test_no_bytes_make_a_5xx(fuzzed: TestClient, path: str, kind: str, content: bytes) -> None:
     answer = fuzzed.post(path, content=content, headers={"Content-Type": kind})
     assert answer.status_code < 500, answer.text
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(
         ["/events", "/audit/decisions", "/audit/export", "/models/car-price/cycles", "/models", "/"]
