@@ -23,10 +23,10 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(READY) ## twenty years of US cars through the running service (ARGS=--no-serve to end it)
-	$(BIN)/whyledger demo $(ARGS)
+	@$(BIN)/whyledger demo $(ARGS)
 
 serve: $(READY) ## start the service on loopback (ARGS="--port 8080")
-	$(BIN)/whyledger serve $(ARGS)
+	@$(BIN)/whyledger serve $(ARGS)
 
 test: $(READY) ## every test and doctest, in any order (ARGS="-k drift", WORKERS=1)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations=10 $(ARGS)

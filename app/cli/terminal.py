@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Protocol
 import orjson
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     Progress,
@@ -29,6 +30,7 @@ from domain.errors import WhyledgerError
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to standard output.")]
 
+_READABLE: Final = 24  # characters; a wrapped column that is narrower reads badly
 OUT: Final = Console(soft_wrap=True, highlight=False)
 ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -123,17 +125,43 @@ def say_json(value: object) -> None:
 def say_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrapped: Sequence[str] = ()
 ) -> None:
-    """A table: drawn on a terminal, tab-separated elsewhere so that tools can cut it."""
+    """A table: drawn on a terminal, tab-separated elsewhere so that tools can cut it.
+
+    On a terminal too narrow for it, a paragraph for each row, so that no cell is lost or cut.
+    """
     if not OUT.is_terminal:
         for row in (columns, *rows):
             typer.echo("\t".join(_one_line(cell) for cell in row))  # Rich would expand the tabs
+        return
+    console = Console(highlight=False)
+    if _width(columns, rows, wrapped) > console.width:
+        for row in rows:
+            _say_paragraph(console, columns, [str(cell) for cell in row])
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=column not in wrapped, overflow="fold")
     for row in rows:
         table.add_row(*(_plain(str(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    console.print(table)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[object]], wrapped: Sequence[str]) -> int:
+    """The characters a table takes whose wrapped columns are just wide enough to be read."""
+    total = 0
+    for index, column in enumerate(columns):
+        longest = max(len(column), *(len(str(row[index])) for row in rows), 0)
+        total += min(longest, _READABLE) if column in wrapped else longest
+    return total + len(columns) - 1
+
+
+def _say_paragraph(console: Console, columns: Sequence[str], row: Sequence[str]) -> None:
+    """The row's mark and name, then each other cell that says something under its name."""
+    named = 2 if columns[0] == "" else 1
+    console.print(f"[bold]{_plain(' '.join(row[:named]))}[/]")
+    for column, cell in zip(columns[named:], row[named:], strict=True):
+        if cell:
+            console.print(Padding(_plain(f"{column}: {cell}"), (0, 0, 0, 2), expand=False))
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from rich.console import Console
 
 from app.audit.cycle import cycle_told
+from app.cli import terminal
 from app.cli.job_summary import summary, write_outputs
 from app.cli.main import app
 from app.cli.terminal import Exit
@@ -71,3 +73,24 @@ def test_the_summary_escapes_what_would_draw() -> None:
     assert "\\*loud\\*" in text
     assert "| Deployment | ✗ failed |" in text
     assert "| Promotion | – not evaluated |" in text
+
+
+def test_a_table_too_wide_for_its_terminal_is_told_in_paragraphs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ("", "gate", "verdict", "reason", "note")
+    reason = "RMSE 0.8455 beats mean and median of its training target."
+    monkeypatch.setattr(terminal, "OUT", Console(force_terminal=True))
+
+    def said(width: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        terminal.say_table(columns, [("✓", "Parity", "passed", reason, "")], wrapped=("reason",))
+        return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+    assert said(80)[0].split() == ["gate", "verdict", "reason", "note"]
+    assert said(40) == [
+        "✓ Parity",
+        "  verdict: passed",
+        "  reason: RMSE 0.8455 beats mean and",
+        "  median of its training target.",
+    ]
