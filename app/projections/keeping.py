@@ -8,11 +8,10 @@ keeps others appended since: then what is missing is folded first, by position.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select
+from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select, update
 
 from app.database.engine import READ_MODELS_SCHEMA, fetch
 from app.database.roles import give_to_application
@@ -28,7 +27,7 @@ POSITIONS: Final = Table(
     Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
     Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
 )
-_NUMBERED: Final = re.compile(r"_[0-9]+$")  # a read model's table, on either database
+_FOREIGN: Final = -2  # in place of a position: what is folded is not, or no more, in this ledger
 _ADVANCE: Final = (
     "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
     " RETURNING position"
@@ -74,11 +73,14 @@ class Keeping:
         return up_to + 1, last + 1
 
     def others(self, connection: Connection) -> dict[str, int]:
-        """Read models that other versions keep, or kept: name -> how far they are folded."""
+        """Read models that other versions keep, or kept: name -> how far they are folded.
+
+        Only what `read_model_positions` names is a read model: an operator's own table is not.
+        """
         mine = {each.name for each in self.read_models}
         known = positions_of(connection)
-        others = sorted(name for name in _standing(connection) - mine if _NUMBERED.search(name))
-        return {name: known.get(name, -1) for name in others}
+        others = sorted(known.keys() & _standing(connection) - mine)
+        return {name: max(known[name], -1) for name in others}
 
     def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """Drop read models of other versions, under the ledger's lock; their names.
@@ -123,7 +125,8 @@ class Keeping:
         So does, empty, one of which nothing is known, or that holds more than the entries up to
         `until`: some of those were removed, or another ledger's were put in their place.
         """
-        connection.execute(delete(POSITIONS).where(POSITIONS.c.position > until))
+        beyond = update(POSITIONS).where(POSITIONS.c.position > until)
+        connection.execute(beyond.values(position=_FOREIGN))  # the row stays: it names what stands
         stand = _standing(connection)
         missing = [each.table for each in self.read_models if each.name not in stand]
         if missing:
@@ -132,7 +135,7 @@ class Keeping:
         known = positions_of(connection)
         found = {}
         for each in self.read_models:
-            found[each.name] = known.get(each.name, -1) if each.table not in missing else -1
+            found[each.name] = -1 if each.table in missing else max(known.get(each.name, -1), -1)
             if found[each.name] < 0:
                 connection.execute(delete(each.table))
         return found

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import cast
 
 import pytest
-from sqlalchemy import Connection, MetaData, func, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
 
 from app.cause import Cause
 from app.clock import new_id
@@ -15,7 +26,7 @@ from app.database.engine import insert_rows
 from app.ledger.reading import Past
 from app.ledger.store import Ledger, StreamAppend
 from app.projections.cycles import CYCLES
-from app.projections.keeping import Keeping, positions_of
+from app.projections.keeping import POSITIONS, Keeping, positions_of
 from app.projections.opening import open_ledger
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
@@ -209,3 +220,30 @@ def test_an_older_version_that_comes_back_after_all_folds_its_own_anew(
         assert old.project.drop_others(connection) == [LATER.name]
     refuse(new, 1)
     assert refused_by_new(new) == 24
+
+
+def test_a_table_that_only_looks_like_a_read_model_is_left_alone(
+    settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    operators = Table("labels_2024", MetaData(schema=METADATA.schema), Column("row", Integer))
+    with new.writing() as connection:
+        operators.create(connection)
+        connection.execute(insert(operators).values(row=1))
+    refuse_long_ago(new)
+    opened(settings, LATER_MODELS)  # drops what nobody keeps up
+    with new.writing() as connection:
+        new.project.drop_others(connection)  # drops what others keep, as an erasure does
+    assert names_that_stand(new) == {LATER.name}
+    with new.snapshot() as connection:
+        assert connection.execute(select(operators)).all() == [(1,)]
+
+
+def test_what_another_version_folded_from_entries_that_are_gone_is_dropped_too(
+    old: Ledger, new: Ledger
+) -> None:
+    with new.writing() as connection:  # as when an older back-up was restored
+        connection.execute(update(POSITIONS).values(position=999))
+    refuse(new, 1)
+    with new.writing() as connection:
+        assert new.project.drop_others(connection) == [REFUSALS.name]
+    assert (refused_by_new(new), refused_by_old(old)) == (8, 4)
