@@ -72,27 +72,27 @@ class Keeping:
         up_to = self._catch_up(connection, last, until=last, entries_max=entries_max)
         return up_to + 1, last + 1
 
-    def others(self, connection: Connection) -> dict[str, int]:
-        """Read models that other versions keep, or kept: name -> how far they are folded.
+    def others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        """The names of read models that other versions keep, or kept.
 
-        Only what `read_model_positions` names is a read model: an operator's own table is not.
+        Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
+        What `read_model_positions` does not name is no read model, but an operator's own table.
         """
         mine = {each.name for each in self.read_models}
         known = positions_of(connection)
-        others = sorted(known.keys() & _standing(connection) - mine)
-        return {name: max(known[name], -1) for name in others}
+        return [
+            name
+            for name in sorted(known.keys() & _standing(connection) - mine)
+            if unfolded_before is None
+            or _recorded(connection, max(known[name], -1) + 1) < unfolded_before
+        ]
 
     def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
-        """Drop read models of other versions, under the ledger's lock; their names.
+        """Drop those `others`, under the ledger's lock; their names.
 
-        Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
         Whoever needs one after all makes it again from the ledger.
         """
-        dropped = [
-            name
-            for name, position in self.others(connection).items()
-            if unfolded_before is None or _recorded(connection, position + 1) < unfolded_before
-        ]
+        dropped = self.others(connection, unfolded_before)
         for name in dropped:
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
         gone = [row for row in _rows(connection) if not set(dropped).isdisjoint(row.split())]

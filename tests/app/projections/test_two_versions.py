@@ -247,3 +247,13 @@ def test_what_another_version_folded_from_entries_that_are_gone_is_dropped_too(
     with new.writing() as connection:
         assert new.project.drop_others(connection) == [REFUSALS.name]
     assert (refused_by_new(new), refused_by_old(old)) == (8, 4)
+
+
+def test_opening_beside_another_version_does_not_wait_for_who_appends(
+    settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    refuse(new, 1)
+    impatient = settings.model_copy(update={"busy_timeout_seconds": 0.1})
+    with new.writing():
+        assert refused_by_new(opened(impatient, LATER_MODELS)) == 8
+    assert names_that_stand(new) == {REFUSALS.name, LATER.name}
