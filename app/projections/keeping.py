@@ -3,7 +3,8 @@
 Each process keeps the read models of its version. `read_model_positions` says up to where some of
 them are folded, a row for those that go together; what holds for a read model is the highest row
 that names it. An append moves one row on, by the statement that also finds whether somebody who
-keeps others appended since: then what is missing is folded first, by position.
+keeps others appended since: then what is missing is folded first, by position. Others wait while
+the ledger's lock is held, so no transaction folds more than a page of what is missing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, sel
 
 from app.database.engine import READ_MODELS_SCHEMA, fetch
 from app.database.roles import give_to_application
+from app.ledger.commit import ReadModelsBehind
 from app.ledger.reading import Past, dense_pages, head
 from app.ledger.tables import ENTRIES, NAME, POSITION
 from app.projections.folding import PAGE_ENTRIES, fold
@@ -27,6 +29,7 @@ POSITIONS: Final = Table(
     Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
     Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
 )
+_PAGE_FOLDED: Final = 1000  # missing entries folded in one transaction, which others wait for
 _FOREIGN: Final = -2  # in place of a position: what is folded is not, or no more, in this ledger
 _ADVANCE: Final = (
     "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
@@ -39,26 +42,38 @@ _UP_TO_DATE: Final = (
 
 
 class Keeping:
-    """Keeps some read models: what `app.ledger.commit.Project` asks for."""
+    """Keeps some read models: what `app.ledger.commit.Project` asks for.
 
-    def __init__(self, read_models: Sequence[ReadModel]) -> None:
+    Args:
+        read_models: which.
+        page_entries: of those that are missing, how many are folded in one transaction at most.
+    """
+
+    def __init__(
+        self, read_models: Sequence[ReadModel], *, page_entries: int = _PAGE_FOLDED
+    ) -> None:
         self.read_models = tuple(read_models)
+        self.page_entries = page_entries
         self._together = _together(read_models)
 
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
-        """Fold new entries, inside their append's transaction; what others left out before them."""
+        """Fold new entries, inside their append's transaction; what others left out before them.
+
+        Raises:
+            ReadModelsBehind: they left out more than a page.
+        """
         first, last = entries[0].position, entries[-1].position
         if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
             fold(self.read_models, connection, Past(connection), entries)
-        else:
-            self._catch_up(connection, last, until=first - 1)
+        elif self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last:
+            raise ReadModelsBehind
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
         return not self._fetch(connection, _UP_TO_DATE, self._together)
 
-    def catch_up(self, connection: Connection, entries_max: int | None = None) -> tuple[int, int]:
-        """Fold what is missing, at most so many entries of it, under the ledger's lock.
+    def catch_up(self, connection: Connection) -> tuple[int, int]:
+        """Fold what is missing, a page of it at most, under the ledger's lock.
 
         Read models that do not stand yet are made, and folded from the first entry on.
 
@@ -69,8 +84,7 @@ class Keeping:
             LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
         """
         last = head(connection)
-        up_to = self._catch_up(connection, last, until=last, entries_max=entries_max)
-        return up_to + 1, last + 1
+        return self._catch_up(connection, last, self.page_entries, last) + 1, last + 1
 
     def others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """The names of read models that other versions keep, or kept.
@@ -99,14 +113,16 @@ class Keeping:
         _forget(connection, gone)
         return dropped
 
-    def _catch_up(
-        self, connection: Connection, last: int, *, until: int, entries_max: int | None = None
-    ) -> int:
-        """Fold up to `last`, what is folded up to `until` at most; the position reached."""
+    def _catch_up(self, connection: Connection, last: int, entries_max: int, until: int) -> int:
+        """Fold at most so many entries up to `last`; what is folded beyond `until` begins anew.
+
+        Returns:
+            The position reached.
+        """
         positions = self._made(connection, until)
         behind = [each for each in self.read_models if positions[each.name] < last]
         done = min((positions[each.name] for each in behind), default=last)
-        up_to = last if entries_max is None else min(last, done + entries_max)
+        up_to = min(last, done + entries_max)
         past = Past(connection)
         for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
             for each in behind:

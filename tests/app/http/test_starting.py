@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
+from app.projections.runner import apply
 from app.settings import Settings
 from tests.app.http.routes.running import AMC, process_behind, running
 from tests.ledger_events import put, refused
@@ -25,7 +26,7 @@ def unfolded(sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Sett
     with ledger.writing() as connection:
         connection.execute(delete(POSITIONS))
     ledger.close()
-    monkeypatch.setattr("app.ledger.store._PAGE_FOLDED", 1)
+    monkeypatch.setattr(apply, "page_entries", 1)
     return sqlite_settings
 
 

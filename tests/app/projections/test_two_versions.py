@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -100,6 +101,26 @@ def refuse_long_ago(ledger: Ledger) -> None:
     ledger.append([append], Cause.unauthenticated(new_id()), recorded_at=events.TIME)
 
 
+def append(ledger: Ledger) -> None:
+    refuse(ledger, 1)
+
+
+def append_with_a_check(ledger: Ledger) -> None:
+    seen: list[int] = []
+
+    def check(connection: Connection) -> None:
+        seen.append(connection.execute(select(func.sum(LATER.c.twice))).scalar_one())
+
+    one = StreamAppend("observations-cars", (events.new(events.refused(1)),), None)
+    ledger.append([one], Cause.unauthenticated(new_id()), check=check)
+    assert seen == [2 * 5 * 9]
+
+
+def hold_the_lock(ledger: Ledger) -> None:
+    with ledger.writing() as connection:
+        assert connection.execute(select(func.sum(LATER.c.twice))).scalar_one() == 2 * 5 * 9
+
+
 def refused_by_old(ledger: Ledger) -> int:
     with ledger.connect() as connection:
         return rows_between(connection, "cars", after=-1, up_to=1000).refused
@@ -167,10 +188,8 @@ def test_a_check_under_the_lock_sees_what_the_other_appended(old: Ledger, new: L
         assert connection.execute(select(func.sum(LATER.c.twice))).scalar_one() == 108
 
 
-def test_a_fold_that_was_cut_off_goes_on_where_it_was(
-    settings: Settings, old: Ledger, opened: Callable[..., Ledger], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.ledger.store._PAGE_FOLDED", 10)
+def test_a_fold_that_was_cut_off_goes_on_where_it_was(settings: Settings, old: Ledger) -> None:
+    keeping = Keeping(LATER_MODELS, page_entries=10)
     for _ in range(4):
         events.put(old, "observations-cars", *[events.refused(1)] * 10)
     said: list[tuple[int, int]] = []
@@ -182,12 +201,10 @@ def test_a_fold_that_was_cut_off_goes_on_where_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        open_ledger(settings, keeping=Keeping(LATER_MODELS), progress=give_up)
+        open_ledger(settings, keeping=keeping, progress=give_up)
     with old.snapshot() as connection:
         assert positions_of(connection)[LATER.name] == 19
-    new = open_ledger(
-        settings, keeping=Keeping(LATER_MODELS), progress=lambda done, of: said.append((done, of))
-    )
+    new = open_ledger(settings, keeping=keeping, progress=lambda done, of: said.append((done, of)))
     assert said == [(10, 41), (20, 42), (30, 43), (40, 43)]
     assert refused_by_new(new) == 2 * refused_by_old(old) == 84
     new.close()
@@ -257,3 +274,29 @@ def test_opening_beside_another_version_does_not_wait_for_who_appends(
     with new.writing():
         assert refused_by_new(opened(impatient, LATER_MODELS)) == 8
     assert names_that_stand(new) == {REFUSALS.name, LATER.name}
+
+
+@pytest.mark.parametrize("how", [append, append_with_a_check, hold_the_lock])
+def test_however_far_one_is_behind_no_transaction_folds_more_than_a_page_of_it(
+    settings: Settings, old: Ledger, how: Callable[[Ledger], None]
+) -> None:
+    folded: Counter[object] = Counter()  # entries, by the transaction
+
+    def count(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+        folded[connection.get_transaction()] += len(entries)
+        _refused(connection, past, entries)
+
+    keeping = Keeping([ReadModel(LATER, {RowsRefused: count})], page_entries=10)
+    new = open_ledger(settings, keeping=keeping)
+    for _ in range(5):  # then the older version drops what it does not keep, and goes on
+        events.put(old, "observations-cars", *[events.refused(1)] * 9)
+    with old.writing() as connection:
+        old.project.drop_others(connection)
+    folded.clear()
+
+    how(new)
+
+    assert max(folded.values()) <= 10 + 1  # and what it appends itself
+    assert refused_by_new(new) == 2 * refused_by_old(old)
+    assert rebuild(new, read_models=keeping.read_models).differing == ()
+    new.close()
