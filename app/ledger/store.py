@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 _PAGE_ENTRIES: Final = 500
+_TRIES: Final = 3  # to find read models that hold every entry, while others append
 _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: SQLite's lock is not fair
 Progress = Callable[[int, int], None]
 
@@ -191,15 +192,19 @@ class Ledger:
         Read models hold every entry there is at that moment.
 
         Raises:
-            LedgerBusy: no connection came free, or the database is out of reach.
+            LedgerBusy: no connection came free, the database is out of reach, or others appended
+                between each catching up and the look at what came of it.
         """
-        with self.snapshot() as connection:
-            if not self.project.is_behind(connection):
-                yield connection
-                return
-        self.catch_up()
-        with self.snapshot() as connection:
-            yield connection
+        for _ in range(_TRIES):
+            with self.snapshot() as connection:
+                if not self.project.is_behind(connection):
+                    yield connection
+                    return
+            self.catch_up()
+        raise LedgerBusy(
+            "processes of another version append faster than the read models of this one are "
+            f"folded: {_TRIES} times they lacked an entry. Try again, or end the other version."
+        )
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

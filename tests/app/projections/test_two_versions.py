@@ -35,6 +35,7 @@ from app.projections.refusals import REFUSALS, rows_between
 from app.projections.runner import READ_MODELS
 from app.proof.verify.verification import verify
 from app.settings import Settings
+from domain.errors import LedgerBusy
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
 from tests import ledger_events as events
@@ -300,3 +301,28 @@ def test_however_far_one_is_behind_no_transaction_folds_more_than_a_page_of_it(
     assert refused_by_new(new) == 2 * refused_by_old(old)
     assert rebuild(new, read_models=keeping.read_models).differing == ()
     new.close()
+
+
+class Raced(Keeping):
+    """One that another version's append overtakes, again and again, when it looks how far it is."""
+
+    appends: Iterator[Callable[[], None]] = iter(())
+
+    def is_behind(self, connection: Connection) -> bool:
+        next(self.appends, lambda: None)()
+        return super().is_behind(connection)
+
+
+def test_whoever_reads_never_sees_read_models_that_lack_an_entry(
+    settings: Settings, new: Ledger
+) -> None:
+    raced = Raced(READ_MODELS)
+    old = open_ledger(settings, keeping=raced)
+    raced.appends = iter([lambda: refuse(new, 10), lambda: refuse(new, 100)])
+    assert refused_by_old(old) == 113
+
+    raced.appends = iter([lambda: refuse(new, 1)] * 3)
+    with pytest.raises(LedgerBusy, match="3 times they lacked an entry"):
+        refused_by_old(old)
+    assert refused_by_old(old) == 116
+    old.close()
