@@ -23,11 +23,18 @@ class Starting:
     Args:
         settings: of the process.
         ready: is given the process once it has started, in the event loop.
+        failed: is given why a start in the background failed, there as well; nothing was kept open.
     """
 
-    def __init__(self, settings: Settings, ready: Callable[[Process], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ready: Callable[[Process], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         self._settings = settings
         self._ready = ready
+        self._failed = failed
         self._takes_long = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[Process] | None = None
@@ -91,3 +98,4 @@ class Starting:
         elif not self._stopped:
             self._how = f"the process cannot start: {error} Mend that, and start it again."
             _LOG.error("%s", self._how, exc_info=error)
+            self._failed(error)
