@@ -40,7 +40,6 @@ class Starting:
         self._task: asyncio.Task[Process] | None = None
         self._stopped = threading.Event()
         self._since: tuple[float, int] | None = None  # when it was first said how far, and how far
-        self._began = monotonic_seconds()
         self._said = 0.0
         self._how = "the process is starting."
 
@@ -84,12 +83,14 @@ class Starting:
         if self._stopped.is_set():
             raise NotReady("the process was stopped before it had started.")
         now = monotonic_seconds()
-        self._since = self._since or (now, done)
-        left = (now - self._began) / done * (of - done)
-        self._how = (
-            f"read models are folded from the ledger: {done:,} of {of:,} entries, about "
-            f"{left:.0f} s left. Ask again then."
-        )
+        self._how = f"read models are folded from the ledger: {done:,} of {of:,} entries"
+        if self._since is None or done <= self._since[1]:
+            self._since = now, done
+            self._how += ". Ask again in a moment."
+        else:
+            began, before = self._since  # an earlier start may have folded that much
+            left = (now - began) / (done - before) * (of - done)
+            self._how += f", about {left:.0f} s left. Ask again then."
         if not self._said or now - self._said >= _SAID_EVERY_SECONDS:
             self._said = now
             _LOG.info("%s", self._how)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
@@ -95,8 +96,34 @@ def test_until_they_are_folded_every_question_is_answered_with_how_far_they_are(
     for refusal in refusals:
         assert (refusal.status_code, refusal.headers["Retry-After"]) == (503, "1")
         assert refusal.json()["type"] == "urn:whyledger:problem:not-ready"
-    said = waiting.json()["detail"]
-    assert said.startswith(f"read models are folded from the ledger: 1 of {ENTRIES + 1} entries")
+    assert waiting.json()["detail"] == (
+        f"read models are folded from the ledger: 1 of {ENTRIES + 1} entries. Ask again in a "
+        "moment."
+    )
+
+
+def test_the_time_left_follows_from_what_this_start_has_folded(
+    unfolded: Settings, fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fold_one_more(starting: Starting, ready: list[Process]) -> None:
+        fold.go_on(1)
+        await asyncio.to_thread(until, lambda: "about" in str(starting.not_ready()))
+        said.append(str(starting.not_ready()))
+        stopping = asyncio.create_task(starting.stop())
+        await asyncio.sleep(0)
+        fold.go_on(1)
+        await stopping
+
+    said: list[str] = []
+    seconds = count(0.0, 1.0)  # an entry a second
+    monkeypatch.setattr("app.http.starting.monotonic_seconds", lambda: next(seconds))
+
+    for _ in range(2):  # the second start goes on where the first one was stopped, at entry 3
+        assert begun(unfolded, fold_one_more) == []
+
+    assert [each.rpartition("entries, ")[2] for each in said] == [
+        f"about {ENTRIES + 1 - folded} s left. Ask again then." for folded in (2, 5)
+    ]
 
 
 def test_a_start_that_is_stopped_meanwhile_goes_on_there_the_next_time(
