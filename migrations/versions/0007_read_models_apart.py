@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.rights import READ_MODELS, divide_rights
+from migrations.rights_0007 import READ_MODELS, divide_rights
 
 revision = "0007"
 down_revision = "0006"

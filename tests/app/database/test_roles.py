@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -12,7 +13,7 @@ from sqlalchemy import make_url
 from app.database import roles
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import migrate
-from app.database.roles import APPLICATION, OWNER, divide_rights
+from app.database.roles import APPLICATION, ERASER, OWNER, divide_rights
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.projections.opening import open_ledger
@@ -78,6 +79,17 @@ WAYS_ROUND = [
     "TRUNCATE ledger_head",
     "DROP TABLE ledger_head",
 ]
+RIGHTS = """
+    SELECT name, owner::regrole::text,
+        (SELECT array_agg(r::text ORDER BY r::text) FROM unnest(acl) r)
+    FROM (
+        SELECT oid::regclass::text, relowner, relacl, relnamespace FROM pg_class
+        WHERE relkind = 'r'
+        UNION ALL SELECT oid::regnamespace::text, nspowner, nspacl, oid FROM pg_namespace
+        UNION ALL SELECT proname, proowner, proacl, pronamespace FROM pg_proc
+    ) AS things (name, owner, acl, namespace)
+    WHERE namespace IN ('public'::regnamespace, 'read_models'::regnamespace) ORDER BY name
+"""  # who owns what, and who may do what with it
 REFUSALS = ("42501", "23001")  # no right to it, or refused by a guard
 
 
@@ -186,6 +198,19 @@ def test_the_roles_cannot_log_in_and_own_the_tables(ledger: Ledger) -> None:
             "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'read_models'"
         ).scalars()
         assert list(derived) == [APPLICATION]
+
+
+def test_the_migrations_divide_the_rights_as_the_code_does_today(
+    fresh_postgres: Callable[[bool], str], settings: Settings
+) -> None:
+    engine = create_database(fresh_postgres(False), settings)
+    migrate(engine, 5)
+    with engine.connect() as connection:
+        migrated = connection.exec_driver_sql(RIGHTS).all()
+        assert divide_rights(connection) is None
+        assert connection.exec_driver_sql(RIGHTS).all() == migrated
+    assert {OWNER, APPLICATION, ERASER} <= set(re.findall(r"whyledger_\w+", str(migrated)))
+    engine.dispose()
 
 
 def test_dividing_the_rights_again_is_harmless(
