@@ -244,6 +244,49 @@ def test_a_login_that_may_make_no_roles_migrates_without_and_is_told_what_to_do(
         superuser.execute(f"DROP OWNED BY {login} CASCADE".encode())
 
 
+@pytest.mark.parametrize("remedy", [0, 1])  # of the statements that are named
+def test_an_owner_who_may_not_make_the_read_models_schema_is_told_what_gives_him_the_right(
+    fresh_postgres: Callable[[bool], str], settings: Settings, login: str, remedy: int
+) -> None:
+    url = fresh_postgres(False)
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {login}".encode())
+        alone = as_login(settings.model_copy(update={"database_url": url}), login)
+        database = make_url(url).database
+        lacking = rf"{login} lacks the right CREATE on the database {database}\)\. Let a superuser"
+        with pytest.raises(LedgerBusy, match=lacking) as refused_at_first:
+            open_ledger(alone)
+        statements = re.findall("`([^`]+)`", refused_at_first.value.message)
+        superuser.execute(statements[remedy].encode())
+
+        opened = open_ledger(alone)
+
+        assert put(opened, "observations-cars", refused())[0].position == 1
+        opened.close()
+        superuser.execute(f"DROP OWNED BY {login} CASCADE".encode())
+
+
+def test_a_schema_that_somebody_else_made_is_taken_and_the_right_to_use_it_is_asked_for(
+    fresh_postgres: Callable[[bool], str], settings: Settings, login: str
+) -> None:
+    url = fresh_postgres(False)
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {login}".encode())
+        superuser.execute(b"CREATE SCHEMA read_models")
+        alone = as_login(settings.model_copy(update={"database_url": url}), login)
+        lacking = f"{login} lacks the right CREATE on the schema read_models"
+        with pytest.raises(LedgerBusy, match=lacking) as refused_at_first:
+            open_ledger(alone)
+        (statement,) = re.findall("`([^`]+)`", refused_at_first.value.message)
+        superuser.execute(statement.encode())
+
+        opened = open_ledger(alone)
+
+        assert put(opened, "observations-cars", refused())[0].position == 1
+        opened.close()
+        superuser.execute(f"DROP OWNED BY {login} CASCADE".encode())
+
+
 def test_a_login_that_may_not_migrate_is_told_who_may(
     fresh_postgres: Callable[[bool], str], settings: Settings, login: str
 ) -> None:
