@@ -34,7 +34,6 @@ from app.http.starting import Starting
 from app.process import Process
 from app.settings import Settings
 from app.web.pages import STATIC
-from domain.errors import WhyledgerError
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
@@ -83,11 +82,14 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
         def ready(process: Process) -> None:
             app.state.process = process
 
-        starting = app.state.starting = Starting(settings, ready)
+        def failed(error: BaseException) -> None:
+            app.state.failure = error
+
+        starting = app.state.starting = Starting(settings, ready, failed)
         try:
             await starting.begin()
-        except WhyledgerError as error:
-            app.state.failure = error
+        except Exception as error:
+            failed(error)
             raise
         try:
             yield
@@ -106,7 +108,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked about per request
     )
-    app.state.failure = None  # why it could not start
+    app.state.failure = None  # why it could not start; whoever serves it ends then
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
     install_problems(app)

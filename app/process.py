@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,7 @@ class Process:
     observations: Observations
     datasets: Datasets
     cycles: Cycles
+    _made: ExitStack  # closes what was started, the last first
 
     @classmethod
     def start(cls, settings: Settings, progress: Progress = lambda done, of: None) -> Process:
@@ -41,43 +43,46 @@ class Process:
 
         A ledger that lacks what was signed before is served, with an alarm, and not signed.
         `progress` is told how many entries of how many are folded, when that takes more than a
-        moment; what it raises ends the start.
+        moment; what it raises ends the start. One that fails leaves nothing open.
 
         Raises:
             LedgerBusy: the database is in use or out of reach.
             SigningRefused: the signing key cannot be used; the message says what to do.
         """
-        ledger = open_ledger(settings, progress=progress)
-        try:
+        with ExitStack() as made:
+            ledger = open_ledger(settings, progress=progress)
+            made.callback(ledger.close)
             checkpoints = Checkpoints(ledger, settings)
-        except BaseException:
-            ledger.close()
-            raise
-        champions = Champions(ledger, settings.champion_poll_seconds)
-        refusals = Refusals(ledger)
-        process = cls(
-            settings=settings,
-            ledger=ledger,
-            ledger_id=ledger.ledger_id(),
-            checkpoints=checkpoints,
-            champions=champions,
-            refusals=refusals,
-            predictions=Predictions(ledger, champions, refusals, settings.rows_per_request_max),
-            observations=Observations(ledger, champions, refusals),
-            datasets=Datasets(ledger, settings.state_dir, settings.events_per_append_max),
-            cycles=Cycles(
+            made.callback(checkpoints.close)
+            checkpoints.start()
+            refusals = Refusals(ledger)
+            made.callback(refusals.close)
+            refusals.start()
+            champions = Champions(ledger, settings.champion_poll_seconds)
+            made.callback(champions.close)
+            champions.start()
+            cycles = Cycles(
                 ledger,
                 settings,
                 before_start=refusals.flush,
                 after_end=lambda _: champions.refresh(),
-            ),
-        )
-        checkpoints.start()
-        champions.start()
-        refusals.start()
-        for cycle in process.cycles.recover():
-            _LOG.info("cycle %s was cut off and goes on", cycle)
-        return process
+            )
+            made.callback(cycles.close)
+            for cycle in cycles.recover():
+                _LOG.info("cycle %s was cut off and goes on", cycle)
+            return cls(
+                settings=settings,
+                ledger=ledger,
+                ledger_id=ledger.ledger_id(),
+                checkpoints=checkpoints,
+                champions=champions,
+                refusals=refusals,
+                predictions=Predictions(ledger, champions, refusals, settings.rows_per_request_max),
+                observations=Observations(ledger, champions, refusals),
+                datasets=Datasets(ledger, settings.state_dir, settings.events_per_append_max),
+                cycles=cycles,
+                _made=made.pop_all(),
+            )
 
     def alarms(self) -> dict[str, str]:
         """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed."""
@@ -85,9 +90,8 @@ class Process:
         return self.champions.alarms() | ({"checkpoints": refusal} if refusal else {})
 
     def close(self) -> None:
-        """Stop the threads, write what waits, close the database. Workers go on by themselves."""
-        self.cycles.close()
-        self.champions.close()
-        self.refusals.close()
-        self.checkpoints.close()
-        self.ledger.close()
+        """Stop the threads, write what waits, close the database. Workers go on by themselves.
+
+        What fails in that is raised when everything else is closed.
+        """
+        self._made.close()

@@ -12,6 +12,7 @@ import uvicorn
 from app.cli.terminal import CommandRefused
 from app.main import create_app
 from app.settings import Settings
+from domain.errors import WhyledgerError
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted
 _LOG: Final = logging.getLogger("whyledger.serving")
@@ -26,7 +27,7 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
 
     Raises:
         CommandRefused: nothing can listen there; the ledger was not opened.
-        WhyledgerError: the service could not start.
+        WhyledgerError: the service could not start, at once or after it had begun to answer.
     """
     address = (settings.host, settings.port)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -50,27 +51,42 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
     )
     with taken:
         try:
-            _Server(config, listening).run(sockets=[taken])
+            _Server(config, listening, lambda: app.state.failure is not None).run(sockets=[taken])
         except KeyboardInterrupt:
             return  # Ctrl-C is how it is ended
         except SystemExit:
             # uvicorn could not start: its exit code means something else here.
-            if app.state.failure is None:
-                raise CommandRefused(
-                    "the service could not start; the log above says why. Mend that, and start it "
-                    "again."
-                ) from None
-            raise app.state.failure from None
+            raise _reason(app.state.failure) from None
+    if app.state.failure is not None:
+        raise _reason(app.state.failure)
+
+
+def _reason(failure: BaseException | None) -> WhyledgerError:
+    if isinstance(failure, WhyledgerError):
+        return failure
+    return CommandRefused(
+        "the service could not start; the log above says why. Mend that, and start it again."
+    )
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which tells when it listens."""
+    """uvicorn, which tells when it listens, and ends when what it serves has failed."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: Callable[[int], None],
+        failed: Callable[[], bool],
+    ) -> None:
         super().__init__(config)
         self._listening = listening
+        self._failed = failed
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
         self._listening(sockets[0].getsockname()[1] if sockets else self.config.port)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end; asked ten times a second."""
+        return await super().on_tick(counter) or self._failed()

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +22,9 @@ from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
+
+if TYPE_CHECKING:
+    import psycopg
 
 SCHEMA_REVISION: Final = "0007"  # the newest migration this code was written for
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
@@ -119,10 +122,11 @@ def _run(connection: Connection, revision: str) -> None:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
             raise
+        said = cast("psycopg.Error", error.orig).diag
+        remedy = said.message_hint or "Run `alembic upgrade head` as the tables' owner"
         raise LedgerBusy(
             f"the schema of the ledger is not {SCHEMA_REVISION!r}, and this login may not change "
-            f"it ({' '.join(str(error.orig).split())}). Run `alembic upgrade head` as the tables' "
-            "owner, then start again."
+            f"it ({said.message_primary}). {remedy}, then start again."
         ) from error
     except CommandError as error:
         raise LedgerDamaged(

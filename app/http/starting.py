@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -23,16 +23,24 @@ class Starting:
     Args:
         settings: of the process.
         ready: is given the process once it has started, in the event loop.
+        failed: is given why a start in the background failed, there as well; nothing was kept open.
     """
 
-    def __init__(self, settings: Settings, ready: Callable[[Process], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ready: Callable[[Process], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         self._settings = settings
         self._ready = ready
+        self._failed = failed
         self._takes_long = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[Process] | None = None
-        self._stopped = False
-        self._began = self._said = monotonic_seconds()
+        self._stopped = threading.Event()
+        self._since: tuple[float, int] | None = None  # when it was first said how far, and how far
+        self._said = 0.0
         self._how = "the process is starting."
 
     async def begin(self) -> None:
@@ -56,7 +64,7 @@ class Starting:
 
     async def stop(self) -> None:
         """End a start that goes on; what is folded stays, and the next start goes on there."""
-        self._stopped = True
+        self._stopped.set()
         if self._task is not None:
             await asyncio.wait({self._task})
 
@@ -65,21 +73,25 @@ class Starting:
             try:
                 return Process.start(self._settings, self._progress)
             except LedgerBusy as error:
-                if not self._takes_long.is_set():
+                if self._since is None:
                     raise
                 _LOG.warning("%s", error.message)
-                time.sleep(self._settings.retry_after_seconds)
+                if self._stopped.wait(self._settings.retry_after_seconds):
+                    raise
 
     def _progress(self, done: int, of: int) -> None:
-        if self._stopped:
+        if self._stopped.is_set():
             raise NotReady("the process was stopped before it had started.")
         now = monotonic_seconds()
-        left = (now - self._began) / done * (of - done)
-        self._how = (
-            f"read models are folded from the ledger: {done:,} of {of:,} entries, about "
-            f"{left:.0f} s left. Ask again then."
-        )
-        if not self._takes_long.is_set() or now - self._said >= _SAID_EVERY_SECONDS:
+        self._how = f"read models are folded from the ledger: {done:,} of {of:,} entries"
+        if self._since is None or done <= self._since[1]:
+            self._since = now, done
+            self._how += ". Ask again in a moment."
+        else:
+            began, before = self._since  # an earlier start may have folded that much
+            left = (now - began) / (done - before) * (of - done)
+            self._how += f", about {left:.0f} s left. Ask again then."
+        if not self._said or now - self._said >= _SAID_EVERY_SECONDS:
             self._said = now
             _LOG.info("%s", self._how)
         self._loop.call_soon_threadsafe(self._takes_long.set)
@@ -88,6 +100,7 @@ class Starting:
         error = task.exception()
         if error is None:
             self._ready(task.result())
-        elif not self._stopped:
+        elif not self._stopped.is_set():
             self._how = f"the process cannot start: {error} Mend that, and start it again."
             _LOG.error("%s", self._how, exc_info=error)
+            self._failed(error)

@@ -24,6 +24,13 @@ Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recor
 Refused: TypeAlias = VersionConflict | IdempotencyConflict
 
 
+class ReadModelsBehind(Exception):
+    """Too many entries are not folded for one transaction to do it; nothing of it was kept.
+
+    Whoever raises it into a transaction catches up outside of it, page by page, and tries again.
+    """
+
+
 class Project(Protocol):
     """Folds entries into the read models this process keeps; the ledger is given it.
 
@@ -31,13 +38,16 @@ class Project(Protocol):
     """
 
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
-        """Fold new entries, inside their append's transaction; what others left out before them."""
+        """Fold new entries, inside their append's transaction; what others left out before them.
+
+        Raises ReadModelsBehind when they left out more than a page.
+        """
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
 
-    def catch_up(self, connection: Connection, entries_max: int | None = None) -> tuple[int, int]:
-        """Fold what is missing, at most so many entries of it, under the ledger's lock.
+    def catch_up(self, connection: Connection) -> tuple[int, int]:
+        """Fold what is missing, a page of it at most, under the ledger's lock.
 
         Returns how many entries are folded, and how many there are.
         """
@@ -49,9 +59,15 @@ class Project(Protocol):
 def commit_all(
     connection: Connection, appends: Sequence[PreparedAppend], project: Project
 ) -> list[Committed | Refused]:
-    """Place, insert and project what is new; what became of each append, in order."""
+    """Place, insert and project what is new; what became of each append, in order.
+
+    Raises:
+        ReadModelsBehind: more than a page of them is not folded; nothing was placed.
+    """
     if any(append.check is not None for append in appends) and project.is_behind(connection):
-        project.catch_up(connection)  # a check looks at read models
+        folded, there = project.catch_up(connection)  # a check looks at read models
+        if folded < there:
+            raise ReadModelsBehind
     known = known_entries(
         connection,
         [e.recorded.id for append in appends for part in append.streams for e in part.entries],
@@ -78,6 +94,7 @@ def commit(
 
     Raises:
         VersionConflict, IdempotencyConflict: nothing of it was kept.
+        ReadModelsBehind: not under `Ledger.writing`, which sees to it that they are not.
     """
     append = PreparedAppend(tuple(prepared), tuple(artefacts), check)
     (answer,) = commit_all(connection, [append], project)

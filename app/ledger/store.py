@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _PAGE_ENTRIES: Final = 500
-_PAGE_FOLDED: Final = 1000  # entries folded in one transaction, which others wait for
+_TRIES: Final = 3  # to find read models that hold every entry, while others append
 _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: SQLite's lock is not fair
 Progress = Callable[[int, int], None]
 
@@ -83,6 +83,7 @@ class Ledger:
         self._writer = Writer(
             self._writing_until,
             project,
+            self.catch_up,
             wait_seconds=busy_timeout_seconds,
             queue_max=queue_events_max,
         )
@@ -134,13 +135,21 @@ class Ledger:
     def writing(self) -> Iterator[Connection]:
         """A transaction that holds the ledger's lock; committed at the end, undone on an error.
 
+        Read models hold every entry there is. What is missing in them is folded before.
+
         Raises:
             LedgerBusy: the lock did not come free in time.
         """
-        with self._writing_until(monotonic_seconds() + self.busy_timeout_seconds) as connection:
-            if self.project.is_behind(connection):
-                self.project.catch_up(connection)
-            yield connection
+        while True:
+            with self._writing_until(monotonic_seconds() + self.busy_timeout_seconds) as connection:
+                behind = self.project.is_behind(connection)
+                if behind:
+                    folded, there = self.project.catch_up(connection)
+                    behind = folded < there
+                if not behind:
+                    yield connection
+                    return
+            self.catch_up()  # a page was not all: others append between the pages
 
     def catch_up(self, progress: Progress = lambda done, of: None) -> None:
         """Fold what is missing in the read models, a page a transaction; killed, it goes on there.
@@ -154,7 +163,7 @@ class Ledger:
         while True:
             began = monotonic_seconds()
             with self._writing_until(began + self.busy_timeout_seconds) as connection:
-                done, of = self.project.catch_up(connection, _PAGE_FOLDED)
+                done, of = self.project.catch_up(connection)
             if done >= of:
                 return
             progress(done, of)
@@ -183,15 +192,19 @@ class Ledger:
         Read models hold every entry there is at that moment.
 
         Raises:
-            LedgerBusy: no connection came free, or the database is out of reach.
+            LedgerBusy: no connection came free, the database is out of reach, or others appended
+                between each catching up and the look at what came of it.
         """
-        with self.snapshot() as connection:
-            if not self.project.is_behind(connection):
-                yield connection
-                return
-        self.catch_up()
-        with self.snapshot() as connection:
-            yield connection
+        for _ in range(_TRIES):
+            with self.snapshot() as connection:
+                if not self.project.is_behind(connection):
+                    yield connection
+                    return
+            self.catch_up()
+        raise LedgerBusy(
+            "processes of another version append faster than the read models of this one are "
+            f"folded: {_TRIES} times they lacked an entry. Try again, or end the other version."
+        )
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from app.clock import monotonic_seconds
 from app.ledger.batch import PreparedAppend
-from app.ledger.commit import Committed, Project, commit_all
+from app.ledger.commit import Committed, Project, ReadModelsBehind, commit_all
 from domain.errors import LedgerBusy
 
 QUEUE_EVENTS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
@@ -50,6 +50,7 @@ class Writer:
     Args:
         begin: opens a transaction that holds the ledger's lock and commits at its end.
         project: folds what was placed into the read models, in the same transaction.
+        catch_up: folds what others appended without them, when that is too much for one.
         wait_seconds: how long an append may wait for the lock.
         queue_max: events that may wait; one append of more is taken when nothing else waits.
     """
@@ -58,12 +59,14 @@ class Writer:
         self,
         begin: Begin,
         project: Project,
+        catch_up: Callable[[], None],
         *,
         wait_seconds: float,
         queue_max: int = QUEUE_EVENTS_MAX,
     ) -> None:
         self._begin = begin
         self._project = project
+        self._catch_up = catch_up
         self._wait_seconds = wait_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
@@ -177,13 +180,19 @@ class Writer:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         answers: Sequence[Answer]
         try:
-            with self._begin(batch[0].deadline) as connection:
-                answers = commit_all(
-                    connection, [waiting.append for waiting in batch], self._project
-                )
+            answers = self._committed([waiting.append for waiting in batch], batch[0].deadline)
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear it
             answers = [error] * len(batch)
         _answer(batch, answers)
+
+    def _committed(self, appends: Sequence[PreparedAppend], deadline: float) -> Sequence[Answer]:
+        while True:
+            try:
+                with self._begin(deadline) as connection:
+                    return commit_all(connection, appends, self._project)
+            except ReadModelsBehind:
+                self._catch_up()  # others append between its pages
+                deadline = monotonic_seconds() + self._wait_seconds
 
     def _abandon(self, batch: Sequence[_Waiting], error: BaseException) -> None:
         """The thread ends on a mistake of ours: nobody may go on waiting for it."""

@@ -3,19 +3,20 @@
 Each process keeps the read models of its version. `read_model_positions` says up to where some of
 them are folded, a row for those that go together; what holds for a read model is the highest row
 that names it. An append moves one row on, by the statement that also finds whether somebody who
-keeps others appended since: then what is missing is folded first, by position.
+keeps others appended since: then what is missing is folded first, by position. Others wait while
+the ledger's lock is held, so no transaction folds more than a page of what is missing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select
+from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select, update
 
 from app.database.engine import READ_MODELS_SCHEMA, fetch
 from app.database.roles import give_to_application
+from app.ledger.commit import ReadModelsBehind
 from app.ledger.reading import Past, dense_pages, head
 from app.ledger.tables import ENTRIES, NAME, POSITION
 from app.projections.folding import PAGE_ENTRIES, fold
@@ -28,7 +29,8 @@ POSITIONS: Final = Table(
     Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
     Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
 )
-_NUMBERED: Final = re.compile(r"_[0-9]+$")  # a read model's table, on either database
+_PAGE_FOLDED: Final = 1000  # missing entries folded in one transaction, which others wait for
+_FOREIGN: Final = -2  # in place of a position: what is folded is not, or no more, in this ledger
 _ADVANCE: Final = (
     "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
     " RETURNING position"
@@ -40,26 +42,38 @@ _UP_TO_DATE: Final = (
 
 
 class Keeping:
-    """Keeps some read models: what `app.ledger.commit.Project` asks for."""
+    """Keeps some read models: what `app.ledger.commit.Project` asks for.
 
-    def __init__(self, read_models: Sequence[ReadModel]) -> None:
+    Args:
+        read_models: which.
+        page_entries: of those that are missing, how many are folded in one transaction at most.
+    """
+
+    def __init__(
+        self, read_models: Sequence[ReadModel], *, page_entries: int = _PAGE_FOLDED
+    ) -> None:
         self.read_models = tuple(read_models)
+        self.page_entries = page_entries
         self._together = _together(read_models)
 
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
-        """Fold new entries, inside their append's transaction; what others left out before them."""
+        """Fold new entries, inside their append's transaction; what others left out before them.
+
+        Raises:
+            ReadModelsBehind: they left out more than a page.
+        """
         first, last = entries[0].position, entries[-1].position
         if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
             fold(self.read_models, connection, Past(connection), entries)
-        else:
-            self._catch_up(connection, last, until=first - 1)
+        elif self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last:
+            raise ReadModelsBehind
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
         return not self._fetch(connection, _UP_TO_DATE, self._together)
 
-    def catch_up(self, connection: Connection, entries_max: int | None = None) -> tuple[int, int]:
-        """Fold what is missing, at most so many entries of it, under the ledger's lock.
+    def catch_up(self, connection: Connection) -> tuple[int, int]:
+        """Fold what is missing, a page of it at most, under the ledger's lock.
 
         Read models that do not stand yet are made, and folded from the first entry on.
 
@@ -70,41 +84,45 @@ class Keeping:
             LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
         """
         last = head(connection)
-        up_to = self._catch_up(connection, last, until=last, entries_max=entries_max)
-        return up_to + 1, last + 1
+        return self._catch_up(connection, last, self.page_entries, last) + 1, last + 1
 
-    def others(self, connection: Connection) -> dict[str, int]:
-        """Read models that other versions keep, or kept: name -> how far they are folded."""
-        mine = {each.name for each in self.read_models}
-        known = positions_of(connection)
-        others = sorted(name for name in _standing(connection) - mine if _NUMBERED.search(name))
-        return {name: known.get(name, -1) for name in others}
-
-    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
-        """Drop read models of other versions, under the ledger's lock; their names.
+    def others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        """The names of read models that other versions keep, or kept.
 
         Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
+        What `read_model_positions` does not name is no read model, but an operator's own table.
+        """
+        mine = {each.name for each in self.read_models}
+        known = positions_of(connection)
+        return [
+            name
+            for name in sorted(known.keys() & _standing(connection) - mine)
+            if unfolded_before is None
+            or _recorded(connection, max(known[name], -1) + 1) < unfolded_before
+        ]
+
+    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        """Drop those `others`, under the ledger's lock; their names.
+
         Whoever needs one after all makes it again from the ledger.
         """
-        dropped = [
-            name
-            for name, position in self.others(connection).items()
-            if unfolded_before is None or _recorded(connection, position + 1) < unfolded_before
-        ]
+        dropped = self.others(connection, unfolded_before)
         for name in dropped:
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
         gone = [row for row in _rows(connection) if not set(dropped).isdisjoint(row.split())]
         _forget(connection, gone)
         return dropped
 
-    def _catch_up(
-        self, connection: Connection, last: int, *, until: int, entries_max: int | None = None
-    ) -> int:
-        """Fold up to `last`, what is folded up to `until` at most; the position reached."""
+    def _catch_up(self, connection: Connection, last: int, entries_max: int, until: int) -> int:
+        """Fold at most so many entries up to `last`; what is folded beyond `until` begins anew.
+
+        Returns:
+            The position reached.
+        """
         positions = self._made(connection, until)
         behind = [each for each in self.read_models if positions[each.name] < last]
         done = min((positions[each.name] for each in behind), default=last)
-        up_to = last if entries_max is None else min(last, done + entries_max)
+        up_to = min(last, done + entries_max)
         past = Past(connection)
         for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
             for each in behind:
@@ -123,7 +141,8 @@ class Keeping:
         So does, empty, one of which nothing is known, or that holds more than the entries up to
         `until`: some of those were removed, or another ledger's were put in their place.
         """
-        connection.execute(delete(POSITIONS).where(POSITIONS.c.position > until))
+        beyond = update(POSITIONS).where(POSITIONS.c.position > until)
+        connection.execute(beyond.values(position=_FOREIGN))  # the row stays: it names what stands
         stand = _standing(connection)
         missing = [each.table for each in self.read_models if each.name not in stand]
         if missing:
@@ -132,7 +151,7 @@ class Keeping:
         known = positions_of(connection)
         found = {}
         for each in self.read_models:
-            found[each.name] = known.get(each.name, -1) if each.table not in missing else -1
+            found[each.name] = -1 if each.table in missing else max(known.get(each.name, -1), -1)
             if found[each.name] < 0:
                 connection.execute(delete(each.table))
         return found

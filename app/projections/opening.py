@@ -72,11 +72,11 @@ def _create(ledger: Ledger) -> None:
 
 
 def _drop_abandoned(ledger: Ledger, keeping: Keeping) -> None:
+    limit = format_time(parse_time(now()) - _KEPT)
     with ledger.snapshot() as connection:
-        others = keeping.others(connection)
-    if others:
-        with ledger.writing() as connection:
-            limit = format_time(parse_time(now()) - _KEPT)
-            dropped = keeping.drop_others(connection, unfolded_before=limit)
-        if dropped:
-            _LOG.info("dropped %s: no process folds into them any more", ", ".join(dropped))
+        if not keeping.others(connection, unfolded_before=limit):
+            return  # who opens a ledger does not wait for those that append
+    with ledger.writing() as connection:
+        dropped = keeping.drop_others(connection, unfolded_before=limit)
+    if dropped:
+        _LOG.info("dropped %s: no process folds into them any more", ", ".join(dropped))

@@ -8,8 +8,15 @@ import sys
 from pathlib import Path
 
 import httpx
+from sqlalchemy import delete, update
 
+from app.ledger.tables import ENTRIES
+from app.projections.keeping import POSITIONS
+from app.projections.opening import open_ledger
+from app.settings import Settings
 from tests.app.cli.command_line import environment, whyledger
+from tests.app.proof.forger import drop_guards
+from tests.ledger_events import put, refused
 from tests.patience import HANGS_SECONDS
 from tests.repository import REPOSITORY
 
@@ -54,3 +61,29 @@ def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: 
         assert process.wait(HANGS_SECONDS) == 0
 
     assert answer.status_code == 200
+
+
+def test_a_start_that_fails_after_it_began_to_answer_ends_the_service_with_its_words(
+    sqlite_settings: Settings,
+) -> None:
+    ledger = open_ledger(sqlite_settings)
+    put(ledger, "observations-cars", *[refused()] * 6000)
+    with ledger.writing() as connection:
+        drop_guards(connection)
+        connection.execute(update(ENTRIES).where(ENTRIES.c.position == 6000).values(bytes=b"{}"))
+        connection.execute(delete(POSITIONS))
+    ledger.close()
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "serve", "--port", "0"],
+        cwd=REPOSITORY,
+        env=environment(sqlite_settings.state_dir) | sqlite_settings.as_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        said = process.communicate(timeout=HANGS_SECONDS)[1]
+
+    assert process.returncode == 3
+    assert "Whyledger at http://127.0.0.1:" in said  # it answered
+    assert said.splitlines()[-1].startswith("error: ledger entry 6000: the stored bytes hash to")

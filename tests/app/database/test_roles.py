@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -12,7 +13,7 @@ from sqlalchemy import make_url
 from app.database import roles
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import migrate
-from app.database.roles import APPLICATION, OWNER, divide_rights
+from app.database.roles import APPLICATION, ERASER, OWNER, divide_rights
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.projections.opening import open_ledger
@@ -78,6 +79,17 @@ WAYS_ROUND = [
     "TRUNCATE ledger_head",
     "DROP TABLE ledger_head",
 ]
+RIGHTS = """
+    SELECT name, owner::regrole::text,
+        (SELECT array_agg(r::text ORDER BY r::text) FROM unnest(acl) r)
+    FROM (
+        SELECT oid::regclass::text, relowner, relacl, relnamespace FROM pg_class
+        WHERE relkind = 'r'
+        UNION ALL SELECT oid::regnamespace::text, nspowner, nspacl, oid FROM pg_namespace
+        UNION ALL SELECT proname, proowner, proacl, pronamespace FROM pg_proc
+    ) AS things (name, owner, acl, namespace)
+    WHERE namespace IN ('public'::regnamespace, 'read_models'::regnamespace) ORDER BY name
+"""  # who owns what, and who may do what with it
 REFUSALS = ("42501", "23001")  # no right to it, or refused by a guard
 
 
@@ -188,6 +200,19 @@ def test_the_roles_cannot_log_in_and_own_the_tables(ledger: Ledger) -> None:
         assert list(derived) == [APPLICATION]
 
 
+def test_the_migrations_divide_the_rights_as_the_code_does_today(
+    fresh_postgres: Callable[[bool], str], settings: Settings
+) -> None:
+    engine = create_database(fresh_postgres(False), settings)
+    migrate(engine, 5)
+    with engine.connect() as connection:
+        migrated = connection.exec_driver_sql(RIGHTS).all()
+        assert divide_rights(connection) is None
+        assert connection.exec_driver_sql(RIGHTS).all() == migrated
+    assert {OWNER, APPLICATION, ERASER} <= set(re.findall(r"whyledger_\w+", str(migrated)))
+    engine.dispose()
+
+
 def test_dividing_the_rights_again_is_harmless(
     ledger: Ledger,
     settings: Settings,
@@ -215,6 +240,49 @@ def test_a_login_that_may_make_no_roles_migrates_without_and_is_told_what_to_do(
             assert "Let a superuser run `python -m app.database.roles`" in (
                 divide_rights(connection) or ""
             )
+        opened.close()
+        superuser.execute(f"DROP OWNED BY {login} CASCADE".encode())
+
+
+@pytest.mark.parametrize("remedy", [0, 1])  # of the statements that are named
+def test_an_owner_who_may_not_make_the_read_models_schema_is_told_what_gives_him_the_right(
+    fresh_postgres: Callable[[bool], str], settings: Settings, login: str, remedy: int
+) -> None:
+    url = fresh_postgres(False)
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {login}".encode())
+        alone = as_login(settings.model_copy(update={"database_url": url}), login)
+        database = make_url(url).database
+        lacking = rf"{login} lacks the right CREATE on the database {database}\)\. Let a superuser"
+        with pytest.raises(LedgerBusy, match=lacking) as refused_at_first:
+            open_ledger(alone)
+        statements = re.findall("`([^`]+)`", refused_at_first.value.message)
+        superuser.execute(statements[remedy].encode())
+
+        opened = open_ledger(alone)
+
+        assert put(opened, "observations-cars", refused())[0].position == 1
+        opened.close()
+        superuser.execute(f"DROP OWNED BY {login} CASCADE".encode())
+
+
+def test_a_schema_that_somebody_else_made_is_taken_and_the_right_to_use_it_is_asked_for(
+    fresh_postgres: Callable[[bool], str], settings: Settings, login: str
+) -> None:
+    url = fresh_postgres(False)
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {login}".encode())
+        superuser.execute(b"CREATE SCHEMA read_models")
+        alone = as_login(settings.model_copy(update={"database_url": url}), login)
+        lacking = f"{login} lacks the right CREATE on the schema read_models"
+        with pytest.raises(LedgerBusy, match=lacking) as refused_at_first:
+            open_ledger(alone)
+        (statement,) = re.findall("`([^`]+)`", refused_at_first.value.message)
+        superuser.execute(statement.encode())
+
+        opened = open_ledger(alone)
+
+        assert put(opened, "observations-cars", refused())[0].position == 1
         opened.close()
         superuser.execute(f"DROP OWNED BY {login} CASCADE".encode())
 

@@ -305,10 +305,10 @@ def test_an_idle_writer_ends_and_begins_again(
 
 
 def test_a_writer_that_never_wrote_closes() -> None:
-    def never(_: float) -> object:
+    def never(*_: object) -> object:
         raise AssertionError
 
-    Writer(never, apply, wait_seconds=1).close()  # type: ignore[arg-type]
+    Writer(never, apply, never, wait_seconds=1).close()  # type: ignore[arg-type]
 
 
 VALUES = st.one_of(

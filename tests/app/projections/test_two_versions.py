@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import pytest
-from sqlalchemy import Connection, MetaData, func, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
 
 from app.cause import Cause
 from app.clock import new_id
@@ -15,7 +27,7 @@ from app.database.engine import insert_rows
 from app.ledger.reading import Past
 from app.ledger.store import Ledger, StreamAppend
 from app.projections.cycles import CYCLES
-from app.projections.keeping import Keeping, positions_of
+from app.projections.keeping import POSITIONS, Keeping, positions_of
 from app.projections.opening import open_ledger
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
@@ -23,6 +35,7 @@ from app.projections.refusals import REFUSALS, rows_between
 from app.projections.runner import READ_MODELS
 from app.proof.verify.verification import verify
 from app.settings import Settings
+from domain.errors import LedgerBusy
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
 from tests import ledger_events as events
@@ -87,6 +100,26 @@ def refuse(ledger: Ledger, rows: int) -> None:
 def refuse_long_ago(ledger: Ledger) -> None:
     append = StreamAppend("observations-cars", (events.new(events.refused(1)),), None)
     ledger.append([append], Cause.unauthenticated(new_id()), recorded_at=events.TIME)
+
+
+def append(ledger: Ledger) -> None:
+    refuse(ledger, 1)
+
+
+def append_with_a_check(ledger: Ledger) -> None:
+    seen: list[int] = []
+
+    def check(connection: Connection) -> None:
+        seen.append(connection.execute(select(func.sum(LATER.c.twice))).scalar_one())
+
+    one = StreamAppend("observations-cars", (events.new(events.refused(1)),), None)
+    ledger.append([one], Cause.unauthenticated(new_id()), check=check)
+    assert seen == [2 * 5 * 9]
+
+
+def hold_the_lock(ledger: Ledger) -> None:
+    with ledger.writing() as connection:
+        assert connection.execute(select(func.sum(LATER.c.twice))).scalar_one() == 2 * 5 * 9
 
 
 def refused_by_old(ledger: Ledger) -> int:
@@ -156,10 +189,8 @@ def test_a_check_under_the_lock_sees_what_the_other_appended(old: Ledger, new: L
         assert connection.execute(select(func.sum(LATER.c.twice))).scalar_one() == 108
 
 
-def test_a_fold_that_was_cut_off_goes_on_where_it_was(
-    settings: Settings, old: Ledger, opened: Callable[..., Ledger], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.ledger.store._PAGE_FOLDED", 10)
+def test_a_fold_that_was_cut_off_goes_on_where_it_was(settings: Settings, old: Ledger) -> None:
+    keeping = Keeping(LATER_MODELS, page_entries=10)
     for _ in range(4):
         events.put(old, "observations-cars", *[events.refused(1)] * 10)
     said: list[tuple[int, int]] = []
@@ -171,12 +202,10 @@ def test_a_fold_that_was_cut_off_goes_on_where_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        open_ledger(settings, keeping=Keeping(LATER_MODELS), progress=give_up)
+        open_ledger(settings, keeping=keeping, progress=give_up)
     with old.snapshot() as connection:
         assert positions_of(connection)[LATER.name] == 19
-    new = open_ledger(
-        settings, keeping=Keeping(LATER_MODELS), progress=lambda done, of: said.append((done, of))
-    )
+    new = open_ledger(settings, keeping=keeping, progress=lambda done, of: said.append((done, of)))
     assert said == [(10, 41), (20, 42), (30, 43), (40, 43)]
     assert refused_by_new(new) == 2 * refused_by_old(old) == 84
     new.close()
@@ -209,3 +238,91 @@ def test_an_older_version_that_comes_back_after_all_folds_its_own_anew(
         assert old.project.drop_others(connection) == [LATER.name]
     refuse(new, 1)
     assert refused_by_new(new) == 24
+
+
+def test_a_table_that_only_looks_like_a_read_model_is_left_alone(
+    settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    operators = Table("labels_2024", MetaData(schema=METADATA.schema), Column("row", Integer))
+    with new.writing() as connection:
+        operators.create(connection)
+        connection.execute(insert(operators).values(row=1))
+    refuse_long_ago(new)
+    opened(settings, LATER_MODELS)  # drops what nobody keeps up
+    with new.writing() as connection:
+        new.project.drop_others(connection)  # drops what others keep, as an erasure does
+    assert names_that_stand(new) == {LATER.name}
+    with new.snapshot() as connection:
+        assert connection.execute(select(operators)).all() == [(1,)]
+
+
+def test_what_another_version_folded_from_entries_that_are_gone_is_dropped_too(
+    old: Ledger, new: Ledger
+) -> None:
+    with new.writing() as connection:  # as when an older back-up was restored
+        connection.execute(update(POSITIONS).values(position=999))
+    refuse(new, 1)
+    with new.writing() as connection:
+        assert new.project.drop_others(connection) == [REFUSALS.name]
+    assert (refused_by_new(new), refused_by_old(old)) == (8, 4)
+
+
+def test_opening_beside_another_version_does_not_wait_for_who_appends(
+    settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    refuse(new, 1)
+    impatient = settings.model_copy(update={"busy_timeout_seconds": 0.1})
+    with new.writing():
+        assert refused_by_new(opened(impatient, LATER_MODELS)) == 8
+    assert names_that_stand(new) == {REFUSALS.name, LATER.name}
+
+
+@pytest.mark.parametrize("how", [append, append_with_a_check, hold_the_lock])
+def test_however_far_one_is_behind_no_transaction_folds_more_than_a_page_of_it(
+    settings: Settings, old: Ledger, how: Callable[[Ledger], None]
+) -> None:
+    folded: Counter[object] = Counter()  # entries, by the transaction
+
+    def count(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+        folded[connection.get_transaction()] += len(entries)
+        _refused(connection, past, entries)
+
+    keeping = Keeping([ReadModel(LATER, {RowsRefused: count})], page_entries=10)
+    new = open_ledger(settings, keeping=keeping)
+    for _ in range(5):  # then the older version drops what it does not keep, and goes on
+        events.put(old, "observations-cars", *[events.refused(1)] * 9)
+    with old.writing() as connection:
+        old.project.drop_others(connection)
+    folded.clear()
+
+    how(new)
+
+    assert max(folded.values()) <= 10 + 1  # and what it appends itself
+    assert refused_by_new(new) == 2 * refused_by_old(old)
+    assert rebuild(new, read_models=keeping.read_models).differing == ()
+    new.close()
+
+
+class Raced(Keeping):
+    """One that another version's append overtakes, again and again, when it looks how far it is."""
+
+    appends: Iterator[Callable[[], None]] = iter(())
+
+    def is_behind(self, connection: Connection) -> bool:
+        next(self.appends, lambda: None)()
+        return super().is_behind(connection)
+
+
+def test_whoever_reads_never_sees_read_models_that_lack_an_entry(
+    settings: Settings, new: Ledger
+) -> None:
+    raced = Raced(READ_MODELS)
+    old = open_ledger(settings, keeping=raced)
+    raced.appends = iter([lambda: refuse(new, 10), lambda: refuse(new, 100)])
+    assert refused_by_old(old) == 113
+
+    raced.appends = iter([lambda: refuse(new, 1)] * 3)
+    with pytest.raises(LedgerBusy, match="3 times they lacked an entry"):
+        refused_by_old(old)
+    assert refused_by_old(old) == 116
+    old.close()

@@ -1,9 +1,7 @@
-"""Who may do what on PostgreSQL: one role owns the tables, another one may only add to them.
+"""The rights on PostgreSQL as migration 0007 divides them, frozen like everything it uses.
 
-A third may also erase what an entry says is erased. All are NOLOGIN roles. The service connects as
-a login that is a member of `whyledger_app`, so that what it may not do (change, remove, truncate,
-drop a guard) the database refuses whatever it sends. What stands in the schema `read_models`
-follows from the ledger: there the application may create, and everything belongs to it.
+Who changes them writes a migration with its own statements; `app/database/roles.py` says what holds
+today, and why.
 """
 
 from __future__ import annotations
