@@ -56,6 +56,7 @@ def create_database(url: str, settings: Settings) -> Engine:
     engine = create_engine(
         parsed,
         connect_args=arguments,
+        hide_parameters=True,  # an error must not show a person's row
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=settings.busy_timeout_seconds,

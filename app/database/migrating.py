@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SCHEMA_REVISION: Final = "0007"  # the newest migration this code was written for
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
 _REFUSED: Final = 20  # exit code: one of our errors stands on stdout, as JSON
-_SAID: Final = 2000  # characters of what a migration that failed said last
+_SAID: Final = 500  # characters of what a migration that failed said last
+_OURS: Final = "WHYLEDGER_"
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
 
@@ -46,9 +47,11 @@ def migrate(engine: Engine, seconds: float) -> None:
             return
     url = engine.url.render_as_string(hide_password=False)
     asked = {"WHYLEDGER_DATABASE_URL": url, "WHYLEDGER_BUSY_TIMEOUT_SECONDS": str(seconds)}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     done = subprocess.run(
         [sys.executable, "-m", "app.database.migrating"],
-        env=os.environ | asked,
+        env=others | asked,  # settings that are none of its business must not stop it
+        start_new_session=True,  # Ctrl-C ends who waits; one short transaction ends by itself
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -59,9 +62,13 @@ def migrate(engine: Engine, seconds: float) -> None:
         kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged)}
         raise kinds[refusal["code"]](refusal["message"])
     if done.returncode:
-        raise RuntimeError(f"the migration failed, nothing was kept: {done.stderr[-_SAID:]}")
+        raise RuntimeError(f"the migration failed, nothing was kept: {_last_line(done.stderr)}")
     if done.stderr:
         _LOG.warning("%s", done.stderr.strip())
+
+
+def _last_line(said: str) -> str:
+    return (said.strip().splitlines() or ["it said nothing"])[-1][-_SAID:]
 
 
 def needs_migration(engine: Engine) -> bool:
@@ -138,10 +145,15 @@ def _run(connection: Connection, revision: str) -> None:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(
-        text("SELECT version_num FROM alembic_version")
-    ).scalar_one_or_none()
-    return found
+    found = list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+    if len(found) > 1:
+        rows = ", ".join(map(repr, sorted(found)))
+        raise LedgerDamaged(
+            f"alembic_version holds {len(found)} rows, {rows}, where "
+            "one says the schema's revision. Delete those that are not this database's, and try "
+            "again."
+        )
+    return found[0] if found else None
 
 
 def main() -> int:

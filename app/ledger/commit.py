@@ -52,6 +52,9 @@ class Project(Protocol):
         Returns how many entries are folded, and how many there are.
         """
 
+    def begin_anew(self, connection: Connection) -> None:
+        """Drop the read models this process keeps, under the ledger's lock, to be folded again."""
+
     def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """Drop the read models that other versions keep, under the ledger's lock; their names."""
 

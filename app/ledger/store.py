@@ -6,6 +6,7 @@ reads the head, inserts, projects and commits, and nothing is acknowledged befor
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Column, Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
 
 from app.cause import Cause
 from app.clock import monotonic_seconds, now
@@ -51,6 +53,7 @@ __all__ = [
     "stored_artefact",
 ]
 
+_LOG: Final = logging.getLogger("whyledger.ledger")
 _PAGE_ENTRIES: Final = 500
 _TRIES: Final = 3  # to find read models that hold every entry, while others append
 _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: SQLite's lock is not fair
@@ -160,14 +163,33 @@ class Ledger:
             LedgerBusy: the lock did not come free in time.
             LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
         """
+        anew = False
         while True:
             began = monotonic_seconds()
-            with self._writing_until(began + self.busy_timeout_seconds) as connection:
-                done, of = self.project.catch_up(connection)
+            try:
+                with self._writing_until(began + self.busy_timeout_seconds) as connection:
+                    done, of = self.project.catch_up(connection)
+            except DBAPIError as error:  # somebody changed them, or how far they are said to be
+                if anew:
+                    raise
+                anew = True
+                _LOG.warning("read models that do not fit are folded anew: %s", error)
+                self._begin_anew()
+                continue
             if done >= of:
                 return
             progress(done, of)
             time.sleep((monotonic_seconds() - began) * _PAUSE_SHARE)
+
+    def fold_anew(self, progress: Progress = lambda done, of: None) -> None:
+        """Drop the read models and fold them from the first entry on. Raises as `catch_up`."""
+        self._begin_anew()
+        self.catch_up(progress)
+
+    def _begin_anew(self) -> None:
+        deadline = monotonic_seconds() + self.busy_timeout_seconds
+        with self._writing_until(deadline) as connection:
+            self.project.begin_anew(connection)
 
     @contextmanager
     def _writing_until(self, deadline: float) -> Iterator[Connection]:

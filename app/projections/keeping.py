@@ -113,6 +113,16 @@ class Keeping:
         _forget(connection, gone)
         return dropped
 
+    def begin_anew(self, connection: Connection) -> None:
+        """Drop these read models, under the ledger's lock: they do not fit their position.
+
+        The next catching up makes them, and folds from the first entry on.
+        """
+        mine = {each.name for each in self.read_models}
+        for name in sorted(_standing(connection) & mine):
+            Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
+        _forget(connection, [row for row in _rows(connection) if not mine.isdisjoint(row.split())])
+
     def _catch_up(self, connection: Connection, last: int, entries_max: int, until: int) -> int:
         """Fold at most so many entries up to `last`; what is folded beyond `until` begins anew.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, delete, select
+from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import insert_rows
 from app.ledger.reading import Past, dense_pages, head
@@ -19,6 +20,7 @@ from app.projections.read_model import ReadModel
 from app.projections.runner import READ_MODELS
 
 _ROWS_PER_COPY: Final = 1000
+_UNREADABLE: Final = "could not be read"  # in place of a digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class Rebuilt:
     """The digests of the read models before and after, at the same position."""
 
     position: int  # of the last entry that was folded
-    before: dict[str, str]  # read model -> SHA-256 over its rows
+    before: dict[str, str]  # read model -> SHA-256 over its rows, or that it could not be read
     after: dict[str, str]
 
     @property
@@ -51,6 +53,9 @@ def rebuild(
         LedgerBusy: another writer held the lock all the time.
         LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
     """
+    unreadable = _unreadable(ledger, read_models)
+    if unreadable:
+        ledger.fold_anew(progress)
     with scratch(read_models) as beside:
         done = -1
 
@@ -65,14 +70,27 @@ def rebuild(
         with ledger.connect() as moment:
             go_on(moment)
             before, after = digests(moment, read_models), digests(beside, read_models)
+        before |= dict.fromkeys(unreadable, _UNREADABLE)
         found = Rebuilt(position=done, before=before, after=after)
-        if found.differing:
+        if found.differing and not unreadable:
             with ledger.writing() as connection:
                 go_on(connection)
                 for each in read_models:
                     if each.name in found.differing:
                         _copy(each, beside, connection)
         return found
+
+
+def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:
+    """The read models whose table is not there, or is another: nothing of it can be compared."""
+    found = []
+    for each in read_models:
+        try:
+            with ledger.connect() as connection:
+                connection.execute(select(each.table).limit(1))
+        except DBAPIError:
+            found.append(each.name)
+    return found
 
 
 def _copy(read_model: ReadModel, source: Connection, target: Connection) -> None:

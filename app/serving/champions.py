@@ -149,8 +149,9 @@ class Champions:
                     self._reload(size)
                 self._unreachable = None
             except Exception as error:  # noqa: BLE001 whatever fails, the old champions go on serving
-                self._unreachable = f"the ledger cannot be read: {error}"[:500]
-                _LOG.warning("%s", self._unreachable)
+                said = error.message if isinstance(error, WhyledgerError) else type(error).__name__
+                self._unreachable = f"the ledger cannot be read: {said}"
+                _LOG.warning("%s (%s)", self._unreachable, error)
 
     def start(self) -> None:
         """Load everything now, then look every `poll_seconds` in a thread of its own."""

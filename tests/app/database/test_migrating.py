@@ -177,3 +177,22 @@ def test_a_database_of_the_version_before_opens_migrates_and_answers_alike(
     assert rebuild(ledger).differing == ()
     assert put(ledger, "observations-cars", refused())[0].position == expected["entries"]
     ledger.close()
+
+
+def test_a_migration_asks_for_no_setting_but_where_the_ledger_is(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHYLEDGER_PORT", "abc")  # which a command's option may have replaced
+    engine = create_database(empty_database_url, Settings(port=0, database_url=empty_database_url))
+    migrate(engine, 30)
+    assert not needs_migration(engine)
+    engine.dispose()
+
+
+def test_two_revisions_at_once_are_named(settings: Settings) -> None:
+    engine = create_database(settings.ledger_url, settings)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    with pytest.raises(LedgerDamaged, match=r"holds 2 rows, '0001', '0007', where one says"):
+        needs_migration(engine)
+    engine.dispose()

@@ -13,8 +13,9 @@ from sqlalchemy import delete, update
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.projections.cycles import CYCLES
 from app.projections.folding import digests
-from app.projections.keeping import Keeping
+from app.projections.keeping import POSITIONS, Keeping
 from app.projections.labels import LABELS
 from app.projections.models import MODELS as MODELS_TABLE
 from app.projections.opening import open_ledger
@@ -323,3 +324,24 @@ def test_each_read_model_comes_out_the_same_alone(
     with alone.connect() as connection:
         assert digests(connection, [read_model]) == together
     alone.close()
+
+
+@pytest.mark.parametrize("table", ["cycles_1", "read_model_positions"])
+def test_what_somebody_changed_in_the_read_models_is_put_right_by_a_rebuild(
+    ledger: Ledger, settings: Settings, table: str
+) -> None:
+    events.put(ledger, "cycle-cars-1", events.started(1))
+    right = rebuild(ledger).after
+    with ledger.writing() as connection:
+        if table == "cycles_1":  # it is gone, and its position says that all is folded
+            CYCLES.drop(connection)
+        else:  # the rows stand, and their position says that some are missing
+            connection.execute(update(POSITIONS).values(position=0))
+    ledger.close()
+
+    again = open_ledger(settings)
+    found = rebuild(again)
+    assert found.after == right
+    assert found.differing == (("cycles_1",) if table == "cycles_1" else ())
+    assert rebuild(again).differing == ()
+    again.close()
