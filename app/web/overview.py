@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -30,8 +31,10 @@ from domain.events.events import ChampionRolledBack
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
 
 
-def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
+def overview_page(ledger: Ledger, model: str | None, now: str, alarms: Mapping[str, str]) -> str:
     """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
+
+    `alarms`: by model, why its champion does not answer in this process.
 
     Raises:
         UnknownModel: no contract was adopted under this name.
@@ -50,7 +53,7 @@ def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
         cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
         windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
         found = decisions(connection, model=chosen, limit=DECISIONS_SHOWN)
-        facts = _facts(connection, view, now)
+        facts = _facts(connection, view, now, alarms.get(view.model))
     if view.champion is not None:
         facts = _with_serving(ledger, view, windows, facts)
     page = overview_of(facts, windows, found, now=now, ledger_size=size, models=names)
@@ -65,7 +68,7 @@ def _checkpoint(signed: Signed | None) -> str:
     return f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed {at}."
 
 
-def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:
+def _facts(connection: Connection, view: ModelView, now: str, alarm: str | None) -> ModelFacts:
     contract = parse_contract(orjson.loads(view.contract))
     return ModelFacts(
         model=view.model,
@@ -73,7 +76,7 @@ def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:
         scale="log" if contract.target.transform == "log" else "native",
         contract_digest=view.contract_digest,
         policy=view.policy,
-        health=current_health(connection, view, contract, now),
+        health=current_health(connection, view, now, alarm=alarm),
         serving=None,
         cycles=view.cycles_ended,
         decisions=view.decisions,

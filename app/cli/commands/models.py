@@ -110,7 +110,7 @@ def state(
     """Say who serves, since when, how healthy, and what was decided last."""
     settings = read_settings()
     with opened(settings) as ledger:
-        document = _state(ledger, model)
+        document = _state(ledger, settings, model)
     if json:
         say_json(document)
         return
@@ -230,15 +230,18 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
     }
 
 
-def _state(ledger: Ledger, only: str | None) -> dict[str, Any]:
+def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, Any]:
     moment = now()
+    champions = Champions(ledger, settings.champion_poll_seconds)
+    champions.refresh()  # whether a champion loads is part of how its model stands
+    alarms = champions.alarms()
     with ledger.connect() as connection:
         models = []
         for view in list_models(connection):
             if only not in (None, view.model):
                 continue
             contract = parse_contract(orjson.loads(view.contract))
-            health = current_health(connection, view, contract, moment)
+            health = current_health(connection, view, moment, alarm=alarms.get(view.model))
             decision = next(iter(list_decisions(connection, model=view.model, limit=1)), None)
             models.append(
                 {

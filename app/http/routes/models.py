@@ -133,7 +133,7 @@ def read_health(here: Here, model: str) -> Health:
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        return current_health(connection, view, serving.contract, at, alarm=serving.alarm)
+        return current_health(connection, view, at, alarm=serving.alarm)
 
 
 def _view(here: Process, model: str) -> ModelView:
