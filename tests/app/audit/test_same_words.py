@@ -260,6 +260,24 @@ def test_the_job_summary_says_the_same(doors: Doors) -> None:
         assert f"| {' | '.join((gate.name, f'{gate.symbol} {gate.verdict}', *figures))} |\n" in page
 
 
+def test_every_cycle_is_listed_with_its_sentence_however_it_ended(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    replayed(LINES, settings.ledger_url)
+    with running(settings) as service:
+        listed = [
+            cycle
+            for model in ("car-price", "car-sales")
+            for cycle in service.get(f"/models/{model}/cycles?limit=500").json()["cycles"]
+        ]
+
+    assert {cycle["conclusion"] for cycle in listed} >= {*ENDINGS, "halted"}
+    for cycle in listed:
+        assert cycle["sentence"] == cycle_told(cycle["steps"]).sentence
+        words = {"halted": "HALTED: ", "failed": "FAILED: "}
+        if cycle["outcome"] is None:
+            assert cycle["sentence"].startswith(words[cycle["conclusion"]])
+
+
 def test_health_is_said_alike_by_page_command_and_api(doors: Doors) -> None:
     told = next(
         model
