@@ -36,6 +36,8 @@ _KEY_HEADER: Final = {
 }
 
 
+# What the document declares. `Predictions` reads by hand, for speed and for its own words; a test
+# holds it to exactly these shapes.
 class PredictionOfRow(Sent):
     """One row to predict."""
 
