@@ -227,7 +227,7 @@ class Ledger:
         """The entry at `position`. Raises UnknownThing, LedgerDamaged."""
         found = self.read(position - 1, 1, up_to=position)
         if not found:
-            raise UnknownThing(f"the ledger has no entry {position}. Its size is {self.size()}.")
+            raise UnknownThing.entry(position, self.size())
         return found[0]
 
     def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:

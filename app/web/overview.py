@@ -49,7 +49,7 @@ def overview_page(ledger: Ledger, model: str | None, now: str, alarms: Mapping[s
             return render("overview.html", view=empty)
         view = get_model(connection, chosen)
         if view is None:
-            raise UnknownModel(f"model {chosen[:100]!r} is unknown. Known: {', '.join(names)}.")
+            raise UnknownModel.named(chosen)
         cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
         windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
         found = decisions(connection, model=chosen, limit=DECISIONS_SHOWN)

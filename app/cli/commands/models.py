@@ -36,7 +36,7 @@ from app.serving.champions import Champions
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.contract.contract import parse_contract
-from domain.errors import DocumentInvalid, WhyledgerError
+from domain.errors import DocumentInvalid, UnknownModel, WhyledgerError
 
 _PIECE_BYTES: Final = 65_536
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
@@ -265,7 +265,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                 }
             )
     if only is not None and not models:
-        raise CommandRefused(f"model {only!r} is unknown. Adopt a contract for it first.")
+        raise UnknownModel.named(only)
     return {
         "ledger": {"id": ledger.ledger_id(), "entries": ledger.size()},
         "models": models,

@@ -177,9 +177,7 @@ def read_cycle(here: Here, model: str, cycle: str) -> CycleView:
     """Refusals are steps too: a kept, halted or rejected cycle says why."""
     here.champions.of(model)
     if not re.fullmatch(rf"{re.escape(model)}-[1-9][0-9]{{0,15}}", cycle):
-        raise UnknownThing(
-            f"{model!r} has no cycle {cycle[:100]!r}. List them: GET /models/{model}/cycles."
-        )
+        raise UnknownThing.cycle(cycle)
     with here.ledger.connect() as connection:
         return get_cycle(connection, cycle)
 

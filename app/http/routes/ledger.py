@@ -211,7 +211,7 @@ def read_event(
     """
     stored = here.ledger.stored_bytes(position, position)
     if not stored:
-        raise UnknownThing(f"the ledger has no entry {position}. Its size is {here.ledger.size()}.")
+        raise UnknownThing.entry(position, here.ledger.size())
     content = bytes(stored[0])
     headers = {"Cache-Control": _FOR_EVER, "Leaf-Hash": leaf_hash(content).hex()}
     if query.receipt:

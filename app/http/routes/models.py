@@ -140,7 +140,7 @@ def _view(here: Process, model: str) -> ModelView:
     with here.ledger.connect() as connection:
         view = get_model(connection, model)
     if view is None:
-        raise UnknownModel(f"model {model!r} is unknown. POST a contract for it to /contracts.")
+        raise UnknownModel.named(model)
     return view
 
 

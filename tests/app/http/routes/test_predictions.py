@@ -142,7 +142,7 @@ def test_without_a_champion_the_answer_is_503_with_retry_after(empty_service: Te
 def test_an_unknown_model_is_404_and_says_what_to_do(empty_service: TestClient) -> None:
     answer = empty_service.post("/predictions", json={"model": "boat-price", "row": {}})
     assert answer.status_code == 404
-    assert "'boat-price' is unknown. POST a contract" in answer.json()["detail"]
+    assert "'boat-price' is unknown. Adopt a contract" in answer.json()["detail"]
 
 
 def test_the_clients_request_id_is_kept_and_echoed(service: TestClient) -> None:
