@@ -20,8 +20,8 @@ from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from domain.canonical import INTEGER_MAX
 from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events.envelope import Recorded, event_data
-from domain.events.erasure import Erased
+from domain.events.cloud_event import cloud_event
+from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
@@ -142,28 +142,6 @@ def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Quer
     response = Response(content, media_type=BATCH)
     link_next(request, response, entries, limit, lambda entry: entry.position)
     return response
-
-
-def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
-    """The entry as a CloudEvent 1.0; `sequence` is its position. Erased: it has no data."""
-    event = {
-        "specversion": "1.0",
-        "id": entry.id,
-        "source": f"urn:whyledger:ledger:{ledger_id}",
-        "type": f"org.whyledger.{entry.event.type}.v{entry.event.schema}",
-        "subject": entry.stream,
-        "time": entry.occurred_at,
-        "sequence": str(entry.position),
-        "streamversion": entry.stream_version,
-        "recordedat": entry.recorded_at,
-        "actor": entry.actor,
-        "correlationid": entry.correlation_id,
-    }
-    if entry.causation_id is not None:
-        event["causationid"] = entry.causation_id
-    if isinstance(entry.event, Erased):
-        return event | {"erased": True}
-    return event | {"datacontenttype": "application/json", "data": event_data(entry.event)}
 
 
 def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:
