@@ -146,6 +146,7 @@ def test_the_api_answers_what_why_says_as_json(doors: Doors) -> None:
 
     assert doors.service.get(f"/audit/decisions/{doors.decision.id}").json() == by_command
     assert doors.service.get("/audit/decisions").json()["decisions"][-1] == by_command
+    assert json.loads(doors.command("decisions", "--json"))["decisions"][0] == by_command
 
 
 def test_json_lines_hold_what_why_says_as_json(doors: Doors) -> None:
