@@ -280,6 +280,21 @@ class LedgerDamaged(WhyledgerError):
 
     code = "ledger-damaged"
 
+    @classmethod
+    def stranger(cls, position: int, found: str, expected: str) -> LedgerDamaged:
+        """An entry of another event type than its id or its place says."""
+        return cls(
+            f"entry {position} is {found!r}, not {expected!r}. Stop writing; restore a back-up and "
+            "compare."
+        )
+
+    @classmethod
+    def without(cls, cycle: str, step: str, needs: str) -> LedgerDamaged:
+        """A cycle whose stream came to `step` without what an earlier step leaves."""
+        return cls(
+            f"cycle {cycle!r} came to {step} without {needs}. Stop writing; run `whyledger verify`."
+        )
+
 
 class ProofInvalid(WhyledgerError):
     """A proof, a note or a key does not show what it claims to."""

@@ -72,7 +72,7 @@ class Starting:
 
     def _progress(self, done: int, of: int) -> None:
         if self._stopped:
-            raise NotReady("the process was stopped before it had started.")
+            raise NotReady("the process was stopped before it had started. Start it again.")
         now = monotonic_seconds()
         left = (now - self._began) / done * (of - done)
         self._how = (

@@ -263,9 +263,7 @@ class Ledger:
         """The id in the first entry, which names this ledger for ever. Raises LedgerDamaged."""
         event = self.entry(0).event
         if not isinstance(event, LedgerCreated):
-            raise LedgerDamaged(
-                f"entry 0 is {event.type!r}, not {LedgerCreated.type!r}. Restore a back-up."
-            )
+            raise LedgerDamaged.stranger(0, event.type, LedgerCreated.type)
         return event.ledger_id
 
     def close(self) -> None:

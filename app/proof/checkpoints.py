@@ -210,7 +210,9 @@ class Checkpoints:
                     stored.size, checkpoint.size, stored.root, checkpoint.root, proof
                 )
             elif stored != checkpoint:
-                raise SigningRefused(f"it has {checkpoint.size} entries, {stored.size} were signed")
+                raise SigningRefused(
+                    f"it has {checkpoint.size} entries; {stored.size} were signed."
+                )
         except WhyledgerError as error:
             raise SigningRefused(
                 f"the ledger does not extend its own checkpoint of {newest.checkpoint.size} "

@@ -171,7 +171,8 @@ def _document(file: Path) -> tuple[str, bytes]:
     if "clauses" in document:
         return "policy", content
     raise DocumentInvalid(
-        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`)."
+        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`). "
+        "Add the one that it is."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -19,8 +20,10 @@ from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from domain.canonical import INTEGER_MAX
-from domain.errors import RequestInvalid
+from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events.cloud_event import cloud_event
+from domain.events.envelope import Recorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 SINGLE: Final = "application/cloudevents+json"
@@ -119,7 +122,7 @@ async def create_events(request: Request) -> Response:
     else:
         events, batch = _sent(kind, body, most)
     recorded = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))
-    answer = EventsAnswer.model_validate({"recorded": recorded}, from_attributes=True)
+    answer = _answer(recorded)
     if wants_receipts(request):
         positions = [entry.position for entry in recorded]
         proved = await run_in_threadpool(receipts_of, process, positions)
@@ -144,6 +147,13 @@ def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Quer
     response = Response(content, media_type=BATCH)
     link_next(request, response, entries, limit, lambda entry: entry.position)
     return response
+
+
+def _answer(recorded: Sequence[Recorded]) -> EventsAnswer:
+    for entry in recorded:
+        if not isinstance(entry.event, ObservationRecorded | OutcomeRecorded):
+            raise LedgerDamaged.stranger(entry.position, entry.event.type, ObservationRecorded.type)
+    return EventsAnswer.model_validate({"recorded": recorded}, from_attributes=True)
 
 
 def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:

@@ -188,7 +188,8 @@ def read_tile(
         if width > TILE_HASHES or size > head:
             raise UnknownThing(
                 f"a ledger of {head} entries has no tile {level}/{index}: that wide it is with "
-                f"{size} entries."
+                f"{size} entries. Ask for a narrower one, .p/1 to .p/{TILE_HASHES - 1}, or "
+                "again when the ledger has grown."
             )
         content = StoredTree(connection, size).tile(level, number)
     return Response(content, 200, {"Cache-Control": _FOR_EVER}, _BYTES)

@@ -163,8 +163,5 @@ def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | No
 
 def _made(entry: Recorded) -> PredictionMade:
     if not isinstance(entry.event, PredictionMade):
-        raise LedgerDamaged(
-            f"entry {entry.position} is {entry.event.type!r}, and its id says it is "
-            f"{PredictionMade.type!r}. Stop writing; restore a back-up and compare."
-        )
+        raise LedgerDamaged.stranger(entry.position, entry.event.type, PredictionMade.type)
     return entry.event
