@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     def _knows_the_scheme(cls, value: str) -> str:
         if value and not value.startswith(("https://", "http://")):
             raise ValueError(
-                f"anchor_webhook {value!r} is no web address. Begin it with https://, or with "
+                f"anchor_webhook begins with {value[:8]!r}. Begin it with https://, or with "
                 "http:// on this machine."
             )
         return value

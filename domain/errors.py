@@ -171,14 +171,50 @@ class UnknownModel(WhyledgerError):
 
     @classmethod
     def named(cls, model: str) -> UnknownModel:
-        """What is said to who wants to change a model that is not there."""
-        return cls(f"model {model!r} is unknown. Adopt a contract for it first.")
+        """The one text of it, whoever asked for `model`."""
+        return cls(
+            f"model {model[:100]!r} is unknown. Adopt a contract for it first, or correct the "
+            "name: GET /models and `whyledger state` list those there are."
+        )
 
 
 class UnknownThing(WhyledgerError):
-    """What was asked for by id does not exist: a cycle, a decision, an entry, a version."""
+    """What was asked for by id does not exist: a cycle, a decision, an entry, a version.
+
+    What more than one place looks for has its one text here.
+    """
 
     code = "not-found"
+
+    @classmethod
+    def entry(cls, position: int, size: int) -> UnknownThing:
+        """No entry at `position` of a ledger of `size` entries."""
+        return cls(
+            f"the ledger has no entry {position}. Its size is {size}; ask for a position below it."
+        )
+
+    @classmethod
+    def cycle(cls, cycle: str) -> UnknownThing:
+        """No cycle with this id, or none of the model it was asked of."""
+        return cls(
+            f"cycle {cycle[:100]!r} does not exist. List a model's: GET /models/<model>/cycles."
+        )
+
+    @classmethod
+    def decision(cls, id: str) -> UnknownThing:
+        """No decision with this id, whether or not it could be one."""
+        return cls(
+            f"decision {id[:100]!r} does not exist. List them: GET /audit/decisions, or "
+            "`whyledger decisions`."
+        )
+
+    @classmethod
+    def checkpoint(cls, size: int) -> UnknownThing:
+        """No signed checkpoint over `size` entries or more."""
+        return cls(
+            f"no checkpoint covers {size} entries yet; another process may be signing. Ask again "
+            "in a second, or for a new one: GET /ledger/checkpoint?new=true."
+        )
 
 
 class NoChampion(WhyledgerError):
@@ -243,6 +279,21 @@ class LedgerDamaged(WhyledgerError):
     """The ledger does not hold what it must: a digest, a gap, an unknown event type."""
 
     code = "ledger-damaged"
+
+    @classmethod
+    def stranger(cls, position: int, found: str, expected: str) -> LedgerDamaged:
+        """An entry of another event type than its id or its place says."""
+        return cls(
+            f"entry {position} is {found!r}, not {expected!r}. Stop writing; restore a back-up and "
+            "compare."
+        )
+
+    @classmethod
+    def without(cls, cycle: str, step: str, needs: str) -> LedgerDamaged:
+        """A cycle whose stream came to `step` without what an earlier step leaves."""
+        return cls(
+            f"cycle {cycle!r} came to {step} without {needs}. Stop writing; run `whyledger verify`."
+        )
 
 
 class ProofInvalid(WhyledgerError):

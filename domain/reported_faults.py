@@ -32,7 +32,7 @@ def reported_faults(
     One fault a place: what the members of a union say of one value is joined by "or".
 
     Args:
-        found: what `errors()` of its error gives.
+        found: what `errors()` of its error gives; with `include_input=False` no value is shown.
         document: what was validated, as it was sent.
         below: the JSON pointer of `document` itself.
         remedies: words for some of pydantic's types of error, in place of ours.
@@ -42,7 +42,7 @@ def reported_faults(
         kind, value = each["type"], None if each["type"] == "missing" else each.get("input")
         path = pointer(*_steps(each["loc"], document, kind == "missing"), below=below)
         words = _wording(kind, each["msg"], each.get("ctx", {}))
-        if path not in said and kind not in _UNSHOWN and is_scalar(value):
+        if path not in said and kind not in _UNSHOWN and "input" in each and is_scalar(value):
             words = f"{shown(value)}{'' if kind == 'value_error' else ':'} {words}"
         remedy = remedies.get(kind, _REMEDIES.get(kind, "correct it"))
         said.setdefault(path, ([], remedy, value))[0].append(words)

@@ -39,7 +39,8 @@ def read_json(text: str, *, name: str) -> Any:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise DocumentInvalid(
-            f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
+            "Correct it there; send one JSON value."
         ) from None
     except RecursionError:
         raise _too_deep(name) from None

@@ -24,7 +24,4 @@ def check_outcome(outcome: str | None) -> None:
 def check_model(connection: Connection, model: str | None) -> None:
     """Refuse a model nobody adopted a contract for. Raises UnknownModel."""
     if model is not None and ("\0" in model or get_model(connection, model) is None):
-        raise UnknownModel(
-            f"model {model[:100]!r} is unknown. GET /models and `whyledger state` list those there "
-            "are."
-        )
+        raise UnknownModel.named(model)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import orjson
+
 from app.ledger.store import Connection
 from app.projections.cycles import list_cycles
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
-from domain.contract.contract import Contract
+from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import Standing, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
@@ -49,18 +51,14 @@ class Health:
 
 
 def current_health(
-    connection: Connection,
-    model: ModelView,
-    contract: Contract,
-    at: str,
-    *,
-    alarm: str | None = None,
+    connection: Connection, model: ModelView, at: str, *, alarm: str | None
 ) -> Health:
     """The model's health at `at` (UTC): never greener than the newest facts allow.
 
-    `alarm`: why the champion the ledger names does not answer in this process; None: it does, or
-    this process serves nobody.
+    `alarm`: why the champion the ledger names does not answer, as `Champions` has it; None: it
+    does. Whoever asks must say, or one door would call healthy what another calls degraded.
     """
+    contract = parse_contract(orjson.loads(model.contract))
     latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
     cycle = next((each for each in latest if each.status == "ended"), None)
     ended = fold_state(cycle.state) if cycle else Cycle()

@@ -52,7 +52,7 @@ class Year:
     prediction_p_value: float | None  # of the predictions against the training target
     outcome: str
     conclusion: str
-    sentence: str | None
+    sentence: str
     production_rmse: float | None
     candidate_rmse: float | None
     champion: str | None  # who serves afterwards

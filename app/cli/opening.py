@@ -18,6 +18,7 @@ from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import NothingToDecide, RequestInvalid
+from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 
 Url = Annotated[
@@ -40,12 +41,13 @@ def read_settings(**changed: object) -> Settings:
     try:
         return Settings(**changed)  # type: ignore[arg-type]
     except ValidationError as error:
+        # No value is shown: the URL of a server may hold a password.
+        found = error.errors(include_input=False, include_url=False)
         said = "; ".join(
-            f"WHYLEDGER_{str(fault['loc'][0]).upper() if fault['loc'] else '?'}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
+            f"WHYLEDGER_{fault.name.upper()}: {fault.message.removesuffix('.')}"
+            for fault in reported_faults(found, Settings.model_fields)
         )
-        raise CommandRefused(said) from None
+        raise CommandRefused(f"{said}.") from None
 
 
 def typed() -> Cause:

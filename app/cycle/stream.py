@@ -25,7 +25,7 @@ def read_cycle(ledger: Ledger, cycle: str) -> tuple[Cycle, StreamHistory]:
     """
     history = ledger.read_stream(cycle_stream(cycle))
     if not history.entries:
-        raise UnknownThing(f"cycle {cycle!r} was never started. Ask for the model's cycles.")
+        raise UnknownThing.cycle(cycle)
     return fold(entry.event for entry in history.entries), history
 
 

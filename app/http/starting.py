@@ -81,7 +81,7 @@ class Starting:
 
     def _progress(self, done: int, of: int) -> None:
         if self._stopped.is_set():
-            raise NotReady("the process was stopped before it had started.")
+            raise NotReady("the process was stopped before it had started. Start it again.")
         now = monotonic_seconds()
         self._how = f"read models are folded from the ledger: {done:,} of {of:,} entries"
         if self._since is None or done <= self._since[1]:

@@ -15,6 +15,7 @@ from domain.contract.contract import Contract
 from domain.errors import DocumentInvalid, Fault, pointer
 
 LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread
+FAULTS_SAID_MAX: Final = 5  # of a header, in the message; the faults list every one
 _OVERLONG: Final = "\0overlong\n"  # stands for a line that was not read
 
 
@@ -58,8 +59,13 @@ def csv_header(reader: Iterator[list[str]], contract: Contract) -> list[str]:
         for name in sorted(required - set(header))
     ]
     if faults:
-        said = "; ".join(f"{fault.name[:100]!r} {fault.message}" for fault in faults[:5])
-        raise DocumentInvalid(f"the CSV's header does not fit: {said}.", faults)
+        told = [f"{fault.name[:100]!r} {fault.message}" for fault in faults]
+        more = [f"and {len(told) - FAULTS_SAID_MAX} more"] if len(told) > FAULTS_SAID_MAX else []
+        raise DocumentInvalid(
+            f"the CSV's header does not fit: {'; '.join([*told[:FAULTS_SAID_MAX], *more])}. "
+            f"Nothing was kept; send the file again with the columns of {contract.model!r}.",
+            faults,
+        )
     return header
 
 

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import tempfile
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -46,12 +45,15 @@ class Upload:
 class Intake:
     """What became of a CSV, row by row."""
 
+    model: str
+    dataset_sha256: str  # of the bytes as received
     accepted: int = 0
     already_known: int = 0
     quarantined: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, int] = field(default_factory=dict)  # why refused -> rows
     faults: list[Fault] = field(default_factory=list)  # the first few
     quarantine_file: str | None = None  # name in the state directory's quarantine/
+    position: int | None = None  # of `DatasetReceived`; None: nothing was new
 
 
 class Datasets:
@@ -67,10 +69,8 @@ class Datasets:
         self._quarantine.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=self._quarantine)
 
-    def take_in(
-        self, serving: Serving, upload: Upload, *, cause: Cause
-    ) -> tuple[Intake, int | None]:
-        """What became of the rows, and the position of `DatasetReceived`; None when known before.
+    def take_in(self, serving: Serving, upload: Upload, *, cause: Cause) -> Intake:
+        """What became of the rows.
 
         Raises:
             DocumentInvalid: no header, or one that does not fit the contract; nothing was kept.
@@ -81,7 +81,7 @@ class Datasets:
         try:
             reader = csv.reader(csv_lines(text), strict=True)
             header = csv_header(reader, serving.contract)
-            intake = Intake()
+            intake = Intake(serving.model, upload.sha256)
             with _Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
                 chunk: list[tuple[str, Row]] = []
                 for line, cells in csv_rows(reader):
@@ -92,18 +92,18 @@ class Datasets:
                         continue
                     chunk.append((f"{line}:{_distinction(serving, judged)[:16]}", judged))
                     if len(chunk) >= self._chunk_rows:
-                        self._record(serving, upload.sha256, chunk, intake, cause)
+                        self._record(serving, chunk, intake, cause)
                         chunk = []
-                self._record(serving, upload.sha256, chunk, intake, cause)
+                self._record(serving, chunk, intake, cause)
             intake.quarantine_file = bad.name if intake.quarantined else None
-            return intake, self._received(serving.model, upload.sha256, intake, cause)
+            intake.position = self._received(intake, cause)
+            return intake
         finally:
             text.detach()
 
     def _record(
         self,
         serving: Serving,
-        sha256: str,
         chunk: list[tuple[str, Row]],
         intake: Intake,
         cause: Cause,
@@ -112,7 +112,7 @@ class Datasets:
         if not chunk:
             return
         model, guard = serving.model, serving.guard
-        source = f"/models/{model}/datasets/{sha256}"
+        source = f"/models/{model}/datasets/{intake.dataset_sha256}"
         ids = [source_event_id(source, source_id) for source_id, _ in chunk]
         identities = [guard.identity_of(row) for _, row in chunk]
         known = self._ledger.known(ids)
@@ -140,8 +140,9 @@ class Datasets:
             self._append(model, new, cause)
             intake.accepted += len(new)
 
-    def _received(self, model: str, sha256: str, intake: Intake, cause: Cause) -> int | None:
+    def _received(self, intake: Intake, cause: Cause) -> int | None:
         """Append that the file was read to its end, unless that is known and nothing was new."""
+        model, sha256 = intake.model, intake.dataset_sha256
         id = source_event_id(f"/models/{model}/datasets", sha256)
         if id in self._ledger.known([id]):
             if not intake.accepted:
@@ -242,7 +243,8 @@ def _refuse(
     """Count the row and put it into the quarantine; of a person's row (no cells) only the reasons,
     since no erasure would find it there."""
     intake.quarantined += 1
-    intake.reasons.update(refusal.reasons)
+    for reason, rows in refusal.reasons.items():
+        intake.reasons[reason] = intake.reasons.get(reason, 0) + rows
     if cells is None:
         reasons = list(refusal.reasons)
     else:

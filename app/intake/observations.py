@@ -78,14 +78,14 @@ class Observations:
             IdempotencyConflict: a (source, id) was used with another body.
             LedgerBusy: nothing was kept.
         """
-        ids, entries, appends = await asyncio.to_thread(self._judge, sent, batch)
+        ids, entries, appends = await asyncio.to_thread(self._judge, sent, batch, cause)
         if appends:
             recorded = await self._ledger.append_soon(appends, cause)
             entries.update((entry.id, entry) for entry in recorded)
         return [entries[id] for id in ids]
 
     def _judge(
-        self, sent: Sequence[object], batch: bool
+        self, sent: Sequence[object], batch: bool, cause: Cause
     ) -> tuple[list[str], dict[str, Recorded], list[StreamAppend]]:
         """The id of each event, what is recorded already by id, and what is to be appended."""
         judged = _Judged()
@@ -116,7 +116,7 @@ class Observations:
                             request_digest=request_digest,
                             personal=self._champions.of(made[0].model).guard.personal,
                         )
-        self._refuse_if_any(judged, len(sent))
+        self._refuse_if_any(judged, len(sent), cause)
         streams: dict[str, list[NewEvent]] = defaultdict(list)
         for each_new in new.values():
             streams[_stream_of(each_new.event)].append(each_new)
@@ -159,12 +159,12 @@ class Observations:
             judged.faults[refusal.code].extend(refusal.faults)
         return None
 
-    def _refuse_if_any(self, judged: _Judged, sent: int) -> None:
+    def _refuse_if_any(self, judged: _Judged, sent: int, cause: Cause) -> None:
         """Raise what weighs most, with the faults of every bad event."""
         if not judged.faults:
             return
         for model, rows in judged.bad_rows.items():
-            self._refusals.count(model, DOOR, rows, judged.reasons[model])
+            self._refusals.count(model, DOOR, rows, judged.reasons[model], cause)
         code = next(code for code in _BY_WEIGHT if code in judged.faults)
         faults = [fault for of_code in judged.faults.values() for fault in of_code]
         faults.sort(key=lambda fault: _index_of(fault.path))

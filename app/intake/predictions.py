@@ -87,6 +87,9 @@ class PredictionRequest:
 def _read(body: object, rows_max: int) -> PredictionRequest:
     """The request in a parsed body: `{"model", "row"}` or `{"model", "rows"}`.
 
+    By hand, because every prediction passes here: it takes what the document of the route declares,
+    `PredictionOfRow` and `PredictionOfRows`. That a row is an object, the contract's guard says.
+
     Raises:
         RequestInvalid: anything else, with every fault.
     """
@@ -157,7 +160,7 @@ class Predictions:
             try:
                 append = self._judged(request, idempotency_key, cause.request_id, sent)
             except RowsRefusedError as refusal:
-                self._count(request, refusal)
+                self._count(request, refusal, cause)
                 raise
             try:
                 return self._ledger.append([append], cause)
@@ -180,7 +183,7 @@ class Predictions:
             try:
                 append = self._judged(request, idempotency_key, cause.request_id, sent)
             except RowsRefusedError as refusal:
-                await asyncio.to_thread(self._count, request, refusal)
+                await asyncio.to_thread(self._count, request, refusal, cause)
                 raise
             try:
                 return await self._ledger.append_soon([append], cause)
@@ -221,11 +224,11 @@ class Predictions:
             raise _reused(key)
         return [known[id][0] for id in ids]
 
-    def _count(self, request: PredictionRequest, refusal: RowsRefusedError) -> None:
+    def _count(self, request: PredictionRequest, refusal: RowsRefusedError, cause: Cause) -> None:
         bad = (
             {fault.path.split("/")[2] for fault in refusal.faults} if not request.pointers else {""}
         )
-        self._refusals.count(request.model, DOOR, len(bad), refusal.reasons)
+        self._refusals.count(request.model, DOOR, len(bad), refusal.reasons, cause)
 
 
 def _accepted(guard: RowGuard, request: PredictionRequest) -> list[Row]:

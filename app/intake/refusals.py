@@ -32,6 +32,7 @@ _LOG: Final = logging.getLogger("whyledger.refusals")
 @dataclass(slots=True)
 class _Waiting:
     rows: int = 0
+    cause: Cause | None = None  # of the one request whose rows wait; None: of several
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -46,12 +47,17 @@ class Refusals:
         self._lock = threading.Lock()
         self._looking = Repeating("refusals", self.write_due, _LOOK_SECONDS)
 
-    def count(self, model: str, door: str, rows: int, reasons: Mapping[str, int]) -> None:
-        """Count `rows` refused rows of a known `model` that came in by `door`."""
+    def count(
+        self, model: str, door: str, rows: int, reasons: Mapping[str, int], cause: Cause
+    ) -> None:
+        """Count `rows` refused rows of a known `model` that came in by `door`, led here by `cause`.
+
+        An event that counts one request's rows has that request's cause. One that gathers several
+        requests' is the service's own deed: to name one of them would lay the others' rows at its
+        door, and an event has one actor and one correlation.
+        """
         with self._lock:
-            waiting = self._waiting.setdefault((model, door), _Waiting())
-            waiting.rows += rows
-            _add(waiting.reasons, reasons)
+            self._wait(self._waiting.setdefault((model, door), _Waiting()), rows, reasons, cause)
         self.write_due()
 
     def flush(self, model: str | None = None) -> None:
@@ -86,6 +92,14 @@ class Refusals:
         except WhyledgerError as error:
             _LOG.error("refused rows were not written: %s", error.message)
 
+    @staticmethod
+    def _wait(
+        waiting: _Waiting, rows: int, reasons: Mapping[str, int], cause: Cause | None
+    ) -> None:
+        waiting.cause = None if waiting.rows else cause
+        waiting.rows += rows
+        _add(waiting.reasons, reasons)
+
     def _is_due(self, model: str) -> bool:
         last = self._last_written.get(model)
         return last is None or self._monotonic() - last >= INTERVAL_SECONDS
@@ -99,9 +113,9 @@ class Refusals:
             event = RowsRefused(
                 model=model, door=door, rows=waiting.rows, reasons=dict(waiting.reasons)
             )
-            before = self._last_written.get(model)
+            before, cause = self._last_written.get(model), waiting.cause
             self._last_written[model] = self._monotonic()
-            waiting.rows, waiting.reasons = 0, Counter()
+            waiting.rows, waiting.reasons, waiting.cause = 0, Counter(), None
         try:
             self._ledger.append(
                 [
@@ -111,12 +125,11 @@ class Refusals:
                         None,
                     )
                 ],
-                Cause.unauthenticated(new_id()),
+                cause or Cause.unauthenticated(new_id()),
             )
         except BaseException:
             with self._lock:  # nothing was kept, so it waits again
-                waiting.rows += event.rows
-                _add(waiting.reasons, event.reasons)
+                self._wait(waiting, event.rows, event.reasons, cause)
                 if before is None:
                     del self._last_written[model]
                 else:

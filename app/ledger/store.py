@@ -262,7 +262,7 @@ class Ledger:
         """The entry at `position`. Raises UnknownThing, LedgerDamaged."""
         found = self.read(position - 1, 1, up_to=position)
         if not found:
-            raise UnknownThing(f"the ledger has no entry {position}. Its size is {self.size()}.")
+            raise UnknownThing.entry(position, self.size())
         return found[0]
 
     def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
@@ -298,9 +298,7 @@ class Ledger:
         """The id in the first entry, which names this ledger for ever. Raises LedgerDamaged."""
         event = self.entry(0).event
         if not isinstance(event, LedgerCreated):
-            raise LedgerDamaged(
-                f"entry 0 is {event.type!r}, not {LedgerCreated.type!r}. Restore a back-up."
-            )
+            raise LedgerDamaged.stranger(0, event.type, LedgerCreated.type)
         return event.ledger_id
 
     def close(self) -> None:

@@ -124,7 +124,7 @@ class StoredTree:
         if number < 0 or first >= end:
             raise UnknownThing(
                 f"a tree of {self.size} entries has no tile {level}/{number}. Level {level} has "
-                f"{-(-hashes // TILE_HASHES)} tiles."
+                f"{-(-hashes // TILE_HASHES)} tiles; ask for one of those, counted from 0."
             )
         if end - first == TILE_HASHES:
             found = b"".join(self._column(_TILE, level, number))

@@ -48,7 +48,9 @@ def get_champion(connection: Connection, model: str, model_version: str) -> Cham
         )
     ).one_or_none()
     if row is None:
-        raise UnknownThing(f"{model_version!r} never was champion of {model!r}.")
+        raise UnknownThing(
+            f"{model_version!r} never was champion of {model!r}. Who was: GET /audit/decisions."
+        )
     return view_of(ChampionView, row)
 
 

@@ -60,7 +60,7 @@ def get_cycle(connection: Connection, cycle: str) -> CycleView:
     """The cycle with this id. Raises UnknownThing."""
     row = connection.execute(select(CYCLES).where(CYCLES.c.cycle == cycle)).one_or_none()
     if row is None:
-        raise UnknownThing(f"cycle {cycle!r} does not exist. Ask for the cycles of its model.")
+        raise UnknownThing.cycle(cycle)
     return view_of(CycleView, row)
 
 

@@ -48,7 +48,7 @@ def get_decision(connection: Connection, id: str) -> DecisionView:
     """The decision with this id. Raises UnknownThing."""
     row = connection.execute(select(DECISIONS).where(DECISIONS.c.id == id)).one_or_none()
     if row is None:
-        raise UnknownThing(f"decision {id!r} does not exist. List them: GET /audit/decisions.")
+        raise UnknownThing.decision(id)
     return view_of(DecisionView, row)
 
 

@@ -158,10 +158,7 @@ class Checkpoints:
         with self._ledger.connect() as connection:
             found = latest_signed(connection, size)
         if found is None:
-            raise UnknownThing(
-                f"no checkpoint covers {size or 1} entries yet. Ask again in a second, or ask for "
-                "a new one with ?new=true."
-            )
+            raise UnknownThing.checkpoint(size or 1)
         return found
 
     def covering(self, position: int) -> Signed:
@@ -213,7 +210,9 @@ class Checkpoints:
                     stored.size, checkpoint.size, stored.root, checkpoint.root, proof
                 )
             elif stored != checkpoint:
-                raise SigningRefused(f"it has {checkpoint.size} entries, {stored.size} were signed")
+                raise SigningRefused(
+                    f"it has {checkpoint.size} entries; {stored.size} were signed."
+                )
         except WhyledgerError as error:
             raise SigningRefused(
                 f"the ledger does not extend its own checkpoint of {newest.checkpoint.size} "

@@ -47,14 +47,11 @@ def receipt(ledger: Ledger, checkpoints: Checkpoints, position: int) -> Receipt:
     """
     stored = ledger.stored_bytes(position, position)
     if not stored:
-        raise UnknownThing(f"the ledger has no entry {position}. Its size is {ledger.size()}.")
+        raise UnknownThing.entry(position, ledger.size())
     signed = checkpoints.covering(position)
     size = signed.checkpoint.size
     if size <= position:
-        raise UnknownThing(
-            f"no checkpoint covers entry {position} yet; another process is signing. "
-            "Ask again in a second."
-        )
+        raise UnknownThing.checkpoint(position + 1)
     leaf = leaf_hash(stored[0])
     with ledger.connect() as connection:
         proof = StoredTree(connection, size).inclusion(position)

@@ -22,7 +22,7 @@ from app.projections.models import ModelView, list_models
 from app.serving.plan import ServingPlan, load_plan
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
-from domain.errors import NoChampion, UnknownModel, WhyledgerError
+from domain.errors import NoChampion, NotReady, UnknownModel, WhyledgerError
 
 _PATIENCE_SECONDS: Final = 5.0  # a service that ends waits so long for a query that hangs
 _LOG: Final = logging.getLogger("whyledger.champions")
@@ -32,12 +32,6 @@ class ChampionUnfit(WhyledgerError):
     """The champion needs features that the contract in force does not have."""
 
     code: ClassVar[str] = "champion-unfit"
-
-
-class NotReady(WhyledgerError):
-    """The champions have not been loaded yet."""
-
-    code: ClassVar[str] = "not-ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +113,7 @@ class Champions:
         """
         found = self.all().get(model)
         if found is None:
-            raise UnknownModel(
-                f"model {model[:100]!r} is unknown. POST a contract for it to /contracts first."
-            )
+            raise UnknownModel.named(model)
         return found
 
     def all(self) -> Mapping[str, Serving]:

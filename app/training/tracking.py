@@ -108,7 +108,10 @@ class MlflowRegistry:
         """Point the alias `champion` of `model` at the version of `run`. Raises UnknownThing."""
         found = self._version(run)
         if found.name != model:
-            raise UnknownThing(f"run {run!r} is of {found.name!r}, not of {model!r}.")
+            raise UnknownThing(
+                f"run {run!r} is of {found.name!r}, not of {model!r}. The MLflow store is a "
+                "by-product of the ledger; the model may be trained again."
+            )
         self._client.set_registered_model_alias(model, CHAMPION, found.version)
 
     @their_warnings()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 import orjson
 
+from app.audit.champion import champion_told
 from app.audit.decision import decisions
 from app.audit.health import current_health
 from app.audit.templates import moment
@@ -18,20 +20,20 @@ from app.web.overview_view import (
     DECISIONS_SHOWN,
     ModelFacts,
     Overview,
-    ServingFacts,
     overview_of,
 )
 from app.web.pages import render
-from app.web.windows import Window, window_of
+from app.web.windows import window_of
 from domain.contract.contract import parse_contract
 from domain.errors import UnknownModel
-from domain.events.events import ChampionRolledBack
 
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
 
 
-def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
+def overview_page(ledger: Ledger, model: str | None, now: str, alarms: Mapping[str, str]) -> str:
     """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
+
+    `alarms`: by model, why its champion does not answer in this process.
 
     Raises:
         UnknownModel: no contract was adopted under this name.
@@ -46,13 +48,11 @@ def overview_page(ledger: Ledger, model: str | None, now: str) -> str:
             return render("overview.html", view=empty)
         view = get_model(connection, chosen)
         if view is None:
-            raise UnknownModel(f"model {chosen[:100]!r} is unknown. Known: {', '.join(names)}.")
+            raise UnknownModel.named(chosen)
         cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
         windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
         found = decisions(connection, model=chosen, limit=DECISIONS_SHOWN)
-        facts = _facts(connection, view, now)
-    if view.champion is not None:
-        facts = _with_serving(ledger, view, windows, facts)
+        facts = _facts(connection, view, now, alarms.get(view.model))
     page = overview_of(facts, windows, found, now=now, ledger_size=size, models=names)
     return render("overview.html", view=replace(page, checkpoint=checkpoint))
 
@@ -65,45 +65,10 @@ def _checkpoint(signed: Signed | None) -> str:
     return f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed {at}."
 
 
-def _facts(connection: Connection, view: ModelView, now: str) -> ModelFacts:
-    contract = parse_contract(orjson.loads(view.contract))
+def _facts(connection: Connection, view: ModelView, now: str, alarm: str | None) -> ModelFacts:
     return ModelFacts(
-        model=view.model,
-        title=contract.title,
-        scale="log" if contract.target.transform == "log" else "native",
-        contract_digest=view.contract_digest,
-        policy=view.policy,
-        health=current_health(connection, view, contract, now),
-        serving=None,
-        cycles=view.cycles_ended,
-        decisions=view.decisions,
-        trainings=view.trainings,
-        rejections=view.rejections,
-        promotions=view.promotions,
-        rollbacks=view.rollbacks,
+        model=view,
+        contract=parse_contract(orjson.loads(view.contract)),
+        health=current_health(connection, view, now, alarm=alarm),
+        serving=champion_told(connection, view),
     )
-
-
-def _with_serving(
-    ledger: Ledger, view: ModelView, windows: list[Window], facts: ModelFacts
-) -> ModelFacts:
-    serving = ServingFacts(
-        model_version=view.champion or "",
-        since=view.champion_since or "",
-        as_of=view.champion_as_of,
-        trained_until=view.trained_until or "",
-        plan_sha256=view.plan_sha256 or "",
-        why=_why(ledger, view, windows),
-    )
-    return replace(facts, serving=serving)
-
-
-def _why(ledger: Ledger, view: ModelView, windows: list[Window]) -> str:
-    """The rollback's reason, or what the deployment gate said of the cycle that promoted it."""
-    if view.promoted_position is not None:
-        event = ledger.entry(view.promoted_position).event
-        if isinstance(event, ChampionRolledBack):
-            return f"Rolled back from {event.replaced}: {event.reason}"
-    window = next((w for w in windows if w.id == view.champion_cycle), None)
-    said = window.cycle.compared.reason if window and window.cycle.compared else ""
-    return f"Promoted by {view.champion_cycle}" + (f": {said.removesuffix('.')}." if said else ".")

@@ -8,17 +8,20 @@ from typing import Final
 
 from markupsafe import Markup
 
+from app.audit.champion import ChampionTold
 from app.audit.clauses import Clause
 from app.audit.cycle import NOT_FINISHED, aftermath_of, conclusion_of, reason_of
 from app.audit.decision import Decision
 from app.audit.gates import Gate, gates_of
 from app.audit.health import Health
+from app.projections.models import ModelView
 from app.web.clause_bar import clause_bar
 from app.web.drift_chart import BAND_LINES, DriftCell, DriftPanel, drift_panels, drift_table
 from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
 from app.web.error_since import error_since
 from app.web.gate_bars import gate_bars
 from app.web.windows import Window, features_of
+from domain.contract.contract import Contract
 from domain.decisions.cycle import RETRAINING
 from domain.decisions.health import State
 from domain.events.cycle_events import Conclusion
@@ -35,34 +38,18 @@ _EARLY: Final[frozenset[Conclusion | None]] = frozenset({None, "halted", NOT_DEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServingFacts:
-    """Who serves, and why."""
-
-    model_version: str
-    since: str  # when the ledger took the promotion or the rollback, UTC
-    as_of: str | None  # the promoting cycle's, UTC; None after a rollback
-    trained_until: str  # UTC, exclusive
-    plan_sha256: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """One model, as the read models hold it."""
 
-    model: str
-    title: str
-    scale: str  # of the target: 'log' or 'native'
-    contract_digest: str
-    policy: str
+    model: ModelView
+    contract: Contract
     health: Health
-    serving: ServingFacts | None
-    cycles: int
-    decisions: int
-    trainings: int
-    rejections: int
-    promotions: int
-    rollbacks: int
+    serving: ChampionTold | None  # None: nobody serves
+
+    @property
+    def scale(self) -> str:
+        """Of the target and its errors: 'log' or 'native'."""
+        return "log" if self.contract.target.transform == "log" else "native"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +96,7 @@ class Overview:
     health: Health | None = None
     state_symbol: str = "?"
     reasons: tuple[str, ...] = ()  # of the health, but for what the notice says
-    champion: ServingFacts | None = None
+    champion: ChampionTold | None = None
     decision: Decision | None = None
     came: str = ""  # of the decision; empty when the notice says it
     notice: Notice | None = None
@@ -153,11 +140,11 @@ def overview_of(
         now=now,
         ledger_size=ledger_size,
         models=tuple(models),
-        model=facts.model,
-        title=facts.title,
+        model=facts.model.model,
+        title=facts.contract.title,
         scale=facts.scale,
-        contract_digest=facts.contract_digest,
-        policy=facts.policy,
+        contract_digest=facts.model.contract_digest,
+        policy=facts.model.policy,
         health=facts.health,
         state_symbol=STATE_SYMBOL[facts.health.state],
         reasons=_not_yet_said(facts.health.reasons, notice),
@@ -184,8 +171,8 @@ def overview_of(
         if trained and trained.cycle.trained
         else "",
         decisions=tuple(_row(decision) for decision in decisions[:DECISIONS_SHOWN]),
-        decisions_note=f"The newest {DECISIONS_SHOWN} of {facts.decisions}."
-        if facts.decisions > DECISIONS_SHOWN
+        decisions_note=f"The newest {DECISIONS_SHOWN} of {facts.model.decisions}."
+        if facts.model.decisions > DECISIONS_SHOWN
         else "",
     )
 
@@ -209,12 +196,12 @@ def _not_yet_said(reasons: tuple[str, ...], said: Notice | None) -> tuple[str, .
 
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
     return (
-        Figure(name="cycles", value=str(facts.cycles)),
-        Figure(name="decisions", value=str(facts.decisions)),
-        Figure(name="trainings", value=str(facts.trainings)),
-        Figure(name="promoted", value=str(facts.promotions)),
-        Figure(name="rejected", value=str(facts.rejections)),
-        Figure(name="rollbacks", value=str(facts.rollbacks)),
+        Figure(name="cycles", value=str(facts.model.cycles_ended)),
+        Figure(name="decisions", value=str(facts.model.decisions)),
+        Figure(name="trainings", value=str(facts.model.trainings)),
+        Figure(name="promoted", value=str(facts.model.promotions)),
+        Figure(name="rejected", value=str(facts.model.rejections)),
+        Figure(name="rollbacks", value=str(facts.model.rollbacks)),
     )
 
 
@@ -224,7 +211,7 @@ def _rates(facts: ModelFacts) -> str:
         return "no training was started yet"
     return (
         f"{success:.0%} of trainings and {promotion:.0%} of decisions ended in a promotion "
-        f"(n = {facts.trainings} and {facts.decisions})"
+        f"(n = {facts.model.trainings} and {facts.model.decisions})"
     )
 
 

@@ -93,7 +93,10 @@ class Cycle:
             LedgerDamaged: the stream does not begin with `CycleStarted`.
         """
         if self.started is None:
-            raise LedgerDamaged("the cycle's stream does not begin with cycle.started.")
+            raise LedgerDamaged(
+                "the cycle's stream does not begin with cycle.started. Stop writing; run "
+                "`whyledger verify`."
+            )
         return self.started
 
 

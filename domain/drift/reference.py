@@ -78,7 +78,9 @@ def freeze_reference(
             f"got {rows} and {window_rows_expected}. Import labelled rows first."
         )
     if len(out_of_fold) != rows:
-        raise NotMeasurable(f"{rows} targets but {len(out_of_fold)} out-of-fold predictions.")
+        raise NotMeasurable(
+            f"{rows} targets but {len(out_of_fold)} out-of-fold predictions; give one for each row."
+        )
     frozen: list[FeatureReference] = []
     for name, kind in features:
         column = column_of(columns, name, rows)
@@ -133,7 +135,9 @@ def column_of(columns: Mapping[str, Sequence[Value]], name: str, rows: int) -> S
     if name not in columns:
         raise NotMeasurable(f"feature {name!r} has no column; there are {sorted(columns)}.")
     if len(columns[name]) != rows:
-        raise NotMeasurable(f"feature {name!r} has {len(columns[name])} rows, not {rows}.")
+        raise NotMeasurable(
+            f"feature {name!r} has {len(columns[name])} rows, not {rows}; give one value a row."
+        )
     return columns[name]
 
 

@@ -97,7 +97,8 @@ def payload_of(event: Event, salt: bytes) -> Payload:
 
 def _nothing_apart(position: int) -> Payload | None:
     raise LedgerDamaged(
-        f"the data of entry {position} stands apart, and nothing was given to read it from."
+        f"the data of entry {position} stands apart, and nothing was given to read it from. "
+        "Read it through the ledger, or with the bundle's payloads."
     )
 
 

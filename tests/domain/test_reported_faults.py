@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from domain.contract.contract import parse_contract
 from domain.errors import Fault, WhyledgerError, pointer
+from domain.reported_faults import reported_faults
 from tests.domain.fault_places import broken, leads_nowhere
 from tests.domain.kettles import GUARD, kettle_document
 
@@ -80,3 +82,20 @@ def test_a_value_is_shown_when_it_is_short_and_never_when_it_is_long() -> None:
     assert fault_of_contract(title=[["x" * 10_000]]).message == (
         "should be a valid string; correct it"
     )
+
+
+def test_a_value_is_shown_unless_it_was_left_out_of_what_pydantic_says() -> None:
+    document = {"seats": "secret"}
+    with pytest.raises(ValidationError) as refused:
+        Car.model_validate(document)
+
+    (shown,) = reported_faults(refused.value.errors(), document)
+    (unshown,) = reported_faults(refused.value.errors(include_input=False), document)
+
+    assert shown.message.startswith("'secret': should be a valid integer")
+    assert unshown.message == shown.message.removeprefix("'secret': ")
+    assert (unshown.path, unshown.value) == ("/seats", None)
+
+
+class Car(BaseModel):
+    seats: int

@@ -13,13 +13,13 @@ from typing import Annotated, Final
 import typer
 
 from app.audit.decision import decision
+from app.audit.decision import decisions as told
 from app.audit.decision_filters import check_model, check_outcome
 from app.cli.commands.integrity import write_bundle
 from app.cli.cycle_tables import say_cycle
 from app.cli.opening import a_time, opened, read_settings
 from app.cli.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
 from app.projections.cycles import get_cycle
-from app.projections.decisions import list_decisions
 from app.reports.export import export_csv, export_html, export_jsonl
 from app.web.pages import stylesheet
 from domain.errors import RequestInvalid
@@ -58,16 +58,9 @@ def decisions(
     _check_outcome(outcome)
     with opened(read_settings()) as ledger, ledger.connect() as connection:
         check_model(connection, model)
-        found = list_decisions(
-            connection, model=model, outcome=outcome, since=start, until=end, limit=limit
-        )
+        found = told(connection, model=model, outcome=outcome, since=start, until=end, limit=limit)
     if json:
-        say_json({"decisions": [
-            {"id": d.id, "position": d.position, "model": d.model, "cycle": d.cycle,
-             "outcome": d.outcome, "as_of": d.as_of, "recorded_at": d.recorded_at,
-             "sentence": d.sentence}
-            for d in found
-        ]})  # fmt: skip
+        say_json({"decisions": [asdict(each) for each in found]})
         return
     say_table(
         ("as of", "model", "outcome", "id", "verdict"),

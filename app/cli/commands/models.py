@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 
@@ -35,8 +36,7 @@ from app.projections.models import list_models
 from app.serving.champions import Champions
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
-from domain.contract.contract import parse_contract
-from domain.errors import DocumentInvalid, WhyledgerError
+from domain.errors import DocumentInvalid, UnknownModel, WhyledgerError
 
 _PIECE_BYTES: Final = 65_536
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
@@ -110,7 +110,7 @@ def state(
     """Say who serves, since when, how healthy, and what was decided last."""
     settings = read_settings()
     with opened(settings) as ledger:
-        document = _state(ledger, model)
+        document = _state(ledger, settings, model)
     if json:
         say_json(document)
         return
@@ -171,7 +171,8 @@ def _document(file: Path) -> tuple[str, bytes]:
     if "clauses" in document:
         return "policy", content
     raise DocumentInvalid(
-        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`)."
+        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`). "
+        "Add the one that it is."
     )
 
 
@@ -215,54 +216,36 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
                 digest.update(piece)
                 copy.write(piece)
             advance(0, said="recording")
-            intake, position = datasets.take_in(
-                serving, Upload(copy, digest.hexdigest()), cause=typed()
-            )
-    return {
-        "model": model,
-        "dataset_sha256": digest.hexdigest(),
-        "accepted": intake.accepted,
-        "already_known": intake.already_known,
-        "quarantined": intake.quarantined,
-        "quarantine_file": intake.quarantine_file,
-        "faults": [fault.as_json() for fault in intake.faults],
-        "position": position,
-    }
+            upload = Upload(copy, digest.hexdigest())
+            return asdict(datasets.take_in(serving, upload, cause=typed()))
 
 
-def _state(ledger: Ledger, only: str | None) -> dict[str, Any]:
+def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, Any]:
     moment = now()
+    champions = Champions(ledger, settings.champion_poll_seconds)
+    champions.refresh()  # whether a champion loads is part of how its model stands
+    alarms = champions.alarms()
     with ledger.connect() as connection:
         models = []
         for view in list_models(connection):
             if only not in (None, view.model):
                 continue
-            contract = parse_contract(orjson.loads(view.contract))
-            health = current_health(connection, view, contract, moment)
+            health = current_health(connection, view, moment, alarm=alarms.get(view.model))
             decision = next(iter(list_decisions(connection, model=view.model, limit=1)), None)
             models.append(
                 {
-                    "model": view.model,
-                    "title": contract.title,
+                    **{name: value for name, value in asdict(view).items() if name != "contract"},
+                    "title": orjson.loads(view.contract)["title"],
                     "health": health.state,
                     "health_sentence": health.sentence,
-                    "reasons": list(health.reasons),
-                    "champion": view.champion,
-                    "champion_since": view.champion_since,
-                    "champion_as_of": view.champion_as_of,
-                    "trained_until": view.trained_until,
+                    "reasons": health.reasons,
                     "cycles": view.cycles_ended,
-                    "decisions": view.decisions,
-                    "trainings": view.trainings,
-                    "promotions": view.promotions,
-                    "rejections": view.rejections,
-                    "rollbacks": view.rollbacks,
                     "sentence": decision.sentence if decision else None,
                     "decision": decision.id if decision else None,
                 }
             )
     if only is not None and not models:
-        raise CommandRefused(f"model {only!r} is unknown. Adopt a contract for it first.")
+        raise UnknownModel.named(only)
     return {
         "ledger": {"id": ledger.ledger_id(), "entries": ledger.size()},
         "models": models,

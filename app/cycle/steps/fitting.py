@@ -75,7 +75,7 @@ def train(work: Work) -> Done:
     known = work.known
     merged = work.state.merged
     if merged is None:
-        raise LedgerDamaged(f"cycle {known.started.cycle!r} trains before its data was merged.")
+        raise LedgerDamaged.without(known.started.cycle, "training", "merged data")
     split = split_rows(known)
     try:
         fitted = work.fitted = _fit(known, split)
@@ -123,7 +123,7 @@ def check(work: Work) -> Done:
     """
     known = work.known
     if work.state.trained is None:
-        raise LedgerDamaged(f"cycle {known.started.cycle!r} checks parity without a candidate.")
+        raise LedgerDamaged.without(known.started.cycle, "the parity gate", "a candidate")
     split = split_rows(known)
     fitted: Trained = work.fitted or _fit(known, split)
     plan = load_plan(known.ledger.artefact(work.state.trained.plan_sha256))

@@ -128,7 +128,8 @@ def predictions(known: Knowledge, plan_sha256: str, split: Split) -> Floats:
         on_scale = [transformed(known.contract, value) for value in predicted.native.tolist()]
     except ValueError as error:
         raise PredictionsUnusable(
-            f"a prediction has no logarithm, which {known.contract.target.name!r} is judged by."
+            f"a prediction has no logarithm, which {known.contract.target.name!r} is judged by. "
+            "Adopt a contract with the scale its champion was trained on."
         ) from error
     return np.array(on_scale, dtype=np.float64)
 
@@ -145,5 +146,5 @@ def trained(work: Work) -> CandidateTrained:
         LedgerDamaged: the cycle's stream came to a gate without one.
     """
     if work.state.trained is None:
-        raise LedgerDamaged(f"cycle {work.known.started.cycle!r} is at a gate without a candidate.")
+        raise LedgerDamaged.without(work.known.started.cycle, "a gate", "a candidate")
     return work.state.trained

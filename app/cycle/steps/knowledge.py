@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from app.ledger.payloads import erased_artefacts
-from app.ledger.store import Artefact, Ledger, stored_artefact
+from app.ledger.store import Artefact, Connection, Ledger, stored_artefact
 from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle
@@ -61,10 +61,7 @@ class Knowledge:
         """The model's read model. One cycle of a model runs at a time, so it stands still but for
         what this cycle's own steps did."""
         with self.ledger.connect() as connection:
-            view = get_model(connection, self.started.model)
-        if view is None:
-            raise LedgerDamaged(f"model {self.started.model!r} has a cycle and no read model.")
-        return view
+            return model_now(connection, self.started.model)
 
     @cached_property
     def contract(self) -> Contract:
@@ -199,6 +196,17 @@ class Knowledge:
             return False
         with self.ledger.connect() as connection:
             return self.champion.reference_sha256 in erased_artefacts(connection)
+
+
+def model_now(connection: Connection, model: str) -> ModelView:
+    """The read model of a model that has a cycle, as it stands now. Raises LedgerDamaged."""
+    view = get_model(connection, model)
+    if view is None:
+        raise LedgerDamaged(
+            f"model {model!r} has a cycle and no read model. Stop writing; run `whyledger verify`, "
+            "then `whyledger replay`."
+        )
+    return view
 
 
 @dataclass(slots=True)

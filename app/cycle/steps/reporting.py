@@ -6,14 +6,13 @@ import math
 
 from app.audit.health import drift_stands
 from app.cycle.steps.judging import transformed
-from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.knowledge import Done, Knowledge, Work, model_now
 from app.projections.champions import ChampionView, get_champion
-from app.projections.models import ModelView, get_model
+from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
 from app.serving.plan import load_plan
 from domain.decisions.cycle import Cycle, conclusion
 from domain.decisions.health import Standing, health_state, rates, unjudged
-from domain.errors import LedgerDamaged
 from domain.events.cycle_events import HealthReported
 from domain.times import days_between
 
@@ -75,9 +74,7 @@ def health(work: Work) -> Done:
 def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
     """The model, who serves, and whether drift found for that champion stands unanswered."""
     with known.ledger.connect() as connection:
-        model = get_model(connection, known.started.model)
-        if model is None:
-            raise LedgerDamaged(f"model {known.started.model!r} has a cycle and no read model.")
+        model = model_now(connection, known.started.model)
         if model.champion is None:
             return model, None, False
         champion = get_champion(connection, model.model, model.champion)

@@ -176,7 +176,7 @@ def list_all_decisions(
 def read_decision(here: Here, id: Annotated[str, Path(alias="decision")]) -> Decision:
     """Everything it stood on, as recorded, and in words."""
     if not _UUID.fullmatch(id.lower()):
-        raise UnknownThing(f"{id[:100]!r} is no decision's id. List them: GET /audit/decisions.")
+        raise UnknownThing.decision(id)
     with here.ledger.connect() as connection:
         return decision(connection, id.lower())
 

@@ -7,9 +7,10 @@ import re
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 from starlette.concurrency import run_in_threadpool
 
+from app.audit.cycle import cycle_told
 from app.clock import monotonic_seconds
 from app.http import examples
 from app.http.dependencies import Here, RequestCause
@@ -68,15 +69,6 @@ class CycleAnswer(BaseModel):
     status: str = Field(description="open or ended", examples=["ended"])
     outcome: str | None = Field(description="of the decision", examples=["retrain"])
     conclusion: str | None = Field(description="how it ended", examples=["promoted"])
-    sentence: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices(
-            AliasPath("state", "cycle.decided", "sentence"),
-            AliasPath("state", "cycle.not-decided", "sentence"),
-        ),
-        description="the verdict sentence",
-        examples=["KEEP: cool-down 20.8 h (needs > 24 h)"],
-    )
     attempts: int = Field(examples=[1])
     started_at: str = Field(examples=["2026-02-03T09:30:00.000000Z"])
     started_position: int = Field(examples=[1391])
@@ -85,6 +77,12 @@ class CycleAnswer(BaseModel):
     steps: dict[str, Any] = Field(
         validation_alias="state", description="event type -> its data, refusals included"
     )
+
+    @computed_field(examples=["KEEP: cool-down 20.8 h (needs > 24 h)"])  # type: ignore[prop-decorator]
+    @property
+    def sentence(self) -> str:
+        """The verdict sentence; what stopped the cycle when it came to none."""
+        return cycle_told(self.steps).sentence
 
     @computed_field(examples=["/models/car-price/cycles/car-price-12"])  # type: ignore[prop-decorator]
     @property
@@ -179,9 +177,7 @@ def read_cycle(here: Here, model: str, cycle: str) -> CycleView:
     """Refusals are steps too: a kept, halted or rejected cycle says why."""
     here.champions.of(model)
     if not re.fullmatch(rf"{re.escape(model)}-[1-9][0-9]{{0,15}}", cycle):
-        raise UnknownThing(
-            f"{model!r} has no cycle {cycle[:100]!r}. List them: GET /models/{model}/cycles."
-        )
+        raise UnknownThing.cycle(cycle)
     with here.ledger.connect() as connection:
         return get_cycle(connection, cycle)
 

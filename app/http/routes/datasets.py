@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -16,7 +15,7 @@ from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, RequestCause
 from app.http.documentation import FaultBody, refusals
 from app.http.strict_route import StrictRoute
-from app.intake.datasets import Upload
+from app.intake.datasets import Intake, Upload
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 _ROW: Final = (
@@ -44,6 +43,9 @@ class DatasetAnswer(BaseModel):
             [{"path": "/line/17", "message": "price is -1.0; the contract allows 0.5 to 500"}]
         ],
     )
+    reasons: dict[str, int] = Field(
+        description="how many rows were refused for what", examples=[{"price: out of range": 2}]
+    )
     position: int | None = Field(
         description="of the event that closes the upload; null: nothing new", examples=[1390]
     )
@@ -56,9 +58,7 @@ class DatasetAnswer(BaseModel):
     responses=refusals(404, 413, 415, 422, 503),
     openapi_extra=CSV.documented(),
 )
-async def create_dataset(
-    here: Here, cause: RequestCause, request: Request, model: str
-) -> dict[str, Any]:
+async def create_dataset(here: Here, cause: RequestCause, request: Request, model: str) -> Intake:
     """Good rows become observations; bad ones go to a quarantine file with line and reason.
 
     UTF-8, a header with the contract's columns, the target among them. The same file sent again
@@ -68,10 +68,9 @@ async def create_dataset(
     serving = here.champions.of(model)
     with here.datasets.new_file() as file:
         sha256 = await _receive(request, file, here.settings.dataset_bytes_max)
-        intake, position = await run_in_threadpool(
+        return await run_in_threadpool(
             here.datasets.take_in, serving, Upload(file, sha256), cause=cause
         )
-    return {"model": model, "dataset_sha256": sha256, "position": position, **asdict(intake)}
 
 
 async def _receive(request: Request, file: IO[bytes], bytes_max: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
@@ -20,8 +21,8 @@ from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from domain.canonical import INTEGER_MAX
 from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events.envelope import Recorded, event_data
-from domain.events.erasure import Erased
+from domain.events.cloud_event import cloud_event
+from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
@@ -70,8 +71,12 @@ EVENTS: Final = DeclaredBody(
 class RecordedEvent(BaseModel):
     """Where an event the client sent stands in the ledger."""
 
-    source: str = Field(examples=["/cars/1976"])
-    source_id: str = Field(description="the id it has there", examples=["129"])
+    source: str = Field(validation_alias=AliasPath("event", "source"), examples=["/cars/1976"])
+    source_id: str = Field(
+        validation_alias=AliasPath("event", "source_id"),
+        description="the id it has there",
+        examples=["129"],
+    )
     id: str = Field(description="UUIDv5 of both", examples=[examples.ID])
     position: int = Field(examples=[813])
     recorded_at: str = Field(examples=["2026-02-03T09:30:00.000000Z"])
@@ -117,13 +122,13 @@ async def create_events(request: Request) -> Response:
     else:
         events, batch = _sent(kind, body, most)
     recorded = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))
-    where = [_where(entry) for entry in recorded]
+    answer = _answer(recorded)
     if wants_receipts(request):
         positions = [entry.position for entry in recorded]
         proved = await run_in_threadpool(receipts_of, process, positions)
-        for each, receipt in zip(where, proved, strict=True):
-            each["receipt"] = receipt
-    content = orjson.dumps({"recorded": where})
+        for each, receipt in zip(answer.recorded, proved, strict=True):
+            each.receipt = receipt
+    content = answer.model_dump_json(exclude_unset=True)
     return Response(content, 201, media_type="application/json")
 
 
@@ -144,26 +149,11 @@ def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Quer
     return response
 
 
-def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
-    """The entry as a CloudEvent 1.0; `sequence` is its position. Erased: it has no data."""
-    event = {
-        "specversion": "1.0",
-        "id": entry.id,
-        "source": f"urn:whyledger:ledger:{ledger_id}",
-        "type": f"org.whyledger.{entry.event.type}.v{entry.event.schema}",
-        "subject": entry.stream,
-        "time": entry.occurred_at,
-        "sequence": str(entry.position),
-        "streamversion": entry.stream_version,
-        "recordedat": entry.recorded_at,
-        "actor": entry.actor,
-        "correlationid": entry.correlation_id,
-    }
-    if entry.causation_id is not None:
-        event["causationid"] = entry.causation_id
-    if isinstance(entry.event, Erased):
-        return event | {"erased": True}
-    return event | {"datacontenttype": "application/json", "data": event_data(entry.event)}
+def _answer(recorded: Sequence[Recorded]) -> EventsAnswer:
+    for entry in recorded:
+        if not isinstance(entry.event, ObservationRecorded | OutcomeRecorded):
+            raise LedgerDamaged.stranger(entry.position, entry.event.type, ObservationRecorded.type)
+    return EventsAnswer.model_validate({"recorded": recorded}, from_attributes=True)
 
 
 def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:
@@ -181,16 +171,3 @@ def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:
             f"the batch has {len(events)} events; send 1 to {events_max} in one request."
         )
     return events, batch
-
-
-def _where(entry: Recorded) -> dict[str, object]:
-    event = entry.event
-    if not isinstance(event, ObservationRecorded | OutcomeRecorded):
-        raise LedgerDamaged(f"entry {entry.position} is no observation, and its id says it is.")
-    return {
-        "source": event.source,
-        "source_id": event.source_id,
-        "id": entry.id,
-        "position": entry.position,
-        "recorded_at": entry.recorded_at,
-    }

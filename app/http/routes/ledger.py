@@ -188,7 +188,8 @@ def read_tile(
         if width > TILE_HASHES or size > head:
             raise UnknownThing(
                 f"a ledger of {head} entries has no tile {level}/{index}: that wide it is with "
-                f"{size} entries."
+                f"{size} entries. Ask for a narrower one, .p/1 to .p/{TILE_HASHES - 1}, or "
+                "again when the ledger has grown."
             )
         content = StoredTree(connection, size).tile(level, number)
     return Response(content, 200, {"Cache-Control": _FOR_EVER}, _BYTES)
@@ -211,7 +212,7 @@ def read_event(
     """
     stored = here.ledger.stored_bytes(position, position)
     if not stored:
-        raise UnknownThing(f"the ledger has no entry {position}. Its size is {here.ledger.size()}.")
+        raise UnknownThing.entry(position, here.ledger.size())
     content = bytes(stored[0])
     headers = {"Cache-Control": _FOR_EVER, "Leaf-Hash": leaf_hash(content).hex()}
     if query.receipt:

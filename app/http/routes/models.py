@@ -133,14 +133,14 @@ def read_health(here: Here, model: str) -> Health:
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        return current_health(connection, view, serving.contract, at, alarm=serving.alarm)
+        return current_health(connection, view, at, alarm=serving.alarm)
 
 
 def _view(here: Process, model: str) -> ModelView:
     with here.ledger.connect() as connection:
         view = get_model(connection, model)
     if view is None:
-        raise UnknownModel(f"model {model!r} is unknown. POST a contract for it to /contracts.")
+        raise UnknownModel.named(model)
     return view
 
 

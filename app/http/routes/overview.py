@@ -36,5 +36,5 @@ class OverviewQuery(Sent):
 )
 def read_overview(here: Here, query: Annotated[OverviewQuery, Query()]) -> HTMLResponse:
     """No script, nothing from elsewhere."""
-    page = overview_page(here.ledger, query.model, now())
+    page = overview_page(here.ledger, query.model, now(), here.champions.alarms())
     return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})

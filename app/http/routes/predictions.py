@@ -36,6 +36,8 @@ _KEY_HEADER: Final = {
 }
 
 
+# What the document declares. `Predictions` reads by hand, for speed and for its own words; a test
+# holds it to exactly these shapes.
 class PredictionOfRow(Sent):
     """One row to predict."""
 
@@ -129,7 +131,10 @@ def _answer_many(
 
 
 def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | None]) -> bytes:
-    """The answer, made of the recorded events alone; with receipts where they were asked for."""
+    """The answer, made of the recorded events alone; with receipts where they were asked for.
+
+    Field by field, for speed: every prediction comes out here. A test holds it to what is declared.
+    """
     proofs = [{"receipt": receipt} for receipt in receipts] or [{}] * len(recorded)
     first = _made(recorded[0])
     return orjson.dumps(
@@ -158,5 +163,5 @@ def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | No
 
 def _made(entry: Recorded) -> PredictionMade:
     if not isinstance(entry.event, PredictionMade):
-        raise LedgerDamaged(f"entry {entry.position} is no prediction, and its id says it is.")
+        raise LedgerDamaged.stranger(entry.position, entry.event.type, PredictionMade.type)
     return entry.event

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
 import pytest
 
 from app.audit.health import Health, current_health
 from app.ledger.store import Ledger
 from app.projections.models import get_model
-from domain.contract.contract import parse_contract
 from tests.app.web.car_story import HALTED_YEAR, MODEL, Story, car_story, record
 
 NOW = "2026-11-23T12:10:00.000000Z"
@@ -19,8 +17,7 @@ def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
     with ledger.connect() as connection:
         view = get_model(connection, MODEL)
         assert view is not None
-        contract = parse_contract(orjson.loads(view.contract))
-        return current_health(connection, view, contract, NOW, alarm=alarm)
+        return current_health(connection, view, NOW, alarm=alarm)
 
 
 def test_a_healthy_model_gives_no_reasons(sqlite_ledger: Ledger) -> None:

@@ -26,7 +26,7 @@ from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.events.cycle_events import Conclusion, Decided, HealthReported, NotDecided
 from tests.app.golden_story import placed, replayed
-from tests.app.http.routes.running import running
+from tests.app.http.routes.running import adopt, process_behind, promote, running
 from tests.repository import REPOSITORY
 
 LINES = (REPOSITORY / "tests" / "golden" / "0001-first-version.jsonl").read_bytes().splitlines()
@@ -146,6 +146,7 @@ def test_the_api_answers_what_why_says_as_json(doors: Doors) -> None:
 
     assert doors.service.get(f"/audit/decisions/{doors.decision.id}").json() == by_command
     assert doors.service.get("/audit/decisions").json()["decisions"][-1] == by_command
+    assert json.loads(doors.command("decisions", "--json"))["decisions"][0] == by_command
 
 
 def test_json_lines_hold_what_why_says_as_json(doors: Doors) -> None:
@@ -260,6 +261,24 @@ def test_the_job_summary_says_the_same(doors: Doors) -> None:
         assert f"| {' | '.join((gate.name, f'{gate.symbol} {gate.verdict}', *figures))} |\n" in page
 
 
+def test_every_cycle_is_listed_with_its_sentence_however_it_ended(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    replayed(LINES, settings.ledger_url)
+    with running(settings) as service:
+        listed = [
+            cycle
+            for model in ("car-price", "car-sales")
+            for cycle in service.get(f"/models/{model}/cycles?limit=500").json()["cycles"]
+        ]
+
+    assert {cycle["conclusion"] for cycle in listed} >= {*ENDINGS, "halted"}
+    for cycle in listed:
+        assert cycle["sentence"] == cycle_told(cycle["steps"]).sentence
+        words = {"halted": "HALTED: ", "failed": "FAILED: "}
+        if cycle["outcome"] is None:
+            assert cycle["sentence"].startswith(words[cycle["conclusion"]])
+
+
 def test_health_is_said_alike_by_page_command_and_api(doors: Doors) -> None:
     told = next(
         model
@@ -269,12 +288,30 @@ def test_health_is_said_alike_by_page_command_and_api(doors: Doors) -> None:
     answer = doors.service.get(f"/models/{told['model']}/health").json()
     page = doors.service.get(f"/?model={told['model']}").text
 
-    assert f'title="{html.escape(told["health_sentence"], quote=True)}"' in page.replace(
-        "&#39;", "&#x27;"
-    ).replace("&#34;", "&quot;")
-    assert told["health_sentence"].endswith("; ".join(told["reasons"]))
-    if answer["alarm"] is None:
-        assert (answer["state"], answer["sentence"]) == (told["health"], told["health_sentence"])
-    else:  # only a service knows whether its champion answers
-        assert answer["alarm"] in answer["sentence"]
-        assert set(told["reasons"]) <= set(answer["reasons"])
+    assert (answer["state"], answer["sentence"]) == (told["health"], told["health_sentence"])
+    assert answer["reasons"] == told["reasons"]
+    assert titles(page).count(answer["sentence"]) == 1
+    assert answer["sentence"].endswith("; ".join(answer["reasons"]))
+
+
+def test_a_champion_that_does_not_answer_is_degraded_at_every_door(
+    tmp_path: Path,
+) -> None:
+    with running(Settings(state_dir=tmp_path)) as service:
+        adopt(service)
+        promote(process_behind(service).ledger, 1, b"no serving plan")
+        process_behind(service).champions.refresh()
+        answer = service.get("/models/car-price/health").json()
+        page = service.get("/?model=car-price").text
+    state = json.loads(written(tmp_path, "state", "--json"))["models"][0]
+
+    assert "champion 'car-price/1' does not load" in answer["alarm"]
+    assert answer["alarm"] in answer["reasons"]
+    assert answer["state"] == state["health"] == "degraded"
+    assert answer["sentence"] == state["health_sentence"]
+    assert titles(page).count(answer["sentence"]) == 1
+
+
+def titles(page: str) -> list[str]:
+    """What the page says of its elements, as a reader sees it."""
+    return [html.unescape(title) for title in re.findall(r'title="([^"]*)"', page)]

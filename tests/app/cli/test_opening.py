@@ -8,6 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy import delete
 
+from app.cli.opening import read_settings
+from app.cli.terminal import CommandRefused
 from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -110,3 +112,21 @@ def test_a_command_that_must_fold_the_read_models_first_says_so(sqlite_settings:
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert first.stderr == f"folding the read models from the ledger …\n{second.stderr}"
+
+
+def test_settings_that_make_no_sense_are_named_with_a_remedy_and_without_their_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WHYLEDGER_PORT", "many-secrets")
+    monkeypatch.setenv("WHYLEDGER_DATABASE_URL", "mysql://ada:secret@db/ledger")
+    monkeypatch.setenv("WHYLEDGER_ANCHOR_WEBHOOK", "hooks.test/secret")
+
+    with pytest.raises(CommandRefused) as refused:
+        read_settings()
+
+    said = refused.value.message
+    assert "WHYLEDGER_PORT: should be a valid integer" in said
+    assert "WHYLEDGER_DATABASE_URL: database_url starts with 'mysql'; it must start with" in said
+    assert "WHYLEDGER_ANCHOR_WEBHOOK: anchor_webhook begins with 'hooks.te'" in said
+    assert "secret" not in said
+    assert ".." not in said

@@ -91,6 +91,8 @@ def test_every_event_a_request_leads_to_has_the_actor_the_edge_named(
             client.post("/models/car-price/rollbacks", json=back_to("car-price/1")),
         ):
             assert sent.status_code in (200, 201), sent.text
+        refused = client.post("/predictions", json={"model": "car-price", "row": {}})
+        assert refused.json()["type"] == "urn:whyledger:problem:rows-refused"
         entries = process_behind(client).ledger.read(-1, 1000)
     acted = [*entries[before:adopted], *entries[promoted:]]
     kinds = {entry.event.type for entry in acted}
@@ -100,9 +102,31 @@ def test_every_event_a_request_leads_to_has_the_actor_the_edge_named(
         "predictions.prediction-made",
         "observations.observation-recorded",
         "observations.dataset-received",
+        "observations.rows-refused",
         "model.champion-rolled-back",
     } <= kinds
     assert {entry.actor for entry in acted} == {"key:ada"}
+
+
+@pytest.mark.parametrize("door", ["/predictions", "/events"])
+def test_the_count_of_what_a_request_brought_in_vain_belongs_to_that_request(
+    sqlite_settings: Settings, door: str
+) -> None:
+    row = {**AMC, "hpwt": 99.0, "price": 4.9}
+    bodies = {
+        "/predictions": {"model": "car-price", "row": {**AMC, "hpwt": 99.0}},
+        "/events": {**observation("1"), "data": {"model": "car-price", "row": row}},
+    }
+    with running(sqlite_settings, edge=(*EDGE, NameEverybody)) as client:
+        adopt(client)
+        serve_champion(client)
+        refused = client.post(door, json=bodies[door])
+        entry = process_behind(client).ledger.read(-1, 1000)[-1]
+
+    assert refused.status_code == 422
+    assert entry.event.type == "observations.rows-refused"
+    assert entry.actor == "key:ada"
+    assert entry.correlation_id == refused.headers["X-Request-Id"]
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/models"])

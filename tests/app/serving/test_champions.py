@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
-from app.serving.champions import Champions, NotReady
+from app.serving.champions import Champions
 from app.settings import Settings
-from domain.errors import LedgerBusy, NoChampion, UnknownModel
+from domain.errors import LedgerBusy, NoChampion, NotReady, UnknownModel
 from tests.app.http.routes.running import (
     AMC,
     adopt,

@@ -56,11 +56,11 @@ class Page(HTMLParser):
 @pytest.fixture
 def page(sqlite_ledger: Ledger) -> str:
     record(sqlite_ledger, car_story())
-    return overview_page(sqlite_ledger, MODEL, NOW)
+    return overview_page(sqlite_ledger, MODEL, NOW, {})
 
 
 def test_a_ledger_without_models_says_how_to_begin(ledger: Ledger) -> None:
-    assert "whyledger adopt" in overview_page(ledger, None, NOW)
+    assert "whyledger adopt" in overview_page(ledger, None, NOW, {})
 
 
 def test_a_model_without_a_champion_says_that_nobody_serves(sqlite_ledger: Ledger) -> None:
@@ -68,7 +68,7 @@ def test_a_model_without_a_champion_says_that_nobody_serves(sqlite_ledger: Ledge
     story.events = story.events[:2]  # policy and contract
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     assert "Nothing was decided yet." in page
     assert "nobody" in page
@@ -82,13 +82,13 @@ def test_a_model_without_rows_is_told_to_import_before_its_first_cycle(
     story.events = story.events[:2]
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     assert 0 < page.index(f"whyledger import {MODEL}") < page.index(f"cycle --model {MODEL}")
 
 
 def test_one_entry_is_no_plural(sqlite_ledger: Ledger) -> None:
-    page = overview_page(sqlite_ledger, None, NOW)
+    page = overview_page(sqlite_ledger, None, NOW, {})
 
     assert sqlite_ledger.size() == 1
     assert "<span>1</span> ledger entry</p>" in page
@@ -96,7 +96,7 @@ def test_one_entry_is_no_plural(sqlite_ledger: Ledger) -> None:
 
 def test_an_unknown_model_is_refused(ledger: Ledger) -> None:
     with pytest.raises(UnknownModel, match="nowhere"):
-        overview_page(ledger, "nowhere", NOW)
+        overview_page(ledger, "nowhere", NOW, {})
 
 
 def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> None:
@@ -104,7 +104,7 @@ def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> 
     with ledger.connect() as connection:
         recorded = list_decisions(connection, model=MODEL, limit=1)[0]
 
-    page = overview_page(ledger, None, NOW)
+    page = overview_page(ledger, None, NOW, {})
 
     headline = re.search(r'<h1 class="verdict"[^>]*>(.*?)</h1>', page)
     assert headline is not None
@@ -115,12 +115,12 @@ def test_the_newest_checkpoint_says_since_when_changes_show(
     sqlite_ledger: Ledger, sqlite_settings: Settings
 ) -> None:
     record(sqlite_ledger, car_story())
-    assert "No checkpoint was signed yet." in overview_page(sqlite_ledger, MODEL, NOW)
+    assert "No checkpoint was signed yet." in overview_page(sqlite_ledger, MODEL, NOW, {})
 
     signed = Checkpoints(sqlite_ledger, sqlite_settings).sign()
 
     says = f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed 20"
-    assert says in overview_page(sqlite_ledger, MODEL, NOW)
+    assert says in overview_page(sqlite_ledger, MODEL, NOW, {})
 
 
 def test_every_element_is_closed_and_every_id_stands_once(page: str) -> None:
@@ -156,7 +156,7 @@ def test_every_picture_is_well_formed_and_has_a_name(page: str) -> None:
 def test_a_halted_window_is_shown_and_is_never_called_no_drift(sqlite_ledger: Ledger) -> None:
     record(sqlite_ledger, car_story(HALTED_YEAR))
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     notice = re.search(r'<p class="notice">(.*?)</p>', page)
     assert notice is not None
@@ -167,7 +167,7 @@ def test_a_halted_window_is_shown_and_is_never_called_no_drift(sqlite_ledger: Le
 def test_the_gates_stop_at_the_first_that_failed(sqlite_ledger: Ledger) -> None:
     record(sqlite_ledger, car_story(REJECTED_YEAR))
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     assert '<li class="gate failed">' in page
     assert '<li class="gate not-evaluated">' in page
@@ -188,7 +188,7 @@ def test_no_sentence_ends_in_two_full_stops(sqlite_ledger: Ledger) -> None:
             told.event = replace(told.event, reason="better on 53 rows.")
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     assert "better on 53 rows.</p>" in page
     assert "53 rows.." not in page
@@ -217,7 +217,7 @@ def test_rollbacks_are_counted_and_the_other_champions_error_is_not_shown(
     story.tell(f"model-{MODEL}", rolled_back, time(1991))
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     assert "<dt>rollbacks</dt><dd>1</dd>" in page
     assert f"not measured since {MODEL}/1 serves" in page
@@ -233,7 +233,7 @@ def test_a_failed_cycles_reason_stands_once(sqlite_ledger: Ledger) -> None:
     )
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW)
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     read = re.sub(r' title="[^"]*"', "", page)  # which holds the whole sentence of the health
     assert read.count(reason) == 1

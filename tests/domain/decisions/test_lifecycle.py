@@ -102,7 +102,7 @@ def test_a_candidate_is_refused_when_the_champion_changed_after_its_gate() -> No
 
 
 def test_a_model_nobody_knows_has_nobody_to_promote_and_nobody_to_roll_back_to() -> None:
-    unknown = r"^model 'car-price' is unknown\. Adopt a contract for it first\.$"
+    unknown = r"^model 'car-price' is unknown\. Adopt a contract for it first, or correct"
     given().when(PROMOTE_SECOND).then_refused(UnknownModel, saying=unknown)
     given().when(PROMOTE_SECOND, by=settle).then_refused(UnknownModel, saying=unknown)
     given().when(back_to("car-price/1")).then_refused(UnknownModel, saying=unknown)

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
+from app.cli.main import app
 from app.intake.csv_rows import LINE_LENGTH_MAX
 from app.settings import Settings
 from tests.app.http.routes.running import (
+    CAR_PRICE,
     CARS,
     adopt,
     events_of,
@@ -58,6 +61,23 @@ def test_real_cars_are_recorded_and_the_same_file_again_records_nothing(
     assert (again["accepted"], again["already_known"]) == (0, len(years) - 1)
     assert again["position"] is None
     assert process_behind(service).ledger.size() == size
+
+
+def test_the_command_answers_what_the_route_answers(service: TestClient, tmp_path: Path) -> None:
+    lines = (HEADER, GOOD, "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9", "1971,132")
+    file, contract = tmp_path / "rows.csv", tmp_path / "contract.yaml"
+    file.write_bytes("\n".join(lines).encode())
+    contract.write_bytes(CAR_PRICE)
+    environment = {"WHYLEDGER_STATE_DIR": str(tmp_path / "state")}
+    CliRunner().invoke(app, ["adopt", str(contract)], env=environment)
+
+    by_command = CliRunner().invoke(
+        app, ["import", "car-price", str(file), "--json"], env=environment
+    )
+    by_route = upload(service, *lines).json()
+
+    assert json.loads(by_command.stdout) | {"position": 0} == by_route | {"position": 0}
+    assert by_route["reasons"] == {"hpwt: out of range": 1, "(row): cells": 1}
 
 
 def test_bad_rows_go_to_quarantine_with_line_and_reason(

@@ -8,6 +8,7 @@ import threading
 import pytest
 from fastapi.testclient import TestClient
 
+from app.http.routes.predictions import PredictionAnswer, PredictionsAnswer
 from app.intake.predictions import UnderWay
 from domain.errors import RequestInFlight
 from tests.app.http.routes.running import (
@@ -45,6 +46,20 @@ def test_many_rows_are_answered_in_order_and_like_one_row_alone(service: TestCli
     assert both[1]["unknown_categories"] == ["region"]
     assert both[1]["prediction"] == predict(service, other)["predictions"][0]["prediction"]
     assert both[1]["position"] == both[0]["position"] + 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "receipt"}])
+def test_an_answer_has_exactly_the_fields_its_document_declares(
+    service: TestClient, headers: dict[str, str]
+) -> None:
+    body = predict(service, AMC, **headers)
+    fields, each = set(PredictionsAnswer.model_fields), set(PredictionAnswer.model_fields)
+
+    assert (
+        PredictionsAnswer.model_validate(body, strict=True).model_dump(exclude_unset=True) == body
+    )
+    assert set(body) == fields
+    assert set(body["predictions"][0]) == each - ({"receipt"} if not headers else set())
 
 
 def test_a_retry_under_the_same_key_gets_the_first_answer_even_after_a_promotion(
@@ -142,7 +157,7 @@ def test_without_a_champion_the_answer_is_503_with_retry_after(empty_service: Te
 def test_an_unknown_model_is_404_and_says_what_to_do(empty_service: TestClient) -> None:
     answer = empty_service.post("/predictions", json={"model": "boat-price", "row": {}})
     assert answer.status_code == 404
-    assert "'boat-price' is unknown. POST a contract" in answer.json()["detail"]
+    assert "'boat-price' is unknown. Adopt a contract" in answer.json()["detail"]
 
 
 def test_the_clients_request_id_is_kept_and_echoed(service: TestClient) -> None:

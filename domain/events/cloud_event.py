@@ -1,0 +1,33 @@
+"""An entry as whoever reads the ledger from outside is given it: a CloudEvent 1.0.
+
+Source of the format: CloudEvents 1.0, structured mode; `sequence` is its sequence extension.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.events.envelope import Recorded, event_data
+from domain.events.erasure import Erased
+
+
+def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
+    """The entry as a CloudEvent 1.0; `sequence` is its position. Erased: it has no data."""
+    event = {
+        "specversion": "1.0",
+        "id": entry.id,
+        "source": f"urn:whyledger:ledger:{ledger_id}",
+        "type": f"org.whyledger.{entry.event.type}.v{entry.event.schema}",
+        "subject": entry.stream,
+        "time": entry.occurred_at,
+        "sequence": str(entry.position),
+        "streamversion": entry.stream_version,
+        "recordedat": entry.recorded_at,
+        "actor": entry.actor,
+        "correlationid": entry.correlation_id,
+    }
+    if entry.causation_id is not None:
+        event["causationid"] = entry.causation_id
+    if isinstance(entry.event, Erased):
+        return event | {"erased": True}
+    return event | {"datacontenttype": "application/json", "data": event_data(entry.event)}
