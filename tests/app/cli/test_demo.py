@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start, until
+from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start
+from tests.patience import until
 from tests.repository import REPOSITORY
 
 YEARS = ("1975", "1976")
