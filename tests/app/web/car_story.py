@@ -87,16 +87,11 @@ class Story:
 def car_story(last_year: int = LAST_YEAR) -> Story:
     """Contract and policy, the bootstrap of 1975, and a cycle at the end of each later year."""
     story = Story()
-    contract_digest = DIGEST
     adopted = time(1971)
-    story.tell(
-        "policy-strict-and",
-        an(PolicyAdopted),
-        adopted,
-    )
+    story.tell("policy-strict-and", an(PolicyAdopted), adopted)
     story.tell(
         f"model-{MODEL}",
-        ContractAdopted(model=MODEL, contract=CONTRACT, contract_digest=contract_digest),
+        an(ContractAdopted, model=MODEL, contract=CONTRACT, contract_digest=DIGEST),
         adopted,
     )
     chance = np.random.default_rng(7)
@@ -172,7 +167,8 @@ def _cycle(
     report = _report(rows, age, chance) if champion else None
     production = 0.19 + 0.05 * age + float(chance.normal(0, 0.012)) if champion else None
     events.append(
-        DriftMeasured(
+        an(
+            DriftMeasured,
             reference_sha256=DIGEST if champion else None,
             report=report,
             champion_rmse=production,
@@ -313,11 +309,8 @@ def _decided(report: DriftReport | None, rows: int, age: int, champion: str | No
         retrain=retrain,
         trace=(Firing(rule="feature_drift", facts={"feature_drift_score": score or 0.0}),),
     )
-    return Decided(
-        outcome=outcome,
-        verdict=verdict,
-        sentence=verdict_sentence(outcome, clauses),
-        force=None,
+    return an(
+        Decided, outcome=outcome, verdict=verdict, sentence=verdict_sentence(outcome, clauses)
     )
 
 
