@@ -221,6 +221,27 @@ def bootstrapped(cars: CarLedger, **contract: Any) -> CarLedger:
     return cars
 
 
+def production(cars: CarLedger) -> tuple[object, ...]:
+    """Everything that says who serves, to the last byte, and what it answers to the bit."""
+    view = cars.view()
+    assert view.plan_sha256 is not None
+    content = cars.ledger.artefact(view.plan_sha256)
+    answers = load_plan(content).predict_rows(cars.rows([1976])).native.tobytes()
+    return (
+        view.champion,
+        view.plan_sha256,
+        view.reference_sha256,
+        view.champion_since,
+        view.champion_as_of,
+        view.champion_cycle,
+        view.trained_until,
+        view.registry_run,
+        view.promoted_position,
+        content,
+        answers,
+    )
+
+
 def moved_to(year: int, rows: Sequence[Row]) -> list[Row]:
     """The same cars, sold in another year: nothing about them has drifted."""
     return [row | {"year": year, "car_id": 900_000 + n} for n, row in enumerate(rows)]
