@@ -92,19 +92,14 @@ class Story:
     models: tuple[Standing, ...]
     entries: int
     root: str  # hex, of the tree over all entries
-    digests_equal: int  # read models that a rebuild filled alike: all of them
+    replay: str  # the sentence of `whyledger replay`; where one digest differs there is no story
     seconds: float
     go_on_with: tuple[str, ...]  # commands, to be typed where the demo was started
 
     def ending(self) -> str:
         """What a person at a terminal reads below the tables."""
         commands = "\n".join(f"  {command}" for command in self.go_on_with)
-        return (
-            f"ledger: {self.entries} entries, root {self.root}\n"
-            f"replay: projections emptied and rebuilt, {self.digests_equal} digests equal\n"
-            f"go on with:\n{commands}\n"
-            f"took {self.seconds:.0f} s"
-        )
+        return f"replay: {self.replay}\ngo on with:\n{commands}\ntook {self.seconds:.0f} s"
 
 
 @contextmanager
@@ -139,7 +134,7 @@ def demo(*, state_dir: Path, port: int, until: int, console: Console) -> Iterato
                 models=standings,
                 entries=replayed["entries"],
                 root=replayed["root"],
-                digests_equal=len(replayed["digests"]),
+                replay=replayed["sentence"],
                 seconds=round(monotonic_seconds() - began, 1),
                 go_on_with=(
                     command_on(run_dir, "decisions"),

@@ -1,1 +1,1 @@
-"""Read models: derived from the ledger, emptied and rebuilt whenever somebody asks."""
+"""Read models: folded from the ledger at each append, and again beside it when somebody asks."""

@@ -35,6 +35,7 @@ from domain.events.events import (
     Row,
     RowsRefused,
 )
+from tests.plausible import an
 from tests.repository import REPOSITORY
 
 _EVENTS_PER_APPEND: Final = 500  # as the service does
@@ -72,18 +73,12 @@ class CarLedger:
         with self.ledger.connect() as connection:
             known = get_policy(connection, "strict-and") is not None
         if not known:
-            adopted = PolicyAdopted(
-                policy="strict-and",
-                policy_version=1,
-                document=policy,
-                policy_digest=digest(policy),
-            )
+            adopted = an(PolicyAdopted, document=policy, policy_digest=digest(policy))
             self.append("policy-strict-and", [(adopted, now())])
         contract = document("data", "contracts", f"{self.model}.yaml") | changes
         parse_contract(contract)
-        event = ContractAdopted(
-            model=self.model, contract=contract, contract_digest=contract_digest(contract)
-        )
+        said = {"contract": contract, "contract_digest": contract_digest(contract)}
+        event = an(ContractAdopted, model=self.model, **said)
         self.append(f"model-{self.model}", [(event, now())])
         return self
 
@@ -99,19 +94,11 @@ class CarLedger:
     def observes(self, rows: Sequence[Row]) -> CarLedger:
         """Labelled rows come in, not tied to predictions."""
         guard = self._guard()
-        events = [
-            (
-                ObservationRecorded(
-                    model=self.model,
-                    source="/tests",
-                    source_id=guard.identity_of(row),
-                    identity=guard.identity_of(row),
-                    row=row,
-                ),
-                guard.event_time_of(row),
-            )
-            for row in rows
-        ]
+        events: list[tuple[Event, str]] = []
+        for row in rows:
+            said = dict.fromkeys(("source_id", "identity"), guard.identity_of(row))
+            observed = an(ObservationRecorded, model=self.model, row=row, **said)
+            events.append((observed, guard.event_time_of(row)))
         self.append(f"observations-{self.model}", events)
         return self
 
@@ -125,15 +112,14 @@ class CarLedger:
         predicted = plan.predict_rows(asked)
         made: list[tuple[Event, str]] = [
             (
-                PredictionMade(
+                an(
+                    PredictionMade,
                     model=self.model,
                     model_version=view.champion,
                     plan_sha256=view.plan_sha256,
                     identity=guard.identity_of(row),
                     row=row,
                     prediction=float(native),
-                    unknown_categories=(),
-                    request_id=None,
                 ),
                 guard.event_time_of(row),
             )
@@ -146,9 +132,8 @@ class CarLedger:
 
     def refuses(self, rows: int) -> CarLedger:
         """This many rows broke the contract."""
-        event = RowsRefused(
-            model=self.model, door="predictions", rows=rows, reasons={"mpg: out of range": rows}
-        )
+        reasons = {"mpg: out of range": rows}
+        event = an(RowsRefused, model=self.model, door="predictions", rows=rows, reasons=reasons)
         self.append(f"observations-{self.model}", [(event, now())])
         return self
 
@@ -170,7 +155,7 @@ class CarLedger:
             "champion": view.champion,
             "force": Force(actor="local:unauthenticated", reason=force) if force else None,
         }
-        started = CycleStarted(**fields | changes)
+        started = an(CycleStarted, **fields | changes)
         self.append(cycle_stream(started.cycle), [(started, as_of)])
         return started.cycle
 
@@ -213,13 +198,10 @@ class CarLedger:
         outcomes: list[tuple[Event, str]] = []
         for entry, label in zip(predictions, labels, strict=True):
             assert isinstance(entry.event, PredictionMade)
-            outcome = OutcomeRecorded(
-                model=self.model,
-                source="/tests",
-                source_id=entry.id,
-                prediction_id=entry.id,
-                identity=entry.event.identity,
-                label=float(label),
+            ids = dict.fromkeys(("source_id", "prediction_id"), entry.id)
+            identity = entry.event.identity
+            outcome = an(
+                OutcomeRecorded, model=self.model, identity=identity, label=float(label), **ids
             )
             outcomes.append((outcome, entry.occurred_at))
         self.append(f"observations-{self.model}", outcomes)
@@ -237,6 +219,27 @@ def bootstrapped(cars: CarLedger, **contract: Any) -> CarLedger:
     cars.runs(year_end(1975))
     assert cars.view().champion == f"{cars.model}/1"
     return cars
+
+
+def production(cars: CarLedger) -> tuple[object, ...]:
+    """Everything that says who serves, to the last byte, and what it answers to the bit."""
+    view = cars.view()
+    assert view.plan_sha256 is not None
+    content = cars.ledger.artefact(view.plan_sha256)
+    answers = load_plan(content).predict_rows(cars.rows([1976])).native.tobytes()
+    return (
+        view.champion,
+        view.plan_sha256,
+        view.reference_sha256,
+        view.champion_since,
+        view.champion_as_of,
+        view.champion_cycle,
+        view.trained_until,
+        view.registry_run,
+        view.promoted_position,
+        content,
+        answers,
+    )
 
 
 def moved_to(year: int, rows: Sequence[Row]) -> list[Row]:

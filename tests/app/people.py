@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
+
+from sqlalchemy import select
 
 from app.cause import Cause
 from app.intake.erasure import Erasure, erase
 from app.ledger.store import Ledger
+from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.projections.cycles import CYCLES
+from app.projections.decisions import DECISIONS
+from app.projections.labels import LABELS
+from app.projections.predictions import PREDICTIONS
 from app.settings import Settings
 from domain.events.events import Row
 from tests.app.car_ledger import CarLedger, document, year_end
@@ -18,6 +26,7 @@ OWNER: Final = {
     "missing": "allowed",
     "personal": True,
 }
+People = tuple[CarLedger, Row]
 MARKER: Final = "Ada-Quixote-7731"  # a name that stands nowhere else
 
 
@@ -59,3 +68,33 @@ def forgets(cars: CarLedger, row: Row, **how: Any) -> Erasure:
         **(words | how),
         cause=Cause.unauthenticated("asked"),
     )
+
+
+def holders(folder: Path, *needles: bytes) -> list[str]:
+    """The files below `folder` that hold any of the needles."""
+    return [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and any(needle in path.read_bytes() for needle in needles)
+    ]
+
+
+def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
+    """Table -> rows that hold the needle anywhere, in the tables that ever hold a row's data."""
+    found = {}
+    for table, *columns in (
+        (ENTRIES, "bytes"),
+        (PAYLOADS, "bytes", "identity"),
+        (ARTEFACTS, "bytes"),
+        (PREDICTIONS, "row", "identity"),
+        (LABELS, "row", "identity"),
+        (CYCLES, "state"),
+        (DECISIONS, "body"),
+    ):
+        with ledger.connect() as connection:
+            stored = connection.execute(select(*(table.c[name] for name in columns))).all()
+        found[table.name.removesuffix("_1")] = sum(
+            any(needle.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row)
+            for row in stored
+        )
+    return found

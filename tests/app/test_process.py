@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import text, update
 
+from app.cause import Cause
 from app.ledger.store import Ledger
 from app.process import Process
 from app.projections.cycles import CYCLES
@@ -21,6 +22,9 @@ from tests.patience import until
 
 
 @contextmanager
+ASKED = Cause.unauthenticated("asked")
+
+
 def opened(settings: Settings) -> Iterator[Ledger]:
     ledger = open_ledger(settings)
     yield ledger
@@ -83,8 +87,8 @@ def test_what_fails_while_a_process_ends_keeps_nothing_else_open(
         put(ledger, "model-cars", contract_adopted())
     process = Process.start(settings)
     assert threads()
-    process.refusals.count("cars", "events", 1, {"hpwt: missing": 1})
-    process.refusals.count("cars", "events", 1, {"hpwt: missing": 1})  # waits for a minute
+    process.refusals.count("cars", "events", 1, {"hpwt: missing": 1}, ASKED)
+    process.refusals.count("cars", "events", 1, {"hpwt: missing": 1}, ASKED)  # waits for a minute
     with process.ledger.writing() as connection:
         connection.execute(text("ALTER TABLE entries RENAME TO elsewhere"))
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from app.clock import Repeating
+from tests.patience import HANGS_SECONDS
 
 SOON = 0.001
 NEVER = 3600.0
@@ -33,7 +34,7 @@ def test_work_is_done_again_and_again_until_it_is_closed() -> None:
     work = Counted()
     repeating = Repeating("work", work, SOON)
     repeating.start()
-    assert work.third.wait(60)
+    assert work.third.wait(HANGS_SECONDS)
     repeating.close()
     done = work.calls
     repeating.close()
@@ -45,7 +46,7 @@ def test_what_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture) -
     repeating = Repeating("work", work, SOON)
     with caplog.at_level(logging.ERROR, "whyledger.clock"):
         repeating.start()
-        assert work.third.wait(60)
+        assert work.third.wait(HANGS_SECONDS)
         repeating.close()
     said = [record.getMessage() for record in caplog.records]
     assert said == ["work failed; it goes on"] * 2
@@ -68,12 +69,12 @@ def test_closing_waits_for_the_call_under_way_but_only_so_long_as_it_is_told() -
 
     def slow() -> None:
         begun.set()
-        assert let_go.wait(60)
+        assert let_go.wait(HANGS_SECONDS)
         ended.set()
 
     repeating = Repeating("slow", slow, SOON)
     repeating.start()
-    assert begun.wait(60)
+    assert begun.wait(HANGS_SECONDS)
     repeating.close(seconds_max=0.01)
     assert not ended.is_set()
     let_go.set()

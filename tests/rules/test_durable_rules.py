@@ -123,14 +123,12 @@ def test_a_session_that_was_never_used_cannot_be_deleted() -> None:
 
 def test_a_stock_host_starts_threads_that_nothing_stops(run_python: RunPython) -> None:
     script = """
-import threading, time
 from durable.engine import Host
 host = Host()
-started = threading.active_count() - 1
-time.sleep(1)
-print(started, threading.active_count() - 1)
+for thread in (host._d_timer, host._t_timer): thread.join()  # each has started the next by then
+print([thread.is_alive() for thread in (host._d_timer, host._t_timer)])
 """
-    assert run_python(script).stdout == "2 2\n"
+    assert run_python(script).stdout == "[True, True]\n"
     assert not [name for name in dir(Host) if "stop" in name or "close" in name]
 
 
@@ -203,18 +201,17 @@ with ruleset("absent"):
     @when_all(-m.x)
     def act(c):
         fired.append(1)
-        if len(fired) == 3:
+        if len(fired) % 100 == 0:
             print("still firing", flush=True)
 post("absent", {"y": 1})
 print("returned", flush=True)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"still firing\n"
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=1)
+        for _ in range(100):
+            assert process.stdout.readline() == b"still firing\n"
         process.kill()
-        assert process.stdout.read() == b"", "it never returned"
+        assert b"returned" not in process.stdout.read()
 
 
 def test_an_or_fires_once_for_each_branch_that_is_true() -> None:

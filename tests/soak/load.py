@@ -61,6 +61,7 @@ def several(chance: random.Random, make: Callable[[int], Event]) -> tuple[NewEve
     )
 
 
+# A program of its own cannot import `tests`: another package of that name may be installed.
 def prediction(number: int) -> PredictionMade:
     """A prediction for one of a thousand cars."""
     return PredictionMade(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2
 
 from app.settings import Settings
 from tests.app.http.routes.running import CAR_PRICE, CLOUDEVENTS, observation
+from tests.patience import HANGS_SECONDS
 from tests.repository import REPOSITORY
 
 PROGRAM = """
@@ -55,13 +55,13 @@ class Service:
     def kill(self) -> None:
         """kill -9, whatever it does."""
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(HANGS_SECONDS)
         if self.process.stdout is not None:
             self.process.stdout.close()
 
-    def client(self, seconds: float = 20) -> httpx2.Client:
+    def client(self) -> httpx2.Client:
         """A client of this process alone."""
-        return httpx2.Client(base_url=self.address, timeout=seconds)
+        return httpx2.Client(base_url=self.address, timeout=HANGS_SECONDS)
 
     def adopt(self) -> None:
         """Let it know what a car is."""
@@ -79,11 +79,3 @@ def cars(first: int, count: int) -> list[dict[str, Any]]:
 
 def send(client: httpx2.Client, events: Sequence[dict[str, Any]]) -> httpx2.Response:
     return client.post("/events", json=list(events), headers={"Content-Type": CLOUDEVENTS})
-
-
-def until(true: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until it is true; an error after that long."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        time.sleep(0.05)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
-from tests.soak.service import Service, cars, send, until
+from tests.patience import until
+from tests.soak.service import Service, cars, send
 from tests.soak.watching import Watch
 
 if TYPE_CHECKING:

@@ -138,7 +138,7 @@ def test_a_slow_disk_fills_the_queue_and_the_queue_answers_503_until_it_is_quick
         batches = [cars(first, 1000) for first in range(0, QUEUED_EVENTS, 1000)]
 
         def one(batch: list[dict[str, object]]) -> httpx2.Response:
-            with service.client(120) as client:
+            with service.client() as client:
                 return send(client, batch)
 
         with ThreadPoolExecutor(len(batches)) as pool:

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,13 +17,13 @@ from app.proof.checkpoints import Checkpoints
 from app.proof.verify.verification import verify
 from app.settings import Settings
 from tests.ledger_events import put, refused
+from tests.patience import HANGS_SECONDS, until
 from tests.soak.watching import Watch
 
 LOAD = Path(__file__).with_name("load.py")
 ROUNDS_SHORT = 4
 ROUNDS_LONG = {"sqlite": 200, "postgresql": 50}
-SECONDS_MAX = 0.4  # under load before the kill
-START_SECONDS_MAX = 60
+ACKNOWLEDGED = 50, 500  # at least so many, and at most, by the one that is then killed
 
 
 class Loader:
@@ -44,7 +43,7 @@ class Loader:
         """Begin to load, once the ledger is open."""
         assert self.process.stdout is not None
         assert self.process.stdin is not None
-        late = threading.Timer(START_SECONDS_MAX, self.process.kill)
+        late = threading.Timer(HANGS_SECONDS, self.process.kill)
         late.start()
         assert self.process.stdout.readline() == "ready\n"
         late.cancel()
@@ -54,11 +53,16 @@ class Loader:
     def kill(self) -> dict[str, int]:
         """kill -9; event id -> position of what had been acknowledged."""
         self.process.kill()
-        self.process.communicate(timeout=30)
-        if not self.notes.exists():
-            return {}
-        lines = self.notes.read_text().splitlines()
+        self.process.communicate(timeout=HANGS_SECONDS)
+        lines = self._noted()
         return {id: int(position) for id, _, position in (line.partition(" ") for line in lines)}
+
+    def bear(self, events: int) -> None:
+        """Let it load until so many events are acknowledged."""
+        until(lambda: len(self._noted()) >= events)
+
+    def _noted(self) -> list[str]:
+        return self.notes.read_text().splitlines() if self.notes.exists() else []
 
 
 @contextmanager
@@ -93,14 +97,13 @@ def test_whatever_is_killed_what_was_acknowledged_is_there_once(
             current.go()
             if number < rounds:  # the next one opens the ledger while this one is killed
                 coming = stack.enter_context(loader(settings, tmp_path, number))
-            time.sleep(chance.uniform(0.02, SECONDS_MAX))
+            current.bear(chance.randint(*ACKNOWLEDGED))
             said = current.kill()
             watch.look()
             watch.assert_kept(said)
             acknowledged += len(said)
     both = {"predictions-cars", "observations-cars"}
     assert all(streams in ({"ledger"}, both) for streams in watch.streams.values())
-    assert acknowledged > 50 * rounds, "it was never under load"
     assert acknowledged < watch.size
     assert put(ledger, "observations-cars", refused())[0].position == watch.size
     watch.look()

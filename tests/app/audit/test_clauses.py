@@ -6,7 +6,7 @@ import pytest
 
 from app.audit.clauses import Clause, clauses_of
 from domain.events.verdicts import ClauseVerdict
-from tests.app.web.car_story import clause
+from tests.app.web.car_figures import clause
 
 
 def told(recorded: ClauseVerdict) -> Clause:

@@ -11,7 +11,8 @@ from app.ledger.store import Ledger
 from domain.errors import UnknownThing
 from domain.events.cycle_events import Decided
 from rules.facts import RETRAINING_FACT
-from tests.app.web.car_story import LAST_YEAR, MODEL, car_story, clause, record, time
+from tests.app.web.car_figures import clause
+from tests.app.web.car_story import LAST_YEAR, MODEL, car_story, record, time
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.app.cli.command_line import TRACKED
+from tests.patience import HANGS_SECONDS
 from tests.repository import REPOSITORY
 
 _MARK = "DEMO_UNDER_TEST"
-_SECONDS_MAX = 300  # only a hang reaches it
 
 
 def environment(state: Path, **changed: str) -> dict[str, str]:
@@ -37,7 +36,7 @@ def start(command: str, given: Mapping[str, str]) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error, once it has ended."""
-    said, errors = process.communicate(timeout=_SECONDS_MAX)
+    said, errors = process.communicate(timeout=HANGS_SECONDS)
     return process.returncode, said, errors
 
 
@@ -51,14 +50,6 @@ def alive(state: Path) -> list[str]:
         except OSError:
             continue  # it is no process, has just ended, or is somebody else's
     return found
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait until it is true; an error when only a hang can be the reason that it is not."""
-    deadline = time.monotonic() + _SECONDS_MAX
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def sleeping_start(folder: Path, words: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start, until
+from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start
+from tests.patience import until
 from tests.repository import REPOSITORY
 
 YEARS = ("1975", "1976")
@@ -68,8 +69,11 @@ def test_the_demo_tells_a_line_a_year_and_model_and_ends_with_a_replay(told: Tol
     assert [(line[0], line[1]) for line in lines] == [(y, model) for y in YEARS for model in MODELS]
     assert "bootstrap -> promoted" in told.text
     assert "keep: rules not met" in told.text
-    assert re.search(r"ledger: \d+ entries, root [0-9a-f]{64}", told.text)
-    assert "replay: projections emptied and rebuilt" in told.text
+    assert re.search(
+        r"^replay: \d+ entries, root [0-9a-f]{64}; (\d+) of \1 digests equal$",
+        told.text,
+        re.MULTILINE,
+    )
     assert re.search(r"^took \d+ s$", told.text, re.MULTILINE)
 
 
@@ -98,7 +102,7 @@ def test_the_commands_it_ends_with_go_on_where_it_ended(told: Told, tmp_path: Pa
 
     listed = run(decisions).splitlines()[1:]
     assert [line.split()[0] for line in listed] == ["1977-01-01"] * 2 + ["1976-01-01"] * 2
-    assert "car-sales-2: kept; decided at position" in run(why)
+    assert "\ncar-sales-2: kept.\ndecided at position " in run(why)
     assert re.search(r"^breaks +0$", run(verify).expandtabs(), re.MULTILINE)
 
     page = f"http://127.0.0.1:{serve.split()[-1]}/"
@@ -135,7 +139,7 @@ def test_the_readme_shows_what_the_demo_prints(told: Told) -> None:
 
 def ending(lines: list[str]) -> list[str]:
     """What stands below the tables, in its shape."""
-    return [shape(line) for line in dropwhile(lambda line: "ledger: " not in line, lines)]
+    return [shape(line) for line in dropwhile(lambda line: "replay: " not in line, lines)]
 
 
 def test_the_whole_story_is_data(told: Told) -> None:
@@ -170,8 +174,8 @@ def test_the_whole_story_is_data(told: Told) -> None:
         }
         for model in MODELS
     ]
-    assert f"ledger: {story['entries']} entries, root {story['root']}\n" in told.text
-    assert f"{story['digests_equal']} digests equal" in told.text
+    assert story["replay"].startswith(f"{story['entries']} entries, root {story['root']}; ")
+    assert f"replay: {story['replay']}\n" in told.text
     assert story["seconds"] > 0
     assert all(story["state_dir"] in command for command in story["go_on_with"])
 

@@ -14,7 +14,8 @@ from app.cli import demo_process
 from app.cli.demo_process import command_on, running_service
 from app.cli.remote import Service
 from app.cli.terminal import CommandRefused
-from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start, until
+from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start
+from tests.patience import until
 
 SPEAKING = """
 import sys, threading, time

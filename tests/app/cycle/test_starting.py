@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from app.cause import Cause
 from app.cycle.starting import Cycles, CycleTicket, give_up
-from app.database.locks import NamedLock
+from app.database.locks import NamedLock, is_running
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.decisions.cycle import ATTEMPTS_MAX
@@ -280,15 +281,22 @@ def test_after_three_deaths_the_cycle_has_failed_and_production_stays(
 
 
 def test_a_third_attempt_that_runs_elsewhere_is_not_failed_from_here(
-    cycles: Cycles, cars: CarLedger
+    cycles: Cycles, cars: CarLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lookers: list[str] = []
+
+    def look(engine: Engine, directory: Path, name: str) -> bool:
+        lookers.append(threading.current_thread().name)
+        return is_running(engine, directory, name)
+
+    monkeypatch.setattr("app.cycle.starting.is_running", look)
     cycle = cars.starts(year_end(1976))
     attempts = [(AttemptStarted(attempt=n), year_end(1976)) for n in (1, 2, 3)]
     cars.append(f"cycle-{cycle}", attempts)
     elsewhere = NamedLock(cars.ledger.engine, cycles.lock_directory, cycle)
     assert elsewhere.acquire()
     assert cycles.recover() == []
-    time.sleep(1)  # twice as long as a watcher waits between two looks at the lock
+    until(lambda: lookers.count(f"cycle {cycle}") > 1)  # its watcher looked, and looked again
     assert types_of(cars.ledger, f"cycle-{cycle}")[-1] == "cycle.attempt-started"
     cycles.close()
     elsewhere.release()

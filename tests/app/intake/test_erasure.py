@@ -2,84 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import MetaData, make_url, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import MetaData, text
 
 from app.audit.replay import replay
-from app.database.roles import APPLICATION, ERASER
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
-from app.projections.cycles import CYCLES
-from app.projections.decisions import DECISIONS
 from app.projections.keeping import Keeping
-from app.projections.labels import LABELS, labelled_rows
+from app.projections.labels import labelled_rows
 from app.projections.opening import open_ledger
-from app.projections.predictions import PREDICTIONS, StoredPrediction
+from app.projections.predictions import StoredPrediction
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
 from app.projections.runner import apply
-from app.proof import verify_bundle
-from app.proof.bundle import export_bundle
-from app.proof.checkpoints import Checkpoints
-from app.proof.verify.verification import verify
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
-from domain.errors import CycleRunning, LedgerDamaged, RequestInvalid, UnknownModel
+from domain.errors import CycleRunning, RequestInvalid, UnknownModel
 from domain.events.erasure import Erased
 from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
 from tests.app.cli.command_line import whyledger
-from tests.app.people import MARKER, forgets, key_of, one_owned, owned
+from tests.app.people import MARKER, People, forgets, holders, key_of, one_owned, owned, rows_with
 from tests.told import Story, ToldOnce, retold
-
-People = tuple[CarLedger, Row]
-
-
-@pytest.fixture
-def people(settings: Settings, told_once: ToldOnce, of_people: Story) -> Iterator[People]:
-    """One owned car among many: it was trained with, predicted and labelled."""
-    told = told_once(of_people, settings)
-    ledger = open_ledger(retold(told, settings))
-    yield CarLedger(ledger, settings), told.gives
-    ledger.close()
-
-
-def holders(folder: Path, *needles: bytes) -> list[str]:
-    """The files below `folder` that hold any of the needles."""
-    return [
-        str(path.relative_to(folder))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and any(needle in path.read_bytes() for needle in needles)
-    ]
-
-
-def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
-    """Table -> rows that hold the needle anywhere, in the tables that ever hold a row's data."""
-    found = {}
-    for table, *columns in (
-        (ENTRIES, "bytes"),
-        (PAYLOADS, "bytes", "identity"),
-        (ARTEFACTS, "bytes"),
-        (PREDICTIONS, "row", "identity"),
-        (LABELS, "row", "identity"),
-        (CYCLES, "state"),
-        (DECISIONS, "body"),
-    ):
-        with ledger.connect() as connection:
-            stored = connection.execute(select(*(table.c[name] for name in columns))).all()
-        found[table.name.removesuffix("_1")] = sum(
-            any(needle.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row)
-            for row in stored
-        )
-    return found
 
 
 def test_a_row_about_a_person_stands_in_no_hashed_bytes(people: People) -> None:
@@ -191,39 +137,6 @@ def test_a_cycle_that_has_not_ended_is_let_end_first(people: People) -> None:
     assert cars.ledger.size() == size
 
 
-def test_payloads_are_deleted_only_where_an_erasure_names_them(people: People) -> None:
-    cars, row = people
-    statements = [
-        "DELETE FROM payloads",
-        "UPDATE payloads SET salt = bytes",
-        "DELETE FROM artefacts WHERE kind = 'reference'",
-        "DELETE FROM artefacts WHERE kind = 'identities'",
-    ]
-
-    def refused(statement: str) -> None:
-        with cars.ledger.engine.connect() as connection:
-            with pytest.raises(DBAPIError, match="only grows"):
-                connection.execute(text(statement))
-
-    if cars.ledger.engine.dialect.name == "sqlite":
-        statements += [
-            "INSERT OR REPLACE INTO payloads SELECT position, model, identity, bytes, bytes, NULL"
-            " FROM payloads",
-            "UPDATE OR REPLACE payloads SET position = position + 1",
-        ]
-    else:
-        statements += [
-            "TRUNCATE payloads",
-            "INSERT INTO payloads SELECT * FROM payloads ON CONFLICT (position)"
-            " DO UPDATE SET salt = excluded.bytes",
-        ]
-    for statement in statements:
-        refused(statement)
-    forgets(cars, row)
-    for statement in [*statements[:2], *statements[4:], "DELETE FROM artefacts"]:
-        refused(statement)
-
-
 def test_while_somebody_reads_the_file_it_says_that_something_is_left(
     sqlite_ledger: Ledger, sqlite_settings: Settings
 ) -> None:
@@ -237,32 +150,6 @@ def test_while_somebody_reads_the_file_it_says_that_something_is_left(
     found = forgets(cars, rows[0])
     assert (found.event, found.left) == (None, None)
     assert holders(cars.settings.state_dir.parent, MARKER.encode()) == []
-
-
-def test_a_payload_that_is_missing_without_an_erasure_is_damage(people: People) -> None:
-    cars, _ = people
-    position = _taken_without_an_erasure(cars.ledger)
-    with pytest.raises(LedgerDamaged, match=f"the data of entry {position} is missing"):
-        cars.ledger.entry(position)
-    with pytest.raises(LedgerDamaged, match="is missing"):
-        rebuild(cars.ledger)
-
-
-def test_a_payload_that_was_changed_is_damage(people: People) -> None:
-    cars, _ = people
-    with cars.ledger.engine.connect() as connection:
-        trigger = "payloads_refuse_update"
-        if connection.dialect.name == "postgresql":
-            trigger = "payloads_refuse_change ON payloads"
-        connection.execute(text(f"DROP TRIGGER {trigger}"))
-        position = connection.execute(text("SELECT min(position) FROM payloads")).scalar_one()
-        changed = {"changed": b"{}", "position": position}
-        connection.execute(
-            text("UPDATE payloads SET bytes = :changed WHERE position = :position"), changed
-        )
-        connection.commit()
-    with pytest.raises(LedgerDamaged, match="has the commitment"):
-        cars.ledger.entry(position)
 
 
 def test_what_an_earlier_contract_recorded_is_named_as_out_of_reach(
@@ -293,95 +180,6 @@ def test_an_unknown_model_has_nothing_to_erase(ledger: Ledger, settings: Setting
     cars = CarLedger(ledger, settings, "nobody")
     with pytest.raises(UnknownModel):
         forgets(cars, {"year": 1, "car_id": 1})
-
-
-def test_verification_passes_and_says_erased(people: People, tmp_path: Path) -> None:
-    cars, row = people
-    checkpoints = Checkpoints(cars.ledger, cars.settings)
-    checkpoints.sign()
-    forgets(cars, row)
-    checkpoints.sign()
-    key, note = checkpoints.signer.key, checkpoints.signer.last_note() or ""
-    leaves = checkpoints.signer.remembered_leaves()
-    checkpoints.close()
-    found = verify(cars.ledger, key, retained=[note], remembered=leaves)
-    assert (found.breaks, found.erased, found.unproven) == ((), 3, "")
-    export_bundle(cars.ledger, tmp_path / "bundle", key)
-    assert holders(tmp_path / "bundle", MARKER.encode(), key_of(row).encode()) == []
-    code, said = bundle_says(tmp_path / "bundle", str(key))
-    assert (code, "3 entries have no data any more" in said) == (0, True), said
-
-
-def test_a_payload_taken_without_an_erasure_is_found_by_both_verifiers(
-    people: People, tmp_path: Path
-) -> None:
-    cars, _ = people
-    checkpoints = Checkpoints(cars.ledger, cars.settings)
-    checkpoints.sign()
-    key = checkpoints.signer.key
-    checkpoints.close()
-    position = _taken_without_an_erasure(cars.ledger)
-    found = verify(cars.ledger, key, read_models=False)
-    assert found.breaks[0].position == position
-    export_bundle(cars.ledger, tmp_path / "bundle", key)
-    code, said = bundle_says(tmp_path / "bundle", str(key))
-    assert (code, f"position {position}: its data is missing" in said) == (1, True), said
-
-
-def test_an_artefact_taken_without_an_erasure_is_found_by_both_verifiers(
-    people: People, tmp_path: Path
-) -> None:
-    cars, _ = people
-    checkpoints = Checkpoints(cars.ledger, cars.settings)
-    checkpoints.sign()
-    key = checkpoints.signer.key
-    checkpoints.close()
-    _without_guard(cars.ledger, "artefacts")
-    with cars.ledger.engine.connect() as connection:
-        connection.execute(text("DELETE FROM artefacts WHERE kind = 'reference'"))
-        connection.commit()
-    found = verify(cars.ledger, key, read_models=False)
-    assert any("reference_sha256" in each.thing for each in found.breaks)
-    export_bundle(cars.ledger, tmp_path / "bundle", key)
-    code, said = bundle_says(tmp_path / "bundle", str(key))
-    assert (code, "it names is missing" in said) == (1, True), said
-
-
-@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_on_postgresql_the_service_may_not_erase_and_a_member_of_the_eraser_role_may(
-    people: People,
-) -> None:
-    cars, row = people
-    logins = {"forgets_not": APPLICATION, "forgets": ERASER}
-    url = make_url(cars.settings.ledger_url)
-    with psycopg.connect(cars.settings.ledger_url, autocommit=True) as superuser:
-        for name, role in logins.items():
-            superuser.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
-        try:
-            size = cars.ledger.size()
-            for name in logins:
-                as_login = url.set(username=name).render_as_string(hide_password=False)
-                settings = cars.settings.model_copy(update={"database_url": as_login})
-                opened = open_ledger(settings)
-                told = CarLedger(opened, settings)
-                if name == "forgets_not":
-                    with pytest.raises(RequestInvalid, match="member of whyledger_eraser"):
-                        forgets(told, row)
-                    assert opened.size() == size
-                else:
-                    found = forgets(told, row)
-                    assert found.event is not None
-                    assert "VACUUM FULL" in (found.left or ""), "it does not own the tables"
-                    for statement in ("UPDATE entries SET bytes = leaf_hash", "TRUNCATE payloads"):
-                        with opened.engine.connect() as connection:
-                            with pytest.raises(DBAPIError, match="denied"):
-                                connection.execute(text(statement))
-                opened.close()
-        finally:
-            for name in logins:
-                superuser.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
-    assert set(rows_with(cars.ledger, MARKER).values()) == {0}
-    assert rebuild(cars.ledger).differing == ()
 
 
 def test_the_command_says_what_it_reached_and_what_stays(
@@ -418,14 +216,6 @@ def bootstrapped_people(
     return settings, told.gives
 
 
-def bundle_says(bundle: Path, key: str) -> tuple[int, str]:
-    """Exit code and words of the stand-alone verifier."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        code = verify_bundle.main([str(bundle), "--key", key])
-    return code, said.getvalue()
-
-
 def test_no_read_model_of_another_version_keeps_what_was_erased(people: People) -> None:
     cars, row = people
     elsewhere = MetaData(schema=METADATA.schema)
@@ -438,20 +228,3 @@ def test_no_read_model_of_another_version_keeps_what_was_erased(people: People) 
     forgets(cars, row)
     with cars.ledger.snapshot() as connection:
         assert list(apply.others(connection)) == []
-
-
-def _without_guard(ledger: Ledger, table: str) -> None:
-    with ledger.engine.connect() as connection:
-        on = f" ON {table}" if connection.dialect.name == "postgresql" else ""
-        connection.execute(text(f"DROP TRIGGER {table}_refuse_delete{on}"))
-        connection.commit()
-
-
-def _taken_without_an_erasure(ledger: Ledger) -> int:
-    """The owner of the database deletes a payload; its position."""
-    _without_guard(ledger, "payloads")
-    with ledger.engine.connect() as connection:
-        position = connection.execute(text("SELECT min(position) FROM payloads")).scalar_one()
-        connection.execute(text(f"DELETE FROM payloads WHERE position = {position}"))
-        connection.commit()
-    return int(position)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.cause import UNAUTHENTICATED, Cause
-from app.intake.refusals import INTERVAL_SECONDS, OTHER, REASONS_MAX, Refusals
+from app.intake.refusals import INTERVAL_SECONDS, OTHER, REASON_LENGTH_MAX, REASONS_MAX, Refusals
 from app.ledger.store import Ledger
 from domain.errors import LedgerBusy
 from domain.events.events import RowsRefused
@@ -99,7 +99,7 @@ def test_invented_reasons_do_not_swell_the_ledger(sqlite_ledger: Ledger) -> None
     refusals.count("car-price", "events", 1, many | {f"{n}: x": 1 for n in range(200)}, ADA)
     ((_, _, _, reasons),) = counted(sqlite_ledger)
     assert len(reasons) <= REASONS_MAX + 1
-    assert max(map(len, reasons)) <= 120
+    assert max(map(len, reasons)) <= REASON_LENGTH_MAX
     assert sum(reasons.values()) == 210
     assert reasons[OTHER] > 0
 

@@ -16,6 +16,7 @@ from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import LedgerBusy
 from tests.ledger_events import put, refused
+from tests.patience import HANGS_SECONDS
 
 
 @pytest.fixture
@@ -39,15 +40,23 @@ def test_an_append_beside_another_writer_is_refused_in_time(
     elsewhere.dispose()
 
 
-def test_an_append_waits_for_a_short_one_to_end(ledger: Ledger, settings: Settings) -> None:
+def test_an_append_waits_for_a_short_one_to_end(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = open_ledger(settings.model_copy(update={"busy_timeout_seconds": HANGS_SECONDS}))
     elsewhere = create_database(settings.ledger_url, settings)
-    connection = elsewhere.connect()
-    take_lock(connection, 1)
-    later = threading.Timer(0.1, connection.rollback)
-    later.start()
-    put(ledger, "observations-cars", refused())
-    later.join()
-    connection.close()
+    with elsewhere.connect() as connection:
+        take_lock(connection, 1)
+        later, begin = threading.Timer(0.1, connection.rollback), patient._writer._begin
+
+        def begun(deadline: float) -> object:
+            later.start()
+            return begin(deadline)
+
+        monkeypatch.setattr(patient._writer, "_begin", begun)
+        put(patient, "observations-cars", refused())
+        later.join()
+    patient.close()
     elsewhere.dispose()
 
 

@@ -27,6 +27,8 @@ from domain.events.events import LedgerCreated
 from tests.ledger_events import attempted, new, put, refused, started
 from tests.patience import HANGS_SECONDS
 
+# A program of its own cannot import `tests`, where events are made: a package of that name may be
+# installed.
 WRITER = """
 import sys
 from app.cause import Cause

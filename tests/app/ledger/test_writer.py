@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -48,6 +48,7 @@ from tests.ledger_events import (
     refused,
     started,
 )
+from tests.patience import HANGS_SECONDS, until
 
 DIGEST = hashlib.sha256(b"the request").digest()
 OTHER = hashlib.sha256(b"another request").digest()
@@ -70,18 +71,9 @@ def held(ledger: Ledger, pool: ThreadPoolExecutor) -> Iterator[Future[tuple[Reco
     with ledger.writing():
         ledger._writer._begin = begun  # type: ignore[assignment]
         first = pool.submit(put, ledger, "observations-cars", refused())
-        assert taken.wait(60)
+        assert taken.wait(HANGS_SECONDS)
         ledger._writer._begin = begin
         yield first
-
-
-def until(condition: Callable[[], bool]) -> None:
-    ended = threading.Event()
-    for _ in range(500):
-        if condition():
-            return
-        ended.wait(0.01)
-    raise AssertionError("it never came")
 
 
 def test_64_producers_get_dense_positions_in_few_transactions(ledger: Ledger) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,10 +62,20 @@ def test_a_growing_ledger_is_signed_by_itself(ledger: Ledger, checkpoints: Check
     assert checkpoints.latest().checkpoint.size == 302
 
 
-def test_nothing_is_signed_while_nothing_is_new(ledger: Ledger, checkpoints: Checkpoints) -> None:
+def test_nothing_is_signed_while_nothing_is_new(
+    ledger: Ledger, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    has_grown = checkpoints._has_grown
+
+    def look() -> bool:
+        looks.append(has_grown())
+        return looks[-1]
+
+    monkeypatch.setattr(checkpoints, "_has_grown", look)
     checkpoints.start()
-    until(lambda: checkpoints.status().signed_size == 1)
-    time.sleep(5 * QUICK)
+    until(lambda: len(looks) > 3)
+    assert looks[:4] == [True, False, False, False]
     with ledger.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM checkpoints")).scalar_one() == 1
 

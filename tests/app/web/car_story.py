@@ -33,22 +33,17 @@ from domain.events.cycle_events import (
 )
 from domain.events.events import CandidatePromoted, ContractAdopted, Event, PolicyAdopted
 from domain.events.findings import (
-    SIGNIFICANT,
     Bootstrap,
     DriftReport,
-    Errors,
-    FeatureDrift,
-    PredictionDrift,
     SegmentErrors,
     WindowCheck,
-    psi_band,
 )
-from domain.events.verdicts import ClauseVerdict, Firing, Operator, PolicyVerdict, verdict_sentence
+from domain.events.verdicts import Firing, PolicyVerdict, verdict_sentence
+from tests.app.web.car_figures import clause, drift_report, errors_of
 from tests.plausible import an
 from tests.repository import REPOSITORY
 
 MODEL = "car-price"
-FEATURES = ("hpwt", "mpd", "mpg", "space", "air", "region")
 HALTED_YEAR = 1983
 REJECTED_YEAR = 1986
 LAST_YEAR = 1990
@@ -87,16 +82,11 @@ class Story:
 def car_story(last_year: int = LAST_YEAR) -> Story:
     """Contract and policy, the bootstrap of 1975, and a cycle at the end of each later year."""
     story = Story()
-    contract_digest = DIGEST
     adopted = time(1971)
-    story.tell(
-        "policy-strict-and",
-        an(PolicyAdopted),
-        adopted,
-    )
+    story.tell("policy-strict-and", an(PolicyAdopted), adopted)
     story.tell(
         f"model-{MODEL}",
-        ContractAdopted(model=MODEL, contract=CONTRACT, contract_digest=contract_digest),
+        an(ContractAdopted, model=MODEL, contract=CONTRACT, contract_digest=DIGEST),
         adopted,
     )
     chance = np.random.default_rng(7)
@@ -169,10 +159,11 @@ def _cycle(
         )
     )
     age = 0 if retrained is None else year - retrained
-    report = _report(rows, age, chance) if champion else None
+    report = drift_report(rows, age, chance) if champion else None
     production = 0.19 + 0.05 * age + float(chance.normal(0, 0.012)) if champion else None
     events.append(
-        DriftMeasured(
+        an(
+            DriftMeasured,
             reference_sha256=DIGEST if champion else None,
             report=report,
             champion_rmse=production,
@@ -189,100 +180,6 @@ def _cycle(
     counts["promotions"] += ending == "promoted"
     serves = f"{MODEL}/{number}" if ending == "promoted" else champion
     return [*events, *gates, _health(ending, serves, counts, number, None)]
-
-
-def _report(rows: int, age: int, chance: np.random.Generator) -> DriftReport:
-    features = []
-    for name in FEATURES:
-        psi = float(abs(chance.normal(0.09 + 0.16 * age, 0.07))) + 0.02
-        if name in {"air", "region"}:
-            psi *= 0.5
-        if name == "mpd":
-            psi *= 4
-        features.append(_feature(name, psi, rows, low_power=rows < 95))
-    p = float(min(1.0, 10 ** -(0.2 + age * 0.9 + chance.random())))
-    predictions = tuple(
-        PredictionDrift(
-            against=against,
-            ks_statistic=0.2,
-            ks_p_value=p,
-            mean_shift=0.4,
-            mean_shift_p_value=p,
-            spread_ratio=1.1,
-            spread_p_value=0.3,
-            rows=rows,
-            reference_rows=rows * 4,
-        )
-        for against in ("training-target", "out-of-fold")
-    )
-    psi_max = max(feature.psi for feature in features)
-    return DriftReport(
-        features=tuple(features),
-        predictions=predictions,
-        feature_drift_score=max((f.psi for f in features if f.evidence), default=0.0),
-        psi_max=psi_max,
-        drifted_features=sum(feature.significant for feature in features),
-        features_measured=len(features),
-        low_power=any(feature.low_power for feature in features),
-    )
-
-
-def _feature(name: str, psi: float, rows: int, *, low_power: bool) -> FeatureDrift:
-    return FeatureDrift(
-        feature=name,
-        kind="category" if name in {"air", "region"} else "number",
-        psi=psi,
-        psi_expected=0.09,
-        psi_critical=0.17,
-        psi_adjusted=max(0.0, psi - 0.09),
-        p_value=0.001 if psi > 0.17 else 0.4,
-        evidence=psi > 0.17,
-        band=psi_band(psi),
-        significant=psi > SIGNIFICANT,
-        low_power=low_power,
-        ks_statistic=0.2,
-        ks_p_value=0.01,
-        mean_shift=0.3,
-        mean_shift_p_value=0.02,
-        spread_ratio=1.0,
-        spread_p_value=0.9,
-        rows=rows,
-        missing=0,
-        unknown_categories=0,
-        bins=("low", "high"),
-        reference_counts=(rows * 2, rows * 2),
-        current_counts=(rows // 2, rows - rows // 2),
-    )
-
-
-def clause(
-    name: str,
-    fact: str,
-    label: str,
-    operator: Operator,
-    threshold: float,
-    observed: float | None,
-    unit: str = "",
-    note: str = "",
-) -> ClauseVerdict:
-    if observed is None:
-        verdict, margin = ("met" if note == "never retrained" else "unknown"), None
-    else:
-        margin = observed - threshold if operator.startswith(">") else threshold - observed
-        met = margin > 0 or (margin == 0 and operator.endswith("="))
-        verdict = "met" if met else "unmet"
-    return ClauseVerdict(
-        clause=name,
-        fact=fact,
-        label=label,
-        operator=operator,
-        threshold=threshold,
-        unit=unit,
-        observed=observed,
-        verdict=verdict,  # type: ignore[arg-type]
-        margin=margin,
-        note=note,
-    )
 
 
 def _decided(report: DriftReport | None, rows: int, age: int, champion: str | None) -> Decided:
@@ -313,11 +210,8 @@ def _decided(report: DriftReport | None, rows: int, age: int, champion: str | No
         retrain=retrain,
         trace=(Firing(rule="feature_drift", facts={"feature_drift_score": score or 0.0}),),
     )
-    return Decided(
-        outcome=outcome,
-        verdict=verdict,
-        sentence=verdict_sentence(outcome, clauses),
-        force=None,
+    return an(
+        Decided, outcome=outcome, verdict=verdict, sentence=verdict_sentence(outcome, clauses)
     )
 
 
@@ -350,9 +244,9 @@ def _training(
         an(
             CandidateEvaluated,
             rows=holdout,
-            candidate=_errors(rmse),
-            mean_baseline=_errors(0.62),
-            median_baseline=_errors(0.64),
+            candidate=errors_of(rmse),
+            mean_baseline=errors_of(0.62),
+            median_baseline=errors_of(0.64),
             reason=f"RMSE {rmse:.4g} beats the mean (0.62) and the median (0.64)",
         ),
         an(
@@ -360,8 +254,8 @@ def _training(
             passed=not rejected,
             champion_version=champion,
             rows=holdout,
-            candidate=_errors(rmse),
-            champion=_errors(champion_rmse) if champion else None,
+            candidate=errors_of(rmse),
+            champion=errors_of(champion_rmse) if champion else None,
             segments=(
                 SegmentErrors(
                     feature="region",
@@ -392,10 +286,6 @@ def _training(
     reason = f"{candidate} replaces {champion or 'nobody'}"
     settled = an(PromotionSettled, model_version=candidate, reason=reason)
     return "promoted", [*events, settled]
-
-
-def _errors(rmse: float) -> Errors:
-    return Errors(rmse=rmse, rmse_native=rmse * 20, mae_native=rmse * 14)
 
 
 def _health(

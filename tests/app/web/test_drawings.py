@@ -16,7 +16,8 @@ from app.web.svg import tag
 from app.web.windows import Window
 from domain.decisions.cycle import Cycle, fold
 from domain.events.verdicts import significant_digits
-from tests.app.web.car_story import FEATURES, MODEL, REJECTED_YEAR, car_story, clause, time
+from tests.app.web.car_figures import FEATURES, clause
+from tests.app.web.car_story import MODEL, REJECTED_YEAR, car_story, time
 
 
 def windows() -> list[Window]:

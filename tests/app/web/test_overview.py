@@ -20,6 +20,7 @@ from tests.app.web.car_story import (
     HALTED_YEAR,
     MODEL,
     REJECTED_YEAR,
+    Story,
     car_story,
     record,
     time,
@@ -140,8 +141,14 @@ def test_it_holds_no_script_no_inline_style_and_nothing_from_elsewhere(page: str
             assert value.startswith(("/", "#"))
 
 
-def test_it_stays_below_its_weight(page: str) -> None:
-    assert len(page.encode()) < 150_000
+def test_eight_times_the_cycles_weigh_less_than_four_times_as_much(sqlite_ledger: Ledger) -> None:
+    two, sixteen = car_story(1976), car_story()
+    record(sqlite_ledger, two)
+    after_two = overview_page(sqlite_ledger, MODEL, NOW)
+    record(sqlite_ledger, Story(sixteen.events[len(two.events) :]))
+    after_sixteen = overview_page(sqlite_ledger, MODEL, NOW)
+
+    assert len(after_sixteen.encode()) < 4 * len(after_two.encode())
 
 
 def test_every_picture_is_well_formed_and_has_a_name(page: str) -> None:

@@ -63,16 +63,17 @@ def await_workers() -> None:
 def test_a_bootstrap_on_real_cars_promotes_and_the_answer_after_it_is_the_champions(
     settings: Settings, with_registry: Callable[[Settings], Settings]
 ) -> None:
-    with running(with_registry(settings)) as client:
+    patient = settings.model_copy(update={"cycle_wait_seconds_max": int(HANGS_SECONDS)})
+    with running(with_registry(patient)) as client:
         adopt(client)
         client.post("/policies", content=STRICT_AND, headers=YAML)
         upload_years(client, "1971", "1972")
-        answer = start(client, Prefer="wait=60")
+        answer = start(client, Prefer=f"wait={HANGS_SECONDS:.0f}")
         assert answer.status_code == 200, answer.text
         body = answer.json()
         assert (body["outcome"], body["conclusion"]) == ("bootstrap", "promoted")
         assert body["sentence"].startswith("BOOTSTRAP")
-        assert answer.headers["Preference-Applied"] == "wait=60"
+        assert answer.headers["Preference-Applied"] == f"wait={HANGS_SECONDS:.0f}"
         assert answer.headers["Location"] == body["url"]
         assert client.get(body["url"]).json() == body
         assert predict(client, AMC)["model_version"] == "car-price/1"

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.cause import Cause
-from app.clock import new_id
-from app.ledger.store import NewEvent, StreamAppend
 from app.projections.models import get_model
 from domain.events.cycle_events import CycleStarted, Decided, HealthReported, Outcome
-from domain.events.verdicts import ClauseVerdict, PolicyVerdict, verdict_sentence
+from domain.events.verdicts import ClauseVerdict, verdict_sentence
 from tests.app.http.routes.running import (
     AMC,
     CAR_PRICE,
@@ -25,6 +23,8 @@ from tests.app.http.routes.running import (
     process_behind,
     serve_champion,
 )
+from tests.ledger_events import put
+from tests.plausible import VERDICT, an
 
 DAY = "1977-01-01T00:00:00.000000Z"
 CLAUSE = ClauseVerdict(
@@ -50,57 +50,24 @@ def record_cycle(
         model = get_model(connection, "car-price")
     assert model is not None
     cycle = f"car-price-{number}"
-    verdict = PolicyVerdict(
-        policy="strict-and",
-        policy_version=1,
-        policy_digest="0" * 64,
-        facts={"hours_since_last_retraining": 20.8},
-        never_retrained=False,
-        clauses=(CLAUSE,),
-        retrain=False,
-        trace=(),
-    )
-    decision = new_id()
+    facts = {CLAUSE.fact: CLAUSE.observed}
+    verdict = replace(VERDICT, facts=facts, clauses=(CLAUSE,), retrain=False)
+    sentence = verdict_sentence(outcome, (CLAUSE,))
     events = (
-        CycleStarted(
+        an(
+            CycleStarted,
             cycle=cycle,
             model="car-price",
             number=number,
             as_of=as_of,
             contract_digest=model.contract_digest,
-            policy="strict-and",
-            policy_digest="0" * 64,
             champion=model.champion,
-            force=None,
         ),
-        Decided(
-            outcome=outcome,
-            verdict=verdict,
-            sentence=verdict_sentence(outcome, (CLAUSE,)),
-            force=None,
-        ),
-        HealthReported(
-            conclusion="kept",
-            state="healthy",
-            reasons=(),
-            champion=model.champion,
-            cycles=number,
-            decisions=number,
-            trainings=0,
-            promotions=1,
-            success_rate=None,
-            promotion_rate=1.0,
-            mean_shift=0.1,
-            spread_ratio=1.0,
-            rmse_since_promotion=None,
-            labelled_since_promotion=0,
-            value=None,
-        ),
+        an(Decided, outcome=outcome, verdict=verdict, sentence=sentence),
+        an(HealthReported, conclusion="kept", champion=model.champion, mean_shift=0.1),
     )
-    new = [NewEvent(event=event, id=new_id(), occurred_at=as_of) for event in events]
-    new[1] = NewEvent(event=events[1], id=decision, occurred_at=as_of)
-    ledger.append([StreamAppend(f"cycle-{cycle}", tuple(new), -1)], Cause.unauthenticated(new_id()))
-    return decision
+    recorded = put(ledger, f"cycle-{cycle}", *events, expected=-1, occurred_at=as_of)
+    return recorded[1].id
 
 
 def test_a_model_says_who_serves_since_when_and_under_which_contract(service: TestClient) -> None:
