@@ -20,11 +20,10 @@ from app.settings import Settings
 from tests.ledger_events import contract_adopted, put, started
 from tests.patience import until
 
-
-@contextmanager
 ASKED = Cause.unauthenticated("asked")
 
 
+@contextmanager
 def opened(settings: Settings) -> Iterator[Ledger]:
     ledger = open_ledger(settings)
     yield ledger
