@@ -68,12 +68,12 @@ LATER_MODELS = (  # all of this version, but for `refusals_2` in place of `refus
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[[Settings, Sequence[ReadModel]], Ledger]]:
+def opened() -> Iterator[Callable[[Settings, Keeping], Ledger]]:
     """Opens the ledger as a version that keeps these read models."""
     ledgers: list[Ledger] = []
 
-    def open_as(settings: Settings, read_models: Sequence[ReadModel]) -> Ledger:
-        ledgers.append(open_ledger(settings, keeping=Keeping(read_models)))
+    def open_as(settings: Settings, keeping: Keeping) -> Ledger:
+        ledgers.append(open_ledger(settings, keeping=keeping))
         return ledgers[-1]
 
     yield open_as
@@ -83,14 +83,14 @@ def opened() -> Iterator[Callable[[Settings, Sequence[ReadModel]], Ledger]]:
 
 @pytest.fixture
 def old(settings: Settings, opened: Callable[..., Ledger]) -> Ledger:
-    return opened(settings, READ_MODELS)
+    return opened(settings, Keeping(READ_MODELS))
 
 
 @pytest.fixture
 def new(settings: Settings, old: Ledger, opened: Callable[..., Ledger]) -> Ledger:
     """Opened when the older version had recorded something."""
     refuse(old, 3)
-    return opened(settings, LATER_MODELS)
+    return opened(settings, Keeping(LATER_MODELS))
 
 
 def refuse(ledger: Ledger, rows: int) -> None:
@@ -215,14 +215,14 @@ def test_numbers_that_nobody_keeps_up_are_dropped_after_a_week(
     settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
 ) -> None:
     refuse(new, 1)
-    opened(settings, LATER_MODELS)
+    opened(settings, Keeping(LATER_MODELS))
     assert names_that_stand(new) == {"refusals_1", "refusals_2"}  # a week has not passed
     refuse_long_ago(new)
     refused_by_old(old)  # keeps them up
-    opened(settings, LATER_MODELS)
+    opened(settings, Keeping(LATER_MODELS))
     assert names_that_stand(new) == {"refusals_1", "refusals_2"}
     refuse_long_ago(new)
-    opened(settings, LATER_MODELS)
+    opened(settings, Keeping(LATER_MODELS))
     assert names_that_stand(new) == {"refusals_2"}
 
 
@@ -248,7 +248,7 @@ def test_a_table_that_only_looks_like_a_read_model_is_left_alone(
         operators.create(connection)
         connection.execute(insert(operators).values(row=1))
     refuse_long_ago(new)
-    opened(settings, LATER_MODELS)  # drops what nobody keeps up
+    opened(settings, Keeping(LATER_MODELS))  # drops what nobody keeps up
     with new.writing() as connection:
         new.project.drop_others(connection)  # drops what others keep, as an erasure does
     assert names_that_stand(new) == {LATER.name}
@@ -273,13 +273,16 @@ def test_opening_beside_another_version_does_not_wait_for_who_appends(
     refuse(new, 1)
     impatient = settings.model_copy(update={"busy_timeout_seconds": 0.1})
     with new.writing():
-        assert refused_by_new(opened(impatient, LATER_MODELS)) == 8
+        assert refused_by_new(opened(impatient, Keeping(LATER_MODELS))) == 8
     assert names_that_stand(new) == {REFUSALS.name, LATER.name}
 
 
 @pytest.mark.parametrize("how", [append, append_with_a_check, hold_the_lock])
 def test_however_far_one_is_behind_no_transaction_folds_more_than_a_page_of_it(
-    settings: Settings, old: Ledger, how: Callable[[Ledger], None]
+    settings: Settings,
+    old: Ledger,
+    opened: Callable[..., Ledger],
+    how: Callable[[Ledger], None],
 ) -> None:
     folded: Counter[object] = Counter()  # entries, by the transaction
 
@@ -288,7 +291,7 @@ def test_however_far_one_is_behind_no_transaction_folds_more_than_a_page_of_it(
         _refused(connection, past, entries)
 
     keeping = Keeping([ReadModel(LATER, {RowsRefused: count})], page_entries=10)
-    new = open_ledger(settings, keeping=keeping)
+    new = opened(settings, keeping)
     for _ in range(5):  # then the older version drops what it does not keep, and goes on
         events.put(old, "observations-cars", *[events.refused(1)] * 9)
     with old.writing() as connection:
@@ -300,7 +303,6 @@ def test_however_far_one_is_behind_no_transaction_folds_more_than_a_page_of_it(
     assert max(folded.values()) <= 10 + 1  # and what it appends itself
     assert refused_by_new(new) == 2 * refused_by_old(old)
     assert rebuild(new, read_models=keeping.read_models).differing == ()
-    new.close()
 
 
 class Raced(Keeping):
@@ -314,10 +316,10 @@ class Raced(Keeping):
 
 
 def test_whoever_reads_never_sees_read_models_that_lack_an_entry(
-    settings: Settings, new: Ledger
+    settings: Settings, new: Ledger, opened: Callable[..., Ledger]
 ) -> None:
     raced = Raced(READ_MODELS)
-    old = open_ledger(settings, keeping=raced)
+    old = opened(settings, raced)
     raced.appends = iter([lambda: refuse(new, 10), lambda: refuse(new, 100)])
     assert refused_by_old(old) == 113
 
@@ -325,4 +327,3 @@ def test_whoever_reads_never_sees_read_models_that_lack_an_entry(
     with pytest.raises(LedgerBusy, match="3 times they lacked an entry"):
         refused_by_old(old)
     assert refused_by_old(old) == 116
-    old.close()
