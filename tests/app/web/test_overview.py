@@ -144,9 +144,9 @@ def test_it_holds_no_script_no_inline_style_and_nothing_from_elsewhere(page: str
 def test_eight_times_the_cycles_weigh_less_than_four_times_as_much(sqlite_ledger: Ledger) -> None:
     two, sixteen = car_story(1976), car_story()
     record(sqlite_ledger, two)
-    after_two = overview_page(sqlite_ledger, MODEL, NOW)
+    after_two = overview_page(sqlite_ledger, MODEL, NOW, {})
     record(sqlite_ledger, Story(sixteen.events[len(two.events) :]))
-    after_sixteen = overview_page(sqlite_ledger, MODEL, NOW)
+    after_sixteen = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     assert len(after_sixteen.encode()) < 4 * len(after_two.encode())
 
