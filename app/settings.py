@@ -98,6 +98,16 @@ class Settings(BaseSettings):
         "tag", description="How Git keeps it: an annotated `tag`, or an empty `commit`."
     )
 
+    @field_validator("state_dir", mode="before")
+    @classmethod
+    def _names_a_directory(cls, value: object) -> object:
+        if value == "":
+            raise ValueError(
+                "state_dir is empty, which would be wherever this runs. Name a directory, or leave "
+                "it out for state/."
+            )
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _knows_the_database(cls, value: str) -> str:

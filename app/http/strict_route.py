@@ -5,6 +5,7 @@ What a route declares is what FastAPI documents, so `/openapi.json` and the code
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from fastapi.routing import APIRoute
 from app.http.bodies import JSON, content_type, parse_json, read_body
 from app.http.dependencies import process_of
 from app.http.request_shapes import NoQuery
+from domain.errors import Fault, RequestInvalid, pointer, summary
 
 
 class StrictRoute(APIRoute):
@@ -26,8 +28,9 @@ class StrictRoute(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **how: Any) -> None:
-        if not get_dependant(path=path, call=endpoint).query_params:
-            how["dependencies"] = [*(how.get("dependencies") or ()), Depends(_no_query)]
+        query = get_dependant(path=path, call=endpoint).query_params
+        refusing = (_named_once,) if query else (_no_query,)
+        how["dependencies"] = [*(how.get("dependencies") or ()), *map(Depends, refusing)]
         super().__init__(path, endpoint, **how)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -62,6 +65,15 @@ class _Read(Request):
 
     async def json(self) -> Any:
         return self._value
+
+
+async def _named_once(request: Request) -> None:
+    """A dependency of every route that declares a query. Raises RequestInvalid for a name twice."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name, count in counted.items() if count > 1]
+    if twice:
+        faults = [Fault(pointer("query", name), "stands twice; send it once") for name in twice]
+        raise RequestInvalid(f"{summary(faults)}.", faults)
 
 
 async def _no_query(_: Annotated[NoQuery, Query()]) -> None:

@@ -137,8 +137,11 @@ class Datasets:
                 )
             )
         if new:
-            self._append(model, new, cause)
-            intake.accepted += len(new)
+            recorded = self._append(model, new, cause)
+            # Another upload of the same file may have been first, row by row, since we looked.
+            mine = sum(entry.correlation_id == cause.correlation_id for entry in recorded)
+            intake.accepted += mine
+            intake.already_known += len(new) - mine
 
     def _received(self, intake: Intake, cause: Cause) -> int | None:
         """Append that the file was read to its end, unless that is known and nothing was new."""

@@ -31,6 +31,12 @@ def test_another_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch
     assert Settings() == settings
 
 
+def test_an_empty_state_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHYLEDGER_STATE_DIR", "")
+    with pytest.raises(ValidationError, match=r"state_dir is empty.*leave it out for state/"):
+        Settings()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
 def test_loopback_addresses_are_listened_on(host: str) -> None:
     assert Settings(host=host).host == host

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import CycleRunning, Fault, VersionConflict, pointer, summary
+from domain.errors import (
+    CycleRunning,
+    Fault,
+    LedgerDamaged,
+    UnknownThing,
+    VersionConflict,
+    WhyledgerError,
+    pointer,
+    summary,
+)
 from tests.domain.fault_places import leads_nowhere
 
 
@@ -65,3 +74,20 @@ def test_the_first_faults_are_said_and_the_others_counted() -> None:
     faults = [Fault("", "is wrong."), Fault("/a", "is bad"), Fault("/b", "is odd")]
     assert summary(faults) == "/: is wrong; /a: is bad; /b: is odd"
     assert summary(faults, most=1) == "/: is wrong; and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UnknownThing.entry(12, 12), "no entry 12. Its size is 12; ask for a position below it"),
+        (UnknownThing.cycle("cars-9"), "cycle 'cars-9' does not exist. List a model's: GET"),
+        (UnknownThing.decision("xyz"), "decision 'xyz' does not exist. List them: GET"),
+        (UnknownThing.checkpoint(7), "no checkpoint covers 7 entries yet"),
+        (LedgerDamaged.stranger(3, "a.b", "c.d"), "entry 3 is 'a.b', not 'c.d'. Stop writing"),
+        (LedgerDamaged.without("cars-1", "train", "its data"), "came to train without its data"),
+    ],
+)
+def test_what_is_looked_for_in_many_places_is_missing_in_one_wording(
+    error: WhyledgerError, said: str
+) -> None:
+    assert said in error.message

@@ -52,6 +52,10 @@ def test_every_fault_is_named_at_once() -> None:
     assert list(found) == ["/a", "/b/0", "/b/1/c", "/b/1/d"]
 
 
+def test_fractions_and_exponents_are_numbers() -> None:
+    assert read_json("[0.5, -1e3, 2E-2]", name="it") == [0.5, -1000.0, 0.02]
+
+
 def test_a_pair_of_surrogates_is_one_sign() -> None:
     assert read_json('"\\ud83d\\ude00"', name="it") == "😀"
 

@@ -75,8 +75,11 @@ def write_bundle(target: Path, json: bool) -> None:
     if kept.key is None or not written.checkpoints:
         note("nothing was signed yet: run the service once, and export again")
         return
-    note(f"check it with: python verify_bundle.py {target} --key '{kept.key}'")
-    note("give the key and a checkpoint to the reader on another way than the bundle")
+    note(
+        f"check it with: python app/proof/verify_bundle.py {target} --key '{kept.key}' "
+        "--checkpoint kept.note"
+    )
+    note("give the key and kept.note, a checkpoint, to the reader on another way than the bundle")
 
 
 def _say(found: Verified) -> None:

@@ -153,3 +153,10 @@ def test_every_shape_the_document_refers_to_stands_in_it(client: TestClient) -> 
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', document.text))
     assert named <= set(shapes)
     assert "$defs" not in document.text
+
+
+@pytest.mark.parametrize("path", ["/events", "/audit/decisions", "/models", "/ledger/checkpoint"])
+def test_a_query_parameter_that_stands_twice_is_refused(client: TestClient, path: str) -> None:
+    answer = client.get(f"{path}?limit=1&limit=2")
+    assert answer.status_code == 422
+    assert answer.json()["faults"][0]["path"] == "/query/limit"

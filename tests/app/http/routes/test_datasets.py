@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,16 @@ def test_rows_that_stand_so_already_are_left_alone_and_others_are_corrections(
     assert (grown["accepted"], grown["already_known"]) == (1, 1)
     corrected = upload(service, HEADER, GOOD.replace("4.935802", "5.1"), other).json()
     assert (corrected["accepted"], corrected["already_known"]) == (1, 1)
+
+
+def test_the_same_file_sent_twice_at_once_is_accepted_once_row_by_row(service: TestClient) -> None:
+    lines = [GOOD.replace("1971,129", f"1971,{number}") for number in range(1, 401)]
+    with ThreadPoolExecutor(2) as senders:
+        answers = [
+            answer.json() for answer in senders.map(lambda _: upload(service, HEADER, *lines), "ab")
+        ]
+    assert sum(answer["accepted"] for answer in answers) == len(lines)
+    assert [a["accepted"] + a["already_known"] for a in answers] == [len(lines)] * 2
 
 
 def test_a_row_known_from_an_event_is_known(service: TestClient) -> None:
