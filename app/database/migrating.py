@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ SCHEMA_REVISION: Final = "0007"  # the newest migration this code was written fo
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
 _REFUSED: Final = 20  # exit code: one of our errors stands on stdout, as JSON
 _SAID: Final = 500  # characters of what a migration that failed said last
+_ERROR: Final = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
 _OURS: Final = "WHYLEDGER_"
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
@@ -62,13 +64,16 @@ def migrate(engine: Engine, seconds: float) -> None:
         kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged)}
         raise kinds[refusal["code"]](refusal["message"])
     if done.returncode:
-        raise RuntimeError(f"the migration failed, nothing was kept: {_last_line(done.stderr)}")
+        raise RuntimeError(f"the migration failed, nothing was kept: {_what_failed(done.stderr)}")
     if done.stderr:
         _LOG.warning("%s", done.stderr.strip())
 
 
-def _last_line(said: str) -> str:
-    return (said.strip().splitlines() or ["it said nothing"])[-1][-_SAID:]
+def _what_failed(said: str) -> str:
+    """The line of a trace that names the error; the last line, where it is no trace."""
+    lines = [line for line in said.splitlines() if line.strip()] or ["it said nothing"]
+    named = [line for line in lines if _ERROR.match(line)]
+    return (named or lines)[-1][:_SAID]
 
 
 def needs_migration(engine: Engine) -> bool:

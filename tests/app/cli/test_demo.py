@@ -209,5 +209,5 @@ def test_a_setting_that_makes_no_sense_is_told_before_anything_is_started(tmp_pa
     code, _, errors = ended(start("python -m app.cli.main demo", given))
 
     assert code == 1
-    assert errors.startswith("error: WHYLEDGER_CHAMPION_POLL_SECONDS: Input should be less than")
+    assert errors.startswith("error: WHYLEDGER_CHAMPION_POLL_SECONDS: should be less than")
     assert not (tmp_path / "state").exists()
