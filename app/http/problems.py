@@ -175,7 +175,9 @@ async def _http(request: Request, error: Exception) -> Response:
         case HTTPStatus.NOT_FOUND:
             detail = f"nothing is at {path!r}; /openapi.json lists what there is."
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            detail = f"{path!r} does not take {method}; it takes {headers.get('allow', 'others')}."
+            detail = (
+                f"{path!r} does not take {method!r}; it takes {headers.get('Allow', 'others')}."
+            )
         case _:
             detail = str(error.detail)
     code = _CODE_OF_STATUS.get(error.status_code, "request-invalid")

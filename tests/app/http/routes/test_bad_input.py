@@ -141,6 +141,14 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(lone_service: TestClien
     assert answer.status_code == 413
 
 
+def test_a_method_that_is_not_taken_is_answered_with_those_that_are(
+    lone_service: TestClient,
+) -> None:
+    answer = lone_service.get("/predictions")
+    assert answer.headers["Allow"] == "POST"
+    assert answer.json()["detail"] == "'/predictions' does not take 'GET'; it takes POST."
+
+
 def test_more_rows_than_allowed_are_refused(lone_service: TestClient) -> None:
     rows: list[object] = [{}] * 1001
     answer = lone_service.post("/predictions", json={"model": "car-price", "rows": rows})
