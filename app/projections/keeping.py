@@ -9,10 +9,12 @@ the ledger's lock is held, so no transaction folds more than a page of what is m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select, update
+from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import READ_MODELS_SCHEMA, fetch
 from app.database.roles import give_to_application
@@ -21,6 +23,7 @@ from app.ledger.reading import Past, dense_pages, head
 from app.ledger.tables import ENTRIES, NAME, POSITION
 from app.projections.folding import PAGE_ENTRIES, fold
 from app.projections.read_model import METADATA, ReadModel, put
+from domain.errors import LedgerBusy
 from domain.events.envelope import Recorded
 
 POSITIONS: Final = Table(
@@ -29,6 +32,7 @@ POSITIONS: Final = Table(
     Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
     Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
 )
+_LOG: Final = logging.getLogger("whyledger.ledger")
 _PAGE_FOLDED: Final = 1000  # missing entries folded in one transaction, which others wait for
 _FOREIGN: Final = -2  # in place of a position: what is folded is not, or no more, in this ledger
 _ADVANCE: Final = (
@@ -104,13 +108,36 @@ class Keeping:
     def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """Drop those `others`, under the ledger's lock; their names.
 
-        Whoever needs one after all makes it again from the ledger.
+        Whoever needs one after all makes it again from the ledger. One that the database keeps,
+        since a view stands on it or another login owns it, stays: housekeeping stops nobody.
+
+        Raises:
+            LedgerBusy: one stays, and all were to go, with what an erasure must reach.
         """
-        dropped = self.others(connection, unfolded_before)
-        for name in dropped:
-            Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
-        gone = [row for row in _rows(connection) if not set(dropped).isdisjoint(row.split())]
-        _forget(connection, gone)
+        others = self.others(connection, unfolded_before)
+        dropped = []
+        for name in others:
+            try:
+                with connection.begin_nested():
+                    Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
+            except DBAPIError as error:
+                said = f"read model {name!r} of another version cannot be dropped: {_words(error)}"
+                if unfolded_before is None:
+                    raise LedgerBusy(
+                        f"{said}. Remove what stands on it, or let its owner drop it; try again."
+                    ) from error
+                _LOG.warning("%s", said)
+            else:
+                dropped.append(name)
+        kept = set(others) - set(dropped)
+        _forget(
+            connection,
+            [
+                row
+                for row in _rows(connection)
+                if not set(dropped).isdisjoint(row.split()) and kept.isdisjoint(row.split())
+            ],
+        )
         return dropped
 
     def begin_anew(self, connection: Connection) -> None:
@@ -189,6 +216,10 @@ def positions_of(connection: Connection) -> dict[str, int]:
         for name in together.split():
             found[name] = max(position, found.get(name, -1))
     return found
+
+
+def _words(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
 
 
 def _rows(connection: Connection) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
@@ -254,6 +256,24 @@ def test_a_table_that_only_looks_like_a_read_model_is_left_alone(
     assert names_that_stand(new) == {LATER.name}
     with new.snapshot() as connection:
         assert connection.execute(select(operators)).all() == [(1,)]
+
+
+def test_a_view_on_an_old_read_model_stops_no_start_and_is_named_to_an_erasure(
+    settings: Settings, old: Ledger, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    with new.writing() as connection:
+        holds = connection.dialect.name == "postgresql"  # where a view keeps its table
+        if holds:
+            view = f"CREATE VIEW read_models.board AS SELECT * FROM read_models.{REFUSALS.name}"
+            connection.execute(text(view))
+    refuse_long_ago(new)
+
+    opened(settings, Keeping(LATER_MODELS))
+
+    assert (REFUSALS.name in names_that_stand(new)) == holds
+    named = pytest.raises(LedgerBusy, match=f"{REFUSALS.name!r} of another .* stands on it")
+    with named if holds else nullcontext(), new.writing() as connection:
+        assert new.project.drop_others(connection) == []
 
 
 def test_what_another_version_folded_from_entries_that_are_gone_is_dropped_too(
