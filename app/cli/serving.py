@@ -49,6 +49,13 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
         server_header=False,
         proxy_headers=False,  # nobody stands before us on loopback, and every request would pay
     )
+    # What refuses the start is said in one line at the end; uvicorn would show where it was raised.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: (
+            not isinstance(app.state.failure, WhyledgerError)
+            or "Traceback" not in record.getMessage()
+        )
+    )
     with taken:
         try:
             _Server(config, listening, lambda: app.state.failure is not None).run(sockets=[taken])

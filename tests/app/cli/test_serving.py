@@ -43,6 +43,16 @@ def test_a_ledger_out_of_reach_is_no_matter_of_integrity_either(tmp_path: Path) 
     assert "Whyledger at" not in done.stderr
 
 
+def test_a_refused_start_is_told_in_one_line_and_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 1000)
+
+    done = whyledger(tmp_path, "serve", "--port", "0")
+
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: the ledger")
+
+
 def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
