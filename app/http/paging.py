@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request, Response
 from pydantic import Field
 
-from app.http.request_shapes import Sent
+from app.http.request_shapes import Sent, Whole
 
 Item = TypeVar("Item")
 
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 class PageQuery(Sent):
     """Each list adds its `cursor`: what it is ordered by, of the last item seen."""
 
-    limit: Annotated[int, Field(ge=1, le=5000, description="at most so many")] = 100
+    limit: Annotated[Whole, Field(ge=1, le=5000, description="at most so many")] = 100
 
 
 def link_next(

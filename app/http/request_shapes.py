@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from domain.times import normalise_time
+
+_DIGITS: Final = re.compile(r"-?[0-9]+")
 
 
 class Sent(BaseModel):
@@ -24,6 +34,14 @@ def _plain(text: str) -> str:
     return text.replace("\0", "�")
 
 
+def _in_digits(value: object) -> object:
+    """A number in a URL has one spelling: pydantic would take `1_0`, `+1` and `1.0` as well."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise ValueError("should be a whole number in digits")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_in_digits)]  # in a query or a path
 Time = Annotated[str, Field(max_length=64), AfterValidator(normalise_time)]  # RFC 3339, made UTC
 Name = Annotated[str, Field(max_length=100), AfterValidator(_plain)]
 # What a person says: blanks alone are no reason.

@@ -18,7 +18,7 @@ from app.http import examples
 from app.http.dependencies import Here
 from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
-from app.http.request_shapes import Name, Sent, Time
+from app.http.request_shapes import Name, Sent, Time, Whole
 from app.http.strict_route import StrictRoute
 from app.reports.export import export_csv, export_html, export_jsonl
 from app.web.pages import stylesheet
@@ -56,7 +56,7 @@ class DecisionFilter(Sent):
 class DecisionsQuery(DecisionFilter, PageQuery):
     """Which page of which decisions."""
 
-    cursor: int = Field(
+    cursor: Whole = Field(
         default=-1, ge=-1, le=INTEGER_MAX, description="positions greater than this"
     )
 

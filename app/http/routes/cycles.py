@@ -18,7 +18,7 @@ from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.prefer import seconds_to_wait
 from app.http.problems import cycle_path
-from app.http.request_shapes import Reason, Sent, Time
+from app.http.request_shapes import Reason, Sent, Time, Whole
 from app.http.strict_route import StrictRoute
 from app.process import Process
 from app.projections.cycles import CycleView, get_cycle, list_cycles
@@ -52,7 +52,7 @@ _AS_USUAL: Final = CycleRequest()
 class CyclesQuery(PageQuery):
     """Which page of a model's cycles."""
 
-    cursor: int | None = Field(
+    cursor: Whole | None = Field(
         default=None, ge=1, le=INTEGER_MAX, description="cycles with a smaller number"
     )
 

@@ -17,6 +17,7 @@ from app.http.dependencies import Here, cause_of, process_of
 from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
+from app.http.request_shapes import Whole
 from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from domain.canonical import INTEGER_MAX
@@ -92,7 +93,7 @@ class EventsAnswer(BaseModel):
 class EventsQuery(PageQuery):
     """Which page of the ledger."""
 
-    cursor: int = Field(
+    cursor: Whole = Field(
         default=-1,
         ge=-1,
         le=INTEGER_MAX,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from app.http.dependencies import Here
 from app.http.documentation import refusals
 from app.http.prefer import receipt_of
-from app.http.request_shapes import Sent
+from app.http.request_shapes import Sent, Whole
 from app.http.strict_route import StrictRoute
 from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT, StoredTree, read_head
 from domain.canonical import INTEGER_MAX, leaf_hash
@@ -40,8 +40,8 @@ class CheckpointQuery(Sent):
 class InclusionQuery(Sent):
     """Which entry, in which tree."""
 
-    position: int = Field(ge=0, le=INTEGER_MAX)
-    size: int | None = Field(
+    position: Whole = Field(ge=0, le=INTEGER_MAX)
+    size: Whole | None = Field(
         default=None, ge=1, le=INTEGER_MAX, description="entries; default: all"
     )
 
@@ -49,8 +49,8 @@ class InclusionQuery(Sent):
 class ConsistencyQuery(Sent):
     """Which two trees."""
 
-    earlier: int = Field(alias="from", ge=1, le=INTEGER_MAX, description="entries")
-    later: int | None = Field(
+    earlier: Whole = Field(alias="from", ge=1, le=INTEGER_MAX, description="entries")
+    later: Whole | None = Field(
         default=None, alias="to", ge=1, le=INTEGER_MAX, description="entries; default: all"
     )
 
@@ -172,7 +172,7 @@ def read_consistency(here: Here, query: Annotated[ConsistencyQuery, Query()]) ->
 )
 def read_tile(
     here: Here,
-    level: Annotated[int, Path(ge=0, le=LEVEL_MAX)],
+    level: Annotated[Whole, Path(ge=0, le=LEVEL_MAX)],
     index: Annotated[str, Path(description="7, x001/234, or x001/234.p/17 for its first 17")],
 ) -> Response:
     """256 hashes of 32 bytes; level 0 holds leaf hashes. Immutable once it is full."""
@@ -203,7 +203,7 @@ def read_tile(
 )
 def read_event(
     here: Here,
-    position: Annotated[int, Path(ge=0, le=INTEGER_MAX)],
+    position: Annotated[Whole, Path(ge=0, le=INTEGER_MAX)],
     query: Annotated[EventQuery, Query()],
 ) -> Response:
     """The canonical bytes as stored: SHA-256 of 0x00 and this body is the leaf hash.

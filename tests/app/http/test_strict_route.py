@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -160,3 +161,13 @@ def test_a_query_parameter_that_stands_twice_is_refused(client: TestClient, path
     answer = client.get(f"{path}?limit=1&limit=2")
     assert answer.status_code == 422
     assert answer.json()["faults"][0]["path"] == "/query/limit"
+
+
+@pytest.mark.parametrize("number", ["1_0", "+1", " 1", "1.0", "0x1", "\u0661"])
+@pytest.mark.parametrize("path", ["/events?limit=", "/events?cursor=", "/ledger/events/"])
+def test_a_number_in_an_address_has_one_spelling(
+    client: TestClient, path: str, number: str
+) -> None:
+    answer = client.get(path + quote(number))
+    assert answer.status_code == 422
+    assert "should be a whole number in digits" in answer.json()["detail"]
