@@ -130,6 +130,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "policy_digest": SHA,
         "champion": f"{MODEL}/1",
         "force": None,
+        "rules": {},
     },
     cycle.AttemptStarted: {"attempt": 1},
     cycle.WindowGuarded: _WINDOW

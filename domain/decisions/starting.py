@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.decisions.cycle import ATTEMPTS_MAX, Cycle, next_step
+from domain.decisions.rule_numbers import NEWEST
 from domain.errors import CycleRefused, NothingToDecide
 from domain.events.cycle_events import AttemptStarted, CycleFailed, CycleStarted, Force
 
@@ -94,6 +95,7 @@ def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, 
             policy_digest=standing.policy_digest,
             champion=standing.champion,
             force=command.force,
+            rules=dict(NEWEST),
         ),
     )
 

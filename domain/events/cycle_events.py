@@ -36,7 +36,7 @@ class CycleStarted:
     """A cycle exists. It may know what stands before it, and look at what is before as_of."""
 
     type: ClassVar[str] = "cycle.started"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     cycle: Annotated[str, noted("id", "'car-price-12'")]
@@ -48,6 +48,9 @@ class CycleStarted:
     policy_digest: Annotated[str, noted("sha256 hex", "that policy's document")]
     champion: Annotated[str | None, noted("name/number", "who serves; null before the first")]
     force: Force | None
+    rules: Annotated[
+        dict[str, int], noted("numbers", "rule -> the form it follows; one not named: its first")
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,14 @@ def _decided_from_1(data: Payload) -> Payload:
     return data | {"verdict": verdict | {"never_retrained": never}}
 
 
+def _started_from_1(data: Payload) -> Payload:
+    """`rules` is empty: every rule in its first form."""
+    return data | {"rules": {}}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
+    ("cycle.started", 1): _started_from_1,
 }
 
 

@@ -326,14 +326,14 @@ def test_each_read_model_comes_out_the_same_alone(
     alone.close()
 
 
-@pytest.mark.parametrize("table", ["cycles_1", "read_model_positions"])
+@pytest.mark.parametrize("table", [CYCLES.name, "read_model_positions"])
 def test_what_somebody_changed_in_the_read_models_is_put_right_by_a_rebuild(
     ledger: Ledger, settings: Settings, table: str
 ) -> None:
     events.put(ledger, "cycle-cars-1", events.started(1))
     right = rebuild(ledger).after
     with ledger.writing() as connection:
-        if table == "cycles_1":  # it is gone, and its position says that all is folded
+        if table == CYCLES.name:  # it is gone, and its position says that all is folded
             CYCLES.drop(connection)
         else:  # the rows stand, and their position says that some are missing
             connection.execute(update(POSITIONS).values(position=0))
@@ -342,6 +342,6 @@ def test_what_somebody_changed_in_the_read_models_is_put_right_by_a_rebuild(
     again = open_ledger(settings)
     found = rebuild(again)
     assert found.after == right
-    assert found.differing == (("cycles_1",) if table == "cycles_1" else ())
+    assert found.differing == ((CYCLES.name,) if table == CYCLES.name else ())
     assert rebuild(again).differing == ()
     again.close()
