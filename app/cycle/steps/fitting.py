@@ -32,6 +32,7 @@ from domain.events.cycle_events import CandidateTrained, DataMerged, TrainingFai
 from domain.events.events import Row
 from domain.times import just_after
 
+_EXAMPLE_ROWS: Final = 3  # that show a data scientist what the pipeline reads
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
 
 
@@ -80,7 +81,7 @@ def train(work: Work) -> Done:
     try:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
-        run = _record_run(known, fitted, merged)
+        run = _record_run(known, split, fitted, merged)
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
@@ -188,12 +189,14 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     )
 
 
-def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
+def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMerged) -> str:
     residual = fitted.out_of_fold - fitted.target
     record = TrainingRecord(
         model=known.started.model,
         candidate=candidate_name(known),
         pipeline=fitted.pipeline,
+        contract=known.contract,
+        example=_rows(split.training[:_EXAMPLE_ROWS]),
         plan=fitted.plan,
         parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
         metrics={
