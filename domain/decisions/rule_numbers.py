@@ -11,9 +11,11 @@ from typing import Final, Literal
 
 from domain.events.cycle_events import CycleStarted
 
-Rule = Literal["bins"]
+Rule = Literal["bins", "outcomes", "scale"]
 FIRST: Final = 1
-NEWEST: Final[Mapping[str, int]] = {}
+NEWEST: Final[Mapping[str, int]] = {
+    "scale": 2,  # drift and error on the scale of the plan that predicted, not of the contract
+}
 
 
 def form(started: CycleStarted, rule: Rule) -> int:
