@@ -29,7 +29,9 @@ class ClauseVerdict:
     margin: Annotated[
         float | None, noted("as the fact", "distance past the threshold; negative: short of it")
     ]
-    note: Annotated[str, noted("words", "why it is unknown, or 'never retrained'; empty otherwise")]
+    note: Annotated[
+        str, noted("words", "why it is unknown, 'never retrained', or how much it says; or empty")
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +122,19 @@ def in_words(sentences: Sequence[str]) -> str:
     return f"{', '.join(sentences[:-1])} and {sentences[-1]}"
 
 
-def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str = "") -> str:
+def verdict_sentence(
+    outcome: str,
+    clauses: Sequence[ClauseVerdict],
+    reason: str = "",
+    evidence: Sequence[str] = (),
+) -> str:
     """The verdict sentence, made only here, the same in API, page, command line and report.
+
+    Args:
+        outcome: what was decided.
+        clauses: of the policy, in its order.
+        reason: why it was forced, or not decided.
+        evidence: the features with evidence of drift, which `keep: below the bounds` names.
 
     >>> verdict_sentence("keep: nothing to judge", ())
     'KEEP: nothing to judge, the window is empty'
@@ -135,6 +148,8 @@ def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str
             return f"RETRAIN: {holding}"
         case "keep: no drift":
             return f"KEEP: no drift; {blocking}"
+        case "keep: below the bounds":
+            return f"KEEP: below the bounds; evidence in {in_words(evidence)}; {blocking}"
         case "keep: nothing to judge":
             return "KEEP: nothing to judge, the window is empty"
         case "bootstrap":

@@ -25,6 +25,7 @@ from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge
 from domain.decisions.evaluation import check_parity
+from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
@@ -185,6 +186,7 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
         fitted.out_of_fold,
         # A later window is expected to hold as many rows as the latest one does.
         max(1, sum(row.event_time >= start for row in known.labelled)),
+        None if form(known.started, "bins") == FIRST else known.contract.target.transform,
     )
 
 
