@@ -81,6 +81,13 @@ def test_a_value_is_never_rounded_onto_its_bound(
     assert clause_sentence(clause("x", ">", threshold, observed, "met", unit=unit)) == said
 
 
+def test_a_verdict_below_the_bounds_names_the_features_with_evidence() -> None:
+    said = verdict_sentence("keep: below the bounds", (P_VALUE,), "", ("hpwt", "mpg"))
+    assert said == (
+        "KEEP: below the bounds; evidence in hpwt and mpg; prediction drift p = 0.2 (needs < 0.05)"
+    )
+
+
 NUMBERS = st.floats(-1e12, 1e12, allow_subnormal=False)
 
 
@@ -111,6 +118,12 @@ def test_what_is_printed_stands_to_the_bound_as_what_was_observed(
             (P_VALUE, NEVER),
             "",
             "KEEP: no drift; prediction drift p = 0.2 (needs < 0.05)",
+        ),
+        (
+            "keep: nothing to judge",
+            (UNKNOWN,),
+            "",
+            "KEEP: nothing to judge, the window is empty",
         ),
         (
             "keep: rules not met",
