@@ -35,19 +35,18 @@ def clean_rate(reference: Reference, reference_sha256: str, rows: int) -> float:
     from scipy import stats  # noqa: PLC0415 - half of a worker's start
 
     target, predictions = reference.target.ordered, reference.out_of_fold.ordered
-    values, often = np.unique(predictions, return_counts=True)
+    values, place = np.unique(predictions, return_inverse=True)
     up_to, before = (
         np.searchsorted(target, values, side=side) / len(target) for side in ("right", "left")
     )
     m = len(target)
     far = float(stats.kstwo.isf(LEVEL, max(1, round(rows * m / (rows + m)))))
     generator = np.random.default_rng(_seed(reference_sha256, rows))
-    shares = often / often.sum()
     beyond = 0
     for _ in range(_DRAWS):
-        drawn = generator.multinomial(rows, shares)
-        reached = np.cumsum(drawn)
-        apart = np.abs(up_to - reached / rows), np.abs(before - (reached - drawn) / rows)
+        at, often = np.unique(place[generator.integers(0, m, rows)], return_counts=True)
+        reached = np.cumsum(often)
+        apart = np.abs(up_to[at] - reached / rows), np.abs(before[at] - (reached - often) / rows)
         beyond += max(float(side.max()) for side in apart) >= far
     return beyond / _DRAWS
 

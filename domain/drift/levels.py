@@ -108,6 +108,7 @@ def _new_levels(rare: Sequence[Level], m: int, n: int) -> float:
         return 1.0
     sizes = Counter(sum(level) for level in rare if sum(level))
     t = np.array(sorted(sizes), dtype=np.float64)
+    t = t[in_window_alone(t.tolist(), m, n) > 0]  # the others never lie in the window alone
     often = np.array([sizes[int(size)] for size in t], dtype=np.float64)
     alone = in_window_alone(t.tolist(), m, n)
     twice = in_window_alone((2 * t).tolist(), m, n)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from domain.drift.clean_rate import clean_rate, clean_rate_words
 from domain.drift.reference import Reference, freeze_reference
@@ -24,6 +27,16 @@ def test_narrower_predictions_look_drifted_the_more_often_the_more_rows_there_ar
     reference = narrower_by(0.6)
     few, some, many = (clean_rate(reference, SHA, rows) for rows in (20, 60, 1_000))
     assert few < some < many == 1
+
+
+def test_the_rate_is_the_share_of_draws_as_far_from_the_target_as_chance_seldom_goes() -> None:
+    reference = narrower_by(0.8, rows=300)
+    seed = hashlib.sha256(f"whyledger.clean-rate/1|{SHA}|40".encode()).digest()[:8]
+    generator = np.random.default_rng(int.from_bytes(seed, "big"))
+    far = stats.kstwo.isf(0.05, round(40 * 300 / 340))
+    drawn = [reference.out_of_fold.ordered[generator.integers(0, 300, 40)] for _ in range(200)]
+    beyond = [stats.ks_2samp(reference.target.ordered, one).statistic >= far for one in drawn]
+    assert clean_rate(reference, SHA, 40) == np.mean(beyond)
 
 
 def test_the_rate_is_drawn_from_the_reference_and_the_rows_alone() -> None:
