@@ -147,6 +147,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "report": REPORT,
         "champion_rmse": 0.125,
         "labelled_rows": 40,
+        "clean_rate": 0.27,
     },
     cycle.Decided: {"verdict": VERDICT, "force": None},
     cycle.NotDecided: {

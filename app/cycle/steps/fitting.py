@@ -26,6 +26,7 @@ from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge
 from domain.contract.window import stretch_start
 from domain.decisions.evaluation import check_parity
+from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
@@ -189,6 +190,7 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
         fitted.out_of_fold[kept],
         # A later window is expected to hold as many rows as the latest one does.
         max(1, sum(row.event_time >= start for row in known.labelled)),
+        None if form(known.started, "bins") == FIRST else known.contract.target.transform,
     )
 
 
