@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from domain.events.cycle_events import CycleStarted
 
-Rule = Literal["bins"]
+Rule = Literal["bins", "holdout", "interval", "merge", "parity"]
 FIRST: Final = 1
-NEWEST: Final[Mapping[str, int]] = {}
+NEWEST: Final[Mapping[str, int]] = {"holdout": 2, "interval": 2, "merge": 2, "parity": 2}
 
 
 def form(started: CycleStarted, rule: Rule) -> int:

@@ -10,6 +10,7 @@ from domain.units import noted
 
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
+_DIGITS_MAX: Final = 17  # tell any two doubles apart
 NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
@@ -66,6 +67,20 @@ def significant_digits(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
+def told_apart(value: float, bound: float, digits: int = 4) -> tuple[str, str]:
+    """Both with `digits` significant digits, or as many as tell them apart: none is rounded onto
+    the other.
+
+    >>> told_apart(24.0003, 24.0), told_apart(20.83333, 24.0), told_apart(24.0, 24.0)
+    (('24.0003', '24'), ('20.83', '24'), ('24', '24'))
+    """
+    while digits < _DIGITS_MAX and value != bound:
+        if significant_digits(value, digits) != significant_digits(bound, digits):
+            break
+        digits += 1
+    return significant_digits(value, digits), significant_digits(bound, digits)
+
+
 def clause_sentence(clause: ClauseVerdict) -> str:
     """One clause as people say it: `cool-down 20.8 h (needs > 24 h)`."""
     equals = " = " if clause.label.endswith(" p") and clause.observed is not None else " "
@@ -76,12 +91,14 @@ def observed_in_words(clause: ClauseVerdict) -> str:
     """What was observed, with its unit: `20.8 h`; or why nothing was."""
     if clause.observed is None:
         return clause.note or "unknown"
-    return with_unit(clause.observed, clause.unit)
+    return f"{told_apart(clause.observed, clause.threshold)[0]} {clause.unit}".rstrip()
 
 
 def needs_in_words(clause: ClauseVerdict) -> str:
     """What the clause asks for: `> 24 h`."""
-    return f"{clause.operator} {with_unit(clause.threshold, clause.unit)}"
+    observed = clause.threshold if clause.observed is None else clause.observed
+    needs = told_apart(observed, clause.threshold)[1]
+    return f"{clause.operator} {needs} {clause.unit}".rstrip()
 
 
 def with_unit(value: float, unit: str) -> str:

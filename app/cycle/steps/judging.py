@@ -40,6 +40,7 @@ def guard(work: Work) -> Done:
     checks = check_window(
         known.contract,
         rows,
+        labels=known.window_labels,
         refused_rows=counts.refused,
         received_rows=counts.refused + counts.accepted,
     )
@@ -53,6 +54,7 @@ def guard(work: Work) -> Done:
                 rows=len(rows),
                 refused_rows=counts.refused,
                 checks=checks,
+                labels=known.label_shift,
                 reason=reason,
             )
         )
@@ -68,6 +70,7 @@ def guard(work: Work) -> Done:
             left_out=known.window.left_out,
             refused_rows=counts.refused,
             checks=checks,
+            labels=known.label_shift,
         )
     )
 
@@ -127,6 +130,7 @@ def _halted_by_erasure(work: Work, champion: ChampionView) -> Done:
             rows=len(known.window.rows),
             refused_rows=guarded.refused_rows if guarded else known.counts.refused,
             checks=guarded.checks if guarded else (),
+            labels=guarded.labels if guarded else None,
             reason=f"the frozen reference of {champion.model_version} was erased with a row it was "
             "trained on, so drift cannot be measured; force a retraining, which freezes a new one",
         )
@@ -180,6 +184,7 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         ),
         "prediction_drift_p": by_reference.get("training-target"),
         "prediction_drift_p_out_of_fold": by_reference.get("out-of-fold"),
+        "label_shift_p": known.label_shift.ks_p_value if known.label_shift else None,
         "new_samples": float(known.new_samples),
         RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
         "window_rows": float(len(known.window.rows)),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.audit.health import Health, current_health
+from app.clock import now
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from tests.app.web.car_story import HALTED_YEAR, MODEL, Story, car_story, record
-
-NOW = "2026-11-23T12:10:00.000000Z"
 
 
 def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
@@ -17,7 +16,7 @@ def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
     with ledger.connect() as connection:
         view = get_model(connection, MODEL)
         assert view is not None
-        return current_health(connection, view, NOW, alarm=alarm)
+        return current_health(connection, view, now(), alarm=alarm)
 
 
 def test_a_healthy_model_gives_no_reasons(sqlite_ledger: Ledger) -> None:

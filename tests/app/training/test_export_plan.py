@@ -13,7 +13,7 @@ from app.serving.plan import load_plan
 from app.serving.plan_document import Trees, parse_plan
 from app.training.export_plan import thresholds_for_doubles
 from app.training.fit import fit, predict_pipeline
-from domain.decisions.evaluation import check_parity
+from domain.decisions.parity import check_parity
 from domain.events.events import Row
 from tests.app.training.training_rows import (
     ESTIMATORS,

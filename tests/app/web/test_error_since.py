@@ -6,8 +6,10 @@ from app.web.error_since import error_since
 from app.web.windows import Window
 from domain.decisions.cycle import Cycle
 from domain.events.cycle_events import CycleFailed, HealthReported
+from tests.plausible import an
 
-REPORT = HealthReported(
+REPORT = an(
+    HealthReported,
     conclusion="kept",
     state="healthy",
     reasons=(),
