@@ -10,7 +10,7 @@ import orjson
 
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
-from app.projections.cycles import list_cycles
+from app.projections.cycles import conclusions, list_cycles
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract, parse_contract
@@ -18,6 +18,7 @@ from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import Standing, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.events.findings import GroupInterval
+from domain.events.verdicts import NOT_DECIDED
 from domain.times import days_between, format_time, parse_time
 from rules.outcome import drift_unanswered
 
@@ -28,9 +29,6 @@ _REPORTED = (
     "spread_ratio",
     "rmse_since_promotion",
     "labelled_since_promotion",
-    "halted",
-    "failed",
-    "undecided",
     "window_error",
     "window_interval",
     "window_labelled",
@@ -52,6 +50,9 @@ class Health:
     days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
     overdue_predictions: int  # the champion's, older than the contract allows labels to take
     overdue_unlabelled: int
+    halted: int  # cycles of the model
+    failed: int
+    undecided: int
     success_rate: float | None  # promotions / trainings started
     promotion_rate: float | None  # promotions / decisions
     last_report: dict[str, Any] | None  # what the last ended cycle measured
@@ -101,6 +102,7 @@ def current_health(
             late_rows_min=contract.health.late_rows_min,
         )
     )
+    ends = conclusions(connection, model.model)
     success_rate, promotion_rate = rates(
         promotions=model.promotions, trainings=model.trainings, decisions=model.decisions
     )
@@ -114,6 +116,9 @@ def current_health(
         days_since_evaluation=since,
         overdue_predictions=overdue,
         overdue_unlabelled=unlabelled,
+        halted=ends.get("halted", 0),
+        failed=ends.get("failed", 0),
+        undecided=ends.get(NOT_DECIDED, 0),
         success_rate=success_rate,
         promotion_rate=promotion_rate,
         last_report={name: report[name] for name in _REPORTED} if report else None,

@@ -36,6 +36,7 @@ def test_a_degraded_model_gives_every_reason_in_its_sentence(
     assert health.sentence == f"{MODEL} is degraded: {'; '.join(health.reasons)}"
     assert (alarm in health.reasons) == (alarm is not None)
     assert health.alarm == alarm
+    assert (health.halted, health.failed, health.undecided) == (1, 0, 0)
     assert any("mean of mpg is 14.2" in reason for reason in health.reasons)
 
 
@@ -47,3 +48,14 @@ def test_a_model_nobody_serves_has_no_champion(sqlite_ledger: Ledger) -> None:
 
     assert health.champion is None
     assert health.sentence == f"{MODEL} has no champion: no model version was promoted yet"
+
+
+def test_a_last_cycle_from_beyond_now_is_stale(sqlite_ledger: Ledger) -> None:
+    record(sqlite_ledger, car_story())
+    with sqlite_ledger.connect() as connection:
+        view = get_model(connection, MODEL)
+        assert view is not None
+        health = current_health(connection, view, "2025-01-01T00:00:00.000000Z", alarm=None)
+
+    assert health.state == "stale"
+    assert "the clock ran ahead when it was recorded" in health.sentence
