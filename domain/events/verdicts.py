@@ -10,7 +10,7 @@ from domain.units import noted
 
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
-_DIGITS_MAX: Final = 17  # tell any two doubles apart
+_DIGITS_EXACT: Final = 17  # tell any two doubles apart
 NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
@@ -68,17 +68,18 @@ def significant_digits(value: float, digits: int = 4) -> str:
 
 
 def told_apart(value: float, bound: float, digits: int = 4) -> tuple[str, str]:
-    """Both with `digits` significant digits, or as many as tell them apart: none is rounded onto
-    the other.
+    """Both with `digits` significant digits, or as many more as tell them apart, in their order.
 
-    >>> told_apart(24.0003, 24.0), told_apart(20.83333, 24.0), told_apart(24.0, 24.0)
-    (('24.0003', '24'), ('20.83', '24'), ('24', '24'))
+    >>> told_apart(24.0003, 24.0), told_apart(20.83333, 24.0), told_apart(0.2, 0.2)
+    (('24.0003', '24'), ('20.83', '24'), ('0.2', '0.2'))
     """
-    while digits < _DIGITS_MAX and value != bound:
-        if significant_digits(value, digits) != significant_digits(bound, digits):
-            break
-        digits += 1
-    return significant_digits(value, digits), significant_digits(bound, digits)
+    for enough in range(digits, _DIGITS_EXACT):
+        shown = significant_digits(value, enough), significant_digits(bound, enough)
+        if (float(shown[0]) > float(shown[1])) - (float(shown[0]) < float(shown[1])) == (
+            value > bound
+        ) - (value < bound):
+            return shown
+    return repr(value), repr(bound)  # the shortest that says exactly which double it is
 
 
 def clause_sentence(clause: ClauseVerdict) -> str:
@@ -88,7 +89,10 @@ def clause_sentence(clause: ClauseVerdict) -> str:
 
 
 def observed_in_words(clause: ClauseVerdict) -> str:
-    """What was observed, with its unit: `20.8 h`; or why nothing was."""
+    """What was observed, with its unit: `20.8 h`; or why nothing was.
+
+    Never rounded onto the bound: just past 24 h is `24.0003 h`.
+    """
     if clause.observed is None:
         return clause.note or "unknown"
     return f"{told_apart(clause.observed, clause.threshold)[0]} {clause.unit}".rstrip()
@@ -97,8 +101,7 @@ def observed_in_words(clause: ClauseVerdict) -> str:
 def needs_in_words(clause: ClauseVerdict) -> str:
     """What the clause asks for: `> 24 h`."""
     observed = clause.threshold if clause.observed is None else clause.observed
-    needs = told_apart(observed, clause.threshold)[1]
-    return f"{clause.operator} {needs} {clause.unit}".rstrip()
+    return f"{clause.operator} {told_apart(observed, clause.threshold)[1]} {clause.unit}".rstrip()
 
 
 def with_unit(value: float, unit: str) -> str:
