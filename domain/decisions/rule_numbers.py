@@ -11,9 +11,15 @@ from typing import Final, Literal
 
 from domain.events.cycle_events import CycleStarted
 
-Rule = Literal["bins", "holdout", "interval", "merge", "parity"]
+Rule = Literal["bins", "holdout", "interval", "merge", "parity", "window"]
 FIRST: Final = 1
-NEWEST: Final[Mapping[str, int]] = {"holdout": 2, "interval": 2, "merge": 2, "parity": 2}
+NEWEST: Final[Mapping[str, int]] = {
+    "holdout": 2,  # drawn by model, window and group; whole groups within half of the share
+    "interval": 2,  # over groups, by a jackknife
+    "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared
+    "parity": 2,  # relative to the terms added
+    "window": 2,
+}
 
 
 def form(started: CycleStarted, rule: Rule) -> int:

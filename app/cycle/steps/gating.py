@@ -23,7 +23,7 @@ from domain.decisions.evaluation import (
 )
 from domain.decisions.lifecycle import Champion, PromoteCandidate
 from domain.decisions.prediction_errors import errors, inverse_of
-from domain.decisions.rule_numbers import form
+from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import LedgerDamaged, PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import CandidateCompared, CandidateTrained
 
@@ -84,7 +84,7 @@ def compare(work: Work) -> Done:
         groups=[group_of(known, row) for row in split.holdout],
         confidence_min=known.contract.confidence,
     )
-    if form(known.started, "interval") == 1:
+    if form(known.started, "interval") == FIRST:
         compared = with_bootstrap(
             compared, candidate=predicted, champion=defended, actual=truth, seed=candidate.seed
         )
@@ -104,7 +104,7 @@ def defence(known: Knowledge, champion: ChampionView, split: Split) -> tuple[Spl
         RequestInvalid: too few rows for the contract's `holdout.rows_min` have what it needs.
         PredictionsUnusable: it predicts something else, or what the contract's scale cannot hold.
     """
-    if form(known.started, "merge") == 1:
+    if form(known.started, "merge") == FIRST:
         return split, predictions(known, champion.plan_sha256, split)
     target = known.contract.target
     plan = load_plan(known.ledger.artefact(champion.plan_sha256))
@@ -134,7 +134,7 @@ def defence(known: Knowledge, champion: ChampionView, split: Split) -> tuple[Spl
 def _not_comparable(work: Work, split: Split, why: str) -> CandidateCompared:
     known = work.known
     contract, champion, force = known.contract, known.started.champion, known.started.force
-    replaces = force is not None and form(known.started, "merge") > 1
+    replaces = force is not None and form(known.started, "merge") > FIRST
     reason = f"{champion} cannot predict the holdout rows, so nothing was compared"
     if replaces and force is not None:
         reason = (

@@ -63,7 +63,7 @@ def guard(work: Work) -> Done:
         event=WindowGuarded(
             window_start=start,
             window_end=end,
-            reference_start=champion.trained_from if champion else None,
+            reference_start=known.reference_start,
             reference_end=champion.trained_until if champion else None,
             rows=len(rows),
             reference_rows=champion.training_rows if champion else 0,

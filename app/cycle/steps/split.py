@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.cycle.steps.knowledge import Knowledge
 from app.projections.labels import LabelledRow
 from domain.decisions.holdout import Holdout, hold_out_until_share, hold_out_whole_groups
-from domain.decisions.rule_numbers import form
+from domain.decisions.rule_numbers import FIRST, form
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ def split_rows(known: Knowledge) -> Split:
     sides alike.
     """
     start, end = known.drift_window_start, known.started.as_of
-    rows = known.pool.rows
+    rows = known.trainable.rows
     in_window = [row for row in rows if start <= row.event_time < end]
     eligible = [row for row in in_window if row.identity not in known.champion_identities]
     groups = [group_of(known, row) for row in eligible]
     share = known.contract.holdout.share
-    if form(known.started, "holdout") == 1:
+    if form(known.started, "holdout") == FIRST:
         drawn = hold_out_until_share(
             groups,
             contract_digest=known.started.contract_digest,
