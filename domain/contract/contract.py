@@ -140,6 +140,12 @@ class HealthSpec(Part):
     labels_within_days: Days = Field(
         description="days after a row's event time by which its label should be known, else stale"
     )
+    late_share_max: Share = Field(
+        default=0.5, description="share of predictions so old that may lack a label, else stale"
+    )
+    late_rows_min: Rows = Field(
+        default=1, description="predictions so old, below which nobody calls labels late"
+    )
 
 
 class Contract(Part):
@@ -182,8 +188,22 @@ class Contract(Part):
         le=INTEGER_MAX,
         description="RMSE by which a candidate must beat the champion, transformed scale",
     )
+    confidence: float | None = Field(
+        default=None,
+        ge=0.5,
+        le=0.999,
+        description="probability, by Student's t over groups, that a candidate is better than the "
+        "champion, below which it is turned away; null: strictly better is enough",
+    )
     value_of_error: ValueOfError | None = Field(
         default=None, description="what being wrong costs; null: nobody has said"
+    )
+    retraining_cost: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e12,
+        description="cost of one retraining, in the unit of `value_of_error`; null: nobody has "
+        "said",
     )
     refused_share_max: Share = Field(
         description="largest share of received rows refused since the last cycle, else it halts"

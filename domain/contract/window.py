@@ -49,9 +49,14 @@ def stretch_start(as_of: str, stretch: Literal["all"] | Last) -> str:
 
 
 def check_window(
-    contract: Contract, rows: Sequence[Row], *, refused_rows: int, received_rows: int
+    contract: Contract,
+    rows: Sequence[Row],
+    *,
+    labels: Sequence[float] = (),
+    refused_rows: int,
+    received_rows: int,
 ) -> tuple[WindowCheck, ...]:
-    """Every plausible bound of the contract against the window's accepted rows.
+    """Every plausible bound of the contract against the window's accepted rows, and its labels.
 
     The refused share is `refused_rows / received_rows`, counted since the model's last cycle; a
     mean is over the rows that have a value. With nothing to judge `observed` is null and the check
@@ -67,6 +72,11 @@ def check_window(
     ]
     for feature in contract.features:
         checks.extend(_feature_checks(feature, [row[feature.name] for row in rows]))
+    bounds = contract.target.plausible
+    if bounds is not None:
+        mean = fsum(labels) / len(labels) if labels else None
+        low, high = bounds.mean.min, bounds.mean.max
+        checks.append(_within(contract.target.name, "mean", mean, low=low, high=high))
     return tuple(checks)
 
 

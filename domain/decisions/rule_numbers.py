@@ -11,11 +11,15 @@ from typing import Final, Literal
 
 from domain.events.cycle_events import CycleStarted
 
-Rule = Literal["bins", "outcomes", "scale", "window"]
+Rule = Literal["bins", "holdout", "interval", "merge", "outcomes", "parity", "scale", "window"]
 FIRST: Final = 1
 NEWEST: Final[Mapping[str, int]] = {
     "bins": 2,  # long tails by both sides, edges between the numbers of float32
+    "holdout": 2,  # drawn by model, window and group; whole groups within half of the share
+    "interval": 2,  # over groups, by a jackknife
+    "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared
     "outcomes": 2,  # below the bounds, power by feature, no expectation where none is right
+    "parity": 2,  # relative to the terms added
     "scale": 2,  # drift and error on the scale of the plan that predicted, not of the contract
     "window": 2,  # without the rows that the champion was trained on
 }

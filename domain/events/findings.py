@@ -135,6 +135,31 @@ class Bootstrap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupInterval:
+    """An estimate with its 95 % interval over groups: delete-one-group jackknife, Student's t."""
+
+    estimate: Annotated[float, noted("as estimated", "over all rows")]
+    low: Annotated[float, noted("as estimated", "2.5 % bound")]
+    high: Annotated[float, noted("as estimated", "97.5 % bound")]
+    confidence: Annotated[float, noted("probability", "that it is above 0, by Student's t")]
+    groups: Annotated[int, noted("groups", "that were left out in turn; 3 or more")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelShift:
+    """The window's labels against the target that the champion was trained on, on its scale."""
+
+    rows: Annotated[int, noted("rows", "labels in the window")]
+    reference_rows: Annotated[int, noted("rows", "training labels")]
+    ks_statistic: Annotated[float, noted("distance 0..1", "KS D")]
+    ks_p_value: Annotated[float, noted("probability", "KS p, as scipy")]
+    mean_shift: Annotated[float | None, noted("reference sd", "window minus training mean")]
+    spread_ratio: Annotated[float | None, noted("ratio", "window sd / training sd")]
+    outside_share: Annotated[float, noted("share 0..1", "of the labels outside the trained range")]
+    marked: Annotated[bool, noted("flag", "p < 0.05 and the shift is large: see semantics.md")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowCheck:
     """One bound of the statistical guard against the window."""
 

@@ -42,6 +42,7 @@ def guard(work: Work) -> Done:
     checks = check_window(
         known.contract,
         rows,
+        labels=known.window_labels,
         refused_rows=counts.refused,
         received_rows=counts.refused + counts.accepted,
     )
@@ -55,6 +56,7 @@ def guard(work: Work) -> Done:
                 rows=len(rows),
                 refused_rows=counts.refused,
                 checks=checks,
+                labels=known.label_shift,
                 reason=reason,
             )
         )
@@ -70,6 +72,7 @@ def guard(work: Work) -> Done:
             left_out=known.window.left_out,
             refused_rows=counts.refused,
             checks=checks,
+            labels=known.label_shift,
         )
     )
 
@@ -155,6 +158,7 @@ def _halted(work: Work, reason: str) -> Done:
             rows=len(known.window.rows),
             refused_rows=guarded.refused_rows if guarded else known.counts.refused,
             checks=guarded.checks if guarded else (),
+            labels=guarded.labels if guarded else None,
             reason=reason,
         )
     )
@@ -232,6 +236,7 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         ),
         "prediction_drift_p": by_reference.get("training-target"),
         "prediction_drift_p_out_of_fold": by_reference.get("out-of-fold"),
+        "label_shift_p": known.label_shift.ks_p_value if known.label_shift else None,
         "new_samples": float(known.new_samples),
         RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
         "window_rows": float(len(known.window.rows)),
