@@ -8,7 +8,7 @@ from domain.canonical import digest, sha256_hex
 from domain.events import cycle_events as cycle
 from domain.events import events
 from domain.events.findings import DriftReport, Errors, WindowCheck
-from domain.events.verdicts import ClauseVerdict, PolicyVerdict
+from domain.events.verdicts import ClauseVerdict, PolicyVerdict, strict_and
 
 MODEL: Final = "cars"
 TIME: Final = "1976-07-01T00:00:00.000000Z"
@@ -46,6 +46,7 @@ VERDICT: Final = PolicyVerdict(
     facts={"new_samples": 60.0, "psi_max": None},
     never_retrained=False,
     clauses=(CLAUSE,),
+    nodes=strict_and((CLAUSE,)),
     retrain=True,
     trace=(),
 )

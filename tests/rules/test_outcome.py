@@ -9,7 +9,7 @@ import pytest
 from domain.decisions.cycle import RETRAINING, Cycle, fold
 from domain.events.cycle_events import Outcome
 from domain.events.findings import DriftReport
-from domain.events.verdicts import Verdict
+from domain.events.verdicts import NodeVerdict, Verdict, joined
 from rules.facts import FACTS
 from rules.outcome import drift_unanswered, outcome_of
 from tests.domain.events.sample_events import SETTLED, decided, policy_verdict
@@ -100,6 +100,26 @@ def test_a_policy_without_drift_clauses_and_no_cycle_leave_no_drift_unanswered()
     asked = replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
     assert not drift_unanswered(fold([asked]))
     assert not drift_unanswered(Cycle())
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "unanswered"),
+    [("met", "unmet", True), ("unmet", "met", True), ("unmet", "unknown", False)],
+)
+def test_any_branch_that_speaks_of_drift_and_holds_is_drift_unanswered(
+    features: Verdict, error: Verdict, unanswered: bool
+) -> None:
+    flat = policy_verdict(feature_drift_score=features, error_ratio=error, new_samples="unmet")
+    either = NodeVerdict(
+        node="when.2",
+        operator="any",
+        of=("feature_drift_score", "error_ratio"),
+        verdict=joined("any", [features, error]),
+    )
+    root = NodeVerdict(node="when", operator="all", of=("new_samples", "when.2"), verdict="unmet")
+    verdict = replace(flat, nodes=(root, either))
+    kept = replace(decided("keep: rules not met"), verdict=verdict)
+    assert drift_unanswered(fold([kept])) is unanswered
 
 
 def test_a_fact_no_policy_may_name_any_more_says_nothing_of_drift() -> None:

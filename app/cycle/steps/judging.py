@@ -164,7 +164,8 @@ def decide(work: Work) -> Done:
         window_rows=len(known.window.rows),
         report=report,
     )
-    sentence = verdict_sentence(outcome, verdict.clauses, force.reason if force else "")
+    reason = force.reason if force else ""
+    sentence = verdict_sentence(outcome, verdict.clauses, reason, verdict.nodes)
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
 
 
