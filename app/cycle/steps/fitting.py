@@ -45,8 +45,7 @@ def merge(work: Work) -> Done:
         written = write_dataset(
             repository / known.started.model, known.started.cycle, known.contract, rows
         )
-        with exclusive(known.settings.by_products_lock):
-            pointer = track(repository, written.csv)
+        pointer = _tracked(work, repository, written.csv)
     except (LedgerBusy, LedgerDamaged):
         raise  # nothing is wrong with the training: the next attempt reads again
     except (WhyledgerError, OSError) as error:
@@ -64,7 +63,7 @@ def merge(work: Work) -> Done:
             label_cutoff=known.cutoff,
             dataset_sha256=written.sha256,
             identities_sha256=identities_sha256,
-            dvc_pointer=str(Path(known.started.model) / pointer.name),
+            dvc_pointer=pointer,
         ),
         artefacts=(Artefact(identities_sha256, "identities", identities),),
     )
@@ -80,7 +79,7 @@ def train(work: Work) -> Done:
     try:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
-        run = _record_run(known, fitted, merged)
+        run = _record_run(known, fitted, merged) if work.by_products else None
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
@@ -186,6 +185,15 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
         # A later window is expected to hold as many rows as the latest one does.
         max(1, sum(row.event_time >= start for row in known.labelled)),
     )
+
+
+def _tracked(work: Work, repository: Path, csv: Path) -> str:
+    """DVC's pointer to the merged rows, relative to their repository; empty when it is not told."""
+    if not work.by_products:
+        return ""
+    with exclusive(work.known.settings.by_products_lock):
+        pointer = track(repository, csv)
+    return str(Path(work.known.started.model) / pointer.name)
 
 
 def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
