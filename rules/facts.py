@@ -94,7 +94,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             about_drift=True,
         ),
         "error_ratio": FactSpec(
-            label="error ratio",
+            label="error growth",
             unit="",
             low=0.0,
             high=None,
@@ -103,13 +103,12 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             about_drift=True,
         ),
         "error_increase_p": FactSpec(
-            label="error increase p",
+            label="error growth p",
             unit="",
             low=0.0,
             high=1.0,
             whole=False,
-            meaning="p-value that the window's error is no larger than the promotion holdout's, "
-            "by permutation of groups",
+            meaning="p-value of that growth, by permutation of groups",
             about_drift=True,
         ),
         "residual_evidence": FactSpec(
@@ -118,17 +117,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             low=0.0,
             high=None,
             whole=False,
-            meaning="expected days to a false alarm as strong as this, however often one looks, "
-            "from the champion's residuals",
-            about_drift=True,
-        ),
-        "label_shift_p": FactSpec(
-            label="label shift p",
-            unit="",
-            low=0.0,
-            high=1.0,
-            whole=False,
-            meaning="p-value of the window's labels against the training target",
+            meaning="expected days to a false alarm, however often one looks; on first labels",
             about_drift=True,
         ),
         "new_samples": FactSpec(
@@ -146,6 +135,15 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             high=None,
             whole=True,
             meaning="predictions of the champion in the drift window",
+        ),
+        "label_shift_p": FactSpec(
+            label="label shift p",
+            unit="",
+            low=0.0,
+            high=1.0,
+            whole=False,
+            meaning="p-value of the window's labels against the training target",
+            about_drift=True,
         ),
         RETRAINING_FACT: FactSpec(
             label="cool-down",

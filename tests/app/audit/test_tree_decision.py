@@ -19,7 +19,7 @@ from tests.plausible import TIME, an
 ANY_EVIDENCE = document("rules", "policies", "any-evidence.yaml")
 NEEDED = (
     "new samples and cool-down and ((feature drift and prediction drift p) or "
-    "(error ratio and error increase p) or residual evidence)"
+    "(error growth and error growth p) or residual evidence)"
 )
 
 
