@@ -142,7 +142,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             low=0.0,
             high=1.0,
             whole=False,
-            meaning="p-value of the window's labels against the training target",
+            meaning="KS p-value of the window's labels against the training target",
             about_drift=True,
         ),
         RETRAINING_FACT: FactSpec(

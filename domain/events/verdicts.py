@@ -138,6 +138,7 @@ def verdict_sentence(
     outcome: str,
     clauses: Sequence[ClauseVerdict],
     reason: str = "",
+    *,
     nodes: Sequence[NodeVerdict] = (),
 ) -> str:
     """The verdict sentence, made only here, the same in API, page, command line and report.

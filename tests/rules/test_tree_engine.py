@@ -177,7 +177,7 @@ def test_the_sentence_names_what_holds_or_every_branch_that_does_not(
     shown = {"met": "1", "unmet": "0", "unknown": "unknown: not measured"}
     words = {name: f"{name} {shown[verdict]} (needs > 0.5)" for name, verdict in judged.items()}
     outcome = "retrain" if found.retrain else "keep: rules not met"
-    assert verdict_sentence(outcome, found.clauses, "", found.nodes) == said.format(**words)
+    assert verdict_sentence(outcome, found.clauses, nodes=found.nodes) == said.format(**words)
 
 
 def test_a_tree_in_bulk_says_where_each_node_is_unknown() -> None:

@@ -165,7 +165,7 @@ def decide(work: Work) -> Done:
         report=report,
     )
     reason = force.reason if force else ""
-    sentence = verdict_sentence(outcome, verdict.clauses, reason, verdict.nodes)
+    sentence = verdict_sentence(outcome, verdict.clauses, reason, nodes=verdict.nodes)
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
 
 
