@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final, Self
 
-from domain.events.verdicts import significant_digits
-
 FIRST_CHAMPION: Final = "never retrained"  # the model that nobody replaced, whom all are against
-HEADINGS: Final = ("model", "policy", "trained", "promoted", "mean RMSE", "value")
+HEADINGS: Final = ("model", "policy", "trained", "promoted", "mean RMSE", "value", "unit")
 CYCLE_HEADINGS: Final = (
     "cycle",
     "as of",
@@ -124,8 +122,8 @@ class WhatIf:
     def _line(
         self, policy: str, trained: int, promoted: int, rmse: float | None, value: float | None
     ) -> tuple[str, ...]:
-        worth = "–" if value is None else f"{value:,.0f} {self.unit}".rstrip()
-        return (self.model, policy, str(trained), str(promoted), _number(rmse), worth)
+        worth = "–" if value is None else f"{value:,.0f}"
+        return (self.model, policy, str(trained), str(promoted), _number(rmse), worth, self.unit)
 
     def to_document(self) -> dict[str, Any]:
         """The same as JSON, with the sums."""
@@ -158,4 +156,4 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else significant_digits(value)
+    return "–" if value is None else f"{value:.3f}"
