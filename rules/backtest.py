@@ -6,14 +6,14 @@ Checked against the rule engine on an even sample, and on every row within one u
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import PolicyNotDecided
-from domain.events.verdicts import Operator, PolicyVerdict, Verdict
+from domain.events.verdicts import ROOT, Operator, PolicyVerdict, Verdict
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts, check_facts
 from rules.plain import after_never
@@ -65,17 +65,29 @@ class FactColumns:
 class BackTest:
     """What the policy would have said, row by row."""
 
-    retrain: Flags  # every clause is met
+    retrain: Flags  # the root is met
     met: Mapping[str, Flags]  # clause -> rows that meet it
     unknown: Mapping[str, Flags]  # clause -> rows whose fact is unknown
+    nodes_met: Mapping[str, Flags]  # node -> rows that meet it
+    nodes_unknown: Mapping[str, Flags]  # node -> rows where it is unknown
     checked: int  # rows whose verdict the rule engine confirmed
 
     def verdicts(self, index: int) -> dict[str, Verdict]:
         """Clause -> verdict in one row."""
-        return {
-            clause: "met" if met[index] else "unknown" if self.unknown[clause][index] else "unmet"
-            for clause, met in self.met.items()
-        }
+        return _verdicts(self.met, self.unknown, index)
+
+    def node_verdicts(self, index: int) -> dict[str, Verdict]:
+        """Node -> verdict in one row."""
+        return _verdicts(self.nodes_met, self.nodes_unknown, index)
+
+
+def _verdicts(
+    met: Mapping[str, Flags], unknown: Mapping[str, Flags], index: int
+) -> dict[str, Verdict]:
+    return {
+        name: "met" if flags[index] else "unknown" if unknown[name][index] else "unmet"
+        for name, flags in met.items()
+    }
 
 
 def recorded_facts(verdict: PolicyVerdict) -> RecordedFacts:
@@ -131,10 +143,39 @@ def backtest(
             unknown[clause.name] &= ~recorded.never_retrained
         below, above = np.nextafter(clause.threshold, [-np.inf, np.inf])
         near |= (below <= observed) & (observed <= above)
-    retrain = np.logical_and.reduce(list(met.values()))
-    result = BackTest(retrain=retrain, met=met, unknown=unknown, checked=0)
+    nodes_met, nodes_unknown = _nodes(policy, met, unknown)
+    result = BackTest(
+        retrain=nodes_met[ROOT],
+        met=met,
+        unknown=unknown,
+        nodes_met=nodes_met,
+        nodes_unknown=nodes_unknown,
+        checked=0,
+    )
     checked = _confirm(result, recorded, engine, _rows_to_check(recorded, near, sample_rows))
-    return BackTest(retrain=retrain, met=met, unknown=unknown, checked=checked)
+    return replace(result, checked=checked)
+
+
+def _nodes(
+    policy: Policy, met: Mapping[str, Flags], unknown: Mapping[str, Flags]
+) -> tuple[dict[str, Flags], dict[str, Flags]]:
+    """Where each node is met, and where it is unknown."""
+    nodes_met: dict[str, Flags] = {}
+    nodes_unknown: dict[str, Flags] = {}
+    for node in reversed(policy.nodes):  # what a node joins stands after it
+        of_met = [nodes_met[name] if name in nodes_met else met[name] for name in node.of]
+        of_unknown = [
+            nodes_unknown[name] if name in nodes_unknown else unknown[name] for name in node.of
+        ]
+        if node.operator == "all":
+            nodes_met[node.name] = np.logical_and.reduce(of_met)
+            decided = ~np.logical_and.reduce(
+                [m | u for m, u in zip(of_met, of_unknown, strict=True)]
+            )
+        else:
+            nodes_met[node.name] = decided = np.logical_or.reduce(of_met)
+        nodes_unknown[node.name] = np.logical_or.reduce(of_unknown) & ~decided
+    return nodes_met, nodes_unknown
 
 
 def _rows_to_check(recorded: FactColumns, near: Flags, sample_rows: int) -> Sequence[int]:
@@ -156,6 +197,8 @@ def _confirm(
         verdict = engine.evaluate(row.facts, row.never_retrained)
         heard = {clause.clause: clause.verdict for clause in verdict.clauses}
         said = result.verdicts(index)
+        heard |= {node.node: node.verdict for node in verdict.nodes}
+        said |= result.node_verdicts(index)
         if said != heard:
             raise PolicyNotDecided(
                 f"row {index} of the back-test: the rule engine says {heard}, the bulk evaluation "

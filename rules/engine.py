@@ -17,20 +17,30 @@ from typing import Any, Final, Self
 from durable.engine import Ruleset, durable_rules_engine
 
 from domain.errors import PolicyNotDecided
-from domain.events.verdicts import ClauseVerdict, Firing, PolicyVerdict, Verdict
+from domain.events.verdicts import (
+    ROOT,
+    ClauseVerdict,
+    Firing,
+    NodeVerdict,
+    PolicyVerdict,
+    Verdict,
+)
 from rules.compile import (
+    DECIDING,
     DECISION,
     NEVER_FIELD,
     NEVER_VALUE,
+    NODE_FIELD,
     Definition,
     clause_rules,
     compile_policy,
     engine_text,
     keep_rule,
+    node_firings,
     verdict_field,
 )
 from rules.facts import RETRAINING_FACT, Facts, check_facts
-from rules.plain import evaluate_plainly
+from rules.plain import evaluate_plainly, nodes_plainly
 from rules.policy import Policy
 
 _HANDLED: Final = 0  # the status of a message that some rule matched
@@ -69,6 +79,7 @@ class PolicyEngine:
         """
         offered = check_facts(facts, never_retrained)
         plainly = evaluate_plainly(self._policy, offered, never_retrained)
+        nodes = nodes_plainly(self._policy, plainly)
         self._refuse_another_process()
         with self._lock:
             _refuse_decimal_comma()
@@ -77,7 +88,7 @@ class PolicyEngine:
             if self._ruleset is None:
                 self._ruleset = self._built()
             try:
-                trace = self._ask(self._ruleset, offered, never_retrained, plainly)
+                trace = self._ask(self._ruleset, offered, never_retrained, plainly, nodes)
             except BaseException:  # an interrupt too leaves working memory nobody knows
                 self._throw_away()
                 raise
@@ -88,7 +99,8 @@ class PolicyEngine:
             facts=offered,
             never_retrained=never_retrained,
             clauses=plainly,
-            retrain=all(clause.verdict == "met" for clause in plainly),
+            nodes=nodes,
+            retrain=nodes[0].verdict == "met",
             trace=trace,
         )
 
@@ -124,6 +136,7 @@ class PolicyEngine:
         facts: Facts,
         never_retrained: bool,
         plainly: tuple[ClauseVerdict, ...],
+        nodes: tuple[NodeVerdict, ...],
     ) -> tuple[Firing, ...]:
         """Ask the engine which clauses hold, then what follows; its trace, when both agree."""
         named = {clause.fact for clause in self._policy.clauses}
@@ -135,11 +148,34 @@ class PolicyEngine:
         try:
             firings = ruleset.firings(message) if message else ()
             verdicts = self._clause_verdicts(firings, plainly)
+            if self._policy.tree:
+                return firings + self._ask_tree(ruleset, verdicts, nodes)
             decisions = ruleset.firings({verdict_field(name): v for name, v in verdicts.items()})
         except durable_rules_engine.error as error:
             raise self._not_decided(f"the rule engine failed: {error}") from error
-        self._agree_on_the_decision(decisions, plainly)
+        blocking = [keep_rule(clause.clause) for clause in plainly if clause.verdict != "met"]
+        self._agree(decisions, blocking or [DECISION])
         return firings + decisions
+
+    def _ask_tree(
+        self, ruleset: _SafeRuleset, verdicts: dict[str, Verdict], nodes: tuple[NodeVerdict, ...]
+    ) -> tuple[Firing, ...]:
+        """Ask the engine about each node, those it joins first, then what follows from the root.
+
+        A node's message holds the verdicts that the engine itself gave to what the node joins.
+        """
+        trace: tuple[Firing, ...] = ()
+        said = dict(verdicts)
+        for node in reversed(nodes):
+            of = {verdict_field(member): said[member] for member in node.of}
+            firings = ruleset.firings({NODE_FIELD: node.node, **of})
+            self._agree(firings, node_firings(node, said), f" of node {node.node!r}")
+            said[node.node] = node.verdict  # the rules that fired say this one and no other
+            trace += firings
+        decisions = ruleset.firings({NODE_FIELD: DECIDING, verdict_field(ROOT): said[ROOT]})
+        root = nodes[0].verdict
+        self._agree(decisions, [DECISION] if root == "met" else [keep_rule(root)])
+        return trace + decisions
 
     def _clause_verdicts(
         self, firings: tuple[Firing, ...], plainly: tuple[ClauseVerdict, ...]
@@ -161,16 +197,12 @@ class PolicyEngine:
                 )
         return {name: verdicts[0] if verdicts else "unknown" for name, verdicts in said.items()}
 
-    def _agree_on_the_decision(
-        self, decisions: tuple[Firing, ...], plainly: tuple[ClauseVerdict, ...]
-    ) -> None:
-        said = sorted(firing.rule for firing in decisions)
-        blocking = [keep_rule(clause.clause) for clause in plainly if clause.verdict != "met"]
-        expected = sorted(blocking) or [DECISION]
-        if said != expected:
+    def _agree(self, fired: tuple[Firing, ...], expected: list[str], of: str = "") -> None:
+        said = sorted(firing.rule for firing in fired)
+        if said != sorted(expected):
             raise self._not_decided(
-                f"the rule engine concludes {', '.join(said) or 'nothing'}, the plain evaluation "
-                f"{', '.join(expected)}"
+                f"the rule engine concludes {', '.join(said) or 'nothing'}{of}, the plain "
+                f"evaluation {', '.join(sorted(expected))}"
             )
 
     def _refuse_another_process(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain.decisions.cycle import Cycle
 from domain.events.cycle_events import Outcome
 from domain.events.findings import DriftReport
-from domain.events.verdicts import PolicyVerdict, Verdict
+from domain.events.verdicts import ROOT, PolicyVerdict, Verdict, joined
 from rules.facts import FACTS
 
 
@@ -43,19 +43,29 @@ def with_evidence(report: DriftReport) -> tuple[str, ...]:
 
 
 def drift_unanswered(cycle: Cycle) -> bool:
-    """Whether every drift clause of the policy was met and no candidate was promoted on it."""
+    """Whether the policy's clauses on drift held alone, and no candidate was promoted on it."""
     if cycle.decided is None or (cycle.settled is not None and cycle.settled.promoted):
         return False
-    return _about_drift(cycle.decided.verdict) == {"met"}
+    return _drift_alone(cycle.decided.verdict) == "met"
+
+
+def _drift_alone(verdict: PolicyVerdict) -> Verdict | None:
+    """What the policy would come to if it held its clauses on drift only; None when it has none."""
+    alone: dict[str, Verdict] = {
+        clause.clause: clause.verdict for clause in verdict.clauses if _is_about_drift(clause.fact)
+    }
+    for node in reversed(verdict.nodes):  # what a node joins stands after it
+        of = [alone[member] for member in node.of if member in alone]
+        if of:
+            alone[node.node] = joined(node.operator, of)
+    return alone.get(ROOT)
 
 
 def _about_drift(verdict: PolicyVerdict) -> set[Verdict]:
-    """What the clauses on drift came to; empty when the policy has none.
+    """What the clauses on drift came to; empty when the policy has none."""
+    return {clause.verdict for clause in verdict.clauses if _is_about_drift(clause.fact)}
 
-    A fact that no policy may name any more is about nothing.
-    """
-    return {
-        clause.verdict
-        for clause in verdict.clauses
-        if clause.fact in FACTS and FACTS[clause.fact].about_drift
-    }
+
+def _is_about_drift(fact: str) -> bool:
+    """Whether a fact speaks of drift. One that no policy may name any more is about nothing."""
+    return fact in FACTS and FACTS[fact].about_drift

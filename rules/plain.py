@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from domain.events.verdicts import ClauseVerdict, Operator, Verdict
+from domain.events.verdicts import ClauseVerdict, NodeVerdict, Operator, Verdict, joined
+from rules.clause import Clause
 from rules.facts import RETRAINING_FACT
-from rules.policy import Clause, Policy
+from rules.policy import Policy
 
 NEVER_RETRAINED: Final = "never retrained"
 NOT_MEASURED: Final = "unknown: not measured"
@@ -24,7 +25,7 @@ HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
 def evaluate_plainly(
     policy: Policy, facts: Mapping[str, float | None], never_retrained: bool = False
 ) -> tuple[ClauseVerdict, ...]:
-    """Each clause against the facts, in the policy's order. The policy holds when all are met.
+    """Each clause against the facts, in the policy's order.
 
     `facts` are as `rules.facts.check_facts` returns them. An unknown fact makes its clause
     `unknown`, which is not met. A model that was never retrained has waited longer than any bound.
@@ -34,6 +35,19 @@ def evaluate_plainly(
         if never_retrained and clause.fact == RETRAINING_FACT
         else _against(clause, facts.get(clause.fact))
         for clause in policy.clauses
+    )
+
+
+def nodes_plainly(policy: Policy, clauses: Sequence[ClauseVerdict]) -> tuple[NodeVerdict, ...]:
+    """Each node over the verdicts of its members, in the policy's order. The first one decides."""
+    verdicts = {clause.clause: clause.verdict for clause in clauses}
+    of_nodes: dict[str, Verdict] = {}
+    for node in reversed(policy.nodes):  # what a node joins stands after it
+        of = [of_nodes[name] if name in of_nodes else verdicts[name] for name in node.of]
+        of_nodes[node.name] = joined(node.operator, of)
+    return tuple(
+        NodeVerdict(node=node.name, operator=node.operator, of=node.of, verdict=of_nodes[node.name])
+        for node in policy.nodes
     )
 
 

@@ -1,102 +1,60 @@
-"""A policy is data: clauses, each one fact against one threshold, and all of them must be met.
+"""A policy is data: clauses, each one fact against one threshold, and how they are joined.
 
-A policy document can be read, compared, hashed and recorded. It cannot do anything.
+A policy document can be read, compared, hashed and recorded. It cannot do anything. Format 1 joins
+its clauses by one strict AND; format 2 by a small tree of `all` and `any`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictInt,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from domain.canonical import INTEGER_MAX
 from domain.canonical import digest as canonical_digest
 from domain.errors import Fault, PolicyInvalid, summary
-from domain.events.verdicts import Operator
+from domain.events.verdicts import ROOT, Junction
 from domain.reported_faults import reported_faults
-from rules.facts import FACTS, finite_number
+from rules.clause import CLAUSE_REMEDIES, Clause
+from rules.tree import Node, Tree, many_clauses, read_tree, repeated_names
 
-CLAUSES_MAX: Final = 16  # a person must be able to read why a model changed
 FAULTS_SHOWN_MAX: Final = 10  # in the message; all of them stand in the error's `faults`
+TREE: Final = "whyledger.policy/2"
 
 
-def _threshold(value: object) -> float:
-    number = finite_number(value)
-    if number is None:
-        raise ValueError("is not a finite number (whole numbers up to 2^53 - 1); write a number")
-    return number
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a document says: `retrain` when its first node is met, otherwise keep."""
+
+    id: str
+    version: int
+    tree: bool  # whether it is compiled node by node; format 1 is compiled as its one strict AND
+    clauses: tuple[Clause, ...]  # in the document's order, no name twice
+    nodes: tuple[Node, ...]  # the root first, each before the nodes it joins
 
 
-class Clause(BaseModel):
-    """One comparison of one fact with a threshold, with its unit and the reason it stands there."""
-
+class _Headed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-    label: Annotated[str, Field(min_length=1, max_length=80)]
-    fact: str
-    op: Operator
-    threshold: Annotated[float, BeforeValidator(_threshold)]
-    unit: str
-    because: Annotated[str, Field(min_length=1, max_length=500)]
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_no_decision(cls, name: str) -> str:
-        # Its rules `keep.met` and `keep.unmet` would look like the decisions `keep.<clause>`.
-        if name == "keep":
-            raise ValueError("is what the policy may conclude; name the clause otherwise")
-        return name
-
-    @field_validator("fact")
-    @classmethod
-    def _fact_exists(cls, fact: str) -> str:
-        if fact not in FACTS:
-            raise ValueError(f"is no fact a policy may name; use one of {', '.join(FACTS)}")
-        return fact
-
-    @field_validator("threshold")
-    @classmethod
-    def _threshold_can_be_crossed(cls, threshold: float, info: ValidationInfo) -> float:
-        spec = FACTS.get(info.data.get("fact", ""))
-        complaint = "" if spec is None else spec.complaint(threshold)
-        if complaint:
-            raise ValueError(f"{complaint} of {info.data['fact']}; choose a value it can cross")
-        return threshold
-
-    @field_validator("unit")
-    @classmethod
-    def _unit_is_that_of_the_fact(cls, unit: str, info: ValidationInfo) -> str:
-        spec = FACTS.get(info.data.get("fact", ""))
-        if spec is not None and unit != spec.unit:
-            raise ValueError(
-                f"is not the unit of {info.data['fact']}; convert the threshold and write "
-                f"{spec.unit!r}"
-            )
-        return unit
-
-
-class Policy(BaseModel):
-    """Clauses with a name and a version; `retrain` when all are met, otherwise keep."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    policy: Literal["whyledger.policy/1"] = "whyledger.policy/1"
+    policy: Literal["whyledger.policy/1", "whyledger.policy/2"] = "whyledger.policy/1"
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     version: Annotated[StrictInt, Field(ge=1, le=INTEGER_MAX)]
     decides: Literal["retrain"] = "retrain"
+
+
+class _Conjunction(_Headed):
+    """Format 1: `clauses`, and all of them must be met."""
+
     combination: Literal["all"] = "all"
-    clauses: tuple[Clause, ...]  # 1 to CLAUSES_MAX, no name twice: see _faults_of_the_list
+    clauses: tuple[Clause, ...]  # how many, and no name twice: see _conjunction
+
+
+class _Tree(_Headed):
+    """Format 2: `when`, a node; read_tree reads what is in it."""
+
+    when: Any
 
 
 def parse_policy(document: object) -> Policy:
@@ -105,21 +63,31 @@ def parse_policy(document: object) -> Policy:
     Raises:
         PolicyInvalid: with every fault at once, each with its JSON pointer, value and remedy.
     """
+    in_tree = isinstance(document, dict) and document.get("policy") == TREE
     faults: list[Fault] = []
-    policy = None
+    head: _Conjunction | _Tree | None = None
     try:
-        policy = Policy.model_validate(document)
+        head = (_Tree if in_tree else _Conjunction).model_validate(document)
     except ValidationError as error:
         found = error.errors(include_url=False)
         faults = reported_faults(found, document, remedies=_REMEDIES)
-    faults += _faults_of_the_list(document)
-    if policy is None or faults:
+    tree = None
+    if isinstance(head, _Conjunction):
+        tree = _conjunction(head.clauses)
+    elif in_tree and isinstance(document, dict) and "when" in document:
+        tree, of_tree = read_tree(document["when"])
+        faults += of_tree
+    if not in_tree:
+        faults += _faults_of_the_list(document)
+    if head is None or tree is None or faults:
         given = document.get("id") if isinstance(document, dict) else None
         name = f"policy {given[:100]!r}" if isinstance(given, str) and given else "the policy"
         raise PolicyInvalid(
             f"{name} has {len(faults)} fault(s): {summary(faults, FAULTS_SHOWN_MAX)}.", faults
         )
-    return policy
+    return Policy(
+        id=head.id, version=head.version, tree=in_tree, clauses=tree.clauses, nodes=tree.nodes
+    )
 
 
 def policy_digest(document: dict[str, Any]) -> str:
@@ -132,19 +100,19 @@ def policy_digest(document: dict[str, Any]) -> str:
 
 
 _REMEDIES: Final[Mapping[str, str]] = {
-    "literal_error": "use one of those",
-    "string_type": "write a text",
-    "string_pattern_mismatch": (
-        "use lowercase letters, digits and '_' (clauses) or '-' (ids), a letter first"
-    ),
-    "string_too_short": "say it in words",
-    "string_too_long": "say it in fewer words",
+    **CLAUSE_REMEDIES,
     "int_type": "write a whole number",
     "greater_than_equal": "count from 1",
     "less_than_equal": "use a smaller number",
     "tuple_type": "write a list of clauses",
-    "model_type": "write an object with the named fields",
 }
+_ALL: Final[Junction] = "all"
+
+
+def _conjunction(clauses: tuple[Clause, ...]) -> Tree:
+    """The one strict AND of format 1."""
+    of = tuple(clause.name for clause in clauses)
+    return Tree(clauses=clauses, nodes=(Node(name=ROOT, operator=_ALL, of=of),))
 
 
 def _faults_of_the_list(document: object) -> list[Fault]:
@@ -152,17 +120,5 @@ def _faults_of_the_list(document: object) -> list[Fault]:
     clauses = document.get("clauses") if isinstance(document, dict) else None
     if not isinstance(clauses, list):
         return []
-    faults: list[Fault] = []
-    if not 1 <= len(clauses) <= CLAUSES_MAX:
-        many = f"has {len(clauses)} clauses; name at least 1 and at most {CLAUSES_MAX}"
-        faults.append(Fault("/clauses", many, len(clauses)))
-    seen: set[str] = set()
-    for index, clause in enumerate(clauses):
-        name = clause.get("name") if isinstance(clause, dict) else None
-        if not isinstance(name, str):
-            continue
-        if name in seen:
-            path = f"/clauses/{index}/name"
-            faults.append(Fault(path, f"{name!r} names an earlier clause too; rename it", name))
-        seen.add(name)
-    return faults
+    placed = [(f"/clauses/{index}", clause) for index, clause in enumerate(clauses)]
+    return [*many_clauses("/clauses", len(clauses)), *repeated_names(placed)]

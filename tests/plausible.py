@@ -9,7 +9,7 @@ from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle
 from domain.events import events
 from domain.events.findings import DriftReport, Errors, WindowCheck
-from domain.events.verdicts import ClauseVerdict, PolicyVerdict
+from domain.events.verdicts import ClauseVerdict, PolicyVerdict, strict_and
 
 MODEL: Final = "cars"
 TIME: Final = "1976-07-01T00:00:00.000000Z"
@@ -47,6 +47,7 @@ VERDICT: Final = PolicyVerdict(
     facts={"new_samples": 60.0, "psi_max": None},
     never_retrained=False,
     clauses=(CLAUSE,),
+    nodes=strict_and((CLAUSE,)),
     retrain=True,
     trace=(),
 )

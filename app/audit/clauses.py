@@ -8,6 +8,9 @@ from typing import Final
 
 from domain.events.verdicts import (
     ClauseVerdict,
+    Junction,
+    NodeVerdict,
+    PolicyVerdict,
     Verdict,
     clause_sentence,
     needs_in_words,
@@ -29,6 +32,32 @@ class Clause(ClauseVerdict):
     distance: str  # how far past the threshold or short of it; empty when nothing was observed
     band: str  # where the observed value lies: 'significant'; empty for a fact without bands
     sentence: str  # 'cool-down 20.8 h (needs > 24 h)', as the verdict sentence has it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(NodeVerdict):
+    """One node of a policy's tree as recorded, and the words it is shown with everywhere."""
+
+    symbol: str
+    joins: str  # 'new samples and (feature drift or error ratio)'
+
+
+def nodes_of(verdict: PolicyVerdict) -> tuple[Node, ...]:
+    """The nodes, the root first; none where every clause is needed, for then they add nothing."""
+    if len(verdict.nodes) == 1 and verdict.nodes[0].operator == "all":
+        return ()
+    joins = {clause.clause: (clause.label, False) for clause in verdict.clauses}
+    for node in reversed(verdict.nodes):  # what a node joins stands after it
+        joins[node.node] = (_joined(node.operator, [joins[name] for name in node.of]), True)
+    return tuple(
+        Node(**asdict(node), symbol=SYMBOL[node.verdict], joins=joins[node.node][0])
+        for node in verdict.nodes
+    )
+
+
+def _joined(operator: Junction, members: Sequence[tuple[str, bool]]) -> str:
+    words = [f"({label})" if is_node else label for label, is_node in members]
+    return (" and " if operator == "all" else " or ").join(words)
 
 
 def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:

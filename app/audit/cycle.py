@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.audit.clauses import Clause, clauses_of
+from app.audit.clauses import Clause, Node, clauses_of, nodes_of
 from app.audit.gates import Gate, gates_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
@@ -26,6 +26,7 @@ class CycleTold:
     outcome: str | None  # None: it came to no decision, or has not yet
     sentence: str  # the verdict sentence; what stopped the cycle when it came to none
     clauses: tuple[Clause, ...]  # empty when nothing was decided
+    nodes: tuple[Node, ...]  # how a tree joins them; empty where all of them are needed
     gates: tuple[Gate, ...]  # empty when nothing was trained
     conclusion: Conclusion | None  # None until it has ended
     conclusion_reason: str  # why it ended early; empty otherwise: the gates say why
@@ -49,6 +50,7 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         outcome=_outcome(cycle),
         sentence=_sentence(cycle),
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
+        nodes=nodes_of(cycle.decided.verdict) if cycle.decided else (),
         gates=gates_of(cycle),
         conclusion=conclusion_of(cycle),
         conclusion_reason=reason_of(cycle),

@@ -14,6 +14,12 @@ def say_cycle(told: CycleTold) -> None:
             ("", "clause", "verdict", "observed", "needs", "distance"),
             [(c.symbol, c.label, c.verdict, c.shown, c.needs, c.distance) for c in told.clauses],
         )
+    if told.nodes:
+        say_table(
+            ("", "node", "verdict", "joins"),
+            [(n.symbol, n.node, n.verdict, n.joins) for n in told.nodes],
+            wrapped=("joins",),
+        )
     if told.gates:
         say_table(
             ("", "gate", "verdict", "RMSE", "reason", "note"),

@@ -44,6 +44,10 @@ def summary(told: CycleTold) -> str:
                 ],
             ),
             *_table(
+                ("node", "verdict", "joins"),
+                [(n.node, f"{n.symbol} {n.verdict}", n.joins) for n in told.nodes],
+            ),
+            *_table(
                 ("gate", "verdict", "RMSE", "reason", "note"),
                 [
                     (g.name, f"{g.symbol} {g.verdict}", g.errors, g.reason, g.note)

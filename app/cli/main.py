@@ -14,6 +14,7 @@ from app.cli.commands.erasure import erase
 from app.cli.commands.integrity import verify
 from app.cli.commands.models import adopt, import_rows, rollback, state
 from app.cli.commands.running import demo, replay, serve
+from app.cli.commands.whatif import whatif
 from app.cli.terminal import CommandRefused, Exit, exit_code_of, say, say_error
 from domain.errors import WhyledgerError
 
@@ -56,6 +57,7 @@ app.command()(verify)
 app.command()(replay)
 app.command()(rollback)
 app.command()(erase)
+app.command()(whatif)
 app.command()(demo)
 
 

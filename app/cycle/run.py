@@ -32,8 +32,10 @@ PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {
 FITTING: Final = frozenset({Step.MERGE, Step.TRAIN, Step.PARITY})
 
 
-def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
+def run_cycle(ledger: Ledger, settings: Settings, cycle: str, *, by_products: bool = True) -> Cycle:
     """Continue the cycle from its first step without an event, until none is left.
+
+    Without `by_products` nothing is told to MLflow and DVC, which no decision looks at.
 
     Raises:
         UnknownThing: no such cycle was started.
@@ -45,7 +47,9 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str) -> Cycle:
         step = next_step(state)
         if work is None:
             first = history.entries[0]
-            work = Work(Knowledge(ledger, settings, state.begun, first.position), state)
+            work = Work(
+                Knowledge(ledger, settings, state.begun, first.position), state, by_products
+            )
         work.state = state
         if step is None:
             return state

@@ -259,18 +259,19 @@ def start_worker(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
     """A worker process for the cycle: one BLAS thread, its output in the state directory."""
     logs = settings.state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    environment = (
-        os.environ
-        | settings.as_environment()
-        | {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    )
     with (logs / f"{cycle}.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "app.cycle.worker", cycle],
-            env=environment,
+            env=worker_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             # Ctrl-C stops the service, not a cycle half-way.
             start_new_session=settings.workers_outlive,
         )
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that trains: these settings, one BLAS thread."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return dict(os.environ) | settings.as_environment() | dict.fromkeys(threads, "1")

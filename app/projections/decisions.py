@@ -37,7 +37,7 @@ class DecisionView:
 DECISIONS: Final = table_of(
     DecisionView,
     "decisions",
-    number=1,
+    number=2,
     key="position",
     unique="id",
     indexes=[("model", "position")],

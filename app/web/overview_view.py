@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from app.audit.champion import ChampionTold
-from app.audit.clauses import Clause
+from app.audit.clauses import Clause, Node
 from app.audit.cycle import NOT_FINISHED, aftermath_of, conclusion_of, reason_of
 from app.audit.decision import Decision
 from app.audit.gates import Gate, gates_of
@@ -101,6 +101,7 @@ class Overview:
     came: str = ""  # of the decision; empty when the notice says it
     notice: Notice | None = None
     clauses: tuple[tuple[Clause, Markup], ...] = ()
+    nodes: tuple[Node, ...] = ()  # how a tree joins the clauses; empty where all are needed
     met: int = 0
     counts: tuple[Figure, ...] = ()
     rates: str = ""
@@ -155,6 +156,7 @@ def overview_of(
         else latest.aftermath,
         notice=notice,
         clauses=tuple((clause, clause_bar(clause)) for clause in clauses),
+        nodes=latest.nodes if latest else (),
         met=sum(clause.verdict == "met" for clause in clauses),
         counts=_counts(facts),
         rates=_rates(facts),

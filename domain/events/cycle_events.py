@@ -159,7 +159,7 @@ class Decided:
     """What was decided and why. The event's id is the decision id."""
 
     type: ClassVar[str] = "cycle.decided"
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     outcome: Annotated[Outcome, noted("name", "what happens next")]

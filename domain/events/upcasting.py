@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from domain.events.verdicts import ROOT, joined
+
 Payload = dict[str, Any]  # the data of one event, as stored
 
 _NEVER_RETRAINED: Final = "never retrained"  # the note that schema 1 said it by
@@ -25,6 +27,19 @@ def _decided_from_1(data: Payload) -> Payload:
 def _drift_measured_from_1(data: Payload) -> Payload:
     """`clean_rate` is null: it was not computed."""
     return data | {"clean_rate": None}
+
+
+def _decided_from_2(data: Payload) -> Payload:
+    """`verdict.nodes` holds the one node that asked for every clause."""
+    verdict = data["verdict"]
+    clauses = verdict["clauses"]
+    root = {
+        "node": ROOT,
+        "operator": "all",
+        "of": [clause["clause"] for clause in clauses],
+        "verdict": joined("all", [clause["verdict"] for clause in clauses]),
+    }
+    return data | {"verdict": verdict | {"nodes": [root]}}
 
 
 def _started_from_1(data: Payload) -> Payload:
@@ -61,6 +76,7 @@ def _health_from_1(data: Payload) -> Payload:
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.drift-measured", 1): _drift_measured_from_1,
+    ("cycle.decided", 2): _decided_from_2,
     ("cycle.started", 1): _started_from_1,
     ("cycle.window-guarded", 1): _labels_unmeasured,
     ("cycle.halted", 1): _labels_unmeasured,

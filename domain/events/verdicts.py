@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -11,6 +11,8 @@ from domain.units import noted
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
 _DIGITS_EXACT: Final = 17  # tell any two doubles apart
+Junction = Literal["all", "any"]
+ROOT: Final = "when"  # the first node of every policy: what it comes to decides
 NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
@@ -35,6 +37,16 @@ class ClauseVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeVerdict:
+    """One node of the policy's tree: what the clauses and nodes that it joins come to."""
+
+    node: Annotated[str, noted("name", "'when' for the root, 'when.3' for its third member")]
+    operator: Annotated[Junction, noted("name", "whether all of them are needed, or any")]
+    of: Annotated[tuple[str, ...], noted("names", "the clauses and nodes it joins, in order")]
+    verdict: Annotated[Verdict, noted("name", "unknown is not false")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
     """One rule that held in the engine, with the facts it matched."""
 
@@ -56,7 +68,8 @@ class PolicyVerdict:
         bool, noted("flag", "the hours since the last retraining are unknown because none ever was")
     ]
     clauses: tuple[ClauseVerdict, ...]
-    retrain: Annotated[bool, noted("flag", "every clause is met")]
+    nodes: tuple[NodeVerdict, ...]  # the root first, each before the nodes it joins
+    retrain: Annotated[bool, noted("flag", "the root is met")]
     trace: tuple[Firing, ...]
 
 
@@ -122,11 +135,34 @@ def in_words(sentences: Sequence[str]) -> str:
     return f"{', '.join(sentences[:-1])} and {sentences[-1]}"
 
 
+def joined(operator: Junction, verdicts: Sequence[Verdict]) -> Verdict:
+    """What a node comes to: one unmet decides `all`, one met decides `any`; else unknown stays.
+
+    >>> joined("all", ["met", "unknown"]), joined("any", ["met", "unknown"])
+    ('unknown', 'met')
+    """
+    decisive: Verdict = "unmet" if operator == "all" else "met"
+    if decisive in verdicts:
+        return decisive
+    if "unknown" in verdicts:
+        return "unknown"
+    return "met" if operator == "all" else "unmet"
+
+
+def strict_and(clauses: Sequence[ClauseVerdict]) -> tuple[NodeVerdict, ...]:
+    """The one node of a policy that asks for every clause."""
+    verdict = joined("all", [clause.verdict for clause in clauses])
+    of = tuple(clause.clause for clause in clauses)
+    return (NodeVerdict(node=ROOT, operator="all", of=of, verdict=verdict),)
+
+
 def verdict_sentence(
     outcome: str,
     clauses: Sequence[ClauseVerdict],
     reason: str = "",
+    *,
     evidence: Sequence[str] = (),
+    nodes: Sequence[NodeVerdict] = (),
 ) -> str:
     """The verdict sentence, made only here, the same in API, page, command line and report.
 
@@ -135,12 +171,13 @@ def verdict_sentence(
         clauses: of the policy, in its order.
         reason: why it was forced, or not decided.
         evidence: the features with evidence of drift, which `keep: below the bounds` names.
+        nodes: of the policy's tree, the root first; without them every clause is needed.
 
     >>> verdict_sentence("keep: nothing to judge", ())
     'KEEP: nothing to judge, the window is empty'
     """
-    blocking = in_words([clause_sentence(c) for c in clauses if c.verdict != "met"])
-    holding = in_words([clause_sentence(c) for c in clauses if c.verdict == "met"])
+    tree = _Words(clauses, nodes or strict_and(clauses))
+    blocking, holding = tree.blocking(), tree.holding()
     if outcome == NOT_DECIDED:
         return f"{NOT_DECIDED.upper()}: {reason}"
     match outcome:
@@ -159,3 +196,52 @@ def verdict_sentence(
             return f"OVERRIDE: {reason}; {policy}"
         case _:
             return f"KEEP: {blocking}"
+
+
+class _Words:
+    """A policy's tree in words: what holds it back, or what holds."""
+
+    def __init__(self, clauses: Sequence[ClauseVerdict], nodes: Sequence[NodeVerdict]) -> None:
+        self._clauses: Mapping[str, ClauseVerdict] = {clause.clause: clause for clause in clauses}
+        self._nodes: Mapping[str, NodeVerdict] = {node.node: node for node in nodes[1:]}
+        self._root = nodes[0]
+
+    def blocking(self) -> str:
+        """What is not met, joined as it is needed; empty when the root is met."""
+        return "" if self._root.verdict == "met" else self._lacking(self._root)[0]
+
+    def holding(self) -> str:
+        """The clauses that are met and count: those of a branch that is not met do not."""
+        return in_words(self._met(self._root))
+
+    def _lacking(self, node: NodeVerdict) -> tuple[str, bool]:
+        """What a node lacks, and whether that is several things."""
+        lacking = [
+            self._lacking(self._nodes[member])
+            if member in self._nodes
+            else (clause_sentence(self._clauses[member]), False)
+            for member in node.of
+            if self._verdict(member) != "met"
+        ]
+        if len(lacking) == 1:
+            return lacking[0]
+        if node.operator == "all":
+            return in_words([words for words, _ in lacking]), True
+        branches = [f"({words})" if several else words for words, several in lacking]
+        return f"neither {' nor '.join(branches)}", True
+
+    def _met(self, node: NodeVerdict) -> list[str]:
+        words: list[str] = []
+        for member in node.of:
+            if self._verdict(member) != "met":
+                continue
+            if member in self._nodes:
+                words += self._met(self._nodes[member])
+            else:
+                words.append(clause_sentence(self._clauses[member]))
+        return words
+
+    def _verdict(self, member: str) -> Verdict:
+        if member in self._nodes:
+            return self._nodes[member].verdict
+        return self._clauses[member].verdict

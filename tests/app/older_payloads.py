@@ -9,9 +9,11 @@ from sqlalchemy import Connection, select, update
 
 from app.projections.decisions import DECISIONS
 from domain.canonical import canonical_bytes
+from domain.events.cycle_events import Decided
 
 ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) -> its new fields
     ("cycle.decided", 2): (("verdict", "never_retrained"),),
+    ("cycle.decided", 3): (("verdict", "nodes"),),
     ("cycle.drift-measured", 2): (("clean_rate",),),
     ("cycle.started", 2): (("rules",),),
     ("cycle.window-guarded", 2): (("labels",),),
@@ -38,13 +40,14 @@ def as_first_written(document: dict[str, Any], schema: int) -> dict[str, Any]:
     return document | {"schema": schema}
 
 
-def undo_in_read_models(connection: Connection) -> None:
-    """Leave the decisions as the version before `cycle.decided` schema 2 would have."""
+def undo_in_read_models(connection: Connection, schema: int) -> None:
+    """Leave the decisions as the version that knew only this schema of `cycle.decided` would."""
     rows = connection.execute(select(DECISIONS.c["position"], DECISIONS.c["body"])).all()
     for position, content in rows:
         decided = orjson.loads(content)
-        if "verdict" in decided:
-            del decided["verdict"]["never_retrained"]
+        for (kind, since), added in ADDED.items():
+            for outer, field in added if kind == Decided.type and schema < since else ():
+                decided.get(outer, {}).pop(field, None)
         changed = {"body": canonical_bytes(decided).decode()}
         connection.execute(
             update(DECISIONS).where(DECISIONS.c["position"] == position).values(changed)

@@ -15,6 +15,10 @@ def test_the_facts_on_offer_are_these() -> None:
         "new_samples",
         "hours_since_last_retraining",
         "psi_max",
+        "error_ratio",
+        "error_increase_p",
+        "residual_evidence",
+        "label_shift_p",
         "drifted_feature_share",
         "window_rows",
     }

@@ -14,7 +14,7 @@ from domain.drift.measurement import measure_drift
 from domain.drift.reference import freeze_reference
 from domain.events.cycle_events import Outcome
 from domain.events.findings import DriftReport
-from domain.events.verdicts import Verdict, verdict_sentence
+from domain.events.verdicts import NodeVerdict, Verdict, joined, verdict_sentence
 from rules.facts import FACTS
 from rules.outcome import drift_unanswered, outcome_of, with_evidence
 from tests.domain.events.sample_events import SETTLED, decided, policy_verdict
@@ -119,7 +119,7 @@ def test_a_change_too_small_for_the_clauses_is_below_the_bounds_and_never_no_dri
     assert outcome(report=report) == "keep: below the bounds"
     assert outcome_first(report) == "keep: no drift"
     said = verdict_sentence(
-        "keep: below the bounds", policy_verdict(psi_max="unmet").clauses, "", with_evidence(report)
+        "keep: below the bounds", policy_verdict(psi_max="unmet").clauses, evidence=with_evidence(report)
     )
     assert said == "KEEP: below the bounds; evidence in size; psi_max 0.1 (needs > 0.2)"
 
@@ -187,6 +187,26 @@ def test_a_policy_without_drift_clauses_and_no_cycle_leave_no_drift_unanswered()
     asked = replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
     assert not drift_unanswered(fold([asked]))
     assert not drift_unanswered(Cycle())
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "unanswered"),
+    [("met", "unmet", True), ("unmet", "met", True), ("unmet", "unknown", False)],
+)
+def test_any_branch_that_speaks_of_drift_and_holds_is_drift_unanswered(
+    features: Verdict, error: Verdict, unanswered: bool
+) -> None:
+    flat = policy_verdict(feature_drift_score=features, error_ratio=error, new_samples="unmet")
+    either = NodeVerdict(
+        node="when.2",
+        operator="any",
+        of=("feature_drift_score", "error_ratio"),
+        verdict=joined("any", [features, error]),
+    )
+    root = NodeVerdict(node="when", operator="all", of=("new_samples", "when.2"), verdict="unmet")
+    verdict = replace(flat, nodes=(root, either))
+    kept = replace(decided("keep: rules not met"), verdict=verdict)
+    assert drift_unanswered(fold([kept])) is unanswered
 
 
 def test_a_fact_no_policy_may_name_any_more_says_nothing_of_drift() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from domain.canonical import digest
 from domain.errors import NotCanonical, PolicyInvalid
-from rules.policy import CLAUSES_MAX, Policy, parse_policy, policy_digest
+from rules.policy import Policy, parse_policy, policy_digest
+from rules.tree import CLAUSES_MAX, Node
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -39,18 +40,15 @@ def test_the_shipped_policy_holds_the_four_clauses_of_the_owner(policy: Policy) 
         ("new_samples", ">=", 50.0),
         ("hours_since_last_retraining", ">", 24.0),
     ]
-    assert (policy.id, policy.version, policy.decides, policy.combination) == (
-        "strict-and",
-        1,
-        "retrain",
-        "all",
-    )
+    assert (policy.id, policy.version, policy.tree) == ("strict-and", 1, False)
+    names = tuple(clause.name for clause in policy.clauses)
+    assert policy.nodes == (Node(name="when", operator="all", of=names),)
 
 
 def test_the_digest_is_over_the_document_before_defaults(document: dict[str, Any]) -> None:
-    before = policy_digest(document)
+    before, read = policy_digest(document), parse_policy(document)
     del document["combination"]
-    assert parse_policy(document).combination == "all"
+    assert parse_policy(document) == read
     assert policy_digest(document) == digest(document) != before
 
 

@@ -56,8 +56,7 @@ def merge(work: Work) -> Done:
         written = write_dataset(
             repository / known.started.model, known.started.cycle, known.contract, rows
         )
-        with exclusive(known.settings.by_products_lock):
-            pointer = track(repository, written.csv)
+        pointer = _tracked(work, repository, written.csv)
     except (LedgerBusy, LedgerDamaged):
         raise  # nothing is wrong with the training: the next attempt reads again
     except (WhyledgerError, OSError) as error:
@@ -78,7 +77,7 @@ def merge(work: Work) -> Done:
             label_cutoff=known.cutoff,
             dataset_sha256=written.sha256,
             identities_sha256=identities_sha256,
-            dvc_pointer=str(Path(known.started.model) / pointer.name),
+            dvc_pointer=pointer,
         ),
         artefacts=(Artefact(identities_sha256, "identities", identities),),
     )
@@ -122,7 +121,7 @@ def train(work: Work) -> Done:
     try:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
-        run = _record_run(known, split, fitted, merged)
+        run = _record_run(known, split, fitted, merged) if work.by_products else None
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
@@ -232,6 +231,15 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
         max(1, sum(row.event_time >= start for row in known.trainable.rows)),
         None if form(known.started, "bins") == FIRST else known.contract.target.transform,
     )
+
+
+def _tracked(work: Work, repository: Path, csv: Path) -> str:
+    """DVC's pointer to the merged rows, relative to their repository; empty when it is not told."""
+    if not work.by_products:
+        return ""
+    with exclusive(work.known.settings.by_products_lock):
+        pointer = track(repository, csv)
+    return str(Path(work.known.started.model) / pointer.name)
 
 
 def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMerged) -> str:

@@ -202,7 +202,8 @@ def decide(work: Work) -> Done:
         outcome,
         verdict.clauses,
         force.reason if force else "",
-        with_evidence(report) if report else (),
+        evidence=with_evidence(report) if report else (),
+        nodes=verdict.nodes,
     )
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
 

@@ -284,4 +284,5 @@ class Work:
 
     known: Knowledge
     state: Cycle
+    by_products: bool = True  # whether MLflow and DVC are told; a what-if tells nobody
     fitted: Any = None  # app.training's Trained, kept from the train step for the parity gate

@@ -88,6 +88,17 @@ class ClauseAnswer(BaseModel):
     sentence: str = Field(examples=["cool-down 20.75 h (needs > 24 h)"])
 
 
+class NodeAnswer(BaseModel):
+    """One node of a policy's tree, in the words every page and report shows."""
+
+    node: str = Field(examples=["when.3"])
+    operator: str = Field(description="all or any", examples=["any"])
+    of: list[str] = Field(description="the clauses and nodes it joins", examples=[["when.3.1"]])
+    verdict: str = Field(description="met, unmet or unknown", examples=["unmet"])
+    symbol: str = Field(examples=["✗"])
+    joins: str = Field(examples=["feature drift or error ratio"])
+
+
 class GateAnswer(BaseModel):
     """One gate, in the words every page and report shows."""
 
@@ -117,6 +128,7 @@ class DecisionAnswer(BaseModel):
     sentence: str = Field(examples=["KEEP: cool-down 20.8 h (needs > 24 h)"])
     occurred_at: str = Field(examples=[examples.TIME])
     clauses: list[ClauseAnswer] = Field(description="in the policy's order; none: undecided")
+    nodes: list[NodeAnswer] = Field(description="how a tree joins them; none: all are needed")
     gates: list[GateAnswer] = Field(description="in their order; none: nothing was trained")
     conclusion: str | None = Field(description="how its cycle ended", examples=["rejected"])
     conclusion_reason: str = Field(description="why it ended early", examples=[""])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from app.audit.clauses import Clause, clauses_of
+from app.audit.clauses import Clause, clauses_of, nodes_of
 from domain.events.verdicts import ClauseVerdict
+from rules.engine import PolicyEngine
 from tests.app.web.car_figures import clause
+from tests.domain.events.sample_events import policy_verdict
+from tests.rules.trees import facts_of, policy_of
 
 
 def told(recorded: ClauseVerdict) -> Clause:
@@ -79,3 +82,18 @@ def test_the_exact_values_stand_beside_the_words() -> None:
     said = told(recorded)
 
     assert (said.observed, said.threshold, said.margin) == (38.0, 50.0, recorded.margin)
+
+
+def test_a_tree_says_in_labels_what_each_node_joins() -> None:
+    with PolicyEngine(policy_of("all(a any(all(b c) d))"), "") as engine:
+        verdict = engine.evaluate(facts_of({"a": "met", "b": "unmet", "c": "met"}))
+
+    assert [(node.node, node.symbol, node.joins) for node in nodes_of(verdict)] == [
+        ("when", "?", "a and ((b and c) or d)"),
+        ("when.2", "?", "(b and c) or d"),
+        ("when.2.1", "✗", "b and c"),
+    ]
+
+
+def test_where_every_clause_is_needed_nodes_would_add_nothing() -> None:
+    assert nodes_of(policy_verdict(new_samples="met", psi_max="unmet")) == ()

@@ -38,7 +38,7 @@ from domain.events.findings import (
     SegmentErrors,
     WindowCheck,
 )
-from domain.events.verdicts import Firing, PolicyVerdict, verdict_sentence
+from domain.events.verdicts import Firing, PolicyVerdict, strict_and, verdict_sentence
 from tests.app.web.car_figures import clause, drift_report, errors_of
 from tests.plausible import an
 from tests.repository import REPOSITORY
@@ -207,6 +207,7 @@ def _decided(report: DriftReport | None, rows: int, age: int, champion: str | No
         facts={one.fact: one.observed for one in clauses},
         never_retrained=champion is None,
         clauses=clauses,
+        nodes=strict_and(clauses),
         retrain=retrain,
         trace=(Firing(rule="feature_drift", facts={"feature_drift_score": score or 0.0}),),
     )

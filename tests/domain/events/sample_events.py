@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle
-from domain.events.verdicts import ClauseVerdict, PolicyVerdict, Verdict
+from domain.events.verdicts import ClauseVerdict, PolicyVerdict, Verdict, strict_and
 from tests.plausible import AS_OF, FORCE, VERDICT, an, decided
 
 __all__ = ["AS_OF", "FORCE", "decided"]
@@ -52,8 +52,10 @@ def clause(fact: str, verdict: Verdict) -> ClauseVerdict:
 
 def policy_verdict(**clauses: Verdict) -> PolicyVerdict:
     """What the policy said, from fact=verdict."""
+    judged = tuple(clause(fact, verdict) for fact, verdict in clauses.items())
     return replace(
         VERDICT,
-        clauses=tuple(clause(fact, verdict) for fact, verdict in clauses.items()),
+        clauses=judged,
+        nodes=strict_and(judged),
         retrain=all(verdict == "met" for verdict in clauses.values()),
     )

@@ -13,15 +13,39 @@ from domain.events.cycle_events import Decided
 from domain.events.envelope import event_data, event_from_data
 from domain.events.events import EVENT_TYPES
 from domain.events.upcasting import UPCASTERS, older_schemas, upcast
-from tests.domain.events.sample_events import decided
+from domain.events.verdicts import NodeVerdict, Verdict
+from tests.domain.events.sample_events import decided, policy_verdict
 
 
 def decided_1(note: str) -> dict[str, Any]:
     """A decision as schema 1 wrote it, with this note on its one clause."""
     data = event_data(decided("retrain"))
     del data["verdict"]["never_retrained"]
+    del data["verdict"]["nodes"]
     data["verdict"]["clauses"][0]["note"] = note
     return data
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "root"),
+    [
+        (("met", "met"), "met"),
+        (("met", "unknown"), "unknown"),
+        (("unknown", "unmet"), "unmet"),
+    ],
+)
+def test_a_decision_of_schema_2_has_the_one_node_that_asked_for_every_clause(
+    verdicts: tuple[Verdict, Verdict], root: Verdict
+) -> None:
+    new = decided("keep: rules not met", verdict=policy_verdict(a=verdicts[0], b=verdicts[1]))
+    data = event_data(new)
+    del data["verdict"]["nodes"]
+    read = event_from_data("cycle.decided", 2, data)
+    assert read == new
+    assert isinstance(read, Decided)
+    assert read.verdict.nodes == (
+        NodeVerdict(node="when", operator="all", of=("a", "b"), verdict=root),
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,20 +63,21 @@ def test_upcasting_adds_and_leaves_all_else_and_the_stored_payload_alone() -> No
     stored = decided_1("never retrained")
     before = deepcopy(stored)
     schema, data = upcast("cycle.decided", 1, stored)
-    assert (schema, stored) == (2, before)
+    assert (schema, stored) == (3, before)
     del data["verdict"]["never_retrained"]
+    del data["verdict"]["nodes"]
     assert data == before
 
 
 def test_what_is_current_is_read_as_it_stands() -> None:
     data = event_data(decided("retrain"))
-    assert upcast("cycle.decided", 2, data) == (2, data)
+    assert upcast("cycle.decided", 3, data) == (3, data)
     with pytest.raises(ValidationError, match="never_retrained"):
-        event_from_data("cycle.decided", 2, decided_1(""))
+        event_from_data("cycle.decided", 3, decided_1(""))
 
 
 def test_a_schema_nobody_wrote_is_unknown() -> None:
-    for schema in (0, 3):
+    for schema in (0, 4):
         with pytest.raises(LedgerDamaged, match=f"'cycle.decided' schema {schema} is unknown"):
             event_from_data("cycle.decided", schema, {})
 

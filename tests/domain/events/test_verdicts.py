@@ -82,7 +82,7 @@ def test_a_value_is_never_rounded_onto_its_bound(
 
 
 def test_a_verdict_below_the_bounds_names_the_features_with_evidence() -> None:
-    said = verdict_sentence("keep: below the bounds", (P_VALUE,), "", ("hpwt", "mpg"))
+    said = verdict_sentence("keep: below the bounds", (P_VALUE,), "", evidence=("hpwt", "mpg"))
     assert said == (
         "KEEP: below the bounds; evidence in hpwt and mpg; prediction drift p = 0.2 (needs < 0.05)"
     )

@@ -1,0 +1,159 @@
+"""What another policy would have come to: a model's cycles lived again, and what that was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Final, Self
+
+FIRST_CHAMPION: Final = "never retrained"  # the model that nobody replaced, whom all are against
+HEADINGS: Final = ("model", "policy", "trained", "promoted", "mean RMSE", "value", "unit")
+CYCLE_HEADINGS: Final = (
+    "cycle",
+    "as of",
+    "outcome",
+    "ended",
+    "rows",
+    "RMSE",
+    "first RMSE",
+    "serves",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRelived:
+    """One cycle under the other policy, and the rows that were served since the one before it.
+
+    Errors are RMSE on the scale of the contract's target; None where no row was labelled.
+    """
+
+    cycle: str
+    as_of: str  # UTC
+    outcome: str  # what the other policy said
+    sentence: str
+    conclusion: str  # how the cycle ended
+    gates: tuple[str, ...]  # 'Deployment passed', in their order; empty where nothing was trained
+    trained: bool
+    promoted: bool
+    rows: int  # served since the cycle before, labelled by now
+    rmse: float | None  # of who served them under the other policy
+    first_rmse: float | None  # of the first champion on the same rows
+    saved: float | None  # sum(|first champion's error| - |server's|), target's unit
+    champion: str | None  # who serves afterwards
+
+    def line(self) -> tuple[str, ...]:
+        """The cycle under CYCLE_HEADINGS."""
+        return (
+            self.cycle,
+            self.as_of[:10],
+            self.outcome,
+            self.conclusion,
+            str(self.rows),
+            _number(self.rmse),
+            _number(self.first_rmse),
+            self.champion or "nobody",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """A model's years under one policy. Sums count every served and labelled row once."""
+
+    model: str
+    policy: str
+    policy_version: int
+    policy_digest: str
+    cycles: tuple[CycleRelived, ...]  # oldest first
+    left_out: Mapping[str, int]  # reason -> rows that could not be lived again
+    per_unit: float | None  # what an error of one unit of the target costs; None: nobody has said
+    unit: str  # of the value: '1983 USD'; that of the target where nobody has said
+
+    @property
+    def judged(self) -> tuple[CycleRelived, ...]:
+        """The cycles with rows that somebody served: those the first champion could be kept in."""
+        return tuple(each for each in self.cycles if each.rows)
+
+    @property
+    def trained(self) -> int:
+        """Candidates trained after the first one served."""
+        return sum(each.trained for each in self.judged)
+
+    @property
+    def promoted(self) -> int:
+        """Candidates promoted after the first one served."""
+        return sum(each.promoted for each in self.judged)
+
+    @property
+    def rmse(self) -> float | None:
+        """The mean over the cycles of the error of who served."""
+        return _mean([each.rmse for each in self.judged])
+
+    @property
+    def first_rmse(self) -> float | None:
+        """The mean over the cycles of the first champion's error."""
+        return _mean([each.first_rmse for each in self.judged])
+
+    @property
+    def value(self) -> float | None:
+        """What was saved against the first champion, in `unit`; None where nothing was labelled."""
+        saved = [each.saved for each in self.judged if each.saved is not None]
+        return sum(saved) * (1 if self.per_unit is None else self.per_unit) if saved else None
+
+    @property
+    def sentence(self) -> str:
+        """What the other policy would have come to, in one sentence."""
+        if self.rmse is None or self.first_rmse is None or self.value is None:
+            return f"{self.model} under {self.policy}: no row was served and labelled."
+        return (
+            f"{self.model} under {self.policy}: {self.trained} trained, {self.promoted} promoted; "
+            f"mean RMSE {self.rmse:.3f}, {self.first_rmse:.3f} had nobody retrained; "
+            f"worth {self.value:,.0f} {self.unit} against the first champion."
+        )
+
+    def line(self) -> tuple[str, ...]:
+        """The policy under HEADINGS."""
+        return self._line(self.policy, self.trained, self.promoted, self.rmse, self.value)
+
+    def line_of_never(self) -> tuple[str, ...]:
+        """The first champion alone, on the same rows, under HEADINGS."""
+        return self._line(FIRST_CHAMPION, 0, 0, self.first_rmse, 0.0)
+
+    def _line(
+        self, policy: str, trained: int, promoted: int, rmse: float | None, value: float | None
+    ) -> tuple[str, ...]:
+        worth = "–" if value is None else f"{value:,.0f}"
+        return (self.model, policy, str(trained), str(promoted), _number(rmse), worth, self.unit)
+
+    def to_document(self) -> dict[str, Any]:
+        """The same as JSON, with the sums."""
+        sums = ("trained", "promoted", "rmse", "first_rmse", "value", "sentence")
+        stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return stored | {name: getattr(self, name) for name in sums}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Back from `to_document`, as another process wrote it."""
+        stored = {name: document[name] for name in cls.__dataclass_fields__}
+        cycles = [
+            CycleRelived(**(each | {"gates": tuple(each["gates"])})) for each in stored["cycles"]
+        ]
+        return cls(**(stored | {"cycles": tuple(cycles)}))
+
+
+def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
+    """A line a model and policy under HEADINGS; each model begins with its first champion alone."""
+    lines: list[tuple[str, ...]] = []
+    for model in dict.fromkeys(each.model for each in found):
+        of_model = [each for each in found if each.model == model]
+        lines += [of_model[0].line_of_never(), *(each.line() for each in of_model)]
+    return lines
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

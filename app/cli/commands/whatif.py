@@ -1,0 +1,114 @@
+"""`whyledger whatif`: what other policies would have come to over a model's years."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from app.audit.whatif import CYCLE_HEADINGS, HEADINGS, WhatIf, comparison
+from app.cli.opening import opened, read_settings
+from app.cli.terminal import CommandRefused, Json, note, progress, say, say_json, say_table
+from app.cycle.whatif_runs import Run, what_ifs
+from app.intake.documents import parse_document
+from app.ledger.store import Connection, Ledger
+from app.projections.models import get_model, list_models
+from app.projections.policies import get_policy, get_policy_document
+from domain.errors import UnknownModel
+from domain.events.verdicts import in_words
+from rules.policy import parse_policy
+
+_SHIPPED: Final = Path(__file__).parents[3] / "rules" / "policies"
+_ALL: Final = "all"
+
+
+def whatif(
+    policy: Annotated[
+        list[str],
+        typer.Option(
+            help="A policy's file, its id (adopted or shipped), or 'all': every shipped one. "
+            "May be given several times.",
+        ),
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model; default every model.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Live the models' cycles again under other policies, in scratch ledgers, and compare.
+
+    Rows come in as they did; training and gates run anew. The ledger is only read.
+    """
+    settings = read_settings()
+    with opened(settings) as ledger:
+        documents = [document for name in policy for document in _policies(ledger, name)]
+        runs = [
+            Run(name, document, cycles)
+            for name, cycles in _models(ledger, model)
+            for document in documents
+        ]
+    total = sum(run.cycles for run in runs)
+    with progress("living the cycles again", total, unit="cycles") as advance:
+        found = what_ifs(settings, runs, advance)
+    if json:
+        say_json([each.to_document() for each in found])
+        return
+    if len(documents) == 1:
+        for each in found:
+            say(each.sentence)
+            say_table(CYCLE_HEADINGS, [cycle.line() for cycle in each.cycles])
+    say_table(HEADINGS, comparison(found))
+    for each in found:
+        _note_left_out(each)
+
+
+def _policies(ledger: Ledger, name: str) -> list[dict[str, Any]]:
+    """The documents that `name` stands for, each of them a policy."""
+    if name == _ALL:
+        paths = sorted(_SHIPPED.glob("*.yaml"), key=lambda path: path.stem)
+        return [_read(path) for path in paths]
+    path = Path(name)
+    if path.is_file():
+        return [_read(path)]
+    with ledger.connect() as connection:
+        adopted = _adopted(connection, name)
+    if adopted is not None:
+        return [adopted]
+    shipped = {path.stem: path for path in _SHIPPED.glob("*.yaml")}
+    if name not in shipped:
+        known = ", ".join(sorted(shipped))
+        raise CommandRefused(
+            f"{name[:100]!r} is neither a file nor a policy that was adopted or is shipped "
+            f"({known}). Name one of those, or a policy's file."
+        )
+    return [_read(shipped[name])]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document = parse_document(path.read_bytes(), name=path.name)
+    parse_policy(document)  # refused before anything is trained
+    return document
+
+
+def _adopted(connection: Connection, policy: str) -> dict[str, Any] | None:
+    view = get_policy(connection, policy)
+    return None if view is None else get_policy_document(connection, view.digest)
+
+
+def _models(ledger: Ledger, named: list[str] | None) -> list[tuple[str, int]]:
+    """The models asked for, with how many cycles each has."""
+    with ledger.connect() as connection:
+        if not named:
+            return [(view.model, view.cycles_started) for view in list_models(connection)]
+        views = [(name, get_model(connection, name)) for name in named]
+    for name, view in views:
+        if view is None:
+            raise UnknownModel.named(name)
+    return [(name, view.cycles_started) for name, view in views if view is not None]
+
+
+def _note_left_out(found: WhatIf) -> None:
+    if found.left_out:
+        said = in_words([f"{rows} ({reason})" for reason, rows in found.left_out.items()])
+        note(f"{found.model} under {found.policy}: rows that could not be lived again: {said}")

@@ -1,0 +1,325 @@
+"""A model's years under another policy, lived again in a scratch ledger.
+
+The facts of a cycle depend on who served before it, so a policy is not judged on recorded facts
+alone: rows come in as they did, whoever serves in the scratch ledger predicts them anew, and each
+cycle runs whole, with its training and its gates, under the rules and the `as_of` it was recorded
+with. Forced retrainings stay forced; rollbacks are not repeated. Nothing is written to the ledger
+that is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from app.audit.cycle import cycle_told
+from app.audit.whatif import CycleRelived, WhatIf
+from app.cause import Cause
+from app.clock import new_id, now
+from app.cycle.run import run_cycle
+from app.ledger.store import Ledger, NewEvent, StreamAppend
+from app.ledger.streams import (
+    cycle_stream,
+    model_stream,
+    observations_stream,
+    policy_stream,
+    predictions_stream,
+)
+from app.projections.contracts import get_contract
+from app.projections.cycles import get_cycle
+from app.projections.labels import labelled_rows
+from app.projections.models import ModelView, get_model
+from app.serving.plan import ServingPlan, load_plan
+from app.settings import Settings
+from domain.contract.contract import Contract, parse_contract
+from domain.errors import PredictionsUnusable, RequestInvalid, UnknownModel
+from domain.events.cycle_events import CandidateTrained, CycleStarted
+from domain.events.envelope import Recorded
+from domain.events.erasure import Erased
+from domain.events.events import (
+    ContractAdopted,
+    Event,
+    ObservationRecorded,
+    OutcomeRecorded,
+    PolicyAdopted,
+    PredictionMade,
+    RowsRefused,
+)
+from rules.policy import parse_policy, policy_digest
+
+ERASED: Final = "erased"
+NOBODY_SERVED: Final = "nobody served yet"
+NOT_PREDICTED: Final = "who served could not predict them"
+NO_PREDICTION: Final = "outcomes of predictions that were left out"
+_COMES_IN: Final = (ContractAdopted, ObservationRecorded, OutcomeRecorded, RowsRefused)
+_EVENTS_PER_APPEND: Final = 500
+_FOR_EVER: Final = "9999-12-31T23:59:59.999999Z"
+Progress = Callable[[int, int], None]  # cycles lived again, of how many
+Asked = tuple[Recorded, PredictionMade]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One row as it was served in the scratch ledger; both in the target's unit."""
+
+    prediction: float
+    by_first: float  # what the first champion would have said
+
+
+def relive(
+    ledger: Ledger,
+    scratch: Ledger,
+    settings: Settings,
+    model: str,
+    policy: dict[str, Any],
+    progress: Progress = lambda done, of: None,
+) -> WhatIf:
+    """The cycles of `model` again, each under `policy`.
+
+    Args:
+        ledger: what happened; only read.
+        scratch: an empty ledger.
+        settings: of the scratch ledger: its state directory takes what training leaves behind.
+        model: whose cycles.
+        policy: the parsed document of the policy; need not have been adopted.
+        progress: told after each cycle.
+
+    Raises:
+        PolicyInvalid: the document is no policy.
+        UnknownModel: no contract was adopted under this name.
+    """
+    with ledger.connect() as connection:
+        view = get_model(connection, model)
+    if view is None:
+        raise UnknownModel.named(model)
+    again = _Relived(ledger, scratch, settings, model, policy)
+    for entry in _entries(ledger):
+        again.takes(entry)
+        if len(again.cycles) and isinstance(entry.event, CycleStarted):
+            progress(len(again.cycles), view.cycles_started)
+    return again.told()
+
+
+def _entries(ledger: Ledger) -> Iterator[Recorded]:
+    after = -1
+    while page := ledger.read(after):
+        yield from page
+        after = page[-1].position
+
+
+class _Relived:
+    """One model's story as it goes on in the scratch ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        scratch: Ledger,
+        settings: Settings,
+        model: str,
+        policy: dict[str, Any],
+    ) -> None:
+        self._ledger, self._scratch, self._settings = ledger, scratch, settings
+        self._model = model
+        self._streams = {
+            model_stream(model): 0,  # in this order: an outcome needs its prediction
+            predictions_stream(model): 1,
+            observations_stream(model): 2,
+        }
+        self._policy, self._digest = parse_policy(policy), policy_digest(policy)
+        self._waiting: list[tuple[str, NewEvent]] = []
+        self._asked: list[Asked] = []  # predictions, before whoever serves has made them again
+        self._champion: str | None = None
+        self._plan: ServingPlan | None = None
+        self._plan_sha256 = ""
+        self._first: ServingPlan | None = None
+        self._lost: set[str] = set()  # ids of predictions that were left out
+        self._left_out: Counter[str] = Counter()
+        self._served: list[dict[str, _Served]] = [{}]  # one a cycle, by identity: the latest counts
+        self.cycles: list[str] = []
+        adopted = PolicyAdopted(
+            policy=self._policy.id,
+            policy_version=self._policy.version,
+            document=policy,
+            policy_digest=self._digest,
+        )
+        self._append([(policy_stream(self._policy.id), _new(adopted, now()))])
+
+    def takes(self, entry: Recorded) -> None:
+        """One entry of the ledger, oldest first; what is not about this model is passed over."""
+        event = entry.event
+        if isinstance(event, CycleStarted) and event.model == self._model:
+            self._come_in()
+            self._run(event)
+        elif entry.stream not in self._streams:
+            return
+        elif isinstance(event, Erased):
+            self._left_out[ERASED] += 1
+        elif isinstance(event, PredictionMade):
+            self._asked.append((entry, event))
+        elif isinstance(event, _COMES_IN):
+            new = _new(event, entry.occurred_at, entry.id)
+            self._waiting.append((entry.stream, new))
+        if len(self._waiting) + len(self._asked) >= _EVENTS_PER_APPEND:
+            self._come_in()
+
+    def told(self) -> WhatIf:
+        """What came of it; called once, at the end."""
+        with self._scratch.connect() as connection:
+            view = _known(get_model(connection, self._model), self._model)
+            contract = parse_contract(get_contract(connection, view.contract_digest))
+            rows = labelled_rows(
+                connection, self._model, before=_FOR_EVER, up_to=self._scratch.size()
+            )
+        labels = {row.identity: row.label for row in rows}
+        declared = contract.value_of_error
+        return WhatIf(
+            model=self._model,
+            policy=self._policy.id,
+            policy_version=self._policy.version,
+            policy_digest=self._digest,
+            cycles=tuple(
+                self._cycle(cycle, served, labels, contract)
+                for cycle, served in zip(self.cycles, self._served, strict=False)
+            ),
+            left_out={reason: rows for reason, rows in self._left_out.items() if rows},
+            per_unit=declared.per_unit if declared else None,
+            unit=declared.unit if declared else contract.target.unit,
+        )
+
+    def _come_in(self) -> None:
+        """Predict what was asked, then append everything that waits."""
+        made = self._predicted()
+        events = [*made, *(each for each in self._waiting if not self._labels_nothing(each[1]))]
+        self._append(sorted(events, key=lambda each: self._streams[each[0]]))
+        self._waiting, self._asked = [], []
+
+    def _labels_nothing(self, new: NewEvent) -> bool:
+        event = new.event
+        lost = isinstance(event, OutcomeRecorded) and event.prediction_id in self._lost
+        self._left_out[NO_PREDICTION] += lost
+        return lost
+
+    def _append(self, events: list[tuple[str, NewEvent]]) -> None:
+        if not events:
+            return
+        by_stream: dict[str, list[NewEvent]] = {}
+        for stream, event in events:
+            by_stream.setdefault(stream, []).append(event)
+        appends = [StreamAppend(stream, tuple(new), None) for stream, new in by_stream.items()]
+        self._scratch.append(appends, Cause.unauthenticated(new_id()))
+
+    def _predicted(self) -> list[tuple[str, NewEvent]]:
+        """What was asked, as who serves in the scratch ledger answers it."""
+        if self._plan is None or self._first is None:
+            if self._asked:
+                self._lose(self._asked, NOBODY_SERVED)
+            return []
+        made = []
+        for (entry, event), prediction, by_first in _answers(self._asked, self._plan, self._first):
+            if prediction is None or by_first is None:
+                self._lose([(entry, event)], NOT_PREDICTED)
+                continue
+            self._served[-1][event.identity] = _Served(prediction, by_first)
+            again = replace(
+                event,
+                model_version=self._champion or "",
+                plan_sha256=self._plan_sha256,
+                prediction=prediction,
+            )
+            made.append((entry.stream, _new(again, entry.occurred_at, entry.id)))
+        return made
+
+    def _lose(self, asked: list[Asked], reason: str) -> None:
+        self._left_out[reason] += len(asked)
+        self._lost |= {entry.id for entry, _ in asked}
+
+    def _run(self, recorded: CycleStarted) -> None:
+        """The cycle again: all as it was asked for, but for the policy and who serves."""
+        started = replace(
+            recorded,
+            policy=self._policy.id,
+            policy_digest=self._digest,
+            champion=self._champion,
+        )
+        self._append([(cycle_stream(started.cycle), _new(started, started.as_of))])
+        run_cycle(self._scratch, self._settings, started.cycle, by_products=False)
+        self.cycles.append(started.cycle)
+        self._served.append({})
+        with self._scratch.connect() as connection:
+            view = _known(get_model(connection, self._model), self._model)
+        if view.champion is None or view.plan_sha256 is None:
+            return
+        if view.champion != self._champion:
+            self._champion, self._plan_sha256 = view.champion, view.plan_sha256
+            self._plan = load_plan(self._scratch.artefact(view.plan_sha256))
+            self._first = self._first or self._plan
+
+    def _cycle(
+        self,
+        cycle: str,
+        served: dict[str, _Served],
+        labels: dict[str, float],
+        contract: Contract,
+    ) -> CycleRelived:
+        with self._scratch.connect() as connection:
+            state = get_cycle(connection, cycle).state
+        told = cycle_told(state)
+        pairs = [(row, labels[identity]) for identity, row in served.items() if identity in labels]
+        saved = [abs(row.by_first - label) - abs(row.prediction - label) for row, label in pairs]
+        return CycleRelived(
+            cycle=cycle,
+            as_of=told.as_of,
+            outcome=told.outcome or "halted",
+            sentence=told.sentence,
+            conclusion=told.conclusion or "",
+            gates=tuple(f"{gate.name} {gate.verdict}" for gate in told.gates),
+            trained=CandidateTrained.type in state,
+            promoted=told.conclusion == "promoted",
+            rows=len(pairs),
+            rmse=_rmse([(row.prediction, label) for row, label in pairs], contract),
+            first_rmse=_rmse([(row.by_first, label) for row, label in pairs], contract),
+            saved=math.fsum(saved) if pairs else None,
+            champion=told.champion,
+        )
+
+
+def _answers(
+    asked: list[Asked], plan: ServingPlan, first: ServingPlan
+) -> Iterator[tuple[Asked, float | None, float | None]]:
+    """What both models answer to each, target's unit; None where one of them cannot."""
+    rows = [event.row for _, event in asked]
+    try:
+        native = plan.predict_rows(rows).native.tolist() if rows else []
+        by_first = first.predict_rows(rows).native.tolist() if rows else []
+    except (RequestInvalid, PredictionsUnusable):
+        if len(asked) == 1:
+            yield asked[0], None, None
+        else:  # one by one, so that only those are lost that cannot be predicted
+            for one in asked:
+                yield from _answers([one], plan, first)
+        return
+    yield from zip(asked, native, by_first, strict=True)
+
+
+def _rmse(pairs: list[tuple[float, float]], contract: Contract) -> float | None:
+    """RMSE on the target's scale; None without rows, or where one has no logarithm."""
+    if contract.target.transform == "log":
+        if any(value <= 0 for pair in pairs for value in pair):
+            return None
+        pairs = [(math.log(predicted), math.log(label)) for predicted, label in pairs]
+    if not pairs:
+        return None
+    return math.sqrt(math.fsum((a - b) ** 2 for a, b in pairs) / len(pairs))
+
+
+def _new(event: Event, occurred_at: str, id: str = "") -> NewEvent:
+    return NewEvent(event=event, id=id or new_id(), occurred_at=occurred_at)
+
+
+def _known(view: ModelView | None, model: str) -> ModelView:
+    if view is None:
+        raise UnknownModel.named(model)
+    return view

@@ -1,0 +1,106 @@
+"""What another policy would have come to, told as one value."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+
+from app.audit.whatif import CycleRelived, WhatIf, comparison
+
+
+def relived(number: int, **said: Any) -> CycleRelived:
+    """One cycle with ten labelled rows, kept, but for what is said of it."""
+    usual: dict[str, Any] = {
+        "cycle": f"cars-{number}",
+        "as_of": f"{1975 + number}-01-01T00:00:00.000000Z",
+        "outcome": "keep: no drift",
+        "sentence": "KEEP: no drift",
+        "conclusion": "kept",
+        "gates": (),
+        "trained": False,
+        "promoted": False,
+        "rows": 10,
+        "rmse": 0.5,
+        "first_rmse": 0.5,
+        "saved": 0.0,
+        "champion": "cars/1",
+    }
+    return CycleRelived(**(usual | said))
+
+
+BOOTSTRAP = relived(
+    1, rows=0, rmse=None, first_rmse=None, saved=None, trained=True, promoted=True
+)  # fmt: skip
+RETRAINED = relived(
+    2,
+    outcome="retrain",
+    conclusion="promoted",
+    gates=("Parity passed",),
+    trained=True,
+    promoted=True,
+    champion="cars/2",
+)
+BETTER = relived(3, rmse=0.3, first_rmse=0.7, saved=2.5, champion="cars/2")
+
+
+def what_if(*cycles: CycleRelived, **said: Any) -> WhatIf:
+    usual: dict[str, Any] = {
+        "model": "cars",
+        "policy": "challenger",
+        "policy_version": 1,
+        "policy_digest": "0" * 64,
+        "left_out": {},
+        "per_unit": 1000.0,
+        "unit": "USD",
+    }
+    return WhatIf(cycles=cycles, **(usual | said))
+
+
+def test_the_first_candidate_retrains_nobody_and_every_mean_is_over_cycles_with_rows() -> None:
+    found = what_if(BOOTSTRAP, RETRAINED, BETTER)
+    assert (found.trained, found.promoted) == (1, 1)
+    assert (found.rmse, found.first_rmse) == pytest.approx((0.4, 0.6))
+    assert found.value == 2500.0
+    assert found.sentence == (
+        "cars under challenger: 1 trained, 1 promoted; mean RMSE 0.400, 0.600 had nobody "
+        "retrained; worth 2,500 USD against the first champion."
+    )
+
+
+def test_where_nobody_said_what_an_error_costs_the_value_is_in_the_targets_unit() -> None:
+    found = what_if(BETTER, per_unit=None, unit="cars sold")
+    assert found.value == 2.5
+    assert found.line()[-2:] == ("2", "cars sold")
+
+
+def test_without_a_labelled_row_there_is_no_figure_rather_than_a_zero() -> None:
+    found = what_if(BOOTSTRAP)
+    assert (found.rmse, found.value) == (None, None)
+    assert found.sentence == "cars under challenger: no row was served and labelled."
+    assert found.line() == ("cars", "challenger", "0", "0", "–", "–", "USD")
+
+
+def test_a_comparison_begins_each_model_with_its_first_champion_alone() -> None:
+    cars, vans = what_if(RETRAINED, BETTER), what_if(BETTER, model="vans", policy="strict-and")
+    assert comparison([cars, vans]) == [
+        ("cars", "never retrained", "0", "0", "0.600", "0", "USD"),
+        ("cars", "challenger", "1", "1", "0.400", "2,500", "USD"),
+        ("vans", "never retrained", "0", "0", "0.700", "0", "USD"),
+        ("vans", "strict-and", "0", "0", "0.300", "2,500", "USD"),
+    ]
+
+
+def test_another_process_tells_the_same_value_with_its_sums() -> None:
+    found = what_if(BOOTSTRAP, RETRAINED, BETTER, left_out={"erased": 2})
+    document = json.loads(orjson.dumps(found.to_document()))
+    assert WhatIf.from_document(document) == found
+    assert (document["trained"], document["sentence"]) == (1, found.sentence)
+
+
+def test_a_cycle_is_told_on_one_line() -> None:
+    assert RETRAINED.line() == (
+        "cars-2", "1977-01-01", "retrain", "promoted", "10", "0.500", "0.500", "cars/2"
+    )  # fmt: skip

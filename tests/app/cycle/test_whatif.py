@@ -1,0 +1,146 @@
+"""A model's years lived again: as they were, or as they would have been under another policy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from app.cycle.whatif import (
+    NO_PREDICTION,
+    NOBODY_SERVED,
+    _answers,
+    relive,
+)
+from app.cycle.whatif_runs import Run, WhatIfFailed, what_ifs
+from app.ledger.store import Ledger
+from app.projections.models import get_model
+from app.projections.opening import open_ledger
+from app.serving.plan import load_plan
+from app.settings import Settings
+from domain.errors import NothingToDecide, UnknownModel
+from domain.events.events import OutcomeRecorded, PredictionMade
+from tests.app.car_ledger import CarLedger, document
+from tests.app.cli.command_line import whyledger
+from tests.plausible import TIME, an
+
+STRICT_AND = document("rules", "policies", "strict-and.yaml")
+CHALLENGER = document("rules", "policies", "challenger.yaml")
+Prepare = Callable[[Settings], Settings]
+
+
+@pytest.fixture
+def apart(tmp_path: Path, sqlite_template: Path, with_registry: Prepare) -> Settings:
+    """Settings of an empty scratch ledger."""
+    settings = with_registry(Settings(state_dir=tmp_path / "apart"))
+    shutil.copy(sqlite_template, settings.state_dir / "ledger.db")
+    return settings
+
+
+def test_under_its_own_policy_a_model_lives_the_same_years_to_the_byte(
+    cars: CarLedger, apart: Settings
+) -> None:
+    kept, retrained = cars.lives_through(1976), cars.lives_through(1977)
+    before = cars.ledger.size()
+    scratch = open_ledger(apart)
+    told: list[tuple[int, int]] = []
+    found = relive(
+        cars.ledger, scratch, apart, "car-price", STRICT_AND, lambda *at: told.append(at)
+    )
+    assert [(each.cycle, each.outcome, each.conclusion) for each in found.cycles] == [
+        ("car-price-1", "bootstrap", "promoted"),
+        ("car-price-2", "keep: rules not met", "kept"),
+        ("car-price-3", "retrain", "promoted"),
+    ]
+    assert kept.decided is not None
+    assert retrained.decided is not None
+    assert [each.sentence for each in found.cycles[1:]] == [
+        kept.decided.sentence,
+        retrained.decided.sentence,
+    ]
+    with scratch.connect() as connection:
+        again = get_model(connection, "car-price")
+    scratch.close()
+    assert again is not None
+    real = cars.view()
+    assert (again.champion, again.plan_sha256) == (real.champion, real.plan_sha256)
+    assert again.reference_sha256 == real.reference_sha256
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert cars.ledger.size() == before, "what happened is only read"
+    assert kept.drift is not None
+    assert found.cycles[1].rmse == pytest.approx(kept.drift.champion_rmse, abs=1e-12)
+    assert (found.cycles[1].rows, found.cycles[1].saved) == (kept.drift.labelled_rows, 0.0)
+    assert "Deployment passed" in found.cycles[2].gates
+    assert found.left_out == {}
+
+
+def test_the_command_lives_them_again_in_a_process_under_a_policy_never_adopted(
+    cars: CarLedger,
+) -> None:
+    cars.lives_through(1976)
+    cars.ledger.close()
+    ran = whyledger(
+        cars.settings.state_dir.parent,
+        "whatif",
+        "--policy",
+        "challenger",
+        "--json",
+        WHYLEDGER_STATE_DIR=str(cars.settings.state_dir),
+    )
+    assert ran.returncode == 0, ran.stderr
+    [found] = orjson.loads(ran.stdout)
+    assert (found["policy"], found["trained"], found["promoted"]) == ("challenger", 1, 1)
+    assert [each["outcome"] for each in found["cycles"]] == ["bootstrap", "retrain"]
+    assert found["cycles"][1]["champion"] == "car-price/2"
+    assert found["unit"] == "1983 USD"
+
+
+def test_rows_that_nobody_could_answer_are_counted_with_the_outcomes_that_label_them(
+    new_cars: CarLedger, apart: Settings
+) -> None:
+    cars = new_cars.adopts()
+    made = an(PredictionMade, model="car-price")
+    [entry] = cars.append("predictions-car-price", [(made, TIME)])
+    label = an(OutcomeRecorded, model="car-price", prediction_id=entry.id)
+    cars.append("observations-car-price", [(label, TIME)])
+    cars.starts("1977-01-01T00:00:00.000000Z")
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER)
+    scratch.close()
+    assert found.left_out == {NOBODY_SERVED: 1, NO_PREDICTION: 1}
+    assert found.sentence.endswith("no row was served and labelled.")
+
+
+def test_a_row_that_cannot_be_predicted_takes_no_other_with_it(cars: CarLedger) -> None:
+    sha256 = cars.view().plan_sha256
+    assert sha256 is not None
+    plan = load_plan(cars.ledger.artefact(sha256))
+    whole = cars.rows([1976], most=2)
+    broken = {name: value for name, value in whole[0].items() if name != "hpwt"}
+    rows = [whole[0], broken, whole[1]]
+    made = [an(PredictionMade, model="car-price", row=row) for row in rows]
+    recorded = cars.append("predictions-car-price", [(event, TIME) for event in made])
+    answered = list(_answers(list(zip(recorded, made, strict=True)), plan, plan))
+    assert [entry.id for (entry, _), _, _ in answered] == [entry.id for entry in recorded]
+    assert [prediction is None for _, prediction, _ in answered] == [False, True, False]
+
+
+def test_a_model_nobody_knows_and_a_ledger_without_cycles_are_refused(
+    sqlite_ledger: Ledger, sqlite_settings: Settings, apart: Settings
+) -> None:
+    scratch = open_ledger(apart)
+    with pytest.raises(UnknownModel):
+        relive(sqlite_ledger, scratch, apart, "trams", CHALLENGER)
+    scratch.close()
+    with pytest.raises(NothingToDecide, match="no cycle was run yet"):
+        what_ifs(sqlite_settings, [Run("trams", CHALLENGER, 0)])
+
+
+def test_a_process_that_is_refused_says_why(
+    sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    with pytest.raises(WhatIfFailed, match="trams was not lived again: model 'trams' is unknown"):
+        what_ifs(sqlite_settings, [Run("trams", CHALLENGER, 1)])
