@@ -6,9 +6,11 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Final, Unpack
 
+from app.audit.cycle import cycle_told
 from app.audit.decision import Bounds, Decision, decisions
 from app.ledger.store import Connection
 from app.projections.changes import DECISIONS_AMONG, ChangeView, Kind, list_changes
+from app.projections.cycles import list_cycles
 
 _DIGITS: Final = 12  # of a digest in a sentence
 
@@ -61,6 +63,20 @@ def changes_and_decisions(
         )
         by_position = {each.position: each for each in told}
     return [_told(view, by_position.get(view.position)) for view in views]
+
+
+def happened_last(connection: Connection, model: str) -> str | None:
+    """The headline of the model's newest cycle, or the rollback since; None: nothing happened yet.
+
+    A cycle counts from its decision on, or from its end when it came to none.
+    """
+    cycles = list_cycles(connection, model, limit=2)  # at most one of them is open
+    cycle = next((each for each in cycles if each.outcome or each.ended_at), None)
+    rollback = next(iter(changes(connection, model=model, kinds={"rolled back"}, limit=1)), None)
+    since = -1 if cycle is None else cycle.ended_position or cycle.started_position
+    if rollback is not None and rollback.position > since:
+        return rollback.sentence
+    return None if cycle is None else cycle_told(cycle.state).headline
 
 
 def _told(view: ChangeView, decision: Decision | None) -> tuple[Change, Decision | None]:
