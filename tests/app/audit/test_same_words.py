@@ -359,3 +359,19 @@ def test_a_champion_that_does_not_answer_is_degraded_at_every_door(
 def titles(page: str) -> list[str]:
     """What the page says of its elements, as a reader sees it."""
     return [html.unescape(title) for title in re.findall(r'title="([^"]*)"', page)]
+
+
+def test_the_list_of_changes_goes_on_where_its_link_leads(
+    opened: Callable[[Conclusion], Doors],
+) -> None:
+    service = opened("not decided").service
+    whole = service.get("/audit/changes").json()["changes"]
+    found, address = [], "/audit/changes?limit=5"
+
+    while address:
+        answer = service.get(address)
+        found += answer.json()["changes"]
+        address = answer.links.get("next", {}).get("url", "")
+
+    assert found == whole
+    assert len(found) > 10
