@@ -30,7 +30,7 @@ class ChangeRow:
     """One line of the table: a decision, or another change."""
 
     at: str  # UTC: as of when a cycle looked; when it occurred, outside of one
-    kind: str  # retrain, keep, interrupted: for the stylesheet
+    kind: str  # retrain (somebody new serves), keep, interrupted: for the stylesheet
     symbol: str
     word: str  # a decision's outcome, or the change's kind
     headline: str  # what came of a decision; empty for another change
@@ -55,12 +55,12 @@ def change_row(change: Change, decision: Decision | None) -> ChangeRow:
             ended="",
             href=f"/audit/changes?cursor={change.position - 1}&limit=1",
         )
-    retrains = decision.outcome in RETRAINING
-    kept = "interrupted" if decision.outcome == NOT_DECIDED else "keep"
+    cut_off = decision.conclusion in {NOT_DECIDED, "failed"}
+    promoted = decision.conclusion == "promoted"
     return ChangeRow(
         at=decision.as_of,
-        kind="retrain" if retrains else kept,
-        symbol="↻" if retrains else "=",
+        kind="interrupted" if cut_off else "retrain" if promoted else "keep",
+        symbol="↻" if decision.outcome in RETRAINING else "=",
         word=decision.outcome or change.kind,
         headline=decision.headline,
         sentence=decision.sentence,
