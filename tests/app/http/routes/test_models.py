@@ -211,7 +211,7 @@ def test_the_export_comes_as_json_lines_csv_and_a_report(service: TestClient) ->
     assert lines.headers["content-type"].startswith("application/jsonl")
     assert [json.loads(line)["kind"] for line in lines.text.splitlines()] == [
         "contract adopted",
-        "policy adopted",
+        "promoted",
         "decided",
     ]
     table = service.get("/audit/export?format=csv&model=car-price")
