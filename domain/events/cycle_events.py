@@ -15,6 +15,7 @@ from domain.units import noted
 Outcome = Literal[
     "retrain",
     "keep: no drift",
+    "keep: below the bounds",
     "keep: nothing to judge",
     "keep: rules not met",
     "bootstrap",
@@ -106,7 +107,7 @@ class DriftMeasured:
     """The window was compared with the champion's frozen reference. Null: nothing to compare."""
 
     type: ClassVar[str] = "cycle.drift-measured"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     reference_sha256: Annotated[str | None, noted("sha256 hex", "the frozen reference")]
@@ -115,6 +116,10 @@ class DriftMeasured:
         float | None, noted("transformed target", "the champion on the window's labelled rows")
     ]
     labelled_rows: Annotated[int, noted("rows", "window rows with a label")]
+    clean_rate: Annotated[
+        float | None,
+        noted("share 0..1", "of such windows without drift whose prediction drift p is below 0.05"),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

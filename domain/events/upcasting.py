@@ -22,6 +22,11 @@ def _decided_from_1(data: Payload) -> Payload:
     return data | {"verdict": verdict | {"never_retrained": never}}
 
 
+def _drift_measured_from_1(data: Payload) -> Payload:
+    """`clean_rate` is null: it was not computed."""
+    return data | {"clean_rate": None}
+
+
 def _started_from_1(data: Payload) -> Payload:
     """`rules` is empty: every rule in its first form."""
     return data | {"rules": {}}
@@ -29,6 +34,7 @@ def _started_from_1(data: Payload) -> Payload:
 
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
+    ("cycle.drift-measured", 1): _drift_measured_from_1,
     ("cycle.started", 1): _started_from_1,
 }
 

@@ -12,6 +12,7 @@ from domain.canonical import canonical_bytes
 
 ADDED: dict[tuple[str, int], tuple[str, ...]] = {  # (type, schema) -> where its fields are
     ("cycle.decided", 2): ("verdict", "never_retrained"),
+    ("cycle.drift-measured", 2): ("clean_rate",),
     ("cycle.started", 2): ("rules",),
 }
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from app.cause import Cause
 from app.cycle.promotions import settle_promotion
-from app.cycle.steps.judging import transformed
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.scale import transformed
 from app.cycle.steps.split import Split, split_rows
 from app.ledger.store import StreamHistory
 from app.serving.plan import load_plan

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from app.audit.health import drift_stands
-from app.cycle.steps.judging import transformed
 from app.cycle.steps.knowledge import Done, Knowledge, Work, model_now
+from app.cycle.steps.scale import rmse_on_scale, scale_of
 from app.projections.champions import ChampionView, get_champion
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
@@ -23,7 +21,7 @@ def health(work: Work) -> Done:
     model, champion, drifted = _standing_now(known)
     rows = _since_promotion(known, champion) if champion else ()
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
-    rmse = _rmse(known, pairs)
+    rmse = _rmse(known, champion, pairs)
     contract = known.contract
     overdue = [
         row
@@ -95,14 +93,17 @@ def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[Predicte
         ).rows
 
 
-def _rmse(known: Knowledge, pairs: list[tuple[PredictedRow, float]]) -> float | None:
-    if not pairs:
+def _rmse(
+    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
+) -> float | None:
+    """The champion's error on the scale of its own plan."""
+    if champion is None or not pairs:
         return None
-    squares = (
-        (transformed(known.contract, row.prediction) - transformed(known.contract, label)) ** 2
-        for row, label in pairs
+    return rmse_on_scale(
+        scale_of(known, champion.plan_sha256),
+        [row.prediction for row, _ in pairs],
+        [label for _, label in pairs],
     )
-    return math.sqrt(sum(squares) / len(pairs))
 
 
 def _value(

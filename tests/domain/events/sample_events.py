@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle
 from domain.events.verdicts import ClauseVerdict, PolicyVerdict, Verdict
 from tests.plausible import AS_OF, FORCE, VERDICT, an, decided
 
 __all__ = ["AS_OF", "FORCE", "decided"]
 
-STARTED = an(cycle.CycleStarted, cycle="car-price-2", model="car-price", champion="car-price/1")
+STARTED = an(
+    cycle.CycleStarted,
+    cycle="car-price-2",
+    model="car-price",
+    champion="car-price/1",
+    rules=dict(NEWEST),
+)
 ATTEMPT = an(cycle.AttemptStarted)
 GUARDED = an(cycle.WindowGuarded)
 HALTED = an(cycle.CycleHalted)
