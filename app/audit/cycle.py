@@ -24,6 +24,7 @@ class CycleTold:
     model: str
     as_of: str  # UTC
     outcome: str | None  # None: it came to no decision, or has not yet
+    headline: str  # what came of it, and who serves: 'Kept: car-price/11 serves on.'
     sentence: str  # the verdict sentence; what stopped the cycle when it came to none
     clauses: tuple[Clause, ...]  # empty when nothing was decided
     nodes: tuple[Node, ...]  # how a tree joins them; empty where all of them are needed
@@ -48,6 +49,7 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         model=cycle.begun.model,
         as_of=cycle.begun.as_of,
         outcome=_outcome(cycle),
+        headline=headline_of(cycle),
         sentence=_sentence(cycle),
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
         nodes=nodes_of(cycle.decided.verdict) if cycle.decided else (),
@@ -56,7 +58,7 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         conclusion_reason=reason_of(cycle),
         candidate=cycle.trained.candidate if cycle.trained else None,
         champion_compared=cycle.compared.champion_version if cycle.compared else None,
-        champion=cycle.health.champion if cycle.health else cycle.begun.champion,
+        champion=champion_of(cycle),
         aftermath=aftermath_of(cycle),
     )
 
@@ -66,6 +68,28 @@ def conclusion_of(cycle: Cycle) -> Conclusion | None:
     if cycle.failed:
         return "failed"
     return cycle.health.conclusion if cycle.health else None
+
+
+def champion_of(cycle: Cycle) -> str | None:
+    """Who serves when the cycle has ended; until then, as far as it has come."""
+    if cycle.health:
+        return cycle.health.champion
+    if cycle.settled and cycle.settled.promoted:
+        return cycle.settled.model_version
+    return cycle.begun.champion
+
+
+def headline_of(cycle: Cycle) -> str:
+    """What happened, and who serves since: what a reader wants before the reasons."""
+    ended = conclusion_of(cycle)
+    if cycle.settled and cycle.settled.promoted:
+        before = cycle.begun.champion
+        instead = f"in place of {before}" if before else "as the first"
+        then = ", then failed" if ended == "failed" else ""
+        return f"Promoted{then}: {cycle.settled.model_version} serves {instead}."
+    champion = champion_of(cycle)
+    serves = f"{champion} serves on" if champion else NOBODY_SERVES
+    return f"{_what_happened(cycle, ended)}: {serves}."
 
 
 def aftermath_of(cycle: Cycle) -> str:
@@ -85,6 +109,18 @@ def reason_of(cycle: Cycle) -> str:
         if early is not None:
             return early.reason
     return ""
+
+
+def _what_happened(cycle: Cycle, ended: Conclusion | None) -> str:
+    match ended:
+        case None:
+            return NOT_FINISHED.capitalize()
+        case "rejected" if cycle.trained:
+            return f"Candidate {cycle.trained.candidate} turned away"
+        case "halted":
+            return "Halted, nothing was judged"
+        case _:
+            return ended.capitalize()
 
 
 def _outcome(cycle: Cycle) -> str | None:

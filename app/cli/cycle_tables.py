@@ -7,7 +7,8 @@ from app.cli.terminal import say, say_table
 
 
 def say_cycle(told: CycleTold) -> None:
-    """The sentence, the clauses, the gates that were due, and what came of it."""
+    """What came of it, the sentence, the clauses, the gates that were due, and how it ended."""
+    say(told.headline)
     say(told.sentence)
     if told.clauses:
         say_table(

@@ -30,10 +30,11 @@ def write_summary(path: Path, text: str) -> None:
 
 
 def summary(told: CycleTold) -> str:
-    """The summary of one cycle: verdict sentence, clauses, gates, and what came of it."""
+    """The summary of one cycle: what came of it, verdict sentence, clauses and gates."""
     return "".join(
         (
-            f"## {_safe(told.sentence)}\n\n",
+            f"## {_safe(told.headline)}\n\n",
+            f"{_safe(told.sentence)}\n\n",
             f"Cycle `{told.cycle}` of `{told.model}`, as of {told.as_of}: ",
             f"{_safe(told.aftermath)}\n\n",
             *_table(

@@ -9,7 +9,7 @@ import typer
 
 from app import VERSION
 from app.cli.commands.cycle import cycle
-from app.cli.commands.decisions import decisions, export, why
+from app.cli.commands.decisions import changes, decisions, export, why
 from app.cli.commands.erasure import erase
 from app.cli.commands.integrity import verify
 from app.cli.commands.models import adopt, import_rows, rollback, state
@@ -51,6 +51,7 @@ app.command("import")(import_rows)
 app.command()(cycle)
 app.command()(decisions)
 app.command()(why)
+app.command()(changes)
 app.command()(state)
 app.command()(export)
 app.command()(verify)

@@ -6,6 +6,7 @@ from typing import Final
 
 from app.projections import (
     champions,
+    changes,
     contracts,
     cycles,
     decisions,
@@ -25,6 +26,7 @@ READ_MODELS: Final = (  # a digest is taken of each, in this order
     ReadModel(policies.POLICIES, policies.APPLY),
     ReadModel(cycles.CYCLES, cycles.APPLY),
     ReadModel(decisions.DECISIONS, decisions.APPLY),
+    ReadModel(changes.CHANGES, changes.APPLY),
     ReadModel(predictions.PREDICTIONS, predictions.APPLY),
     ReadModel(labels.LABELS, labels.APPLY),
     ReadModel(refusals.REFUSALS, refusals.APPLY),

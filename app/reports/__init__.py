@@ -1,1 +1,1 @@
-"""What is handed to a reviewer: every decision as JSON lines, CSV or a printable report."""
+"""What is handed to a reviewer: every change as JSON lines, CSV or a printable report."""

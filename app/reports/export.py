@@ -1,4 +1,8 @@
-"""Every decision for a reviewer: JSON lines, CSV or a printable page, streamed page by page."""
+"""Every change for a reviewer: JSON lines, CSV or a printable page, streamed page by page.
+
+Decisions stand whole, with what came of them; beside them, in the order of the ledger, whatever
+else changed what serves or how it is judged. Asked for one outcome, it is decisions alone.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,15 @@ from typing import Final, Unpack
 import orjson
 from markupsafe import Markup
 
+from app.audit.change import Change, changes_and_decisions
 from app.audit.cycle import NOT_FINISHED
-from app.audit.decision import Bounds, Decision, decisions
+from app.audit.decision import Bounds, Decision
 from app.audit.templates import templates
 from app.ledger.store import Ledger
 
 _TEMPLATES: Final = templates(Path(__file__).parent / "templates")
 _BUFFERED_PIECES: Final = 64  # of a page that is streamed
-_PAGE_DECISIONS: Final = 200
+_PAGE_CHANGES: Final = 200
 _COLUMNS: Final = (
     "position", "id", "model", "cycle", "outcome", "as_of", "occurred_at", "recorded_at",
     "policy", "policy_version", "policy_digest", "sentence",
@@ -36,52 +41,47 @@ _WORDS_COLUMNS: Final = (
     "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath",
     "evaluation_note", "promotion_note",
 )  # fmt: skip
+_CHANGE_COLUMNS: Final = ("kind", "actor", "model_version", "digest", "reason", "headline")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_jsonl(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
-    """One JSON object a line, oldest first: the decision, whole, and what came of it.
+    """One JSON object a line, oldest first: its `kind`, and the decision or other change, whole.
 
-    `conclusion` is how its cycle ended; null before the end.
+    A decision's `conclusion` is how its cycle ended; null before the end.
     """
-    for decision in decided(ledger, **bounds):
-        yield orjson.dumps(asdict(decision)).decode() + "\n"
+    for change, decision in recorded(ledger, **bounds):
+        whole = asdict(change if decision is None else decision)
+        yield orjson.dumps({"kind": change.kind, "actor": change.actor} | whole).decode() + "\n"
 
 
 def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
-    """One line a clause of every decision, oldest first; a decision without clauses has one line.
+    """One line a clause of every decision, oldest first; without clauses, one line.
 
-    Every line repeats how the cycle ended; RMSE is on the contract's transformed scale.
-    Text that a spreadsheet would run as a formula gets a leading apostrophe; numbers stay numbers.
+    Any other change is one line. Every line of a decision repeats how its cycle ended; RMSE is on
+    the contract's transformed scale. Text that a spreadsheet would run as a formula gets a leading
+    apostrophe; numbers stay numbers.
     """
-    yield _line((*_COLUMNS, *_ENDING_COLUMNS, *_CLAUSE_COLUMNS, *_WORDS_COLUMNS))
-    for decision in decided(ledger, **bounds):
-        verdict = decision.decision.get("verdict") or decision.decision
-        first = (
-            decision.position, decision.id, decision.model, decision.cycle, decision.outcome,
-            decision.as_of, decision.occurred_at, decision.recorded_at, verdict.get("policy"),
-            verdict.get("policy_version"), verdict.get("policy_digest"), decision.sentence,
-            *_ending(decision),
-        )  # fmt: skip
-        notes = {gate.name: gate.note for gate in decision.gates}
-        last = (
-            notes.get("Parity"), notes.get("Deployment"), decision.aftermath,
-            notes.get("Evaluation"), notes.get("Promotion"),
-        )  # fmt: skip
-        for clause in decision.clauses or (None,):
-            exact = (getattr(clause, name, None) for name in _CLAUSE_COLUMNS)
-            words = (getattr(clause, name, None) for name in _WORDS_COLUMNS[: -len(last)])
-            yield _line((*first, *exact, *words, *last))
+    first = (*_COLUMNS, *_ENDING_COLUMNS, *_CLAUSE_COLUMNS, *_WORDS_COLUMNS)
+    yield _line((*first, *_CHANGE_COLUMNS))
+    for change, decision in recorded(ledger, **bounds):
+        last = tuple(getattr(change, name) for name in _CHANGE_COLUMNS)
+        if decision is None:
+            known = tuple(getattr(change, name, change.body.get(name)) for name in _COLUMNS)
+            yield _line((*known, *[None] * (len(first) - len(known)), *last))
+        else:
+            for line in _decision_lines(decision):
+                yield _line((*line, *last))
 
 
 def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) -> Iterator[str]:
-    """A page to print, in one file: every decision, its clauses and what came of it, oldest first.
+    """A page to print, in one file: decisions with their clauses, and other changes, oldest first.
 
     `stylesheet` (CSS, ours) stands in it, so that a saved copy looks the same.
     """
     names = {"model": "model", "outcome": "outcome", "since": "from", "until": "to"}
     pieces = _TEMPLATES.get_template("decisions.html").stream(
-        decisions=decided(ledger, **bounds),
+        changes=recorded(ledger, **bounds),
         bounds={names[name]: value for name, value in bounds.items()},
         ledger_id=ledger.ledger_id(),
         ledger_size=ledger.size(),
@@ -91,16 +91,16 @@ def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) ->
     return iter(pieces)
 
 
-def decided(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[Decision]:
-    """The decisions within the bounds, oldest first, a page at a time."""
+def recorded(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[tuple[Change, Decision | None]]:
+    """The changes within the bounds, oldest first; decisions whole beside theirs. Page by page."""
     after = -1
     while True:
         with ledger.connect() as connection:
-            page = decisions(connection, after=after, limit=_PAGE_DECISIONS, **bounds)
+            page = changes_and_decisions(connection, after=after, limit=_PAGE_CHANGES, **bounds)
         yield from page
-        if len(page) < _PAGE_DECISIONS:
+        if len(page) < _PAGE_CHANGES:
             return
-        after = page[-1].position
+        after = page[-1][0].position
 
 
 def guarded(cell: object) -> object:
@@ -112,6 +112,25 @@ def guarded(cell: object) -> object:
     if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
         return f"'{cell}"
     return "" if cell is None else cell
+
+
+def _decision_lines(decision: Decision) -> Iterator[tuple[object, ...]]:
+    verdict = decision.decision.get("verdict") or decision.decision
+    first = (
+        decision.position, decision.id, decision.model, decision.cycle, decision.outcome,
+        decision.as_of, decision.occurred_at, decision.recorded_at, verdict.get("policy"),
+        verdict.get("policy_version"), verdict.get("policy_digest"), decision.sentence,
+        *_ending(decision),
+    )  # fmt: skip
+    notes = {gate.name: gate.note for gate in decision.gates}
+    last = (
+        notes.get("Parity"), notes.get("Deployment"), decision.aftermath,
+        notes.get("Evaluation"), notes.get("Promotion"),
+    )  # fmt: skip
+    for clause in decision.clauses or (None,):
+        exact = (getattr(clause, name, None) for name in _CLAUSE_COLUMNS)
+        words = (getattr(clause, name, None) for name in _WORDS_COLUMNS[: -len(last)])
+        yield (*first, *exact, *words, *last)
 
 
 def _ending(decision: Decision) -> tuple[object, ...]:

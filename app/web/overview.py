@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import orjson
 
 from app.audit.champion import champion_told
+from app.audit.change import changes, changes_and_decisions, happened_last
 from app.audit.decision import decisions
 from app.audit.health import current_health
 from app.audit.templates import moment
 from app.ledger.store import Connection, Ledger
-from app.projections.cycles import list_cycles
+from app.projections.cycles import get_cycle, list_cycles
 from app.projections.models import ModelView, get_model, list_models
 from app.proof.checkpoints import Signed, latest_signed
+from app.web.change_rows import SHOWN
 from app.web.overview_view import (
-    DECISIONS_SHOWN,
+    CHANGES_SHOWN,
     ModelFacts,
     Overview,
     overview_of,
 )
 from app.web.pages import render
-from app.web.windows import window_of
+from app.web.windows import Window, window_of
 from domain.contract.contract import parse_contract
-from domain.errors import UnknownModel
+from domain.errors import UnknownModel, UnknownThing
 
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
 
@@ -51,10 +53,37 @@ def overview_page(ledger: Ledger, model: str | None, now: str, alarms: Mapping[s
             raise UnknownModel.named(chosen)
         cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
         windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
-        found = decisions(connection, model=chosen, limit=DECISIONS_SHOWN)
+        found = changes_and_decisions(
+            connection, model=chosen, kinds=SHOWN, limit=CHANGES_SHOWN + 1
+        )
+        latest = next(iter(decisions(connection, model=chosen, limit=1)), None)
+        trained = _trained(connection, chosen, windows)
         facts = _facts(connection, view, now, alarms.get(view.model))
-    page = overview_of(facts, windows, found, now=now, ledger_size=size, models=names)
+    page = overview_of(
+        facts,
+        windows,
+        found,
+        latest=latest,
+        trained=trained,
+        now=now,
+        ledger_size=size,
+        models=names,
+    )
     return render("overview.html", view=replace(page, checkpoint=checkpoint))
+
+
+def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> Window | None:
+    """The window of the newest candidate, however many cycles ago that was trained."""
+    newest = next((window for window in reversed(windows) if window.cycle.trained), None)
+    if newest is not None:
+        return newest
+    for change in changes(connection, model=model, kinds={"promoted", "rejected"}, limit=1):
+        try:
+            view = get_cycle(connection, change.cycle or "")
+        except UnknownThing:
+            return None  # a promotion by a cycle nobody started
+        return window_of(view.cycle, view.as_of, view.state)
+    return None
 
 
 def _checkpoint(signed: Signed | None) -> str:
@@ -71,4 +100,5 @@ def _facts(connection: Connection, view: ModelView, now: str, alarm: str | None)
         contract=parse_contract(orjson.loads(view.contract)),
         health=current_health(connection, view, now, alarm=alarm),
         serving=champion_told(connection, view),
+        happened_last=happened_last(connection, view.model),
     )

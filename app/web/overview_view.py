@@ -9,12 +9,14 @@ from typing import Final
 from markupsafe import Markup
 
 from app.audit.champion import ChampionTold
+from app.audit.change import Change
 from app.audit.clauses import Clause, Node
-from app.audit.cycle import NOT_FINISHED, aftermath_of, conclusion_of, reason_of
+from app.audit.cycle import aftermath_of, conclusion_of, reason_of
 from app.audit.decision import Decision
 from app.audit.gates import Gate, gates_of
 from app.audit.health import Health
 from app.projections.models import ModelView
+from app.web.change_rows import ChangeRow, change_row
 from app.web.clause_bar import clause_bar
 from app.web.drift_chart import BAND_LINES, DriftCell, DriftPanel, drift_panels, drift_table
 from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
@@ -22,10 +24,9 @@ from app.web.error_since import error_since
 from app.web.gate_bars import gate_bars
 from app.web.windows import Window, features_of
 from domain.contract.contract import Contract
-from domain.decisions.cycle import RETRAINING
 from domain.decisions.health import State
 from domain.events.cycle_events import Conclusion
-from domain.events.verdicts import NOT_DECIDED, significant_digits
+from domain.events.verdicts import NOT_DECIDED
 
 STATE_SYMBOL: Final[Mapping[State, str]] = {
     "healthy": "✓",
@@ -33,7 +34,7 @@ STATE_SYMBOL: Final[Mapping[State, str]] = {
     "stale": "!",
     "no champion": "?",
 }
-DECISIONS_SHOWN: Final = 30
+CHANGES_SHOWN: Final = 30
 _EARLY: Final[frozenset[Conclusion | None]] = frozenset({None, "halted", NOT_DECIDED, "failed"})
 
 
@@ -45,6 +46,7 @@ class ModelFacts:
     contract: Contract
     health: Health
     serving: ChampionTold | None  # None: nobody serves
+    happened_last: str | None  # None: nothing yet
 
     @property
     def scale(self) -> str:
@@ -70,17 +72,6 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionRow:
-    """One line of the decisions table."""
-
-    decision: Decision
-    kind: str  # retrain, keep, interrupted: for the stylesheet
-    symbol: str
-    errors: str  # 'champion → candidate', RMSE on the holdout; empty when none was trained
-    ended: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """Everything the template names. Without a model only the first five are filled."""
 
@@ -93,6 +84,7 @@ class Overview:
     scale: str = ""
     contract_digest: str = ""
     policy: str = ""
+    headline: str = ""  # what happened last
     health: Health | None = None
     state_symbol: str = "?"
     reasons: tuple[str, ...] = ()  # of the health, but for what the notice says
@@ -116,24 +108,28 @@ class Overview:
     error_rows: tuple[ErrorRow, ...] = ()
     gates: tuple[tuple[Gate, Markup | None], ...] = ()
     gates_of: str = ""
-    decisions: tuple[DecisionRow, ...] = ()
-    decisions_note: str = ""
+    gates_note: str = ""  # why no gate stands here
+    changes: tuple[ChangeRow, ...] = ()
+    changes_note: str = ""
 
 
 def overview_of(
     facts: ModelFacts,
     windows: Sequence[Window],
-    decisions: Sequence[Decision],
+    changes: Sequence[tuple[Change, Decision | None]],
     *,
+    latest: Decision | None,
+    trained: Window | None,
     now: str,
     ledger_size: int,
     models: Sequence[str],
 ) -> Overview:
-    """The page of one model. `windows` oldest first, `decisions` newest first."""
-    latest = decisions[0] if decisions else None
+    """The page of one model. `windows` oldest first, `changes` newest first.
+
+    `latest`: its newest decision. `trained`: the window of its newest candidate.
+    """
     clauses = latest.clauses if latest else ()
     judged = [window for window in windows if window.cycle.guarded or window.cycle.halted]
-    trained = next((window for window in reversed(windows) if window.cycle.trained), None)
     serves = facts.serving.model_version if facts.serving else None
     error, note = error_since(serves, windows, scale=facts.scale)
     notice = _notice(windows)
@@ -146,6 +142,7 @@ def overview_of(
         scale=facts.scale,
         contract_digest=facts.model.contract_digest,
         policy=facts.model.policy,
+        headline=facts.happened_last or "Nothing was decided yet.",
         health=facts.health,
         state_symbol=STATE_SYMBOL[facts.health.state],
         reasons=_not_yet_said(facts.health.reasons, notice),
@@ -172,10 +169,9 @@ def overview_of(
         gates_of=f"{trained.cycle.trained.candidate}, {trained.label}"
         if trained and trained.cycle.trained
         else "",
-        decisions=tuple(_row(decision) for decision in decisions[:DECISIONS_SHOWN]),
-        decisions_note=f"The newest {DECISIONS_SHOWN} of {facts.model.decisions}."
-        if facts.model.decisions > DECISIONS_SHOWN
-        else "",
+        gates_note=_no_gates(facts.model),
+        changes=tuple(change_row(*each) for each in changes[:CHANGES_SHOWN]),
+        changes_note=f"The newest {CHANGES_SHOWN}." if len(changes) > CHANGES_SHOWN else "",
     )
 
 
@@ -194,6 +190,12 @@ def _not_yet_said(reasons: tuple[str, ...], said: Notice | None) -> tuple[str, .
     if said is None or not said.reason:
         return reasons
     return tuple(reason for reason in reasons if said.reason not in reason)
+
+
+def _no_gates(model: ModelView) -> str:
+    if model.candidates == 0:
+        return "No candidate was trained yet, so no gate was reached."
+    return f"Candidates were trained ({model.candidates}); none came to the end of the gates."
 
 
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
@@ -218,24 +220,3 @@ def _rates(facts: ModelFacts) -> str:
         f"{success:.0%} of trainings and {promotion:.0%} of decisions ended in a promotion "
         f"(n = {facts.model.trainings} and {facts.model.decisions})"
     )
-
-
-def _row(decision: Decision) -> DecisionRow:
-    retrains = decision.outcome in RETRAINING
-    kept = "interrupted" if decision.outcome == NOT_DECIDED else "keep"
-    return DecisionRow(
-        decision=decision,
-        kind="retrain" if retrains else kept,
-        symbol="↻" if retrains else "=",
-        errors=_errors(decision),
-        ended=decision.conclusion or NOT_FINISHED,
-    )
-
-
-def _errors(decision: Decision) -> str:
-    """Both sides of the deployment gate; empty when it was not reached."""
-    sides = next((gate.figures for gate in decision.gates if gate.name == "Deployment"), {})
-    if not sides:
-        return ""
-    champion = significant_digits(sides["champion"]) if "champion" in sides else "none"
-    return f"{champion} → {significant_digits(sides['candidate'])}"

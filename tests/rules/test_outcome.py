@@ -119,7 +119,9 @@ def test_a_change_too_small_for_the_clauses_is_below_the_bounds_and_never_no_dri
     assert outcome(report=report) == "keep: below the bounds"
     assert outcome_first(report) == "keep: no drift"
     said = verdict_sentence(
-        "keep: below the bounds", policy_verdict(psi_max="unmet").clauses, evidence=with_evidence(report)
+        "keep: below the bounds",
+        policy_verdict(psi_max="unmet").clauses,
+        evidence=with_evidence(report),
     )
     assert said == "KEEP: below the bounds; evidence in size; psi_max 0.1 (needs > 0.2)"
 

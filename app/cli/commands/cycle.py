@@ -179,7 +179,7 @@ def _tell_github(told: CycleTold) -> None:
     """Write where GitHub Actions says, if it does."""
     outputs, page = os.environ.get("GITHUB_OUTPUT"), os.environ.get("GITHUB_STEP_SUMMARY")
     if outputs:
-        names = ("cycle", "outcome", "conclusion", "sentence", "champion")
+        names = ("cycle", "outcome", "conclusion", "headline", "sentence", "champion")
         values = {name: getattr(told, name) or "" for name in names}
         write_outputs(Path(outputs), values, ending=f"whyledger-{new_id()}")
     if page:

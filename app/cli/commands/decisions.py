@@ -1,4 +1,4 @@
-"""`decisions`, `why`, `export`: what was decided, and why."""
+"""`decisions`, `why`, `changes`, `export`: what was decided or changed, and why."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Annotated, Final
 
 import typer
 
+from app.audit.change import changes as changed
 from app.audit.decision import decision
 from app.audit.decision import decisions as told
 from app.audit.decision_filters import check_model, check_outcome
+from app.audit.templates import moment
 from app.cli.commands.integrity import write_bundle
 from app.cli.cycle_tables import say_cycle
 from app.cli.opening import a_time, opened, read_settings
@@ -63,10 +65,35 @@ def decisions(
         say_json({"decisions": [asdict(each) for each in found]})
         return
     say_table(
-        ("as of", "model", "outcome", "id", "verdict"),
-        [(d.as_of[:10], d.model, d.outcome, d.id, d.sentence) for d in found],
-        wrapped=("verdict",),
+        ("as of", "model", "outcome", "id", "what came of it", "verdict"),
+        [(d.as_of[:10], d.model, d.outcome, d.id, d.headline, d.sentence) for d in found],
+        wrapped=("what came of it", "verdict"),
     )
+
+
+def changes(
+    model: Annotated[
+        str | None, typer.Option(help="Only this model's, and policies, which no model owns.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
+    json: Json = False,
+) -> None:
+    """List everything that changed what serves or how it is judged, newest first."""
+    with opened(read_settings()) as ledger, ledger.connect() as connection:
+        check_model(connection, model)
+        found = changed(connection, model=model, limit=limit)
+    if json:
+        say_json({"changes": [asdict(each) for each in found]})
+        return
+    say_table(
+        ("position", "occurred", "recorded", "kind", "model", "by", "what happened", "came of it"),
+        [
+            (c.position, moment(c.occurred_at), moment(c.recorded_at), c.kind, c.model or "",
+             c.actor, c.sentence, c.headline)
+            for c in found
+        ],
+        wrapped=("what happened", "came of it"),
+    )  # fmt: skip
 
 
 def why(
@@ -96,7 +123,7 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Export every decision, or with `--bundle` the ledger. `--json` means `--format jsonl`."""
+    """Export every change, or with `--bundle` the ledger. `--json` means `--format jsonl`."""
     if bundle is not None:
         write_bundle(bundle, json)
         return

@@ -11,6 +11,7 @@ from typing import IO, Annotated, Any, Final
 import orjson
 import typer
 
+from app.audit.change import happened_last
 from app.audit.health import current_health
 from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
@@ -115,7 +116,17 @@ def state(
         say_json(document)
         return
     say_table(
-        ("model", "health", "champion", "since", "cycles", "trainings", "promoted", "last verdict"),
+        (
+            "model",
+            "health",
+            "champion",
+            "since",
+            "cycles",
+            "trainings",
+            "promoted",
+            "what happened last",
+            "last verdict",
+        ),
         [
             (
                 one["model"],
@@ -125,11 +136,12 @@ def state(
                 one["cycles"],
                 one["trainings"],
                 one["promotions"],
+                one["headline"] or "nothing yet",
                 one["sentence"] or "nothing was decided yet",
             )
             for one in document["models"]
         ],
-        wrapped=("last verdict",),
+        wrapped=("what happened last", "last verdict"),
     )
     for one in document["models"]:
         if one["reasons"]:
@@ -240,6 +252,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                     "health_sentence": health.sentence,
                     "reasons": health.reasons,
                     "cycles": view.cycles_ended,
+                    "headline": happened_last(connection, view.model),
                     "sentence": decision.sentence if decision else None,
                     "decision": decision.id if decision else None,
                 }

@@ -1,4 +1,4 @@
-"""What a reviewer asks: the decisions, each one whole, and an export to take home."""
+"""What a reviewer asks: the decisions, each one whole, every change, an export to take home."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from app.audit.change import Change, changes
 from app.audit.decision import Decision, decision, decisions
 from app.audit.decision_filters import OUTCOMES, check_model, check_outcome
 from app.http import examples
@@ -20,6 +21,7 @@ from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.request_shapes import Name, Sent, Time, Whole
 from app.http.strict_route import StrictRoute
+from app.projections.changes import Kind
 from app.reports.export import export_csv, export_html, export_jsonl
 from app.web.pages import stylesheet
 from domain.canonical import INTEGER_MAX
@@ -56,6 +58,17 @@ class DecisionFilter(Sent):
 class DecisionsQuery(DecisionFilter, PageQuery):
     """Which page of which decisions."""
 
+    cursor: Whole = Field(
+        default=-1, ge=-1, le=INTEGER_MAX, description="positions greater than this"
+    )
+
+
+class ChangesQuery(PageQuery):
+    """Which page of which changes."""
+
+    model: Name | None = Field(
+        default=None, description="changes of this model, and of policies, which no model owns"
+    )
     cursor: Whole = Field(
         default=-1, ge=-1, le=INTEGER_MAX, description="positions greater than this"
     )
@@ -123,6 +136,9 @@ class DecisionAnswer(BaseModel):
     model: str = Field(examples=["car-price"])
     cycle: str = Field(examples=["car-price-12"])
     outcome: str = Field(examples=["keep: rules not met"])
+    headline: str = Field(
+        description="what came of it, and who serves", examples=["Kept: car-price/3 serves on."]
+    )
     as_of: str = Field(examples=[examples.TIME])
     recorded_at: str = Field(examples=["2026-02-03T09:30:02.000000Z"])
     sentence: str = Field(examples=["KEEP: cool-down 20.8 h (needs > 24 h)"])
@@ -150,6 +166,61 @@ class DecisionPage(BaseModel):
     """Decisions by position, oldest first; the `Link` header leads to the next page."""
 
     decisions: list[DecisionAnswer]
+
+
+class ChangeAnswer(BaseModel):
+    """One change: what happened, when, by whom and why."""
+
+    position: int = Field(examples=[1399])
+    id: str = Field(description="of its event", examples=[examples.ID])
+    kind: str = Field(description=", ".join(get_args(Kind)), examples=["rolled back"])
+    model: str | None = Field(description="null: a policy", examples=["car-price"])
+    occurred_at: str = Field(examples=[examples.TIME])
+    recorded_at: str = Field(examples=["2026-02-03T09:30:02.000000Z"])
+    actor: str = Field(examples=["local:unauthenticated"])
+    as_of: str | None = Field(description="of its cycle", examples=[None])
+    outcome: str | None = Field(description="of a decision", examples=[None])
+    cycle: str | None = Field(description="of which it is a step", examples=[None])
+    model_version: str | None = Field(
+        description="who was promoted, turned away, or serves again", examples=["car-price/1"]
+    )
+    digest: str | None = Field(
+        description="of the contract, the policy, or that version's plan",
+        examples=[examples.SHA256],
+    )
+    reason: str = Field(description="as recorded", examples=["customers complained"])
+    body: dict[str, Any] = Field(description="the event's data, whole")
+    sentence: str = Field(
+        description="what happened; of a decision its verdict sentence",
+        examples=["Rolled back from car-price/2 to car-price/1: customers complained."],
+    )
+    headline: str = Field(
+        description="what came of a decision; empty for any other change", examples=[""]
+    )
+
+
+class ChangePage(BaseModel):
+    """Changes by position, oldest first; the `Link` header leads to the next page."""
+
+    changes: list[ChangeAnswer]
+
+
+@router.get(
+    "/audit/changes",
+    summary="List everything that changed what serves or how it is judged, oldest first",
+    response_model=ChangePage,
+    responses=refusals(404, 422, 503),
+)
+def list_all_changes(
+    here: Here, request: Request, response: Response, query: Annotated[ChangesQuery, Query()]
+) -> dict[str, list[Change]]:
+    """Decisions, promotions, rejections, rollbacks, halts, failures, adoptions, erasures."""
+    limit = min(query.limit, here.settings.page_entries_max)
+    with here.ledger.connect() as connection:
+        check_model(connection, query.model)
+        found = changes(connection, model=query.model, after=query.cursor, limit=limit)
+    link_next(request, response, found, limit, lambda change: change.position)
+    return {"changes": found}
 
 
 @router.get(
@@ -195,7 +266,7 @@ def read_decision(here: Here, id: Annotated[str, Path(alias="decision")]) -> Dec
 
 @router.get(
     "/audit/export",
-    summary="Take the decisions home: JSON Lines, CSV or a printable report",
+    summary="Take decisions and other changes home: JSON Lines, CSV or a printable report",
     response_class=Response,
     responses=refusals(404, 422, 503)
     | {200: {"description": "streamed", "content": {kind: {} for kind in _MEDIA_TYPES.values()}}},

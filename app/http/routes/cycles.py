@@ -84,6 +84,12 @@ class CycleAnswer(BaseModel):
         """The verdict sentence; what stopped the cycle when it came to none."""
         return cycle_told(self.steps).sentence
 
+    @computed_field(examples=["Kept: car-price/3 serves on."])  # type: ignore[prop-decorator]
+    @property
+    def headline(self) -> str:
+        """What came of it, and who serves."""
+        return cycle_told(self.steps).headline
+
     @computed_field(examples=["/models/car-price/cycles/car-price-12"])  # type: ignore[prop-decorator]
     @property
     def url(self) -> str:

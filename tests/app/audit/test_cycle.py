@@ -16,6 +16,7 @@ from domain.events.cycle_events import (
     DriftMeasured,
     HealthReported,
     ParityChecked,
+    PromotionSettled,
 )
 from domain.events.envelope import event_data
 from tests.app.web.car_story import HALTED_YEAR, MODEL, REJECTED_YEAR, car_story
@@ -46,6 +47,30 @@ def test_a_promoted_candidate_serves_and_its_champion_of_then_is_named() -> None
         f"{MODEL}/1",
         f"{MODEL}/2",
     )
+
+
+def test_a_headline_says_what_happened_and_who_serves() -> None:
+    assert told(*steps_of(BOOTSTRAP_YEAR)).headline == f"Promoted: {MODEL}/1 serves as the first."
+    assert told(*steps_of(1976)).headline == f"Promoted: {MODEL}/2 serves in place of {MODEL}/1."
+    turned_away = told(*steps_of(REJECTED_YEAR))
+    assert turned_away.headline == (
+        f"Candidate {turned_away.candidate} turned away: {turned_away.champion} serves on."
+    )
+    halted = told(*steps_of(HALTED_YEAR))
+    assert halted.headline == f"Halted, nothing was judged: {halted.champion} serves on."
+
+
+def test_a_cycle_that_failed_after_its_promotion_left_the_candidate_serving() -> None:
+    said = told(*up_to(steps_of(1976), PromotionSettled), replace(FULL_DISK, step="health"))
+
+    assert (said.conclusion, said.champion) == ("failed", f"{MODEL}/2")
+    assert said.headline == f"Promoted, then failed: {MODEL}/2 serves in place of {MODEL}/1."
+
+
+def test_a_cycle_that_goes_on_is_not_finished_in_its_headline() -> None:
+    said = told(*up_to(steps_of(1976), DriftMeasured))
+
+    assert said.headline == f"Not finished: {MODEL}/1 serves on."
 
 
 def test_the_first_candidate_is_compared_with_nobody() -> None:

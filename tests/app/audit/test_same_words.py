@@ -41,6 +41,13 @@ class Doors:
     decision: Decision
     service: TestClient
 
+    @property
+    def kind(self) -> str:
+        """As the record of every change says it."""
+        forced = self.decision.outcome == "override"
+        undecided = self.decision.outcome == "not decided"
+        return "override" if forced else "not decided" if undecided else "decided"
+
     def command(self, *arguments: str) -> str:
         """What the command writes to standard output."""
         return written(self.state, *arguments)
@@ -124,6 +131,10 @@ def test_every_decision_has_its_words(doors: Doors) -> None:
     told = doors.decision
 
     assert told.sentence
+    words = {"rejected": f"Candidate {told.candidate} turned away: "}
+    headline = words.get(told.conclusion or "", (told.conclusion or "").capitalize())
+    assert told.headline.startswith(headline)
+    assert f"{told.champion or 'nobody'} serves" in told.headline
     assert told.aftermath.startswith(doors.decision.conclusion or "")
     assert bool(told.clauses) == (told.conclusion != "not decided")
     assert bool(told.gates) == (told.conclusion in {"promoted", "rejected"})
@@ -150,8 +161,10 @@ def test_the_api_answers_what_why_says_as_json(doors: Doors) -> None:
 
 
 def test_json_lines_hold_what_why_says_as_json(doors: Doors) -> None:
-    line = json.loads(doors.command("export", "--format", "jsonl").splitlines()[-1])
+    lines = [json.loads(line) for line in doors.command("export", "--format", "jsonl").splitlines()]
 
+    line = next(line for line in lines if line["id"] == doors.decision.id)
+    assert (line.pop("kind"), line.pop("actor")) == (doors.kind, "local:unauthenticated")
     assert line == json.loads(json.dumps(asdict(doors.decision)))
     assert doors.service.get("/audit/export?format=jsonl").text == doors.command("export")
 
@@ -170,6 +183,7 @@ def test_why_says_the_same_in_text(doors: Doors) -> None:
     ]
     ended = [f"{told.cycle}: {told.aftermath}", f"decided at position {told.position}"]
     assert [line for line in lines if not line.startswith(("\tclause\t", "\tgate\t"))] == [
+        told.headline,
         told.sentence,
         *clauses,
         *gates,
@@ -183,8 +197,9 @@ def test_the_report_says_the_same(doors: Doors) -> None:
     report = doors.service.get("/audit/export?format=html").text
 
     assert one_line(report) == one_line(doors.command("export", "--format", "html"))
-    texts = Cells(report.rpartition("<section>")[2]).texts
-    assert texts[0] == told.sentence
+    block = next(part for part in report.split("<section") if f"id {told.id}<" in part)
+    texts = Cells(f"<section{block}").texts
+    assert texts[:2] == [told.headline, told.sentence]
     assert f"What came of it: {told.aftermath}" in texts
     for clause in told.clauses:
         first = texts.index(clause.label)
@@ -208,7 +223,7 @@ def test_the_page_says_the_same(doors: Doors) -> None:
 
     texts = Cells(doors.service.get(f"/?model={told.model}").text).texts
 
-    assert texts[texts.index(told.sentence)] == told.sentence
+    assert {told.headline, told.sentence} <= set(texts)
     assert any(told.aftermath in text for text in texts)
     for clause in told.clauses:
         assert f"{clause.symbol}{clause.label}{clause.verdict}" in texts
@@ -228,9 +243,10 @@ def test_csv_says_the_same(doors: Doors) -> None:
     rows = csv.DictReader(io.StringIO(doors.command("export", "--format", "csv")))
     mine = [row for row in rows if row["id"] == told.id]
 
-    assert {(row["sentence"], row["aftermath"]) for row in mine} == {
-        (told.sentence, told.aftermath)
+    assert {(row["headline"], row["sentence"], row["aftermath"]) for row in mine} == {
+        (told.headline, told.sentence, told.aftermath)
     }
+    assert {row["kind"] for row in mine} == {doors.kind}
     said = [
         (row["label"], row["verdict"], row["shown"], row["needs"], row["distance"]) for row in mine
     ]
@@ -251,7 +267,7 @@ def test_the_job_summary_says_the_same(doors: Doors) -> None:
     # Markdown's signs are escaped, and so are HTML's.
     page = html.unescape(re.sub(r"\\(.)", r"\1", summary(cycle_told(steps))))
 
-    assert page.startswith(f"## {told.sentence}\n")
+    assert page.startswith(f"## {told.headline}\n\n{told.sentence}\n")
     assert told.aftermath in page
     for clause in told.clauses:
         cells = (f"{clause.symbol} {clause.verdict}", clause.shown, clause.needs, clause.distance)
@@ -273,10 +289,38 @@ def test_every_cycle_is_listed_with_its_sentence_however_it_ended(tmp_path: Path
 
     assert {cycle["conclusion"] for cycle in listed} >= {*ENDINGS, "halted"}
     for cycle in listed:
-        assert cycle["sentence"] == cycle_told(cycle["steps"]).sentence
+        told = cycle_told(cycle["steps"])
+        assert (cycle["headline"], cycle["sentence"]) == (told.headline, told.sentence)
         words = {"halted": "HALTED: ", "failed": "FAILED: "}
         if cycle["outcome"] is None:
             assert cycle["sentence"].startswith(words[cycle["conclusion"]])
+
+
+def test_every_change_is_told_alike_by_command_api_and_exports(doors: Doors) -> None:
+    told = doors.service.get("/audit/changes?limit=500").json()["changes"]
+
+    assert json.loads(doors.command("changes", "--json"))["changes"] == told[::-1]
+    decision = next(change for change in told if change["id"] == doors.decision.id)
+    assert (decision["headline"], decision["sentence"]) == (
+        doors.decision.headline,
+        doors.decision.sentence,
+    )
+    rows = {
+        row["id"]: row
+        for row in csv.DictReader(io.StringIO(doors.command("export", "--format", "csv")))
+    }
+    lines = [json.loads(line) for line in doors.command("export").splitlines()]
+    report = Cells(doors.command("export", "--format", "html")).texts
+    listed = doors.command("changes").splitlines()[1:]
+    assert [line["position"] for line in lines] == [change["position"] for change in told]
+    for change, line, cells in zip(told, lines, listed[::-1], strict=True):
+        names = ("id", "kind", "actor", "sentence", "headline")
+        assert {name: line[name] for name in names} == {name: change[name] for name in names}
+        assert {name: rows[change["id"]][name] for name in names} == {
+            name: change[name] for name in names
+        }
+        assert {change["sentence"], change["headline"] or change["sentence"]} <= set(report)
+        assert cells.endswith(f"\t{change['sentence']}\t{change['headline']}")
 
 
 def test_health_is_said_alike_by_page_command_and_api(doors: Doors) -> None:
@@ -315,3 +359,19 @@ def test_a_champion_that_does_not_answer_is_degraded_at_every_door(
 def titles(page: str) -> list[str]:
     """What the page says of its elements, as a reader sees it."""
     return [html.unescape(title) for title in re.findall(r'title="([^"]*)"', page)]
+
+
+def test_the_list_of_changes_goes_on_where_its_link_leads(
+    opened: Callable[[Conclusion], Doors],
+) -> None:
+    service = opened("not decided").service
+    whole = service.get("/audit/changes").json()["changes"]
+    found, address = [], "/audit/changes?limit=5"
+
+    while address:
+        answer = service.get(address)
+        found += answer.json()["changes"]
+        address = answer.links.get("next", {}).get("url", "")
+
+    assert found == whole
+    assert len(found) > 10

@@ -106,7 +106,7 @@ def test_the_outputs_and_the_summary_hold_the_recorded_sentence(
     outputs = Path(github["GITHUB_OUTPUT"]).read_text().splitlines()
     page = Path(github["GITHUB_STEP_SUMMARY"]).read_text()
 
-    assert decided["sentence"] in outputs
+    assert {decided["headline"], decided["sentence"]} <= set(outputs)
     assert {"bootstrap", "promoted", "car-price/1"} <= set(outputs)
     assert "| clause | verdict |" in page
     assert "| Deployment | ✓ passed |" in page
@@ -118,7 +118,7 @@ def test_why_says_the_same_sentence_as_decisions(state: Path) -> None:
     why = whyledger(state, "why", decided["id"])
 
     assert why.returncode == 0
-    assert why.stdout.splitlines()[0] == decided["sentence"]
+    assert why.stdout.splitlines()[:2] == [decided["headline"], decided["sentence"]]
 
 
 def test_why_says_what_came_of_the_decision(state: Path) -> None:
@@ -163,6 +163,7 @@ def test_an_export_holds_the_decision(state: Path, tmp_path: Path, form: str) ->
 
     assert done.returncode == 0, done.stderr
     assert "BOOTSTRAP: no champion yet" in written.read_text()
+    assert "Policy strict-and version 1" in written.read_text()
 
 
 def test_a_rollback_to_who_never_served_is_one_line_with_a_remedy(state: Path) -> None:

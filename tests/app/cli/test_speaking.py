@@ -67,7 +67,7 @@ def test_the_summary_escapes_what_would_draw() -> None:
     steps = car_story().cycle(REJECTED_YEAR - 1974)
     told = cycle_told({step.type: event_data(step) for step in steps})
 
-    text = summary(replace(told, sentence="OVERRIDE: <img src=x> | *loud*"))
+    text = summary(replace(told, headline="<img>", sentence="OVERRIDE: <img src=x> | *loud*"))
 
     assert "<img" not in text
     assert "\\*loud\\*" in text

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,16 @@ def html(ledger: Ledger) -> str:
     return "".join(export_html(ledger, stylesheet=STYLE))
 
 
+def decided(ledger: Ledger, **bounds: str) -> list[dict[str, Any]]:
+    """The lines that hold decisions."""
+    lines = [json.loads(line) for line in export_jsonl(ledger, **bounds)]
+    return [line for line in lines if "decision" in line]
+
+
+def table(ledger: Ledger) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO("".join(export_csv(ledger)))))
+
+
 @pytest.fixture
 def told(ledger: Ledger) -> Ledger:
     record(ledger, car_story())
@@ -27,7 +39,7 @@ def told(ledger: Ledger) -> Ledger:
 
 
 def test_json_lines_hold_every_decision_whole_oldest_first(told: Ledger) -> None:
-    lines = [json.loads(line) for line in export_jsonl(told)]
+    lines = decided(told)
     with told.connect() as connection:
         recorded = list_decisions(connection, model=MODEL)[::-1]
 
@@ -36,20 +48,22 @@ def test_json_lines_hold_every_decision_whole_oldest_first(told: Ledger) -> None
 
 
 def test_csv_has_a_line_a_clause(told: Ledger) -> None:
-    rows = list(csv.DictReader(io.StringIO("".join(export_csv(told)))))
-    decisions = len(list(export_jsonl(told)))
+    rows = [row for row in table(told) if row["clause"]]
 
-    assert len(rows) == 4 * decisions
+    assert len(rows) == 4 * len(decided(told))
     assert {row["model"] for row in rows} == {MODEL}
 
 
 def test_the_bounds_are_those_of_as_of(told: Ledger) -> None:
-    lines = [json.loads(x) for x in export_jsonl(told, since=time(1978), until=time(1980))]
+    bounds = {"since": time(1978), "until": time(1980)}
 
-    assert [line["as_of"] for line in lines] == [time(1978), time(1979)]
+    lines = [json.loads(line) for line in export_jsonl(told, **bounds)]
+
+    assert [line["as_of"] for line in decided(told, **bounds)] == [time(1978), time(1979)]
+    assert {line["as_of"] for line in lines} == {time(1978), time(1979)}
 
 
-def test_the_report_holds_every_sentence(told: Ledger) -> None:
+def test_the_report_holds_every_change(told: Ledger) -> None:
     report = html(told)
 
     assert report.count("<h2>") == len(list(export_jsonl(told)))
@@ -70,7 +84,7 @@ def test_csv_says_what_came_of_each_decision(ledger: Ledger) -> None:
     rejection = _rejection(story)
     assert rejection.champion is not None
 
-    rows = list(csv.DictReader(io.StringIO("".join(export_csv(ledger)))))
+    rows = [row for row in table(ledger) if row["outcome"]]
 
     ended = {row["as_of"]: row for row in rows}
     row = ended[time(REJECTED_YEAR + 1)]
@@ -88,7 +102,7 @@ def test_csv_says_what_came_of_each_decision(ledger: Ledger) -> None:
 
 
 def test_json_lines_say_how_each_cycle_ended(told: Ledger) -> None:
-    ended = {line["as_of"]: line for line in map(json.loads, export_jsonl(told))}
+    ended = {line["as_of"]: line for line in decided(told)}
 
     assert ended[time(REJECTED_YEAR + 1)]["conclusion"] == "rejected"
     assert ended[time(1976)]["candidate"] == f"{MODEL}/1"
@@ -102,7 +116,7 @@ def test_the_report_shows_both_errors_and_the_reason_of_a_rejection(ledger: Ledg
 
     report = html(ledger)
 
-    assert report.count("What came of it:") == len(list(export_jsonl(ledger)))
+    assert report.count("What came of it:") == len(decided(ledger))
     assert "What came of it:</strong> rejected. Candidate" in report
     assert rejection.reason in report
     for side, errors in (("candidate", rejection.candidate), ("champion", rejection.champion)):
@@ -125,9 +139,10 @@ def test_a_failed_cycle_says_why_in_csv_and_report(sqlite_ledger: Ledger) -> Non
     story.tell(story.events[last].stream, failed, time(1978))
     record(sqlite_ledger, story)
 
-    *_, row = csv.DictReader(io.StringIO("".join(export_csv(sqlite_ledger))))
+    *_, row, said = table(sqlite_ledger)
     report = html(sqlite_ledger)
 
+    assert (said["kind"], said["reason"]) == ("failed", failed.reason)
     assert (row["conclusion"], row["conclusion_reason"]) == ("failed", failed.reason)
     assert f"What came of it:</strong> failed: {failed.reason}" in report
 
@@ -138,14 +153,45 @@ def test_a_decision_whose_cycle_goes_on_is_not_finished(sqlite_ledger: Ledger) -
     story.events = story.events[:last]
     record(sqlite_ledger, story)
 
-    *_, line = map(json.loads, export_jsonl(sqlite_ledger))
-
-    assert line["conclusion"] is None
+    assert decided(sqlite_ledger)[-1]["conclusion"] is None
     assert "What came of it:</strong> not finished." in html(sqlite_ledger)
 
 
-def test_a_report_without_decisions_says_so(ledger: Ledger) -> None:
-    assert "No decision lies within these bounds." in html(ledger)
+def test_a_report_without_changes_says_so(sqlite_ledger: Ledger) -> None:
+    assert "No decision or other change lies within these bounds." in html(sqlite_ledger)
+
+
+def test_exports_hold_adoptions_promotions_rejections_and_halts_beside_decisions(
+    told: Ledger,
+) -> None:
+    lines = [json.loads(line) for line in export_jsonl(told)]
+    rows = table(told)
+
+    positions = [line["position"] for line in lines]
+    assert positions == sorted(positions)
+    assert Counter(line["kind"] for line in lines) == {
+        "policy adopted": 1,
+        "contract adopted": 1,
+        "decided": 15,
+        "promoted": 11,
+        "rejected": 1,
+        "halted": 1,
+    }
+    assert list(dict.fromkeys(row["position"] for row in rows)) == [str(p) for p in positions]
+    assert [row["sentence"] for row in rows if row["kind"] == "halted"] == [
+        line["sentence"] for line in lines if line["kind"] == "halted"
+    ]
+    adopted = rows[0]
+    assert (adopted["policy"], adopted["policy_version"], adopted["policy_digest"]) == (
+        "strict-and", "1", adopted["digest"],
+    )  # fmt: skip
+
+
+def test_asked_for_an_outcome_an_export_holds_decisions_alone(told: Ledger) -> None:
+    lines = [json.loads(line) for line in export_jsonl(told, outcome="retrain")]
+
+    assert lines
+    assert {(line["kind"], line["outcome"]) for line in lines} == {("decided", "retrain")}
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

@@ -109,7 +109,8 @@ def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> 
 
     headline = re.search(r'<h1 class="verdict"[^>]*>(.*?)</h1>', page)
     assert headline is not None
-    assert unescape(headline[1]) == recorded.sentence
+    assert unescape(headline[1]) == f"Promoted: {MODEL}/16 serves in place of {MODEL}/15."
+    assert f'<p class="sentence">{recorded.sentence}</p>' in unescape(page)
 
 
 def test_the_newest_checkpoint_says_since_when_changes_show(
@@ -181,11 +182,14 @@ def test_the_gates_stop_at_the_first_that_failed(sqlite_ledger: Ledger) -> None:
 
 
 def test_the_decisions_stand_newest_first_and_lead_to_their_json(page: str) -> None:
-    days = re.findall(r'data-label="as of">([^<]+)<', page)
+    days = re.findall(r'data-label="when">([^<]+)<', page)
+    links = re.findall(r'<a href="([^"]*)" aria-label="Why: [^"]* as JSON">', page)
 
     assert days == sorted(days, reverse=True)
     assert days[0] == time(1991)[:10]
-    assert page.count('href="/audit/decisions/') >= len(days)
+    assert len(links) == len(days)
+    kinds = [link.partition("?")[0].rpartition("/")[0] for link in links]
+    assert (kinds.count("/audit/decisions"), kinds.count("/audit")) == (15, 3)
 
 
 def test_no_sentence_ends_in_two_full_stops(sqlite_ledger: Ledger) -> None:
@@ -211,17 +215,7 @@ def test_rollbacks_are_counted_and_the_other_champions_error_is_not_shown(
     sqlite_ledger: Ledger,
 ) -> None:
     story = car_story()
-    rolled_back = ChampionRolledBack(
-        model=MODEL,
-        model_version=f"{MODEL}/1",
-        replaced=f"{MODEL}/16",
-        plan_sha256=f"{1:064x}",
-        reference_sha256="ab" * 32,
-        trained_until=time(1976),
-        registry_run=None,
-        reason="a test",
-    )
-    story.tell(f"model-{MODEL}", rolled_back, time(1991))
+    rolled_back(story)
     record(sqlite_ledger, story)
 
     page = overview_page(sqlite_ledger, MODEL, NOW, {})
@@ -243,4 +237,82 @@ def test_a_failed_cycles_reason_stands_once(sqlite_ledger: Ledger) -> None:
     page = overview_page(sqlite_ledger, MODEL, NOW, {})
 
     read = re.sub(r' title="[^"]*"', "", page)  # which holds the whole sentence of the health
-    assert read.count(reason) == 1
+    above, _, table = read.partition('<h2 id="decisions">')
+    assert (above.count(reason), table.count(reason)) == (1, 1)
+
+
+def rolled_back(story: Story) -> None:
+    event = ChampionRolledBack(
+        model=MODEL,
+        model_version=f"{MODEL}/1",
+        replaced=f"{MODEL}/16",
+        plan_sha256=f"{1:064x}",
+        reference_sha256="ab" * 32,
+        trained_until=time(1976),
+        registry_run=None,
+        reason="customers complained",
+    )
+    story.tell(f"model-{MODEL}", event, time(1991))
+
+
+def headline_of(page: str) -> str:
+    found = re.search(r'<h1 class="verdict"[^>]*>(.*?)</h1>', page)
+    assert found is not None
+    return unescape(found[1])
+
+
+def test_after_a_rollback_the_headline_says_so_and_the_decision_stands_below(
+    sqlite_ledger: Ledger,
+) -> None:
+    story = car_story()
+    rolled_back(story)
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+
+    said = f"Rolled back from {MODEL}/16 to {MODEL}/1: customers complained."
+    assert headline_of(page) == said
+    assert "The last decision before it: Promoted: " in page
+    assert page.count(said) == 2  # the headline, and the line of the table
+    assert re.findall(r'class="outcome [^>]*>.*?</span> ([^<]+)<', page)[0] == "rolled back"
+
+
+def test_a_halted_cycle_is_the_headline_and_a_line_among_the_decisions(
+    sqlite_ledger: Ledger,
+) -> None:
+    record(sqlite_ledger, car_story(HALTED_YEAR))
+
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+
+    assert headline_of(page).startswith("Halted, nothing was judged: ")
+    assert re.findall(r'class="outcome [^>]*>.*?</span> ([^<]+)<', page)[0] == "halted"
+
+
+def test_a_turned_away_candidate_is_no_retraining_in_the_headline(sqlite_ledger: Ledger) -> None:
+    record(sqlite_ledger, car_story(REJECTED_YEAR))
+
+    said = headline_of(overview_page(sqlite_ledger, MODEL, NOW, {}))
+
+    assert re.fullmatch(rf"Candidate {MODEL}/\d+ turned away: {MODEL}/\d+ serves on\.", said)
+
+
+def test_a_model_that_was_promoted_shows_its_gates_however_long_ago_that_was(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.overview.WINDOWS_SHOWN", 1)
+    record(sqlite_ledger, car_story(HALTED_YEAR))
+
+    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+
+    assert "No candidate was trained yet" not in page
+    assert re.search(rf'The last gates <span class="quiet">{MODEL}/\d+, 19\d\d</span>', page)
+
+
+def test_only_a_model_that_never_had_a_candidate_is_said_to_have_none(
+    sqlite_ledger: Ledger,
+) -> None:
+    story = car_story()
+    story.events = story.events[:2]
+    record(sqlite_ledger, story)
+
+    assert "No candidate was trained yet" in overview_page(sqlite_ledger, MODEL, NOW, {})

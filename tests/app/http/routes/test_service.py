@@ -134,6 +134,7 @@ ROUTES = {
     ("get", "/models"),
     ("get", "/models/{model}"),
     ("get", "/models/{model}/health"),
+    ("get", "/audit/changes"),
     ("get", "/audit/decisions"),
     ("get", "/audit/decisions/{decision}"),
     ("get", "/audit/export"),

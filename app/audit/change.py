@@ -1,0 +1,126 @@
+"""What changed, by whom, when and why: decisions, who serves, adoptions, erasures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Final, Unpack
+
+from app.audit.cycle import cycle_told
+from app.audit.decision import Bounds, Decision, decisions
+from app.ledger.store import Connection
+from app.projections.changes import DECISIONS_AMONG, ChangeView, Kind, list_changes
+from app.projections.cycles import list_cycles
+
+_DIGITS: Final = 12  # of a digest in a sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(ChangeView):
+    """One change as recorded, in words."""
+
+    sentence: str  # of a decision the verdict sentence, as recorded
+    headline: str  # what came of a decision, and who serves; empty for any other change
+
+
+def changes(
+    connection: Connection,
+    *,
+    kinds: Collection[Kind] | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 500,
+    **bounds: Unpack[Bounds],
+) -> list[Change]:
+    """At most `limit` changes within the bounds, newest first; from `after` on, oldest first.
+
+    `before` and `after` are positions to page on from, both exclusive. With an `outcome` there
+    are only decisions.
+    """
+    found = changes_and_decisions(
+        connection, kinds=kinds, before=before, after=after, limit=limit, **bounds
+    )
+    return [change for change, _ in found]
+
+
+def changes_and_decisions(
+    connection: Connection,
+    *,
+    kinds: Collection[Kind] | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 500,
+    **bounds: Unpack[Bounds],
+) -> list[tuple[Change, Decision | None]]:
+    """As `changes`, each decision with all that is told of it; None beside any other change."""
+    views = list_changes(connection, kinds=kinds, before=before, after=after, limit=limit, **bounds)
+    among = [view.position for view in views if view.kind in DECISIONS_AMONG]
+    by_position: dict[int, Decision] = {}
+    if among:
+        first, last = min(among), max(among)
+        told = decisions(
+            connection, after=first - 1, before=last + 1, limit=last - first + 1, **bounds
+        )
+        by_position = {each.position: each for each in told}
+    return [_told(view, by_position.get(view.position)) for view in views]
+
+
+def happened_last(connection: Connection, model: str) -> str | None:
+    """The headline of the model's newest cycle, or the rollback since; None: nothing happened yet.
+
+    A cycle counts from its decision on, or from its end when it came to none.
+    """
+    cycles = list_cycles(connection, model, limit=2)  # at most one of them is open
+    cycle = next((each for each in cycles if each.outcome or each.ended_at), None)
+    rollback = next(iter(changes(connection, model=model, kinds={"rolled back"}, limit=1)), None)
+    since = -1 if cycle is None else cycle.ended_position or cycle.started_position
+    if rollback is not None and rollback.position > since:
+        return rollback.sentence
+    return None if cycle is None else cycle_told(cycle.state).headline
+
+
+def _told(view: ChangeView, decision: Decision | None) -> tuple[Change, Decision | None]:
+    change = Change(
+        **asdict(view),
+        sentence=decision.sentence if decision else _sentence(view),
+        headline=decision.headline if decision else "",
+    )
+    return change, decision
+
+
+def _sentence(view: ChangeView) -> str:
+    body, version = view.body, view.model_version
+    match view.kind:
+        case "promoted" if body["replaced"] is None:
+            said = f"{version} was promoted" + (f" ({_bare(view.reason)})" if view.reason else "")
+        case "promoted":
+            said = _because(f"{version} took over from {body['replaced']}", view.reason)
+        case "rejected":
+            said = _because(f"{version or 'The candidate'} was turned away", view.reason)
+        case "rolled back":
+            said = _because(f"Rolled back from {body['replaced']} to {version}", view.reason)
+        case "halted" | "failed":
+            said = _because(f"{view.cycle} {view.kind}", view.reason)
+        case "contract adopted":
+            said = f"Contract {_short(view.digest)} of {view.model} adopted by {view.actor}"
+        case "policy adopted":
+            name = f"{body['policy']} version {body['policy_version']}"
+            said = f"Policy {name}, {_short(view.digest)}, adopted by {view.actor}"
+        case "erased":
+            asked = f"{_bare(view.reason)} ({_bare(body['legal_basis'])})"
+            said = _because(f"What was kept about one row of {view.model} was erased", asked)
+        case _:  # a decision
+            return str(body["sentence"])
+    return f"{said}."
+
+
+def _because(happened: str, reason: str) -> str:
+    return f"{happened}: {_bare(reason)}" if reason else happened
+
+
+def _bare(text: str) -> str:
+    return text.removesuffix(".")
+
+
+def _short(digest: str | None) -> str:
+    return f"{(digest or '')[:_DIGITS]}…"

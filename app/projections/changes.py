@@ -1,0 +1,257 @@
+"""What changed what serves or how it is judged: one row a change, in the order of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, func, or_, select
+
+from app.database.engine import insert_rows
+from app.ledger.reading import Past
+from app.ledger.streams import cycle_stream
+from app.projections.cycles import completes_training, cycle_of
+from app.projections.read_model import json_text, table_of, view_of
+from domain.events.cycle_events import (
+    CandidateCompared,
+    CandidateEvaluated,
+    CandidateTrained,
+    CycleEvent,
+    CycleFailed,
+    CycleHalted,
+    CycleStarted,
+    Decided,
+    NotDecided,
+    ParityChecked,
+    PromotionSettled,
+    TrainingFailed,
+)
+from domain.events.envelope import Recorded, event_data
+from domain.events.events import (
+    CandidatePromoted,
+    ChampionRolledBack,
+    ContractAdopted,
+    PayloadErased,
+    PolicyAdopted,
+)
+from domain.events.verdicts import NOT_DECIDED
+
+Kind = Literal[
+    "decided",
+    "override",
+    "not decided",
+    "promoted",
+    "rejected",
+    "rolled back",
+    "halted",
+    "failed",
+    "contract adopted",
+    "policy adopted",
+    "erased",
+]
+DECISIONS_AMONG: Final[frozenset[Kind]] = frozenset({"decided", "override", "not decided"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeView:
+    """One change as recorded."""
+
+    position: int
+    id: str  # of its event
+    kind: Kind
+    model: str | None  # None: a policy, which no one model owns
+    occurred_at: str
+    recorded_at: str
+    actor: str
+    as_of: str | None  # of its cycle; None outside of one
+    outcome: str | None  # of a decision; None for any other change
+    cycle: str | None  # the cycle it is a step of, or came of
+    model_version: str | None  # who was promoted, turned away, or serves again
+    digest: str | None  # of the contract or policy document, or of that version's serving plan
+    reason: str  # why, as recorded; empty where nobody said
+    body: dict[str, Any]  # data of the event
+
+
+CHANGES: Final = table_of(
+    ChangeView, "changes", number=1, key="position", unique="id", indexes=[("model", "position")]
+)
+
+
+def list_changes(  # noqa: PLR0913 each is a bound of its own
+    connection: Connection,
+    *,
+    model: str | None = None,
+    outcome: str | None = None,
+    kinds: Collection[Kind] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 500,
+) -> list[ChangeView]:
+    """At most `limit` changes, newest first; from `after` on, oldest first.
+
+    `model` leaves out other models', and keeps what no one model owns. `since` (inclusive) and
+    `until` (exclusive) bound the cycle's `as_of`, or when it occurred outside of a cycle; `before`
+    and `after` are positions to page on from, both exclusive.
+    """
+    position = CHANGES.c.position
+    moment = func.coalesce(CHANGES.c.as_of, CHANGES.c.occurred_at)
+    query = select(CHANGES)
+    if model is not None:
+        query = query.where(or_(CHANGES.c.model == model, CHANGES.c.model.is_(None)))
+    if outcome is not None:
+        query = query.where(CHANGES.c.outcome == outcome)
+    if kinds is not None:
+        query = query.where(CHANGES.c.kind.in_(sorted(kinds)))
+    if since is not None:
+        query = query.where(moment >= since)
+    if until is not None:
+        query = query.where(moment < until)
+    if before is not None:
+        query = query.where(position < before)
+    if after is not None:
+        query = query.where(position > after)
+    order = position.desc() if after is None else position.asc()
+    rows = connection.execute(query.order_by(order).limit(limit))
+    return [view_of(ChangeView, row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What of a change its envelope does not say."""
+
+    kind: Kind
+    model: str | None
+    as_of: str | None = None
+    outcome: str | None = None
+    cycle: str | None = None
+    model_version: str | None = None
+    digest: str | None = None
+    reason: str = ""
+
+
+def _changed(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    rows = []
+    for entry, about in _abouts(past, entries):
+        view = ChangeView(
+            **asdict(about),
+            position=entry.position,
+            id=entry.id,
+            occurred_at=entry.occurred_at,
+            recorded_at=entry.recorded_at,
+            actor=entry.actor,
+            body=event_data(entry.event),
+        )
+        row = asdict(view) | {"body": json_text(view.body)}
+        rows.append(tuple(row[column.name] for column in CHANGES.columns))
+    if rows:
+        insert_rows(connection, CHANGES, rows)
+
+
+def _abouts(past: Past, entries: Sequence[Recorded]) -> Iterator[tuple[Recorded, _About]]:
+    for entry in entries:
+        about = _step(past, entry) if type(entry.event) in _STEPS else _named(past, entry)
+        if about is not None:
+            yield entry, about
+
+
+def _named(past: Past, entry: Recorded) -> _About | None:
+    """What stands in no cycle's stream."""
+    match entry.event:
+        case ContractAdopted(model=model, contract_digest=digest):
+            return _About(kind="contract adopted", model=model, digest=digest)
+        case PolicyAdopted(policy_digest=digest):
+            return _About(kind="policy adopted", model=None, digest=digest)
+        case PayloadErased(model=model, reason=reason):
+            return _About(kind="erased", model=model, reason=reason)
+        case ChampionRolledBack() as event:
+            return _About(
+                kind="rolled back",
+                model=event.model,
+                model_version=event.model_version,
+                digest=event.plan_sha256,
+                reason=event.reason,
+            )
+        case CandidatePromoted() as event:
+            compared = past.latest(cycle_stream(event.cycle), CandidateCompared, entry.position)
+            return _About(
+                kind="promoted",
+                model=event.model,
+                as_of=event.as_of,
+                cycle=event.cycle,
+                model_version=event.model_version,
+                digest=event.plan_sha256,
+                reason=compared.reason if compared else "",
+            )
+        case _:
+            return None
+
+
+def _step(past: Past, entry: Recorded) -> _About | None:
+    """What a step of a cycle changed; None: nothing, or nobody started the cycle."""
+    begun = past.latest(entry.stream, CycleStarted, entry.position)
+    if begun is None:
+        return None
+    cycle = {"model": begun.model, "as_of": begun.as_of, "cycle": cycle_of(entry)}
+    match entry.event:
+        case Decided() as event:
+            return _About(
+                kind="override" if event.outcome == "override" else "decided",
+                outcome=event.outcome,
+                digest=event.verdict.policy_digest,
+                reason=event.force.reason if event.force else "",
+                **cycle,
+            )
+        case NotDecided() as event:
+            return _About(
+                kind=NOT_DECIDED,
+                outcome=NOT_DECIDED,
+                digest=event.policy_digest,
+                reason=event.reason,
+                **cycle,
+            )
+        case CycleHalted(reason=reason):
+            return _About(kind="halted", reason=reason, **cycle)
+        case CycleFailed(reason=reason) | TrainingFailed(reason=reason):
+            return _About(kind="failed", reason=reason, **cycle)
+        case ParityChecked() | CandidateEvaluated() | CandidateCompared() | PromotionSettled():
+            if completes_training(entry) is not False:
+                return None  # a gate that was passed; the promotion is an event of the model
+            trained = past.latest(entry.stream, CandidateTrained, entry.position)
+            return _About(
+                kind="rejected",
+                model_version=trained.candidate if trained else None,
+                digest=trained.plan_sha256 if trained else None,
+                reason=entry.event.reason,
+                **cycle,
+            )
+        case _:
+            return None
+
+
+_STEPS: Final[frozenset[type[CycleEvent]]] = frozenset(
+    {
+        Decided,
+        NotDecided,
+        CycleHalted,
+        CycleFailed,
+        TrainingFailed,
+        ParityChecked,
+        CandidateEvaluated,
+        CandidateCompared,
+        PromotionSettled,
+    }
+)
+APPLY: Final = dict.fromkeys(
+    (
+        ContractAdopted,
+        PolicyAdopted,
+        PayloadErased,
+        CandidatePromoted,
+        ChampionRolledBack,
+        *sorted(_STEPS, key=lambda step: step.type),
+    ),
+    _changed,
+)
