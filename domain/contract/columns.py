@@ -156,7 +156,7 @@ class ColumnSpec(Part):
 
     name: ColumnName = Field(description="the column")
     type: Literal["number", "integer", "text"] = Field(
-        description="text has 1 to 200 characters, none of them control characters"
+        description="text has 1 to 200 characters, in Unicode's NFC and printable"
     )
     unit: Unit = Field(default="1", description="its unit; `1` when it has none")
     meaning: Words = Field(description="what it is, in words")
