@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from pydantic import ValidationError
 
 from app.cause import Cause
-from app.clock import now
+from app.clock import latest_taken, now
 from app.intake.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
 from app.intake.refusals import Refusals
 from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
@@ -59,10 +59,13 @@ class _Judged:
 class Observations:
     """The use case of one process."""
 
-    def __init__(self, ledger: Ledger, champions: Champions, refusals: Refusals) -> None:
+    def __init__(
+        self, ledger: Ledger, champions: Champions, refusals: Refusals, skew_seconds: float
+    ) -> None:
         self._ledger = ledger
         self._champions = champions
         self._refusals = refusals
+        self._skew_seconds = skew_seconds
 
     async def record_soon(
         self, sent: Sequence[object], *, batch: bool, cause: Cause
@@ -130,7 +133,7 @@ class Observations:
         """The event to record and when it happened; None when `judged` now says why not."""
         kind = Observation if event.type == OBSERVATION else Outcome
         try:
-            time = _past(event.time) if event.time is not None else None
+            time = _past(event.time, self._skew_seconds) if event.time is not None else None
             data = kind.model_validate(event.data)
             serving = self._champions.of(data.model)
         except ValidationError as error:
@@ -204,11 +207,14 @@ def _parse(
     return pointer, event, source_event_id(event.source, event.id), request_digest
 
 
-def _past(text: str) -> str:
+def _past(text: str, skew_seconds: float) -> str:
     """The time in our one form. Raises RequestInvalid: it is none, or it has not come yet."""
-    time, present = normalise_time(text), now()
-    if time > present:
-        raise RequestInvalid(f"is after now ({present}); send when it became known")
+    time = normalise_time(text)
+    if time > latest_taken(skew_seconds):
+        raise RequestInvalid(
+            f"is after now ({now()}) by more than the {skew_seconds:g} s that clocks may differ; "
+            "send when it became known, or set the clock"
+        )
     return time
 
 

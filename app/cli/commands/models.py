@@ -206,7 +206,9 @@ def _pieces(rows: IO[bytes], advance: Advance) -> Iterator[bytes]:
 
 def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) -> dict[str, Any]:
     with opened(settings) as ledger:
-        champions = Champions(ledger, settings.champion_poll_seconds)
+        champions = Champions(
+            ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max
+        )
         champions.refresh()
         serving = champions.of(model)
         datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max)
@@ -222,7 +224,7 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
 
 def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, Any]:
     moment = now()
-    champions = Champions(ledger, settings.champion_poll_seconds)
+    champions = Champions(ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max)
     champions.refresh()  # whether a champion loads is part of how its model stands
     alarms = champions.alarms()
     with ledger.connect() as connection:

@@ -9,7 +9,7 @@ import pytest
 from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import Fault, RequestInvalid, RowsRefusedError
-from tests.domain.kettles import GUARD, ROW, kettle_document
+from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.repository import REPOSITORY
 
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
@@ -364,3 +364,14 @@ def test_too_short_and_too_long_csv_rows_are_refused() -> None:
     assert "plug: missing" in GUARD.judge_rows([GUARD.parse_csv_row(short)], labelled=True).reasons
     reasons = GUARD.judge_rows([GUARD.parse_csv_row(long)], labelled=True).reasons
     assert "(any): unknown field" in reasons
+
+
+@pytest.mark.parametrize(
+    ("boiled_at", "taken"),
+    [("2024-02-29T12:00:05Z", True), ("2024-02-29T12:00:05.000001Z", False)],
+)
+def test_a_row_that_has_not_happened_yet_is_refused(boiled_at: str, taken: bool) -> None:
+    guard = RowGuard(KETTLES, latest=lambda: "2024-02-29T12:00:05.000000Z")
+    judged = guard.judge_rows([{**ROW, "boiled_at": boiled_at}], labelled=False)
+    assert bool(judged.accepted) is taken
+    assert judged.reasons == ({} if taken else {"boiled_at: in the future": 1})

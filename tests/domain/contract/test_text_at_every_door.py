@@ -69,9 +69,7 @@ def test_only_the_space_that_everybody_sees_is_printable(space: str) -> None:
     assert GUARD.check_row({**ROW, "serial": "a b"}, labelled=False)["serial"] == "a b"
 
 
-def test_a_number_too_long_for_json_is_never_told_to_come_as_text_where_a_number_is_wanted() -> (
-    None
-):
+def test_a_number_too_long_for_json_is_told_to_come_as_text_only_where_text_is_wanted() -> None:
     with pytest.raises(DocumentInvalid, match="text where the contract wants text"):
         read_json('{"batch": 9007199254740993, "serial": 9007199254740993}', name="the body")
     as_text = GUARD.check_row({**ROW, "serial": "9007199254740993"}, labelled=False)
