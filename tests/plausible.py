@@ -119,6 +119,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "already_known": 0,
         "quarantined": 0,
         "quarantine_file": None,
+        "also": {"corrections": 0, "repeated_keys": 0, "labelled_predictions": 1},
     },
     cycle.CycleStarted: {
         "cycle": f"{MODEL}-2",

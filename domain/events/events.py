@@ -191,7 +191,7 @@ class DatasetReceived:
     """A CSV was read to its end: good rows stand before this event, bad ones in quarantine."""
 
     type: ClassVar[str] = "observations.dataset-received"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "observations-<model>"
 
     model: Annotated[str, noted("name", "the model")]
@@ -204,6 +204,10 @@ class DatasetReceived:
         int, noted("rows", "refused, with line and reason in the quarantine file")
     ]
     quarantine_file: Annotated[str | None, noted("file name", "in the state directory; or null")]
+    also: Annotated[
+        dict[str, int],
+        noted("rows", "corrections, repeated_keys, labelled_predictions: what else was counted"),
+    ]
 
 
 ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack

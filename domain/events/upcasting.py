@@ -27,9 +27,15 @@ def _started_from_1(data: Payload) -> Payload:
     return data | {"rules": {}}
 
 
+def _received_from_1(data: Payload) -> Payload:
+    """`also` is empty: nothing else was counted."""
+    return data | {"also": {}}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.started", 1): _started_from_1,
+    ("observations.dataset-received", 1): _received_from_1,
 }
 
 

@@ -13,6 +13,7 @@ from domain.canonical import canonical_bytes
 ADDED: dict[tuple[str, int], tuple[str, ...]] = {  # (type, schema) -> where its fields are
     ("cycle.decided", 2): ("verdict", "never_retrained"),
     ("cycle.started", 2): ("rules",),
+    ("observations.dataset-received", 2): ("also",),
 }
 
 

@@ -30,9 +30,26 @@ class DatasetAnswer(BaseModel):
 
     model: str = Field(examples=["car-price"])
     dataset_sha256: str = Field(description="of the bytes as received", examples=[examples.SHA256])
+    lines: int = Field(
+        description="that hold anything, below the header: accepted, known and quarantined ones",
+        examples=[465],
+    )
     accepted: int = Field(description="rows recorded as observations", examples=[463])
     already_known: int = Field(description="rows that stood so before", examples=[0])
     quarantined: int = Field(description="rows refused", examples=[2])
+    corrections: int = Field(
+        description="of the accepted, rows that say something else of a row labelled before",
+        examples=[0],
+    )
+    repeated_keys: int = Field(
+        description="lines whose row an earlier line of the file names; the last of them holds",
+        examples=[0],
+    )
+    labelled_predictions: int = Field(
+        description="of the accepted, rows the model had predicted: now those predictions are "
+        "labelled",
+        examples=[120],
+    )
     quarantine_file: str | None = Field(
         description="in the state directory's quarantine/: every bad row with line and reason",
         examples=["car-price-9f2c41aa9f2c41aa.jsonl"],
