@@ -132,6 +132,9 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "champion": f"{MODEL}/1",
         "force": None,
         "rules": {},
+        "serves": f"{MODEL}/1",
+        "sets_aside": (),
+        "reason": None,
     },
     cycle.AttemptStarted: {"attempt": 1},
     cycle.WindowGuarded: _WINDOW

@@ -7,6 +7,7 @@ from typing import Literal
 
 from domain.decisions.cycle import Cycle
 
+CLOCK_AHEAD_DAYS = 60 / 86400  # clocks of two machines may differ by a minute
 State = Literal["healthy", "degraded", "stale", "no champion"]
 
 
@@ -73,6 +74,11 @@ def rates(*, promotions: int, trainings: int, decisions: int) -> tuple[float | N
 def _stale(standing: Standing) -> tuple[str, ...]:
     reasons = []
     days, bound = standing.days_since_evaluation, standing.evaluation_within_days
+    if days is not None and days < -CLOCK_AHEAD_DAYS:
+        reasons.append(
+            f"last evaluated {-days:.1f} days ahead of now, by a clock that ran ahead; run a cycle "
+            "with a reason, which sets that one aside"
+        )
     if days is not None and bound is not None and days > bound:
         reasons.append(f"last evaluated {days:.1f} days ago (contract: within {bound:g})")
     if 2 * standing.overdue_unlabelled > standing.overdue_predictions:

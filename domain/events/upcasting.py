@@ -23,8 +23,10 @@ def _decided_from_1(data: Payload) -> Payload:
 
 
 def _started_from_1(data: Payload) -> Payload:
-    """`rules` is empty: every rule in its first form."""
-    return data | {"rules": {}}
+    """`rules` is empty: every rule in its first form. `serves` is the champion, nothing is set
+    aside, and there is no reason.
+    """
+    return data | {"rules": {}, "serves": data["champion"], "sets_aside": [], "reason": None}
 
 
 def _received_from_1(data: Payload) -> Payload:

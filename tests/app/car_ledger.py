@@ -153,6 +153,7 @@ class CarLedger:
             "policy": policy.policy,
             "policy_digest": policy.digest,
             "champion": view.champion,
+            "serves": view.champion,
             "force": Force(actor="local:unauthenticated", reason=force) if force else None,
         }
         started = an(CycleStarted, **fields | changes)

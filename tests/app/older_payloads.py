@@ -15,11 +15,17 @@ ADDED: dict[tuple[str, int], tuple[str, ...]] = {  # (type, schema) -> where its
     ("cycle.started", 2): ("rules",),
     ("observations.dataset-received", 2): ("also",),
 }
+# Further fields of a schema that stands above.
+ADDED_TOO: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = (
+    (("cycle.started", 2), ("serves",)),
+    (("cycle.started", 2), ("sets_aside",)),
+    (("cycle.started", 2), ("reason",)),
+)
 
 
 def as_first_written(document: dict[str, Any], schema: int) -> dict[str, Any]:
     """An envelope of the current version as that of a version that knew only `schema`."""
-    for (kind, since), (*outer, field) in ADDED.items():
+    for (kind, since), (*outer, field) in (*ADDED.items(), *ADDED_TOO):
         if document["type"] == kind and schema < since:
             inner = document["data"]
             for name in outer:

@@ -10,7 +10,13 @@ from tests.plausible import AS_OF, FORCE, VERDICT, an, decided
 
 __all__ = ["AS_OF", "FORCE", "decided"]
 
-STARTED = an(cycle.CycleStarted, cycle="car-price-2", model="car-price", champion="car-price/1")
+STARTED = an(
+    cycle.CycleStarted,
+    cycle="car-price-2",
+    model="car-price",
+    champion="car-price/1",
+    serves="car-price/1",
+)
 ATTEMPT = an(cycle.AttemptStarted)
 GUARDED = an(cycle.WindowGuarded)
 HALTED = an(cycle.CycleHalted)
