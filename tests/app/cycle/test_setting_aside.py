@@ -96,4 +96,6 @@ def test_cool_down_and_champion_count_from_the_last_cycle_at_or_before_it(cars: 
     hours = facts["hours_since_last_retraining"]
     assert hours is not None
     assert 8000 < hours < 9000, "from the end of 1975 to the end of 1976"
-    assert facts["new_samples"] == 0.0, "no row was labelled since"
+    new = facts["new_samples"]
+    assert new is not None
+    assert new > 0, "the forced training consumed nothing that counts"
