@@ -11,7 +11,7 @@ import io
 import tempfile
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Final
@@ -21,23 +21,24 @@ import numpy as np
 from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
+from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
+from app.intake.next_cycle import next_cycle
 from app.intake.quarantine import Quarantine
 from app.intake.refusals import bounded_reasons
+from app.ledger.reading import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream, source_event_id
 from app.projections.labels import latest_rows
 from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from domain.canonical import digest
-from domain.errors import DocumentInvalid, Fault, RowsRefusedError
+from domain.errors import DocumentInvalid, Fault, RowsRefusedError, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
 from domain.plain_text import unprintable
 
 DOOR: Final = "datasets"
 _NOT_UTF8: Final = frozenset(map(chr, range(0xDC80, 0xDD00)))  # bytes no UTF-8 has, as read
-ALSO: Final = ("corrections", "repeated_keys", "labelled_predictions")  # counted beside the three
-FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +49,6 @@ class Upload:
     sha256: str
 
 
-@dataclass(slots=True)
-class Intake:
-    """What became of a CSV, row by row."""
-
-    model: str
-    dataset_sha256: str  # of the bytes as received
-    lines: int = 0  # that hold anything, the header apart: the three that follow together
-    accepted: int = 0
-    already_known: int = 0
-    quarantined: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)  # why refused -> rows
-    faults: list[Fault] = field(default_factory=list)  # the first few
-    corrections: int = 0  # of the accepted, that say something else of a row labelled before
-    repeated_keys: int = 0  # lines whose row an earlier line names; the last of them holds
-    labelled_predictions: int = 0  # of the accepted, rows the model had predicted
-    quarantine_file: str | None = None  # name in the state directory's quarantine/
-    position: int | None = None  # of `DatasetReceived`; None: nothing was new
-
-
 class Datasets:
     """The use case of one process."""
 
@@ -74,6 +56,7 @@ class Datasets:
         self._ledger = ledger
         self._quarantine = state_dir / "quarantine"
         self._chunk_rows = events_per_append_max
+        self._under_way: dict[tuple[str, str], Intake] = {}  # by model and SHA-256
 
     def new_file(self) -> IO[bytes]:
         """A temporary file to receive a CSV in; gone when it is closed, or when we die."""
@@ -93,6 +76,7 @@ class Datasets:
             rows = csv_rows(text)
             header = _header(rows, serving)
             intake = Intake(serving.model, upload.sha256)
+            self._under_way[serving.model, upload.sha256] = intake
             with Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
                 chunk: list[tuple[str, Row]] = []
                 keys = array("q")  # of the rows, hashed: eight bytes each, whatever the file holds
@@ -112,9 +96,34 @@ class Datasets:
             intake.repeated_keys = len(keys) - len(np.unique(np.asarray(keys)))
             intake.quarantine_file = bad.name if intake.quarantined else None
             intake.position = self._received(intake, cause)
-            return intake
+            return self._finished(intake)
         finally:
+            self._under_way.pop((serving.model, upload.sha256), None)
             text.detach()
+
+    def look(self, model: str, sha256: str) -> Intake:
+        """What became of a file sent earlier, or how far it has come in this process.
+
+        Raises:
+            UnknownThing: no such file was read to its end, and none is being read here.
+        """
+        under_way = self._under_way.get((model, sha256))
+        if under_way is not None:
+            return replace(under_way)
+        with self._ledger.connect() as connection:
+            received = received_dataset(Past(connection), model, sha256)
+        if received is None:
+            raise UnknownThing(
+                f"no CSV with SHA-256 {sha256[:64]} was read to its end for {model!r}. Send it "
+                "again: what is recorded of it is known."
+            )
+        return self._finished(intake_of(received, self._quarantine))
+
+    def _finished(self, intake: Intake) -> Intake:
+        intake.finished = True
+        with self._ledger.connect() as connection:
+            intake.next_cycle = next_cycle(connection, intake.model, now())
+        return intake
 
     def _record(
         self,

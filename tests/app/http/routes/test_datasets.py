@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.intake.csv_rows import LINE_LENGTH_MAX
+from app.intake.intake import Intake
 from app.settings import Settings
 from tests.app.http.routes.running import (
     AMC,
@@ -83,7 +85,8 @@ def test_the_command_answers_what_the_route_answers(service: TestClient, tmp_pat
     )
     by_route = upload(service, *lines).json()
 
-    assert json.loads(by_command.stdout) | {"position": 0} == by_route | {"position": 0}
+    elsewhere = {"position": 0, "next_cycle": "of a ledger in which nobody serves"}
+    assert json.loads(by_command.stdout) | elsewhere == by_route | elsewhere
     assert by_route["reasons"] == {"hpwt: out of range": 1, "(row): cells": 1}
 
 
@@ -263,6 +266,56 @@ def test_broken_csv_bytes_and_endless_lines_are_quarantined_not_fatal(
         "has 2 cells; the header has 10, and holds U+0000, which is not printable"
     ]
     assert len(json.dumps(found)) < LINE_LENGTH_MAX, "the overlong line is not kept"
+
+
+def test_what_became_of_a_file_can_be_asked_afterwards(
+    lone_service: TestClient,
+) -> None:
+    bad = "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9"
+    said = upload(lone_service, HEADER, GOOD, bad).json()
+    assert said["finished"]
+    assert said["next_cycle"].startswith("the next cycle would judge car-price/1 by the rows since")
+    where = f"/models/car-price/datasets/{said['dataset_sha256']}"
+
+    assert lone_service.get(where).json() == said
+    upload(lone_service, HEADER, GOOD, bad)
+    assert lone_service.get(where).json() == said, "nothing was new the second time"
+    unknown = lone_service.get(f"/models/car-price/datasets/{'0' * 64}")
+    assert unknown.status_code == 404
+    assert "was read to its end for 'car-price'. Send it again" in unknown.json()["detail"]
+
+
+def test_a_file_that_is_being_read_says_how_far_it_has_come(lone_service: TestClient) -> None:
+    process, seen = process_behind(lone_service), list[Intake]()
+    append = process.ledger.append
+
+    def look_first(*arguments: Any, **named: Any) -> Any:
+        seen.append(process.datasets.look("car-price", sha256))
+        return append(*arguments, **named)
+
+    content = "\n".join([HEADER, GOOD, GOOD.replace("129", "130")])
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    process.ledger.append = look_first  # type: ignore[method-assign]
+    upload(lone_service, content)
+    assert [(each.lines, each.accepted, each.finished) for each in seen] == [
+        (2, 0, False),
+        (2, 2, False),
+    ]
+
+
+def test_what_the_next_cycle_would_do_is_said_where_rows_come_in(
+    empty_service: TestClient,
+) -> None:
+    adopt(empty_service)
+    none = upload(empty_service, HEADER, "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9").json()
+    assert none["next_cycle"] == (
+        "the next cycle would have nothing to decide on: car-price has no champion and no "
+        "labelled row"
+    )
+    assert upload(empty_service, HEADER, GOOD).json()["next_cycle"] == (
+        "the next cycle would train car-price for the first time, on the rows before "
+        "1971-07-01T00:00:00.000001Z"
+    )
 
 
 def test_a_file_larger_than_allowed_is_413_and_leaves_nothing(
