@@ -104,8 +104,9 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "unknown_categories": (),
         "request_id": None,
     },
-    events.ObservationRecorded: _ROW | {"row": {"car": "car=1", "hpwt": 0.5, "price": 8.25}},
-    events.OutcomeRecorded: _ROW | {"label": 9.0},
+    events.ObservationRecorded: _ROW
+    | {"row": {"car": "car=1", "hpwt": 0.5, "price": 8.25}, "extensions": {"trace": "a"}},
+    events.OutcomeRecorded: _ROW | {"label": 9.0, "extensions": {}},
     events.RowsRefused: {
         "model": MODEL,
         "door": "events",

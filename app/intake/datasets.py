@@ -155,7 +155,12 @@ class Datasets:
                 labelled.add(id)
             current[identity] = row
             event = ObservationRecorded(
-                model=model, source=source, source_id=source_id, identity=identity, row=row
+                model=model,
+                source=source,
+                source_id=source_id,
+                identity=identity,
+                row=row,
+                extensions={},
             )
             new.append(
                 NewEvent(

@@ -34,10 +34,17 @@ def _received_from_1(data: Payload) -> Payload:
     return data | {"also": {}}
 
 
+def _labelled_from_1(data: Payload) -> Payload:
+    """`extensions` is empty: none were kept."""
+    return data | {"extensions": {}}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.started", 1): _started_from_1,
     ("observations.dataset-received", 1): _received_from_1,
+    ("observations.observation-recorded", 1): _labelled_from_1,
+    ("observations.outcome-recorded", 1): _labelled_from_1,
 }
 
 

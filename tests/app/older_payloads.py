@@ -14,6 +14,8 @@ ADDED: dict[tuple[str, int], tuple[str, ...]] = {  # (type, schema) -> where its
     ("cycle.decided", 2): ("verdict", "never_retrained"),
     ("cycle.started", 2): ("rules",),
     ("observations.dataset-received", 2): ("also",),
+    ("observations.observation-recorded", 2): ("extensions",),
+    ("observations.outcome-recorded", 2): ("extensions",),
 }
 # Further fields of a schema that stands above.
 ADDED_TOO: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = (

@@ -217,7 +217,7 @@ def test_everything_goes_out_by_position_as_cloudevents(service: TestClient) -> 
     seen = [event for page in pages(service, "/events?limit=3") for event in page]
     assert [int(event["sequence"]) for event in seen] == list(range(size))
     assert {event["specversion"] for event in seen} == {"1.0"}
-    assert seen[-1]["type"] == "org.whyledger.observations.observation-recorded.v1"
+    assert seen[-1]["type"] == "org.whyledger.observations.observation-recorded.v2"
     assert seen[-1]["subject"] == "observations-car-price"
     assert seen[-1]["data"]["source_id"] == "4"
     assert all(name.isalnum() and name.islower() for event in seen for name in event)
