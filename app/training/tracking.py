@@ -30,6 +30,7 @@ CHAMPION: Final = "champion"
 PIPELINE: Final = "pipeline"  # the artefact folder a data scientist loads: runs:/<run>/pipeline
 TRUSTED_TYPES: Final = (  # what skops may build beside plain scikit-learn
     "app.training.transformers.ClipToQuantiles",
+    "app.training.transformers.ListedOneHot",
     "app.training.transformers.Log",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

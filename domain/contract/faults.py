@@ -120,7 +120,14 @@ def _personal(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _plausible(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
-    mean = _object(_object(field.get("plausible")).get("mean"))
+    bounds = _object(field.get("plausible"))
+    if "unlisted_share_max" in bounds and field.get("unknown") != "accept":
+        yield Fault(
+            f"{path}/plausible/unlisted_share_max",
+            "only a category that accepts unknown ones has values that are not listed; remove it",
+            bounds["unlisted_share_max"],
+        )
+    mean = _object(bounds.get("mean"))
     if not mean:
         return
     if field.get("type") == "category":

@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from domain.events.cycle_events import CycleStarted
 
-Rule = Literal["bins"]
+Rule = Literal["bins", "encoding"]
 FIRST: Final = 1
-NEWEST: Final[Mapping[str, int]] = {}
+NEWEST: Final[Mapping[str, int]] = {"encoding": 2}
 
 
 def form(started: CycleStarted, rule: Rule) -> int:

@@ -25,6 +25,7 @@ from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge
 from domain.decisions.evaluation import check_parity
+from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
@@ -172,7 +173,12 @@ def candidate_name(known: Knowledge) -> str:
 
 
 def _fit(known: Knowledge, split: Split) -> Trained:
-    return fit(known.contract, _rows(split.training), known.started.contract_digest)
+    return fit(
+        known.contract,
+        _rows(split.training),
+        known.started.contract_digest,
+        listed_only=form(known.started, "encoding") > FIRST,
+    )
 
 
 def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:

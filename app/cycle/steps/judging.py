@@ -11,6 +11,7 @@ from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.projections.champions import ChampionView
 from domain.contract.contract import Contract
 from domain.contract.window import check_window, halt_reason
+from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import reference_from_document
 from domain.errors import PolicyNotDecided
@@ -42,6 +43,7 @@ def guard(work: Work) -> Done:
         rows,
         refused_rows=counts.refused,
         received_rows=counts.refused + counts.accepted,
+        unlisted=form(known.started, "encoding") > FIRST,
     )
     start, end = known.bounds
     reason = halt_reason(checks)
