@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle
 from domain.events.verdicts import ClauseVerdict, PolicyVerdict, Verdict
 from tests.plausible import AS_OF, FORCE, VERDICT, an, decided
@@ -16,6 +17,7 @@ STARTED = an(
     model="car-price",
     champion="car-price/1",
     serves="car-price/1",
+    rules=dict(NEWEST),
 )
 ATTEMPT = an(cycle.AttemptStarted)
 GUARDED = an(cycle.WindowGuarded)
