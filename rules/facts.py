@@ -93,6 +93,15 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             meaning="KS p-value of the window's predictions against out-of-fold predictions",
             about_drift=True,
         ),
+        "label_shift_p": FactSpec(
+            label="label shift p",
+            unit="",
+            low=0.0,
+            high=1.0,
+            whole=False,
+            meaning="KS p-value of the window's labels against the training target",
+            about_drift=True,
+        ),
         "new_samples": FactSpec(
             label="new samples",
             unit="rows",

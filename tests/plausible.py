@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 from domain.canonical import digest, sha256_hex
+from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle
 from domain.events import events
 from domain.events.findings import DriftReport, Errors, WindowCheck
@@ -69,6 +70,7 @@ _WINDOW: Final = {
     "rows": 99,
     "refused_rows": 1,
     "checks": (CHECK,),
+    "labels": None,
 }
 _SERVES: Final = {
     "model": MODEL,
@@ -132,7 +134,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "policy_digest": SHA,
         "champion": f"{MODEL}/1",
         "force": None,
-        "rules": {},
+        "rules": dict(NEWEST),
         "serves": f"{MODEL}/1",
         "sets_aside": (),
         "reason": None,
@@ -151,6 +153,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "report": REPORT,
         "champion_rmse": 0.125,
         "labelled_rows": 40,
+        "clean_rate": 0.27,
     },
     cycle.Decided: {"verdict": VERDICT, "force": None},
     cycle.NotDecided: {
@@ -162,10 +165,13 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
     },
     cycle.DataMerged: {
         "merged_rows": 100,
+        "left_out": {},
         "duplicates": 1,
         "training_rows": 80,
         "holdout_rows": 20,
         "holdout_groups": ("a", "b"),
+        "holdout_share": 0.4,
+        "window_attempt": 1,
         "new_samples": 60,
         "label_cutoff": 40,
         "dataset_sha256": SHA,
@@ -198,6 +204,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "rows": 20,
         "largest_difference": 0.0,
         "allowed": 1e-12,
+        "feature": None,
         "pipeline_digest": SHA,
         "plan_digest": SHA,
         "reason": "plan and pipeline agree to the bit",
@@ -220,6 +227,8 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "champion": None,
         "segments": (),
         "bootstrap": None,
+        "interval": None,
+        "confidence_min": None,
         "reason": "no champion yet",
     },
     cycle.PromotionSettled: {
@@ -234,6 +243,9 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "champion": f"{MODEL}/2",
         "cycles": 1,
         "decisions": 1,
+        "halted": 0,
+        "failed": 0,
+        "undecided": 0,
         "trainings": 0,
         "promotions": 0,
         "success_rate": None,
@@ -242,7 +254,11 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "spread_ratio": None,
         "rmse_since_promotion": None,
         "labelled_since_promotion": 0,
+        "window_error": None,
+        "window_interval": None,
+        "window_labelled": 0,
         "value": None,
+        "value_interval": None,
     },
     cycle.CycleFailed: {"attempts": 3, "step": "train", "reason": "exit code -9"},
 }

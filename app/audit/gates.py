@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from domain.decisions.cycle import Cycle
-from domain.events.cycle_events import CandidateCompared
+from domain.events.cycle_events import CandidateCompared, DataMerged
+from domain.events.findings import LabelShift
 from domain.events.verdicts import significant_digits
 
 GateVerdict = Literal["passed", "failed", "not evaluated", "waiting"]
@@ -72,6 +73,7 @@ def _evaluation(cycle: Cycle) -> Gate:
         reason=found.reason if found else "",
         rows=found.rows if found else None,
         figures={side: errors.rmse for side, errors in sides.items() if errors},
+        note=_drawn(cycle.merged),
     )
 
 
@@ -86,7 +88,7 @@ def _deployment(cycle: Cycle) -> Gate:
         reason=found.reason if found else "",
         rows=found.rows if found else None,
         figures={side: errors.rmse for side, errors in sides.items() if errors},
-        note=_resampled(found),
+        note=_compared(found),
     )
 
 
@@ -98,6 +100,7 @@ def _promotion(cycle: Cycle) -> Gate:
         "Is the champion still the one it was compared with?",
         found.promoted if found else None,
         reason=found.reason if found else "",
+        note=_labels(cycle.guarded.labels if cycle.guarded else None),
     )
 
 
@@ -129,8 +132,47 @@ def _gate(
     )
 
 
-def _resampled(compared: CandidateCompared | None) -> str:
-    if compared is None or compared.bootstrap is None:
+def _drawn(merged: DataMerged | None) -> str:
+    """How the rows that judge were drawn: `holdout 40.6 % of the window; attempt 3 on it`."""
+    if merged is None:
+        return ""
+    said = []
+    if merged.holdout_share is not None:
+        said.append(f"holdout {100 * merged.holdout_share:.3g} % of the rows that could judge")
+    if merged.window_attempt is not None and merged.window_attempt > 1:
+        said.append(f"attempt {merged.window_attempt} on this window")
+    if merged.left_out:
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in merged.left_out.items())
+        said.append(f"rows that break the contract in force were left out: {reasons}")
+    return "; ".join(said)
+
+
+def _labels(shift: LabelShift | None) -> str:
+    """How far the window's labels lie from the training target."""
+    if shift is None:
+        return ""
+    said = [f"KS p = {significant_digits(shift.ks_p_value)}"]
+    if shift.mean_shift is not None:
+        said.append(f"mean {shift.mean_shift:+.3g} sd")
+    if shift.spread_ratio is not None:
+        said.append(f"spread x {significant_digits(shift.spread_ratio)}")
+    said.append(f"{100 * shift.outside_share:.3g} % outside the trained range")
+    marked = ": a marked shift, look at them before you trust the gates" if shift.marked else ""
+    return f"{shift.rows:,} labels against the training target: {', '.join(said)}{marked}"
+
+
+def _compared(compared: CandidateCompared | None) -> str:
+    if compared is None:
+        return ""
+    if compared.interval is not None:
+        found = compared.interval
+        low, high = significant_digits(found.low), significant_digits(found.high)
+        noise = ": within noise" if found.low <= 0 <= found.high else ""
+        return (
+            f"champion minus candidate, 95 % interval over {found.groups} groups: {low} to {high}"
+            f"{noise}; confidence {significant_digits(found.confidence)}"
+        )
+    if compared.bootstrap is None:
         return ""
     low, high = (significant_digits(b) for b in (compared.bootstrap.low, compared.bootstrap.high))
     noise = ": within noise" if compared.bootstrap.within_noise else ""

@@ -9,13 +9,16 @@ from typing import Any, Final
 import orjson
 
 from app.ledger.store import Connection
-from app.projections.cycles import list_cycles
+from app.projections.champions import get_champion
+from app.projections.cycles import conclusions, list_cycles
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import Standing, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
+from domain.events.findings import GroupInterval
+from domain.events.verdicts import NOT_DECIDED
 from domain.times import days_between, format_time, parse_time
 from rules.outcome import drift_unanswered
 
@@ -26,7 +29,11 @@ _REPORTED = (
     "spread_ratio",
     "rmse_since_promotion",
     "labelled_since_promotion",
+    "window_error",
+    "window_interval",
+    "window_labelled",
     "value",
+    "value_interval",
 )
 
 
@@ -43,6 +50,9 @@ class Health:
     days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
     overdue_predictions: int  # the champion's, older than the contract allows labels to take
     overdue_unlabelled: int
+    halted: int  # cycles of the model
+    failed: int
+    undecided: int
     success_rate: float | None  # promotions / trainings started
     promotion_rate: float | None  # promotions / decisions
     last_report: dict[str, Any] | None  # what the last ended cycle measured
@@ -65,22 +75,34 @@ def current_health(
     report = cycle.state.get(HealthReported.type) if cycle else None
     since = days_between(cycle.ended_at, at) if cycle and cycle.ended_at else None
     overdue, unlabelled = _overdue(connection, model, contract, at)
-    same_champion = report is not None and report["champion"] == model.champion
+    measured = report if report and report["champion"] == model.champion else None
+    replaced = None
+    if model.champion is not None:
+        replaced = get_champion(connection, model.model, model.champion).replaced
     state, reasons = health_state(
         Standing(
             champion=model.champion,
             alarm=alarm,
             drift_beyond_policy=drift_stands(connection, model),
             unjudged=unjudged(ended),
-            rmse=report["rmse_since_promotion"] if same_champion and report else None,
+            rmse=measured["rmse_since_promotion"] if measured else None,
             rmse_max=contract.health.rmse_max,
+            window_error=measured["window_error"] if measured else None,
+            window_interval=_interval(measured, "window_interval"),
+            window_labelled=measured["window_labelled"] if measured else 0,
+            value_interval=_interval(measured, "value_interval"),
+            value_unit=contract.value_of_error.unit if contract.value_of_error else "",
+            replaced=replaced,
             days_since_evaluation=since,
             evaluation_within_days=contract.health.evaluation_within_days,
             overdue_predictions=overdue,
             overdue_unlabelled=unlabelled,
             labels_within_days=contract.health.labels_within_days,
+            late_share_max=contract.health.late_share_max,
+            late_rows_min=contract.health.late_rows_min,
         )
     )
+    ends = conclusions(connection, model.model)
     success_rate, promotion_rate = rates(
         promotions=model.promotions, trainings=model.trainings, decisions=model.decisions
     )
@@ -94,6 +116,9 @@ def current_health(
         days_since_evaluation=since,
         overdue_predictions=overdue,
         overdue_unlabelled=unlabelled,
+        halted=ends.get("halted", 0),
+        failed=ends.get("failed", 0),
+        undecided=ends.get(NOT_DECIDED, 0),
         success_rate=success_rate,
         promotion_rate=promotion_rate,
         last_report={name: report[name] for name in _REPORTED} if report else None,
@@ -113,6 +138,11 @@ def drift_stands(connection: Connection, model: ModelView) -> bool:
         if measured and cycle.begun.champion == model.champion:
             return drift_unanswered(cycle)
     return False
+
+
+def _interval(report: dict[str, Any] | None, name: str) -> GroupInterval | None:
+    found = report[name] if report else None
+    return None if found is None else GroupInterval(**found)
 
 
 def _sentence(model: str, state: State, reasons: tuple[str, ...]) -> str:

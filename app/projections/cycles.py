@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from app.database.engine import insert_rows
 from app.ledger.reading import Past
@@ -21,6 +21,7 @@ from domain.events.cycle_events import (
     CandidateEvaluated,
     CycleFailed,
     CycleStarted,
+    DataMerged,
     Decided,
     HealthReported,
     NotDecided,
@@ -73,6 +74,29 @@ def list_cycles(
         query = query.where(CYCLES.c.number < before_number)
     rows = connection.execute(query.order_by(CYCLES.c.number.desc()).limit(limit))
     return [view_of(CycleView, row) for row in rows]
+
+
+def trainings_until(connection: Connection, model: str, *, day: str, before_number: int) -> int:
+    """How many of the model's cycles with a number below `before_number` and an as_of on `day`
+    ("1977-01-01") merged their data to train."""
+    rows = connection.execute(
+        select(CYCLES.c.state).where(
+            CYCLES.c.model == model,
+            CYCLES.c.number < before_number,
+            CYCLES.c.as_of.startswith(day, autoescape=True),
+        )
+    )
+    return sum(DataMerged.type in orjson.loads(state) for (state,) in rows)
+
+
+def conclusions(connection: Connection, model: str) -> dict[str, int]:
+    """How often each conclusion was come to: of the model's cycles that have ended."""
+    rows = connection.execute(
+        select(CYCLES.c.conclusion, func.count())
+        .where(CYCLES.c.model == model, CYCLES.c.conclusion.is_not(None))
+        .group_by(CYCLES.c.conclusion)
+    )
+    return {conclusion: count for conclusion, count in rows}
 
 
 def unfinished_cycle(connection: Connection, model: str) -> CycleView | None:

@@ -74,7 +74,7 @@ class ModelView:
     health_position: int | None
 
 
-MODELS: Final = table_of(ModelView, "models", number=1, key="model")
+MODELS: Final = table_of(ModelView, "models", number=2, key="model")
 
 
 def get_model(connection: Connection, model: str) -> ModelView | None:

@@ -34,6 +34,7 @@ _GATES: Final = ("Parity", "Evaluation", "Deployment", "Promotion")
 _CLAUSE_COLUMNS: Final = ("clause", "verdict", "observed", "operator", "threshold", "unit", "note")
 _WORDS_COLUMNS: Final = (
     "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath",
+    "evaluation_note", "promotion_note",
 )  # fmt: skip
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -63,7 +64,10 @@ def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
             *_ending(decision),
         )  # fmt: skip
         notes = {gate.name: gate.note for gate in decision.gates}
-        last = (notes.get("Parity"), notes.get("Deployment"), decision.aftermath)
+        last = (
+            notes.get("Parity"), notes.get("Deployment"), decision.aftermath,
+            notes.get("Evaluation"), notes.get("Promotion"),
+        )  # fmt: skip
         for clause in decision.clauses or (None,):
             exact = (getattr(clause, name, None) for name in _CLAUSE_COLUMNS)
             words = (getattr(clause, name, None) for name in _WORDS_COLUMNS[: -len(last)])

@@ -72,3 +72,15 @@ class LinearEstimator:
             if len(given) > 1:
                 total += np.where(missing, given[1], 0.0)
         return total
+
+    def sizes(self, columns: Sequence[Many], rows: int) -> Floats:
+        """|intercept| and each input's |coefficient x value|, shape (1 + inputs, rows)."""
+        found = [np.full(rows, abs(self._intercept))]
+        for (_, given), column in zip(self._terms, columns, strict=True):
+            if not isinstance(column, tuple):
+                found.append(np.abs(np.array(given)[column]))
+                continue
+            values, missing = column
+            size = np.abs(values * given[0])
+            found.append(size + np.where(missing, abs(given[1]), 0.0) if len(given) > 1 else size)
+        return np.array(found)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.serving.estimators import compile_estimator
+from app.serving.estimators import LinearEstimator, compile_estimator
 from app.serving.features import CategoryInput, Floats, Input, Many, NumberInput, Value
 from app.serving.plan_document import PlanDocument, PlanInvalid, parse_plan
 from domain.canonical import sha256_hex
+from domain.decisions.parity import Terms
 from domain.errors import RequestInvalid
 from domain.events.events import Row
 
@@ -95,22 +96,38 @@ class ServingPlan:
         Raises:
             RequestInvalid: as `predict_row`, for the first such row and feature.
         """
-        columns: list[Many] = []
+        columns = self._prepared(rows)
         unknown: list[tuple[str, ...]] = [()] * len(rows)
-        for each in self._inputs:
-            given: list[Value] = [row.get(each.name) for row in rows]
-            if isinstance(each, NumberInput):
-                columns.append(each.prepare_many(given))
+        for each, codes in zip(self._inputs, columns, strict=True):
+            if isinstance(each, NumberInput) or isinstance(codes, tuple):
                 continue
-            codes = each.prepare_many(given)
-            columns.append(codes)
             for at in np.flatnonzero(codes == each.unseen).tolist():
-                if given[at] is not None:
+                if rows[at].get(each.name) is not None:
                     unknown[at] = (*unknown[at], each.name)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
             transformed = self._estimator.score_many(columns, len(rows))
         native = [self._native(value) for value in transformed.tolist()]
         return PlanPredictions(transformed, np.array(native, np.float64), unknown)
+
+    def terms_of(self, rows: Sequence[Row]) -> Terms | None:
+        """What a linear plan adds up for each of `rows`; None for trees, which add up nothing.
+
+        Raises:
+            RequestInvalid: a row lacks a feature that the plan needs.
+        """
+        if not isinstance(self._estimator, LinearEstimator):
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            sizes = self._estimator.sizes(self._prepared(rows), len(rows))
+            total = np.asarray(sizes.sum(axis=0), np.float64)
+        return Terms(total, [self.feature_names[at] for at in sizes[1:].argmax(axis=0).tolist()])
+
+    def _prepared(self, rows: Sequence[Row]) -> list[Many]:
+        columns: list[Many] = []
+        for each in self._inputs:
+            given: list[Value] = [row.get(each.name) for row in rows]
+            columns.append(each.prepare_many(given))
+        return columns
 
     def _native(self, transformed: float) -> float:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from app.audit.cycle import NOBODY_SERVES
 from app.web.windows import Window
+from domain.events.cycle_events import HealthReported
 from domain.events.verdicts import significant_digits
 
 
@@ -22,9 +23,21 @@ def error_since(champion: str | None, windows: Sequence[Window], *, scale: str) 
             return (
                 significant_digits(report.rmse_since_promotion),
                 f"RMSE on the {scale} scale, n = {report.labelled_since_promotion} rows "
-                f"labelled since promotion, as the health report of {window.id} says",
+                f"labelled since promotion, as the health report of {window.id} says"
+                f"{_latest(report)}",
             )
     return "unknown", f"not measured since {champion} serves"
+
+
+def _latest(report: HealthReported) -> str:
+    """What the latest window alone says, when it holds enough rows."""
+    if report.window_error is None:
+        return ""
+    said = f"; in the latest window {significant_digits(report.window_error)}"
+    if report.window_interval is not None:
+        low, high = report.window_interval.low, report.window_interval.high
+        said += f" (95 % {significant_digits(low)} to {significant_digits(high)})"
+    return f"{said}, n = {report.window_labelled}"
 
 
 def _since_it_serves(champion: str, windows: Sequence[Window]) -> Iterator[Window]:

@@ -202,6 +202,9 @@ def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
         Figure(name="promoted", value=str(facts.model.promotions)),
         Figure(name="rejected", value=str(facts.model.rejections)),
         Figure(name="rollbacks", value=str(facts.model.rollbacks)),
+        Figure(name="halted", value=str(facts.health.halted)),
+        Figure(name="failed", value=str(facts.health.failed)),
+        Figure(name="undecided", value=str(facts.health.undecided)),
     )
 
 

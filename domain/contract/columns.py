@@ -63,6 +63,12 @@ class Plausible(Part):
     )
 
 
+class PlausibleLabels(Part):
+    """What the labels of a whole window may look like before anything is concluded from them."""
+
+    mean: Range = Field(description="bounds of the mean of the window's labels, in target's unit")
+
+
 class Standardise(Part):
     """Subtract the training mean, divide by the training standard deviation."""
 
@@ -109,6 +115,15 @@ class TargetSpec(Part):
         description="the scale the model is trained and judged on: natural logarithm, or as it is"
     )
     possible: Range = Field(description="labels outside are refused; positive for `log`")
+    plausible: PlausibleLabels | None = Field(
+        default=None, description="bounds of a window's labels; outside them the cycle halts"
+    )
+    formerly: tuple[ColumnName, ...] = Field(
+        default=(),
+        max_length=10,
+        description="earlier names of the same quantity, in the same unit: labels recorded under "
+        "them train, and models that predict them are compared",
+    )
 
 
 class NumberFeature(Part):

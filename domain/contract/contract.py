@@ -64,6 +64,7 @@ __all__ = [
     "HistGradientBoosting",
     "HoldoutSpec",
     "IgnoredColumn",
+    "Last",
     "Log",
     "ModelName",
     "NumberFeature",
@@ -105,6 +106,12 @@ class DriftWindow(Part):
         return self
 
 
+class Last(Part):
+    """The last stretch of time before a cycle's `as_of`."""
+
+    last: DriftWindow = Field(description="how far it reaches back from as_of")
+
+
 class HoldoutSpec(Part):
     """The rows that judge candidate and champion, in neither side's training data."""
 
@@ -132,6 +139,12 @@ class HealthSpec(Part):
     evaluation_within_days: Days = Field(description="days since the last evaluation, else stale")
     labels_within_days: Days = Field(
         description="days after a row's event time by which its label should be known, else stale"
+    )
+    late_share_max: Share = Field(
+        default=0.5, description="share of predictions so old that may lack a label, else stale"
+    )
+    late_rows_min: Rows = Field(
+        default=1, description="predictions so old, below which nobody calls labels late"
     )
 
 
@@ -161,8 +174,12 @@ class Contract(Part):
     event_time: EventTimeSpec = Field(description="when a row happened in the world")
     estimator: EstimatorSpec = Field(description="what is fitted, with its parameters")
     drift_window: DriftWindow = Field(description="how far a window reaches back")
-    training_pool: Literal["all"] = Field(
-        description="labelled rows trained on: `all` before as_of"
+    training_pool: Literal["all"] | Last = Field(
+        description="labelled rows trained on: `all` before as_of, or those of the last stretch"
+    )
+    reference: Literal["all"] | Last = Field(
+        default="all",
+        description="training rows that drift is measured against: `all`, or the last stretch's",
     )
     holdout: HoldoutSpec = Field(description="the rows that judge")
     margin: float = Field(
@@ -171,8 +188,22 @@ class Contract(Part):
         le=INTEGER_MAX,
         description="RMSE by which a candidate must beat the champion, transformed scale",
     )
+    confidence: float | None = Field(
+        default=None,
+        ge=0.5,
+        le=0.999,
+        description="probability, by Student's t over groups, that a candidate is better than the "
+        "champion, below which it is turned away; null: strictly better is enough",
+    )
     value_of_error: ValueOfError | None = Field(
         default=None, description="what being wrong costs; null: nobody has said"
+    )
+    retraining_cost: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e12,
+        description="cost of one retraining, in the unit of `value_of_error`; null: nobody has "
+        "said",
     )
     refused_share_max: Share = Field(
         description="largest share of received rows refused since the last cycle, else it halts"

@@ -37,6 +37,21 @@ def cross_faults(document: object) -> Iterator[Fault]:
             f"{low:g}: a log target must be positive; raise min above 0, or use transform none",
             low,
         )
+    yield from _plausible("/target", target)
+    former = _list(target.get("formerly"))
+    for index, name in enumerate(former):
+        if name == target.get("name") or name in former[:index]:
+            yield Fault(
+                f"/target/formerly/{index}",
+                f"{name!r} is the name it has, or stands twice; name each earlier one once",
+                name,
+            )
+    if document.get("retraining_cost") is not None and document.get("value_of_error") is None:
+        yield Fault(
+            "/retraining_cost",
+            "a cost without a unit: declare value_of_error, whose unit it is in, or remove it",
+            document["retraining_cost"],
+        )
     yield from _keys(document, columns)
     yield from _rules(document, columns)
 

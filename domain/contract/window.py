@@ -18,6 +18,7 @@ from domain.contract.contract import (
     Contract,
     DriftWindow,
     FeatureSpec,
+    Last,
     NumberFeature,
 )
 from domain.events.events import Row
@@ -45,15 +46,25 @@ def window_start(end: str, window: DriftWindow) -> str:
     return format_time(moment.replace(year=year, month=month + 1, day=day))
 
 
+def stretch_start(as_of: str, stretch: Literal["all"] | Last) -> str:
+    """The inclusive start of what lies in `stretch` before `as_of`; year 1 for all of it.
+
+    >>> stretch_start("1977-01-01T00:00:00.000000Z", Last(last=DriftWindow(years=5)))
+    '1972-01-01T00:00:00.000000Z'
+    """
+    return format_time(_FIRST) if stretch == "all" else window_start(as_of, stretch.last)
+
+
 def check_window(
     contract: Contract,
     rows: Sequence[Row],
     *,
+    labels: Sequence[float] = (),
     refused_rows: int,
     received_rows: int,
     unlisted: bool = True,
 ) -> tuple[WindowCheck, ...]:
-    """Every plausible bound of the contract against the window's accepted rows.
+    """Every plausible bound of the contract against the window's accepted rows, and its labels.
 
     The refused share is `refused_rows / received_rows`, counted since the model's last cycle; a
     mean is over the rows that have a value. With nothing to judge `observed` is null and the check
@@ -73,6 +84,11 @@ def check_window(
         checks.extend(_feature_checks(feature, values))
         if unlisted and isinstance(feature, CategoryFeature) and feature.unknown == "accept":
             checks.append(_unlisted(feature, values))
+    bounds = contract.target.plausible
+    if bounds is not None:
+        mean = fsum(labels) / len(labels) if labels else None
+        low, high = bounds.mean.min, bounds.mean.max
+        checks.append(_within(contract.target.name, "mean", mean, low=low, high=high))
     return tuple(checks)
 
 

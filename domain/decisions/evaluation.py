@@ -1,4 +1,4 @@
-"""What each gate says: parity, evaluation and deployment, every model on the same holdout rows.
+"""What evaluation and deployment gate say, every model on the same holdout rows.
 
 The root mean square error on the contract's transformed scale decides; the errors in the target's
 own unit, by segment, and what chance alone could have done stand beside it. Decisions compare full
@@ -7,13 +7,12 @@ precision, sentences print four digits.
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from dataclasses import replace
 
 import numpy as np
 
+from domain.decisions.group_interval import GROUPS_MIN, rmse_difference_interval
 from domain.decisions.prediction_errors import (
     Category,
     Floats,
@@ -23,52 +22,9 @@ from domain.decisions.prediction_errors import (
     segment_errors,
 )
 from domain.errors import PredictionsUnusable
-from domain.events.cycle_events import CandidateCompared, CandidateEvaluated, ParityChecked
-from domain.events.findings import Bootstrap, Errors
-
-_DIGITS_MAX: Final = 17  # tell any two doubles apart
-PARITY_LINEAR: Final = 1e-12  # relative to max(1, |y|): what summing in another order may cost
-
-
-def check_parity(*, pipeline: Floats, plan: Floats, exact: bool) -> ParityChecked:
-    """The parity gate: does the serving plan predict what the trained pipeline predicts?
-
-    Args:
-        pipeline: the pipeline's predictions, transformed scale.
-        plan: the serving plan's predictions of the same rows.
-        exact: trees, which must agree to the bit; linear models may differ by 1e-12 · max(1, |y|).
-
-    The digests are SHA-256 of the predictions as little-endian doubles. Where a prediction is not
-    finite the difference has no number, and the largest double stands for it. No rows: not passed.
-
-    Raises:
-        ValueError: the two have different numbers of rows.
-    """
-    _same_rows(pipeline=pipeline, plan=plan)
-    rows, allowed = len(pipeline), 0.0 if exact else PARITY_LINEAR
-    digests = _digest(pipeline), _digest(plan)
-    finite = bool(np.isfinite(pipeline).all() and np.isfinite(plan).all())
-    largest = _largest_difference(pipeline, plan) if finite else sys.float_info.max
-    agree = digests[0] == digests[1] if exact else largest <= allowed
-    if rows == 0:
-        says = "no rows to compare, so nothing was shown"
-    elif not finite:
-        says = "a prediction is not a finite number"
-    elif exact and agree:
-        says = "plan and pipeline agree to the bit"
-    elif exact:
-        says = f"plan and pipeline must agree to the bit; they differ by up to {largest:.3g}"
-    else:
-        says = f"plan and pipeline differ by up to {largest:.3g}; {allowed:g} is allowed"
-    return ParityChecked(
-        passed=rows > 0 and finite and agree,
-        rows=rows,
-        largest_difference=largest,
-        allowed=allowed,
-        pipeline_digest=digests[0],
-        plan_digest=digests[1],
-        reason=f"{says}, on {_rows(rows)}.",
-    )
+from domain.events.cycle_events import CandidateCompared, CandidateEvaluated
+from domain.events.findings import Errors, GroupInterval
+from domain.events.verdicts import told_apart
 
 
 def evaluate_candidate(
@@ -78,6 +34,7 @@ def evaluate_candidate(
     training_target: Floats,
     rows_min: int,
     inverse: Inverse,
+    nothing_fits: str = "",
 ) -> CandidateEvaluated:
     """The evaluation gate: does the candidate beat the mean and the median of its training target?
 
@@ -87,10 +44,11 @@ def evaluate_candidate(
         training_target: the target it was trained on, transformed scale; at least one row.
         rows_min: holdout rows that the contract asks for.
         inverse: from the transformed scale to the target's unit.
+        nothing_fits: why no group could be held out, with the remedy; empty when one was.
 
     Strictly better than both by RMSE on the transformed scale, at full precision; a tie is not
-    better. With fewer rows than `rows_min` nothing is measured, and the reason begins with "not
-    enough rows".
+    better. With fewer rows than `rows_min` nothing is measured, and the reason is `nothing_fits` or
+    begins with "not enough rows".
 
     Raises:
         ValueError: predictions and targets differ in number, or there is no training target.
@@ -101,7 +59,7 @@ def evaluate_candidate(
     if len(training_target) == 0:
         raise ValueError("the evaluation gate needs the training target; got 0 rows.")
     if rows < max(rows_min, 1):
-        reason = (
+        reason = nothing_fits or (
             f"not enough rows: the holdout has {rows}, the contract asks for at least {rows_min}. "
             "Production stays; wait for labels or widen the drift window."
         )
@@ -115,11 +73,11 @@ def evaluate_candidate(
     except PredictionsUnusable as unusable:
         return _evaluated(False, rows, rows_min, (None, mean, median), unusable.message)
     lost_to = [
-        f"the {name} ({_digits(candidate.rmse, baseline.rmse)[1]})"
+        f"the {name} ({told_apart(candidate.rmse, baseline.rmse)[1]})"
         for name, baseline in (("mean", mean), ("median", median))
         if not candidate.rmse < baseline.rmse
     ]
-    ours, best = _digits(candidate.rmse, min(mean.rmse, median.rmse))
+    ours, best = told_apart(candidate.rmse, min(mean.rmse, median.rmse))
     if lost_to:
         reason = f"RMSE {ours} is not below that of {' and '.join(lost_to)} of its training target"
     else:
@@ -131,61 +89,70 @@ def evaluate_candidate(
 def compare_with_champion(
     *,
     candidate: Floats,
-    champion: Floats | None,
-    champion_version: str | None,
+    champion: tuple[str, Floats] | None,
     actual: Floats,
     margin: float,
     inverse: Inverse,
     segments: Mapping[str, Sequence[Category]],
-    seed: int,
+    groups: Sequence[str],
+    confidence_min: float | None,
 ) -> CandidateCompared:
     """The deployment gate: does the candidate beat the champion on the same holdout rows?
 
     Args:
         candidate: its predictions, transformed scale.
-        champion: the champion's predictions, or None when nobody serves yet: then there is nothing
-            to beat.
-        champion_version: who that is, "car-price/6"; None without one.
+        champion: who that is ("car-price/6") and its predictions, or None when nobody serves yet:
+            then there is nothing to beat.
         actual: the true target, transformed scale; at least one row.
         margin: by how much, transformed scale, the candidate's RMSE must be lower; 0 or more.
         inverse: from the transformed scale to the target's unit.
         segments: each category feature's values on the holdout rows. Recorded, though they do not
             decide.
-        seed: of the bootstrap, recorded with it.
+        groups: the group of each row, which the interval leaves out in turn.
+        confidence_min: probability (0.5..0.999) that the candidate is better that the contract asks
+            for; None: it asks for none.
 
-    Passes when the champion's RMSE less the candidate's is more than the margin, at full precision;
-    a tie is not better. Whether the bootstrap interval contains 0 is said in the reason and does
-    not decide either.
+    Passes when the champion's RMSE less the candidate's is more than the margin, at full precision
+    (a tie is not better), and the confidence is at least `confidence_min`. Whether the interval
+    contains 0 is said in the reason and does not decide. Fewer than 3 groups have no interval, and
+    no confidence that a contract could ask for.
 
     Raises:
-        ValueError: the inputs differ in number of rows, or only one of champion and its version is
-            given.
+        ValueError: the inputs differ in number of rows.
         PredictionsUnusable: no rows, or a prediction without an error.
     """
-    _same_rows(candidate=candidate, actual=actual)
+    _same_rows(candidate=candidate, actual=actual, groups=groups)
     for feature, categories in segments.items():
         _same_rows(**{f"segment {feature!r}": categories}, actual=actual)
     ours = errors(candidate, actual, inverse)
-    if champion is None or champion_version is None:
-        if (champion is None) != (champion_version is None):
-            raise ValueError(f"champion {champion_version!r}: give its predictions and its name.")
-        theirs = bootstrap = None
+    name, defended = champion or (None, None)
+    if name is None or defended is None:
+        theirs = interval = None
         passed, reason = True, f"no champion yet: RMSE {ours.rmse:.4g} has nothing to beat"
     else:
-        _same_rows(champion=champion, actual=actual)
-        theirs = errors(champion, actual, inverse)
-        bootstrap = paired_bootstrap((champion - actual) ** 2, (candidate - actual) ** 2, seed)
+        _same_rows(champion=defended, actual=actual)
+        theirs = errors(defended, actual, inverse)
+        interval = rmse_difference_interval(defended - actual, candidate - actual, groups)
         passed = theirs.rmse - ours.rmse > margin
-        reason = _comparison(ours.rmse, theirs.rmse, margin, champion_version, bootstrap)
+        reason = _comparison(ours.rmse, theirs.rmse, margin, name)
+        reason += _over_groups(interval, len(set(groups)))
+        if confidence_min is not None:
+            confidence = interval.confidence if interval else None
+            sure = confidence is not None and confidence >= confidence_min
+            if passed or not sure:
+                reason += _confidence(confidence, confidence_min)
+            passed = passed and sure
     return CandidateCompared(
         passed=passed,
-        champion_version=champion_version,
+        champion_version=name,
         rows=len(actual),
         margin=float(margin),
         candidate=ours,
         champion=theirs,
-        segments=segment_errors(segments, candidate, champion, actual),
-        bootstrap=bootstrap,
+        segments=segment_errors(segments, candidate, defended, actual),
+        bootstrap=None,
+        interval=interval,
+        confidence_min=confidence_min,
         reason=f"{reason}, on {_rows(len(actual))}.",
     )
 
@@ -209,9 +176,40 @@ def _evaluated(
     )
 
 
-def _comparison(ours: float, theirs: float, margin: float, name: str, noise: Bootstrap) -> str:
+def with_bootstrap(
+    compared: CandidateCompared,
+    *,
+    candidate: Floats,
+    champion: Floats | None,
+    actual: Floats,
+    seed: int,
+) -> CandidateCompared:
+    """The first form of rule `interval`: a paired bootstrap of the rows instead of the interval.
+
+    Args:
+        compared: as `compare_with_champion` has it, of the same predictions.
+        candidate, champion, actual: as there.
+        seed: of the bootstrap, recorded with it.
+    """
+    if champion is None or compared.champion is None or compared.champion_version is None:
+        return replace(compared, interval=None)
+    noise = paired_bootstrap((champion - actual) ** 2, (candidate - actual) ** 2, seed)
+    said = _comparison(
+        compared.candidate.rmse, compared.champion.rmse, compared.margin, compared.champion_version
+    )
+    return replace(
+        compared,
+        interval=None,
+        bootstrap=noise,
+        reason=f"{said}; {'within noise' if noise.within_noise else 'beyond noise'}: 95 % of the "
+        f"bootstrap's differences lie between {noise.low:.4g} and {noise.high:.4g}, on "
+        f"{_rows(compared.rows)}.",
+    )
+
+
+def _comparison(ours: float, theirs: float, margin: float, name: str) -> str:
     better = theirs - ours
-    candidate, champion = _digits(ours, theirs)
+    candidate, champion = told_apart(ours, theirs)
     if better > margin:
         says = f"RMSE {candidate} beats {name}'s {champion}"
     elif better > 0:
@@ -219,30 +217,32 @@ def _comparison(ours: float, theirs: float, margin: float, name: str, noise: Boo
         says += f"margin of {margin:.4g}"
     else:
         says = f"RMSE {candidate} is not below {name}'s {champion}"
-    interval = (
-        f"95 % of the bootstrap's differences lie between {noise.low:.4g} and {noise.high:.4g}"
+    return says
+
+
+def _over_groups(interval: GroupInterval | None, groups: int) -> str:
+    if interval is None:
+        return f"; not enough groups for an interval: {groups}, it takes {GROUPS_MIN}"
+    noise = "within noise" if interval.low <= 0 <= interval.high else "beyond noise"
+    return (
+        f"; {noise}: the 95 % interval over {interval.groups} groups is {interval.low:.4g} to "
+        f"{interval.high:.4g}"
     )
-    return f"{says}; {'within noise' if noise.within_noise else 'beyond noise'}: {interval}"
 
 
-def _largest_difference(pipeline: Floats, plan: Floats) -> float:
-    if len(pipeline) == 0:
-        return 0.0
-    with np.errstate(over="ignore"):
-        apart = np.abs(plan - pipeline) / np.maximum(1.0, np.abs(pipeline))
-    return min(float(np.max(apart)), sys.float_info.max)
-
-
-def _digits(a: float, b: float) -> tuple[str, str]:
-    """Both with four significant digits, or as many as it takes to tell them apart."""
-    digits = 4
-    while a != b and f"{a:.{digits}g}" == f"{b:.{digits}g}" and digits < _DIGITS_MAX:
-        digits += 1
-    return f"{a:.{digits}g}", f"{b:.{digits}g}"
-
-
-def _digest(predictions: Floats) -> str:
-    return hashlib.sha256(np.ascontiguousarray(predictions, dtype="<f8").tobytes()).hexdigest()
+def _confidence(confidence: float | None, least: float) -> str:
+    if confidence is None:
+        return (
+            f"; the contract asks for a confidence of at least {least:g}, which so few groups "
+            "cannot give: wait for rows of more groups"
+        )
+    observed, bound = told_apart(confidence, least)
+    if confidence >= least:
+        return f"; confidence {observed}, the contract asks for at least {bound}"
+    return (
+        f"; confidence {observed} is below the {bound} that the contract asks for: production "
+        "stays, wait for more rows"
+    )
 
 
 def _rows(rows: int) -> str:

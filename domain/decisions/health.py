@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from domain.decisions.cycle import Cycle
+from domain.events.findings import GroupInterval
+from domain.events.verdicts import told_apart
 
-CLOCK_AHEAD_DAYS = 60 / 86400  # clocks of two machines may differ by a minute
 State = Literal["healthy", "degraded", "stale", "no champion"]
+
+CLOCK_AHEAD_DAYS: Final = 60 / 86_400  # clocks of two machines may differ by a minute
+WINDOW_ROWS_MIN: Final = 30  # labelled rows below which a window's error says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,18 +24,27 @@ class Standing:
     drift_beyond_policy: bool  # see `rules.outcome.drift_unanswered`
     unjudged: str | None  # see `unjudged`
     rmse: float | None  # the champion on rows labelled since its promotion, transformed scale
-    rmse_max: float | None  # the contract's bound on it; None: no bound
+    rmse_max: float | None  # the contract's bound on it and the next; None: no bound
+    window_error: float | None = None  # the same on the latest window's; None: below 30 rows
+    window_interval: GroupInterval | None = None  # of it
+    window_labelled: int = 0  # rows behind it
+    value_interval: GroupInterval | None = None  # of what its promotion was worth
+    value_unit: str = ""  # of that
+    replaced: str | None = None  # who served before it
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
     evaluation_within_days: float | None  # the contract's bound on it
     overdue_predictions: int  # champion's predictions older than the contract's labels_within_days
     overdue_unlabelled: int  # of those, without a label
     labels_within_days: float | None
+    late_share_max: float = 0.5  # of the overdue predictions that may lack a label
+    late_rows_min: int = 1  # overdue predictions below which nobody calls labels late
 
 
 def health_state(standing: Standing) -> tuple[State, tuple[str, ...]]:
     """The state and the reasons for it; no reasons when healthy. Stale is never green.
 
-    Labels are late when more than half of the overdue predictions have none.
+    Labels are late when more than the contract's share of the overdue predictions have none, and
+    there are as many of them as it asks for.
     """
     if standing.champion is None:
         return "no champion", ("no model version was promoted yet",)
@@ -74,14 +87,17 @@ def rates(*, promotions: int, trainings: int, decisions: int) -> tuple[float | N
 def _stale(standing: Standing) -> tuple[str, ...]:
     reasons = []
     days, bound = standing.days_since_evaluation, standing.evaluation_within_days
+    if days is not None and bound is not None and days > bound:
+        observed, needs = told_apart(days, bound, 2)
+        reasons.append(f"last evaluated {observed} days ago (contract: within {needs})")
     if days is not None and days < -CLOCK_AHEAD_DAYS:
         reasons.append(
             f"last evaluated {-days:.1f} days ahead of now, by a clock that ran ahead; run a cycle "
             "with a reason, which sets that one aside"
         )
-    if days is not None and bound is not None and days > bound:
-        reasons.append(f"last evaluated {days:.1f} days ago (contract: within {bound:g})")
-    if 2 * standing.overdue_unlabelled > standing.overdue_predictions:
+    overdue = standing.overdue_predictions
+    late = standing.overdue_unlabelled > standing.late_share_max * overdue
+    if late and overdue >= standing.late_rows_min:
         reasons.append(
             f"{standing.overdue_unlabelled} of {standing.overdue_predictions} predictions older "
             f"than {standing.labels_within_days:g} days have no label"
@@ -99,8 +115,37 @@ def _degraded(standing: Standing) -> tuple[str, ...]:
         reasons.append("features and predictions have drifted beyond the policy's bounds")
     if standing.rmse is not None and standing.rmse_max is not None:
         if standing.rmse > standing.rmse_max:
+            reasons.append(f"error since promotion {_beyond(standing.rmse, standing.rmse_max)}")
+    if standing.window_error is not None and standing.rmse_max is not None:
+        if standing.window_error > standing.rmse_max:
             reasons.append(
-                f"error since promotion {standing.rmse:.4g} (contract: at most "
-                f"{standing.rmse_max:g}, transformed scale)"
+                f"error in the latest window "
+                f"{_beyond(standing.window_error, standing.rmse_max)}{_in_window(standing)}"
             )
+    if standing.value_interval is not None and standing.value_interval.high < 0:
+        reasons.append(_has_not_paid(standing, standing.value_interval))
     return tuple(reasons)
+
+
+def _beyond(error: float, bound: float) -> str:
+    observed, needs = told_apart(error, bound)
+    return f"{observed} (contract: at most {needs}, transformed scale)"
+
+
+def _in_window(standing: Standing) -> str:
+    rows, found = standing.window_labelled, standing.window_interval
+    if found is None:
+        return f", on {rows:,} rows"
+    return (
+        f", on {rows:,} rows; 95 % interval over {found.groups} groups {found.low:.4g} to "
+        f"{found.high:.4g}"
+    )
+
+
+def _has_not_paid(standing: Standing, value: GroupInterval) -> str:
+    unit = f" {standing.value_unit}" if standing.value_unit else ""
+    remedy = f"; a rollback to {standing.replaced} would mend it" if standing.replaced else ""
+    return (
+        f"{standing.champion} has not paid: value {value.estimate:,.6g}{unit}, 95 % interval "
+        f"{value.low:,.6g} to {value.high:,.6g}{remedy}"
+    )

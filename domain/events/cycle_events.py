@@ -8,13 +8,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
-from domain.events.findings import Bootstrap, DriftReport, Errors, SegmentErrors, WindowCheck
+from domain.events.findings import DriftReport, GroupInterval, LabelShift, WindowCheck
+from domain.events.gate_events import (
+    CandidateCompared,
+    CandidateEvaluated,
+    ParityChecked,
+    PromotionSettled,
+)
 from domain.events.verdicts import PolicyVerdict
 from domain.units import noted
+
+__all__ = [
+    "CYCLE_EVENTS",
+    "AttemptStarted",
+    "CandidateCompared",
+    "CandidateEvaluated",
+    "CandidateTrained",
+    "Conclusion",
+    "CycleEvent",
+    "CycleFailed",
+    "CycleHalted",
+    "CycleStarted",
+    "DataMerged",
+    "Decided",
+    "DriftMeasured",
+    "Force",
+    "HealthReported",
+    "NotDecided",
+    "Outcome",
+    "ParityChecked",
+    "PromotionSettled",
+    "TrainingFailed",
+    "WindowGuarded",
+]
 
 Outcome = Literal[
     "retrain",
     "keep: no drift",
+    "keep: below the bounds",
     "keep: nothing to judge",
     "keep: rules not met",
     "bootstrap",
@@ -80,7 +111,7 @@ class WindowGuarded:
     """The window lies within its plausible bounds (or is empty), so it may be judged."""
 
     type: ClassVar[str] = "cycle.window-guarded"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     window_start: Annotated[str, noted("time", "inclusive")]
@@ -94,14 +125,15 @@ class WindowGuarded:
     ]
     refused_rows: Annotated[int, noted("rows", "refused since the model's last cycle started")]
     checks: tuple[WindowCheck, ...]
+    labels: LabelShift | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleHalted:
-    """The window is outside its plausible bounds. Nothing is judged; this is never 'no drift'."""
+    """Window or training pool are outside their bounds. Nothing is judged: never 'no drift'."""
 
     type: ClassVar[str] = "cycle.halted"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     window_start: Annotated[str, noted("time", "inclusive")]
@@ -109,6 +141,7 @@ class CycleHalted:
     rows: Annotated[int, noted("rows", "in the window")]
     refused_rows: Annotated[int, noted("rows", "refused since the model's last cycle started")]
     checks: tuple[WindowCheck, ...]
+    labels: LabelShift | None
     reason: Annotated[str, noted("words", "which bounds were broken, by what value")]
 
 
@@ -117,7 +150,7 @@ class DriftMeasured:
     """The window was compared with the champion's frozen reference. Null: nothing to compare."""
 
     type: ClassVar[str] = "cycle.drift-measured"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     reference_sha256: Annotated[str | None, noted("sha256 hex", "the frozen reference")]
@@ -126,6 +159,10 @@ class DriftMeasured:
         float | None, noted("transformed target", "the champion on the window's labelled rows")
     ]
     labelled_rows: Annotated[int, noted("rows", "window rows with a label")]
+    clean_rate: Annotated[
+        float | None,
+        noted("share 0..1", "of such windows without drift whose prediction drift p is below 0.05"),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,14 +199,23 @@ class DataMerged:
     """The labelled rows were merged, de-duplicated, split and written down."""
 
     type: ClassVar[str] = "cycle.data-merged"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
-    merged_rows: Annotated[int, noted("rows", "distinct labelled rows before as_of")]
+    merged_rows: Annotated[int, noted("rows", "distinct labelled rows before as_of, less left_out")]
+    left_out: Annotated[
+        dict[str, int], noted("rows", "that break the contract in force: reason -> count")
+    ]
     duplicates: Annotated[int, noted("rows", "earlier labels that a later one replaced")]
     training_rows: Annotated[int, noted("rows", "merged rows less the holdout")]
     holdout_rows: Annotated[int, noted("rows", "held out of both sides' training")]
     holdout_groups: Annotated[tuple[str, ...], noted("groups", "drawn whole, by hash")]
+    holdout_share: Annotated[
+        float | None, noted("share 0..1", "held out of the eligible rows; null: none, or unknown")
+    ]
+    window_attempt: Annotated[
+        int | None, noted("number", "trainings on windows that end on this day; null: not counted")
+    ]
     new_samples: Annotated[int, noted("rows", "first labelled after the last completed training")]
     label_cutoff: Annotated[int, noted("position", "labels up to and with it were read")]
     dataset_sha256: Annotated[str, noted("sha256 hex", "of the merged CSV's bytes")]
@@ -226,79 +272,11 @@ class TrainingFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParityChecked:
-    """The parity gate: does the serving plan equal the pipeline on the holdout?"""
-
-    type: ClassVar[str] = "cycle.parity-checked"
-    schema: ClassVar[int] = 1
-    stream: ClassVar[str] = "cycle-<model>-<number>"
-
-    passed: Annotated[bool, noted("flag", "the largest difference is allowed")]
-    rows: Annotated[int, noted("rows", "compared; the holdout, or the training rows without one")]
-    largest_difference: Annotated[
-        float, noted("transformed target", "largest |plan - pipeline| / max(1, |pipeline|)")
-    ]
-    allowed: Annotated[float, noted("transformed target", "0 for trees, 1e-12 for linear models")]
-    pipeline_digest: Annotated[str, noted("sha256 hex", "of the pipeline's predictions")]
-    plan_digest: Annotated[str, noted("sha256 hex", "of the plan's predictions")]
-    reason: Annotated[str, noted("words", "what the gate says")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateEvaluated:
-    """The evaluation gate: does the candidate beat mean and median on rows it has not seen?"""
-
-    type: ClassVar[str] = "cycle.candidate-evaluated"
-    schema: ClassVar[int] = 1
-    stream: ClassVar[str] = "cycle-<model>-<number>"
-
-    passed: Annotated[bool, noted("flag", "strictly better than both baselines")]
-    rows: Annotated[int, noted("rows", "of the holdout")]
-    rows_min: Annotated[int, noted("rows", "that the contract asks for")]
-    candidate: Errors | None
-    mean_baseline: Errors | None
-    median_baseline: Errors | None
-    reason: Annotated[str, noted("words", "what the gate says, or 'not enough rows'")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateCompared:
-    """The deployment gate: does the candidate beat the champion on the same holdout rows?"""
-
-    type: ClassVar[str] = "cycle.candidate-compared"
-    schema: ClassVar[int] = 1
-    stream: ClassVar[str] = "cycle-<model>-<number>"
-
-    passed: Annotated[bool, noted("flag", "strictly better, by the margin; or no champion yet")]
-    champion_version: Annotated[str | None, noted("name/number", "who it was compared with")]
-    rows: Annotated[int, noted("rows", "of the holdout")]
-    margin: Annotated[float, noted("transformed target", "that the contract asks for")]
-    candidate: Errors
-    champion: Errors | None
-    segments: tuple[SegmentErrors, ...]
-    bootstrap: Bootstrap | None
-    reason: Annotated[str, noted("words", "what the gate says")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionSettled:
-    """The cycle's side of the promotion, in the same transaction as the model's; or its refusal."""
-
-    type: ClassVar[str] = "cycle.promotion-settled"
-    schema: ClassVar[int] = 1
-    stream: ClassVar[str] = "cycle-<model>-<number>"
-
-    promoted: Annotated[bool, noted("flag", "false: the champion had changed meanwhile")]
-    model_version: Annotated[str, noted("name/number", "the candidate")]
-    reason: Annotated[str, noted("words", "why")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReported:
     """The last step of every cycle: how the model stands now."""
 
     type: ClassVar[str] = "cycle.health-reported"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     conclusion: Annotated[Conclusion, noted("name", "how the cycle ended")]
@@ -309,6 +287,9 @@ class HealthReported:
     champion: Annotated[str | None, noted("name/number", "who serves now")]
     cycles: Annotated[int, noted("cycles", "of this model that ended, this one included")]
     decisions: Annotated[int, noted("decisions", "of this model, this cycle's included")]
+    halted: Annotated[int | None, noted("cycles", "that halted, this one included")]
+    failed: Annotated[int | None, noted("cycles", "that failed, this one included")]
+    undecided: Annotated[int | None, noted("cycles", "that were not decided, this one included")]
     trainings: Annotated[int, noted("trainings", "started, failed ones included")]
     promotions: Annotated[int, noted("promotions", "by cycles; rollbacks do not count")]
     success_rate: Annotated[float | None, noted("share 0..1", "promotions / trainings started")]
@@ -319,7 +300,13 @@ class HealthReported:
         float | None, noted("transformed target", "the champion on rows labelled since; or null")
     ]
     labelled_since_promotion: Annotated[int, noted("rows", "the rows behind it")]
+    window_error: Annotated[
+        float | None, noted("transformed target", "RMSE on the latest window's; null below 30 rows")
+    ]
+    window_interval: GroupInterval | None
+    window_labelled: Annotated[int, noted("rows", "labelled rows in the latest window")]
     value: Annotated[float | None, noted("contract's value unit", "null: not yet measured")]
+    value_interval: GroupInterval | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

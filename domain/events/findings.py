@@ -36,10 +36,20 @@ class FeatureDrift:
     psi: Annotated[
         float, noted("PSI, nats", "population stability index, half a count in each bin")
     ]
-    psi_expected: Annotated[float, noted("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m)")]
-    psi_critical: Annotated[float, noted("PSI, nats", "5 % critical value under no drift")]
-    psi_adjusted: Annotated[float, noted("PSI, nats", "max(0, psi - psi_expected)")]
-    p_value: Annotated[float, noted("probability", "chi-square p-value of psi")]
+    psi_expected: Annotated[
+        float | None,
+        noted("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m); null below 50 rows"),
+    ]
+    psi_critical: Annotated[
+        float | None, noted("PSI, nats", "5 % critical value under no drift; null below 50 rows")
+    ]
+    psi_adjusted: Annotated[
+        float | None, noted("PSI, nats", "max(0, psi - psi_expected); null below 50 rows")
+    ]
+    p_value: Annotated[
+        float,
+        noted("probability", "of a difference at least like this without drift: chi-square of psi"),
+    ]
     evidence: Annotated[bool, noted("flag", "Benjamini-Hochberg at 5 % over all features holds")]
     band: Annotated[
         Band,
@@ -122,6 +132,31 @@ class Bootstrap:
     draws: Annotated[int, noted("draws", "resamples")]
     seed: Annotated[int, noted("seed", "of the resampling")]
     within_noise: Annotated[bool, noted("flag", "the interval contains 0")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupInterval:
+    """An estimate with its 95 % interval over groups: delete-one-group jackknife, Student's t."""
+
+    estimate: Annotated[float, noted("as estimated", "over all rows")]
+    low: Annotated[float, noted("as estimated", "2.5 % bound")]
+    high: Annotated[float, noted("as estimated", "97.5 % bound")]
+    confidence: Annotated[float, noted("probability", "that it is above 0, by Student's t")]
+    groups: Annotated[int, noted("groups", "that were left out in turn; 3 or more")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelShift:
+    """The window's labels against the target that the champion was trained on, on its scale."""
+
+    rows: Annotated[int, noted("rows", "labels in the window")]
+    reference_rows: Annotated[int, noted("rows", "training labels")]
+    ks_statistic: Annotated[float, noted("distance 0..1", "KS D")]
+    ks_p_value: Annotated[float, noted("probability", "KS p, as scipy")]
+    mean_shift: Annotated[float | None, noted("reference sd", "window minus training mean")]
+    spread_ratio: Annotated[float | None, noted("ratio", "window sd / training sd")]
+    outside_share: Annotated[float, noted("share 0..1", "of the labels outside the trained range")]
+    marked: Annotated[bool, noted("flag", "p < 0.05 and the shift is large: see semantics.md")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,11 @@ def _decided_from_1(data: Payload) -> Payload:
     return data | {"verdict": verdict | {"never_retrained": never}}
 
 
+def _drift_measured_from_1(data: Payload) -> Payload:
+    """`clean_rate` is null: it was not computed."""
+    return data | {"clean_rate": None}
+
+
 def _started_from_1(data: Payload) -> Payload:
     """`rules` is empty: every rule in its first form. `serves` is the champion, nothing is set
     aside, and there is no reason.
@@ -39,9 +44,42 @@ def _labelled_from_1(data: Payload) -> Payload:
     return data | {"extensions": {}}
 
 
+def _labels_unmeasured(data: Payload) -> Payload:
+    """`labels` is null: labels were not compared."""
+    return data | {"labels": None}
+
+
+def _merged_from_1(data: Payload) -> Payload:
+    """`left_out` is empty: every row trained. `holdout_share`, `window_attempt` are null."""
+    return data | {"left_out": {}, "holdout_share": None, "window_attempt": None}
+
+
+def _parity_from_1(data: Payload) -> Payload:
+    """`feature` is null: none was named."""
+    return data | {"feature": None}
+
+
+def _compared_from_1(data: Payload) -> Payload:
+    """`interval` and `confidence_min` are null: the bootstrap stands alone."""
+    return data | {"interval": None, "confidence_min": None}
+
+
+def _health_from_1(data: Payload) -> Payload:
+    """What was not counted or measured is null, `window_labelled` is 0."""
+    absent = (*("halted", "failed", "undecided"), "window_error", "window_interval")
+    return data | dict.fromkeys(absent) | {"window_labelled": 0, "value_interval": None}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
+    ("cycle.drift-measured", 1): _drift_measured_from_1,
     ("cycle.started", 1): _started_from_1,
+    ("cycle.window-guarded", 1): _labels_unmeasured,
+    ("cycle.halted", 1): _labels_unmeasured,
+    ("cycle.data-merged", 1): _merged_from_1,
+    ("cycle.parity-checked", 1): _parity_from_1,
+    ("cycle.candidate-compared", 1): _compared_from_1,
+    ("cycle.health-reported", 1): _health_from_1,
     ("observations.dataset-received", 1): _received_from_1,
     ("observations.observation-recorded", 1): _labelled_from_1,
     ("observations.outcome-recorded", 1): _labelled_from_1,

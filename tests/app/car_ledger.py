@@ -23,6 +23,7 @@ from domain.canonical import digest
 from domain.contract.contract import contract_digest, parse_contract
 from domain.contract.rows import RowGuard
 from domain.decisions.cycle import Cycle
+from domain.decisions.rule_numbers import NEWEST
 from domain.events.cycle_events import CycleStarted, Force
 from domain.events.envelope import Recorded, event_data
 from domain.events.events import (
@@ -155,6 +156,7 @@ class CarLedger:
             "champion": view.champion,
             "serves": view.champion,
             "force": Force(actor="local:unauthenticated", reason=force) if force else None,
+            "rules": dict(NEWEST),
         }
         started = an(CycleStarted, **fields | changes)
         self.append(cycle_stream(started.cycle), [(started, as_of)])

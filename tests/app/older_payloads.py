@@ -10,25 +10,30 @@ from sqlalchemy import Connection, select, update
 from app.projections.decisions import DECISIONS
 from domain.canonical import canonical_bytes
 
-ADDED: dict[tuple[str, int], tuple[str, ...]] = {  # (type, schema) -> where its fields are
-    ("cycle.decided", 2): ("verdict", "never_retrained"),
-    ("cycle.started", 2): ("rules",),
-    ("observations.dataset-received", 2): ("also",),
-    ("observations.observation-recorded", 2): ("extensions",),
-    ("observations.outcome-recorded", 2): ("extensions",),
+ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) -> its new fields
+    ("cycle.decided", 2): (("verdict", "never_retrained"),),
+    ("cycle.drift-measured", 2): (("clean_rate",),),
+    ("cycle.started", 2): (("rules",), ("serves",), ("sets_aside",), ("reason",)),
+    ("cycle.window-guarded", 2): (("labels",),),
+    ("cycle.halted", 2): (("labels",),),
+    ("cycle.data-merged", 2): (("left_out",), ("holdout_share",), ("window_attempt",)),
+    ("cycle.parity-checked", 2): (("feature",),),
+    ("cycle.candidate-compared", 2): (("interval",), ("confidence_min",)),
+    ("cycle.health-reported", 2): (
+        *(("halted",), ("failed",), ("undecided",)),
+        *(("window_error",), ("window_interval",), ("window_labelled",)),
+        ("value_interval",),
+    ),
+    ("observations.dataset-received", 2): (("also",),),
+    ("observations.observation-recorded", 2): (("extensions",),),
+    ("observations.outcome-recorded", 2): (("extensions",),),
 }
-# Further fields of a schema that stands above.
-ADDED_TOO: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = (
-    (("cycle.started", 2), ("serves",)),
-    (("cycle.started", 2), ("sets_aside",)),
-    (("cycle.started", 2), ("reason",)),
-)
 
 
 def as_first_written(document: dict[str, Any], schema: int) -> dict[str, Any]:
     """An envelope of the current version as that of a version that knew only `schema`."""
-    for (kind, since), (*outer, field) in (*ADDED.items(), *ADDED_TOO):
-        if document["type"] == kind and schema < since:
+    for (kind, since), added in ADDED.items():
+        for *outer, field in added if document["type"] == kind and schema < since else ():
             inner = document["data"]
             for name in outer:
                 inner = inner[name]

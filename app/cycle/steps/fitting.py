@@ -24,24 +24,34 @@ from app.training.tracking import MlflowRegistry, TrainingRecord
 from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge
-from domain.decisions.evaluation import check_parity
+from domain.contract.window import stretch_start
+from domain.decisions.parity import check_parity
 from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
-from domain.events.cycle_events import CandidateTrained, DataMerged, TrainingFailed
+from domain.events.cycle_events import CandidateTrained, CycleHalted, DataMerged, TrainingFailed
 from domain.events.events import Row
+from domain.events.findings import WindowCheck
 from domain.times import just_after
 
+_EXAMPLE_ROWS: Final = 3  # that show a data scientist what the pipeline reads
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
 
 
 def merge(work: Work) -> Done:
-    """Merge and de-duplicate the labelled rows, split them, write and version the data set."""
+    """Merge and de-duplicate the labelled rows, split them, write and version the data set.
+
+    Where too many of them break the contract of the cycle it halts: what is left is no sample of
+    what the model is asked about.
+    """
     known = work.known
+    share = known.trainable.left_out_share
+    if share is not None and share > known.contract.refused_share_max:
+        return _halted_by_pool(known, share)
     try:
         split = split_rows(known)
-        rows = [row.row for row in known.labelled]
+        rows = _rows(known.trainable.rows)
         repository = known.settings.state_dir / "merged"
         written = write_dataset(
             repository / known.started.model, known.started.cycle, known.contract, rows
@@ -57,10 +67,13 @@ def merge(work: Work) -> Done:
     return Done(
         event=DataMerged(
             merged_rows=len(rows),
+            left_out=known.trainable.left_out,
             duplicates=known.duplicates,
             training_rows=len(split.training),
             holdout_rows=len(split.holdout),
-            holdout_groups=split.groups,
+            holdout_groups=split.drawn.groups,
+            holdout_share=split.drawn.share,
+            window_attempt=known.window_attempt,
             new_samples=known.new_samples,
             label_cutoff=known.cutoff,
             dataset_sha256=written.sha256,
@@ -68,6 +81,34 @@ def merge(work: Work) -> Done:
             dvc_pointer=str(Path(known.started.model) / pointer.name),
         ),
         artefacts=(Artefact(identities_sha256, "identities", identities),),
+    )
+
+
+def _halted_by_pool(known: Knowledge, share: float) -> Done:
+    pool, (start, end) = known.trainable, known.bounds
+    rows = len(pool.rows) + pool.left_out_rows
+    high = known.contract.refused_share_max
+    return Done(
+        event=CycleHalted(
+            window_start=start,
+            window_end=end,
+            rows=rows,
+            refused_rows=pool.left_out_rows,
+            checks=(
+                WindowCheck(
+                    subject="training pool",
+                    statistic="refused_share",
+                    observed=share,
+                    low=None,
+                    high=high,
+                    passed=False,
+                ),
+            ),
+            labels=known.label_shift,
+            reason=f"{pool.left_out_rows:,} of {rows:,} labelled rows break the contract in force "
+            f"({pool.reasons}), a share of {share:.4g}, above the {high:.4g} it allows; send these "
+            "rows corrected, let the contract allow what is missing, or raise refused_share_max",
+        )
     )
 
 
@@ -81,7 +122,7 @@ def train(work: Work) -> Done:
     try:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
-        run = _record_run(known, fitted, merged)
+        run = _record_run(known, split, fitted, merged)
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
@@ -134,6 +175,7 @@ def check(work: Work) -> Done:
             pipeline=predict_pipeline(known.contract, fitted.pipeline, rows),
             plan=np.asarray(plan.predict_rows(rows).transformed),
             exact=not isinstance(known.contract.estimator, Ridge),
+            terms=plan.terms_of(rows) if form(known.started, "parity") > 1 else None,
         )
     )
 
@@ -183,23 +225,28 @@ def _fit(known: Knowledge, split: Split) -> Trained:
 
 def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     start = known.drift_window_start
-    rows = _rows(split.training)
+    since = stretch_start(known.started.as_of, known.contract.reference)
+    kept = np.array([row.event_time >= since for row in split.training])
+    rows = [row.row for row in split.training if row.event_time >= since]
     return freeze_reference(
         [(feature.name, feature.type) for feature in known.contract.features],
         {f.name: [row.get(f.name) for row in rows] for f in known.contract.features},
-        fitted.target,
-        fitted.out_of_fold,
+        fitted.target[kept],
+        fitted.out_of_fold[kept],
         # A later window is expected to hold as many rows as the latest one does.
-        max(1, sum(row.event_time >= start for row in known.labelled)),
+        max(1, sum(row.event_time >= start for row in known.trainable.rows)),
+        None if form(known.started, "bins") == FIRST else known.contract.target.transform,
     )
 
 
-def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
+def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMerged) -> str:
     residual = fitted.out_of_fold - fitted.target
     record = TrainingRecord(
         model=known.started.model,
         candidate=candidate_name(known),
         pipeline=fitted.pipeline,
+        contract=known.contract,
+        example=_rows(split.training[:_EXAMPLE_ROWS]),
         plan=fitted.plan,
         parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
         metrics={

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from app.cause import Cause
 from app.cycle.promotions import settle_promotion
-from app.cycle.steps.judging import transformed
 from app.cycle.steps.knowledge import Done, Knowledge, Work
-from app.cycle.steps.split import Split, split_rows
+from app.cycle.steps.scale import transformed
+from app.cycle.steps.split import Split, group_of, split_rows
 from app.ledger.store import StreamHistory
+from app.projections.champions import ChampionView
 from app.serving.plan import load_plan
 from domain.contract.contract import CategoryFeature, Contract
-from domain.decisions.evaluation import compare_with_champion, evaluate_candidate
+from domain.decisions.evaluation import (
+    compare_with_champion,
+    evaluate_candidate,
+    with_bootstrap,
+)
 from domain.decisions.lifecycle import Champion, PromoteCandidate
 from domain.decisions.prediction_errors import errors, inverse_of
+from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import LedgerDamaged, PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import CandidateCompared, CandidateTrained
 
@@ -35,6 +43,7 @@ def evaluate(work: Work) -> Done:
             ),
             rows_min=known.contract.holdout.rows_min,
             inverse=inverse_of(known.contract.target.transform),
+            nothing_fits=split.drawn.nothing_fits,
         )
     )
 
@@ -42,50 +51,114 @@ def evaluate(work: Work) -> Done:
 def compare(work: Work) -> Done:
     """The deployment gate: the candidate against the champion, on the same holdout rows.
 
-    A champion that cannot predict them (a later contract took one of its features away) is not
-    beaten by default: production stays, and the reason says so.
+    They are those that both can predict. A champion that cannot predict them (a later contract took
+    one of its features away) is not beaten by default: production stays, and the reason says so,
+    unless somebody forced the cycle, with a reason.
     """
     known = work.known
-    split = split_rows(known)
-    champion = known.champion
-    candidate = trained(work)
-    predicted = predictions(known, candidate.plan_sha256, split)
-    try:
-        defended = predictions(known, champion.plan_sha256, split) if champion else None
-    except (RequestInvalid, PredictionsUnusable) as unusable:
-        return Done(event=_not_comparable(work, split, predicted, unusable.message))
-    return Done(
-        event=compare_with_champion(
-            candidate=predicted,
-            champion=defended,
-            champion_version=champion.model_version if champion else None,
-            actual=actual(known.contract, split),
-            margin=known.contract.margin,
-            inverse=inverse_of(known.contract.target.transform),
-            segments={
-                feature.name: [row.row.get(feature.name) for row in split.holdout]
-                for feature in known.contract.features
-                if isinstance(feature, CategoryFeature)
-            },
-            seed=candidate.seed,
-        )
+    split, champion, candidate = split_rows(known), known.champion, trained(work)
+    whole = len(split.holdout)
+    defended = None
+    if champion is not None:
+        try:
+            split, defended = defence(known, champion, split)
+        except (RequestInvalid, PredictionsUnusable) as unusable:
+            return Done(event=_not_comparable(work, split, unusable.message))
+    predicted, truth = (
+        predictions(known, candidate.plan_sha256, split),
+        actual(known.contract, split),
     )
+    compared = compare_with_champion(
+        candidate=predicted,
+        champion=(champion.model_version, defended)
+        if champion is not None and defended is not None
+        else None,
+        actual=truth,
+        margin=known.contract.margin,
+        inverse=inverse_of(known.contract.target.transform),
+        segments={
+            feature.name: [row.row.get(feature.name) for row in split.holdout]
+            for feature in known.contract.features
+            if isinstance(feature, CategoryFeature)
+        },
+        groups=[group_of(known, row) for row in split.holdout],
+        confidence_min=known.contract.confidence,
+    )
+    if form(known.started, "interval") == FIRST:
+        compared = with_bootstrap(
+            compared, candidate=predicted, champion=defended, actual=truth, seed=candidate.seed
+        )
+    if len(split.holdout) < whole:
+        left = whole - len(split.holdout)
+        also = f" {left} of {whole} holdout rows lack what {compared.champion_version} needs."
+        compared = replace(compared, reason=compared.reason + also)
+    return Done(event=compared)
 
 
-def _not_comparable(work: Work, split: Split, predicted: Floats, why: str) -> CandidateCompared:
-    contract = work.known.contract
-    inverse = inverse_of(contract.target.transform)
+def defence(known: Knowledge, champion: ChampionView, split: Split) -> tuple[Split, Floats]:
+    """The holdout rows that the champion can predict, and its predictions of them.
+
+    It reads the rows as they came in, which may hold what a later contract dropped.
+
+    Raises:
+        RequestInvalid: too few rows for the contract's `holdout.rows_min` have what it needs.
+        PredictionsUnusable: it predicts something else, or what the contract's scale cannot hold.
+    """
+    if form(known.started, "merge") == FIRST:
+        return split, predictions(known, champion.plan_sha256, split)
+    target = known.contract.target
+    plan = load_plan(known.ledger.artefact(champion.plan_sha256))
+    if plan.target.name not in (target.name, *target.formerly):
+        raise PredictionsUnusable(
+            f"it predicts {plan.target.name!r} and the contract {target.name!r}. Where that is the "
+            "same quantity, say so in target.formerly."
+        )
+    as_sent = {row.identity: row for row in known.labelled}
+    able, why = [], ""
+    for row in split.holdout:
+        try:
+            plan.predict_row(as_sent[row.identity].row)
+            able.append(row)
+        except RequestInvalid as lacking:
+            why = why or lacking.message
+    if len(able) < max(known.contract.holdout.rows_min, 1):
+        raise RequestInvalid(
+            f"{len(able)} of {len(split.holdout)} rows have what it needs, and the contract asks "
+            f"for {known.contract.holdout.rows_min}. Of the first that has not: {why}"
+        )
+    sent = tuple(as_sent[row.identity] for row in able)
+    defended = predictions(known, champion.plan_sha256, replace(split, holdout=sent))
+    return replace(split, holdout=tuple(able)), defended
+
+
+def _not_comparable(work: Work, split: Split, why: str) -> CandidateCompared:
+    known = work.known
+    contract, champion, force = known.contract, known.started.champion, known.started.force
+    replaces = force is not None and form(known.started, "merge") > FIRST
+    reason = f"{champion} cannot predict the holdout rows, so nothing was compared"
+    if replaces and force is not None:
+        reason = (
+            f"{reason}: {why} {force.actor} forced this cycle ({force.reason}), so the candidate, "
+            "which beat mean and median, takes its place."
+        )
+    else:
+        reason = f"{reason} and production stays: {why} Force a retraining to replace it."
     return CandidateCompared(
-        passed=False,
-        champion_version=work.known.started.champion,
+        passed=replaces,
+        champion_version=champion,
         rows=len(split.holdout),
         margin=contract.margin,
-        candidate=errors(predicted, actual(contract, split), inverse),
+        candidate=errors(
+            predictions(known, trained(work).plan_sha256, split),
+            actual(contract, split),
+            inverse_of(contract.target.transform),
+        ),
         champion=None,
         segments=(),
         bootstrap=None,
-        reason=f"{work.known.started.champion} cannot predict the holdout rows, so nothing was "
-        f"compared and production stays: {why}",
+        interval=None,
+        confidence_min=contract.confidence,
+        reason=reason,
     )
 
 

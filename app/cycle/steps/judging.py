@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
-import numpy as np
 import orjson
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView
-from domain.contract.contract import Contract
 from domain.contract.window import check_window, halt_reason
 from domain.decisions.rule_numbers import FIRST, form
+from domain.drift.clean_rate import clean_rate, clean_rate_words
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import reference_from_document
-from domain.errors import PolicyNotDecided
+from domain.drift.statistics import LEVEL
+from domain.errors import PolicyNotDecided, PredictionsUnusable
 from domain.events.cycle_events import (
     CycleHalted,
     Decided,
@@ -23,11 +24,11 @@ from domain.events.cycle_events import (
     WindowGuarded,
 )
 from domain.events.findings import DriftReport
-from domain.events.verdicts import NOT_DECIDED, verdict_sentence
+from domain.events.verdicts import NOT_DECIDED, PolicyVerdict, verdict_sentence
 from domain.times import hours_between
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts
-from rules.outcome import outcome_of
+from rules.outcome import outcome_of, with_evidence
 from rules.policy import parse_policy
 
 
@@ -41,6 +42,7 @@ def guard(work: Work) -> Done:
     checks = check_window(
         known.contract,
         rows,
+        labels=known.window_labels,
         refused_rows=counts.refused,
         received_rows=counts.refused + counts.accepted,
         unlisted=form(known.started, "encoding") > FIRST,
@@ -55,6 +57,7 @@ def guard(work: Work) -> Done:
                 rows=len(rows),
                 refused_rows=counts.refused,
                 checks=checks,
+                labels=known.label_shift,
                 reason=reason,
             )
         )
@@ -63,13 +66,14 @@ def guard(work: Work) -> Done:
         event=WindowGuarded(
             window_start=start,
             window_end=end,
-            reference_start=champion.trained_from if champion else None,
+            reference_start=known.reference_start,
             reference_end=champion.trained_until if champion else None,
             rows=len(rows),
             reference_rows=champion.training_rows if champion else 0,
             left_out=known.window.left_out,
             refused_rows=counts.refused,
             checks=checks,
+            labels=known.label_shift,
         )
     )
 
@@ -85,41 +89,67 @@ def drift(work: Work) -> Done:
     if champion is not None and known.reference_erased and known.started.force is None:
         return _halted_by_erasure(work, champion)
     if champion is None or not rows or known.reference_erased:
-        return Done(
-            event=DriftMeasured(
-                reference_sha256=champion.reference_sha256 if champion else None,
-                report=None,
-                champion_rmse=None,
-                labelled_rows=0,
-            )
-        )
+        return _nothing_compared(champion)
     frozen = orjson.loads(known.ledger.artefact(champion.reference_sha256))
     reference = reference_from_document(frozen)
-    predictions = [transformed(known.contract, row.prediction) for row in rows]
+    transform = scale_of(known, champion.plan_sha256)
+    try:
+        predictions = on_scale(
+            transform,
+            [row.prediction for row in rows],
+            f"a prediction of {champion.model_version}",
+        )
+    except PredictionsUnusable as unusable:
+        if known.started.force is not None:
+            return _nothing_compared(champion)
+        return _halted(work, f"drift cannot be measured: {unusable.message}")
+    first = form(known.started, "outcomes") == FIRST
     report = measure_drift(
         reference,
         # The champion's features; one that a later contract no longer has is missing everywhere.
         {f.name: [row.row.get(f.name) for row in rows] for f in reference.features},
-        np.array(predictions),
+        predictions,
+        first=first,
     )
-    pairs = [
-        (predicted, transformed(known.contract, known.labels[row.identity]))
-        for predicted, row in zip(predictions, rows, strict=True)
-        if row.identity in known.labels
-    ]
+    labelled = [row for row in rows if row.identity in known.labels]
     return Done(
         event=DriftMeasured(
             reference_sha256=champion.reference_sha256,
             report=report,
-            champion_rmse=math.sqrt(sum((a - b) ** 2 for a, b in pairs) / len(pairs))
-            if pairs
-            else None,
-            labelled_rows=len(pairs),
+            champion_rmse=rmse_on_scale(
+                transform,
+                [row.prediction for row in labelled],
+                [known.labels[row.identity] for row in labelled],
+            ),
+            labelled_rows=len(labelled),
+            clean_rate=None
+            if first
+            else clean_rate(reference, champion.reference_sha256, len(rows)),
+        )
+    )
+
+
+def _nothing_compared(champion: ChampionView | None) -> Done:
+    return Done(
+        event=DriftMeasured(
+            reference_sha256=champion.reference_sha256 if champion else None,
+            report=None,
+            champion_rmse=None,
+            labelled_rows=0,
+            clean_rate=None,
         )
     )
 
 
 def _halted_by_erasure(work: Work, champion: ChampionView) -> Done:
+    return _halted(
+        work,
+        f"the frozen reference of {champion.model_version} was erased with a row it was "
+        "trained on, so drift cannot be measured; force a retraining, which freezes a new one",
+    )
+
+
+def _halted(work: Work, reason: str) -> Done:
     known, guarded = work.known, work.state.guarded
     start, end = known.bounds
     return Done(
@@ -129,8 +159,8 @@ def _halted_by_erasure(work: Work, champion: ChampionView) -> Done:
             rows=len(known.window.rows),
             refused_rows=guarded.refused_rows if guarded else known.counts.refused,
             checks=guarded.checks if guarded else (),
-            reason=f"the frozen reference of {champion.model_version} was erased with a row it was "
-            "trained on, so drift cannot be measured; force a retraining, which freezes a new one",
+            labels=guarded.labels if guarded else None,
+            reason=reason,
         )
     )
 
@@ -165,9 +195,34 @@ def decide(work: Work) -> Done:
         forced=force is not None,
         window_rows=len(known.window.rows),
         report=report,
+        first=form(started, "outcomes") == FIRST,
     )
-    sentence = verdict_sentence(outcome, verdict.clauses, force.reason if force else "")
+    if measured is not None and measured.clean_rate is not None:
+        verdict = _with_clean_rate(verdict, measured.clean_rate)
+    sentence = verdict_sentence(
+        outcome,
+        verdict.clauses,
+        force.reason if force else "",
+        with_evidence(report) if report else (),
+    )
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
+
+
+def _with_clean_rate(verdict: PolicyVerdict, rate: float) -> PolicyVerdict:
+    """The clause on `prediction_drift_p` below 0.05 with a note of how often it holds anyway."""
+    words = clean_rate_words(rate)
+    return replace(
+        verdict,
+        clauses=tuple(
+            replace(clause, note=words)
+            if clause.fact == "prediction_drift_p"
+            and clause.observed is not None
+            and clause.operator in {"<", "<="}
+            and clause.threshold == LEVEL
+            else clause
+            for clause in verdict.clauses
+        ),
+    )
 
 
 def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]:
@@ -182,13 +237,9 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         ),
         "prediction_drift_p": by_reference.get("training-target"),
         "prediction_drift_p_out_of_fold": by_reference.get("out-of-fold"),
+        "label_shift_p": known.label_shift.ks_p_value if known.label_shift else None,
         "new_samples": float(known.new_samples),
         RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
         "window_rows": float(len(known.window.rows)),
     }
     return facts, since is None
-
-
-def transformed(contract: Contract, value: float) -> float:
-    """`value` (target's unit) on the contract's transformed scale."""
-    return math.log(value) if contract.target.transform == "log" else value

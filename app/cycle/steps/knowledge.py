@@ -5,30 +5,38 @@ Read once a run, and the same after a resume: the position of `CycleStarted` is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import orjson
 
+from app.cycle.steps.pool import Pool, hold_to_contract
 from app.ledger.payloads import erased_artefacts
 from app.ledger.store import Artefact, Connection, Ledger, stored_artefact
 from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
-from app.projections.cycles import get_cycle
+from app.projections.cycles import get_cycle, trainings_until
 from app.projections.cycles_that_count import Basis, basis, counted_cycles, set_aside
 from app.projections.labels import LabelledRow, labelled_rows
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
-from app.projections.predictions import PredictedRow, Window, window_predictions
+from app.projections.predictions import TRAINED_ON, PredictedRow, Window, window_predictions
 from app.projections.refusals import RowCounts, rows_between
+from app.serving.plan import load_plan
 from app.settings import Settings
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
-from domain.contract.window import window_start
+from domain.contract.window import stretch_start, window_start
 from domain.decisions.cycle import Cycle
+from domain.decisions.rule_numbers import FIRST, form
+from domain.drift.label_shift import label_shift
+from domain.drift.reference import reference_from_document
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CandidateTrained, CycleEvent, CycleStarted
+from domain.events.findings import LabelShift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +117,7 @@ class Knowledge:
         if self.champion is None:
             return Window(rows=(), left_out={})
         with self.ledger.connect() as connection:
-            return window_predictions(
+            found = window_predictions(
                 connection,
                 self.started.model,
                 model_version=self.champion.model_version,
@@ -118,6 +126,9 @@ class Knowledge:
                 end=self.bounds[1],
                 up_to=self.cutoff,
             )
+        if form(self.started, "window") == FIRST or not found.rows:
+            return found
+        return found.without(self.champion_identities, TRAINED_ON)
 
     @cached_property
     def labelled(self) -> tuple[LabelledRow, ...]:
@@ -127,10 +138,57 @@ class Knowledge:
                 connection, self.started.model, before=self.started.as_of, up_to=self.cutoff
             )
 
+    @cached_property
+    def pool(self) -> tuple[LabelledRow, ...]:
+        """The labelled rows of the contract's training pool: what is trained on or held out."""
+        start = stretch_start(self.started.as_of, self.contract.training_pool)
+        return tuple(row for row in self.labelled if row.event_time >= start)
+
+    @cached_property
+    def trainable(self) -> Pool:
+        """The rows of the pool that may train and judge, held to the contract of the cycle."""
+        if form(self.started, "merge") == FIRST:
+            return Pool(self.pool, {})
+        return hold_to_contract(self.guard, self.pool)
+
+    @cached_property
+    def window_labels(self) -> list[float]:
+        """The labels of rows in the window, predicted or not; in the target's unit."""
+        start, end = self.bounds
+        return [row.label for row in self.labelled if start <= row.event_time < end]
+
+    @cached_property
+    def label_shift(self) -> LabelShift | None:
+        """The window's labels against the champion's training target, on that champion's scale.
+
+        None without a champion, its frozen reference, or a label in the window.
+        """
+        champion, labels = self.champion, self.window_labels
+        if champion is None or not labels or self.reference_erased:
+            return None
+        reference = reference_from_document(
+            orjson.loads(self.ledger.artefact(champion.reference_sha256))
+        )
+        plan = load_plan(self.ledger.artefact(champion.plan_sha256))
+        if plan.target.transform == "log":
+            labels = [math.log(label) if label > 0 else -math.inf for label in labels]
+        return label_shift(reference.target, np.array(labels, np.float64))
+
+    @property
+    def window_attempt(self) -> int:
+        """Which training on windows that end on this day this one is, from 1."""
+        with self.ledger.connect() as connection:
+            return 1 + trainings_until(
+                connection,
+                self.started.model,
+                day=self.started.as_of[:10],
+                before_number=self.started.number,
+            )
+
     @property
     def duplicates(self) -> int:
-        """Earlier labels that a later one of the same row replaced."""
-        return sum(row.labels - 1 for row in self.labelled)
+        """Earlier labels that a later one of the same row replaced, in the pool."""
+        return sum(row.labels - 1 for row in self.pool)
 
     @cached_property
     def labels(self) -> dict[str, float]:
@@ -208,6 +266,17 @@ class Knowledge:
                 up_to=trained["label_cutoff"],
             )
         return frozenset(row.identity for row in rows)
+
+    @cached_property
+    def reference_start(self) -> str | None:
+        """First event time that the champion's reference may hold, inclusive; None: unrecorded."""
+        champion = self.champion
+        if champion is None or champion.trained_from is None:
+            return None
+        with self.ledger.connect() as connection:
+            started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
+            trained_by = parse_contract(get_contract(connection, started["contract_digest"]))
+        return max(champion.trained_from, stretch_start(champion.as_of, trained_by.reference))
 
     @cached_property
     def reference_erased(self) -> bool:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
+
+import numpy as np
 
 from app.audit.health import drift_stands
-from app.cycle.steps.judging import transformed
 from app.cycle.steps.knowledge import Done, Knowledge, Work, model_now
+from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView, get_champion
+from app.projections.cycles import conclusions
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
 from app.serving.plan import load_plan
 from domain.decisions.cycle import Cycle, conclusion
-from domain.decisions.health import Standing, health_state, rates, unjudged
+from domain.decisions.group_interval import rmse_difference_interval, sum_interval
+from domain.decisions.health import WINDOW_ROWS_MIN, Standing, health_state, rates, unjudged
+from domain.errors import PredictionsUnusable
 from domain.events.cycle_events import HealthReported
+from domain.events.findings import GroupInterval
+from domain.events.verdicts import NOT_DECIDED
 from domain.times import days_between
 
 
@@ -23,8 +30,13 @@ def health(work: Work) -> Done:
     model, champion, drifted = _standing_now(known)
     rows = _since_promotion(known, champion) if champion else ()
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
-    rmse = _rmse(known, pairs)
+    rmse = _rmse(known, champion, pairs)
     contract = known.contract
+    latest = [(row, label) for row, label in pairs if row.event_time >= known.drift_window_start]
+    enough = len(latest) >= WINDOW_ROWS_MIN
+    window_error = _rmse(known, champion, latest) if enough else None
+    window_interval = _interval(known, champion, latest) if enough else None
+    value, value_interval = _value(known, champion, pairs)
     overdue = [
         row
         for row in rows
@@ -38,11 +50,19 @@ def health(work: Work) -> Done:
             unjudged=unjudged(state),
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
+            window_error=window_error,
+            window_interval=window_interval,
+            window_labelled=len(latest),
+            value_interval=value_interval,
+            value_unit=contract.value_of_error.unit if contract.value_of_error else "",
+            replaced=champion.replaced if champion else None,
             days_since_evaluation=0.0,
             evaluation_within_days=contract.health.evaluation_within_days,
             overdue_predictions=len(overdue),
             overdue_unlabelled=sum(row.identity not in known.labels for row in overdue),
             labels_within_days=contract.health.labels_within_days,
+            late_share_max=contract.health.late_share_max,
+            late_rows_min=contract.health.late_rows_min,
         )
     )
     decisions = model.decisions
@@ -50,14 +70,19 @@ def health(work: Work) -> Done:
         promotions=model.promotions, trainings=model.trainings, decisions=decisions
     )
     target = _against_target(state)
+    ended = conclusion(state)
+    ends = Counter(_ends_before(known)) + Counter([ended])
     return Done(
         event=HealthReported(
-            conclusion=conclusion(state),
+            conclusion=ended,
             state=verdict,
             reasons=reasons,
             champion=model.champion,
             cycles=model.cycles_started,
             decisions=decisions,
+            halted=ends["halted"],
+            failed=ends["failed"],
+            undecided=ends[NOT_DECIDED],
             trainings=model.trainings,
             promotions=model.promotions,
             success_rate=success_rate,
@@ -66,7 +91,11 @@ def health(work: Work) -> Done:
             spread_ratio=target[1],
             rmse_since_promotion=rmse,
             labelled_since_promotion=len(pairs),
-            value=_value(known, champion, pairs),
+            window_error=window_error,
+            window_interval=window_interval,
+            window_labelled=len(latest),
+            value=value,
+            value_interval=value_interval,
         )
     )
 
@@ -79,6 +108,12 @@ def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, boo
             return model, None, False
         champion = get_champion(connection, model.model, model.champion)
         return model, champion, drift_stands(connection, model)
+
+
+def _ends_before(known: Knowledge) -> dict[str, int]:
+    """How the model's earlier cycles ended: conclusion -> cycles."""
+    with known.ledger.connect() as connection:
+        return conclusions(connection, known.started.model)
 
 
 def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[PredictedRow, ...]:
@@ -95,36 +130,60 @@ def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[Predicte
         ).rows
 
 
-def _rmse(known: Knowledge, pairs: list[tuple[PredictedRow, float]]) -> float | None:
-    if not pairs:
+def _rmse(
+    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
+) -> float | None:
+    """The champion's error on the scale of its own plan."""
+    if champion is None or not pairs:
         return None
-    squares = (
-        (transformed(known.contract, row.prediction) - transformed(known.contract, label)) ** 2
-        for row, label in pairs
+    return rmse_on_scale(
+        scale_of(known, champion.plan_sha256),
+        [row.prediction for row, _ in pairs],
+        [label for _, label in pairs],
     )
-    return math.sqrt(sum(squares) / len(pairs))
+
+
+def _interval(
+    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
+) -> GroupInterval | None:
+    """Of the RMSE: that of its difference to a model without error."""
+    if champion is None:
+        return None
+    scale = scale_of(known, champion.plan_sha256)
+    try:
+        predicted = on_scale(scale, [row.prediction for row, _ in pairs], "a prediction")
+        wrong = predicted - on_scale(scale, [label for _, label in pairs], "a label")
+    except PredictionsUnusable:
+        return None
+    return rmse_difference_interval(wrong, np.zeros(len(pairs)), _groups(known, pairs))
+
+
+def _groups(known: Knowledge, pairs: list[tuple[PredictedRow, float]]) -> list[str]:
+    return [str(row.row.get(known.contract.group)) for row, _ in pairs]
 
 
 def _value(
     known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
-) -> float | None:
+) -> tuple[float | None, GroupInterval | None]:
     """Realised value against the frozen previous model re-scored on the same labelled rows.
 
     sum(|previous error| - |champion's error|) x the contract's value of an error, in its unit. None
-    (not yet measured) without such a declaration, a previous model, or labelled rows.
+    (not yet measured) without such a declaration, a previous model, or labelled rows; no interval
+    with fewer than 3 groups.
     """
     declared = known.contract.value_of_error
     if declared is None or champion is None or champion.replaced is None or not pairs:
-        return None
+        return None, None
     with known.ledger.connect() as connection:
         previous = get_champion(connection, known.started.model, champion.replaced)
     plan = load_plan(known.ledger.artefact(previous.plan_sha256))
     before = plan.predict_rows([row.row for row, _ in pairs]).native
-    saved = sum(
+    saved = [
         abs(float(old) - label) - abs(row.prediction - label)
         for old, (row, label) in zip(before, pairs, strict=True)
-    )
-    return saved * declared.per_unit
+    ]
+    worth = np.array(saved) * declared.per_unit
+    return sum(saved) * declared.per_unit, sum_interval(worth, _groups(known, pairs))
 
 
 def _against_target(state: Cycle) -> tuple[float | None, float | None]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from app.cycle.steps.knowledge import Knowledge
 from app.projections.labels import LabelledRow
-from domain.decisions.holdout import hold_out
+from domain.decisions.holdout import Holdout, hold_out_until_share, hold_out_whole_groups
+from domain.decisions.rule_numbers import FIRST, form
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Split:
 
     training: tuple[LabelledRow, ...]
     holdout: tuple[LabelledRow, ...]
-    groups: tuple[str, ...]  # held out whole within the latest drift window
+    drawn: Holdout  # whole groups within the latest drift window
 
 
 def split_rows(known: Knowledge) -> Split:
@@ -26,20 +27,33 @@ def split_rows(known: Knowledge) -> Split:
     sides alike.
     """
     start, end = known.drift_window_start, known.started.as_of
-    eligible = [
-        row
-        for row in known.labelled
-        if start <= row.event_time < end and row.identity not in known.champion_identities
-    ]
-    drawn = hold_out(
-        [str(row.row.get(known.contract.group)) for row in eligible],
-        contract_digest=known.started.contract_digest,
-        as_of=known.started.as_of,
-        share=known.contract.holdout.share,
-    )
+    rows = known.trainable.rows
+    in_window = [row for row in rows if start <= row.event_time < end]
+    eligible = [row for row in in_window if row.identity not in known.champion_identities]
+    groups = [group_of(known, row) for row in eligible]
+    share = known.contract.holdout.share
+    if form(known.started, "holdout") == FIRST:
+        drawn = hold_out_until_share(
+            groups,
+            contract_digest=known.started.contract_digest,
+            as_of=known.started.as_of,
+            share=share,
+        )
+    else:
+        trained = {
+            group_of(known, row) for row in in_window if row.identity in known.champion_identities
+        }
+        drawn = hold_out_whole_groups(
+            groups, trained=trained, model=known.started.model, window=(start, end), share=share
+        )
     held = {row.identity for row, taken in zip(eligible, drawn.mask, strict=True) if taken}
     return Split(
-        training=tuple(row for row in known.labelled if row.identity not in held),
-        holdout=tuple(row for row in known.labelled if row.identity in held),
-        groups=drawn.groups,
+        training=tuple(row for row in rows if row.identity not in held),
+        holdout=tuple(row for row in rows if row.identity in held),
+        drawn=drawn,
     )
+
+
+def group_of(known: Knowledge, row: LabelledRow) -> str:
+    """The group the row is held out with."""
+    return str(row.row.get(known.contract.group))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.audit.health import Health, current_health
+from app.clock import now
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from tests.app.web.car_story import HALTED_YEAR, MODEL, Story, car_story, record
-
-NOW = "2026-11-23T12:10:00.000000Z"
 
 
 def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
@@ -17,7 +16,7 @@ def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
     with ledger.connect() as connection:
         view = get_model(connection, MODEL)
         assert view is not None
-        return current_health(connection, view, NOW, alarm=alarm)
+        return current_health(connection, view, now(), alarm=alarm)
 
 
 def test_a_healthy_model_gives_no_reasons(sqlite_ledger: Ledger) -> None:
@@ -37,6 +36,7 @@ def test_a_degraded_model_gives_every_reason_in_its_sentence(
     assert health.sentence == f"{MODEL} is degraded: {'; '.join(health.reasons)}"
     assert (alarm in health.reasons) == (alarm is not None)
     assert health.alarm == alarm
+    assert (health.halted, health.failed, health.undecided) == (1, 0, 0)
     assert any("mean of mpg is 14.2" in reason for reason in health.reasons)
 
 
@@ -48,3 +48,14 @@ def test_a_model_nobody_serves_has_no_champion(sqlite_ledger: Ledger) -> None:
 
     assert health.champion is None
     assert health.sentence == f"{MODEL} has no champion: no model version was promoted yet"
+
+
+def test_a_last_cycle_from_beyond_now_is_stale(sqlite_ledger: Ledger) -> None:
+    record(sqlite_ledger, car_story())
+    with sqlite_ledger.connect() as connection:
+        view = get_model(connection, MODEL)
+        assert view is not None
+        health = current_health(connection, view, "2025-01-01T00:00:00.000000Z", alarm=None)
+
+    assert health.state == "stale"
+    assert "by a clock that ran ahead" in health.sentence

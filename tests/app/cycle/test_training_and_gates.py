@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -134,8 +136,8 @@ def test_a_rollback_between_the_gate_and_the_promotion_refuses_the_promotion(
 ) -> None:
     cars.lives_through(1976)
     assert cars.lives_through(1977).settled is not None
-    cars.answers(cars.rows([1979]))
-    cycle = cars.starts(year_end(1979))
+    cars.answers(cars.rows([1980]))
+    cycle = cars.starts(year_end(1980))
     other = open_ledger(cars.settings)
 
     def undo() -> None:
@@ -163,21 +165,57 @@ def test_a_rollback_between_the_gate_and_the_promotion_refuses_the_promotion(
     assert cars.view().promotions == 2
 
 
-def test_a_champion_that_cannot_predict_the_holdout_is_not_beaten_by_default(
-    cars: CarLedger,
-) -> None:
+def without_space(cars: CarLedger, **changes: Any) -> CarLedger:
+    """The contract of cars whose space is measured no more; the one in force, without it."""
     contract = document("data", "contracts", "car-price.yaml")
     fewer = [feature for feature in contract["features"] if feature["name"] != "space"]
     ignored = [*contract["ignored"], {"name": "space", "because": "no longer measured"}]
-    cars.adopts(features=fewer, ignored=ignored)
-    cars.observes(cars.rows([1976]))
+    return cars.adopts(features=fewer, ignored=ignored, **changes)
+
+
+def test_a_champion_that_cannot_predict_the_holdout_is_replaced_only_by_force(
+    cars: CarLedger,
+) -> None:
+    without_space(cars).observes(cars.rows([1976]))
     state = cars.runs(year_end(1976), force="space is no longer measured")
+    assert state.compared is not None
+    assert (state.compared.passed, state.compared.champion) == (True, None)
+    assert state.compared.reason.startswith(
+        "car-price/1 cannot predict the holdout rows, so nothing was compared: 0 of "
+    )
+    assert state.compared.reason.endswith(
+        "local:unauthenticated forced this cycle (space is no longer measured), so the candidate, "
+        "which beat mean and median, takes its place."
+    )
+    assert cars.view().champion == "car-price/2"
+
+
+def test_by_the_first_form_such_a_champion_stays_even_then(cars: CarLedger) -> None:
+    without_space(cars).observes(cars.rows([1976]))
+    state = cars.runs(year_end(1976), force="space is no longer measured", rules={})
     assert state.compared is not None
     assert not state.compared.passed
     assert state.compared.reason.startswith(
         "car-price/1 cannot predict the holdout rows, so nothing was compared and production stays"
     )
     assert cars.view().champion == "car-price/1"
+
+
+def test_a_dropped_feature_leaves_the_rows_that_both_can_predict(cars: CarLedger) -> None:
+    rows = cars.rows([1976])
+    half = len(rows) // 2
+    cars.observes(rows[:half])
+    without_space(cars, holdout={"share": 0.9, "rows_min": 20})
+    cars.observes([{k: v for k, v in row.items() if k != "space"} for row in rows[half:]])
+    state = cars.runs(year_end(1976), force="space is no longer measured")
+    assert state.merged is not None
+    assert state.compared is not None
+    assert state.compared.champion is not None
+    assert 20 <= state.compared.rows < state.merged.holdout_rows
+    left = state.merged.holdout_rows - state.compared.rows
+    assert state.compared.reason.endswith(
+        f"{left} of {state.merged.holdout_rows} holdout rows lack what car-price/1 needs."
+    )
 
 
 @pytest.mark.parametrize("correction", [1.0, 2.0])

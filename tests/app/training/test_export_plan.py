@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from app.serving.plan import load_plan
 from app.serving.plan_document import Trees, parse_plan
 from app.training.export_plan import thresholds_for_doubles
 from app.training.fit import fit, predict_pipeline
-from domain.decisions.evaluation import check_parity
+from domain.contract.contract import contract_digest, parse_contract
+from domain.decisions.parity import check_parity
 from domain.events.events import Row
 from tests.app.training.training_rows import (
     ESTIMATORS,
     car_contract,
     cars,
     kettle_contract,
+    kettle_estimator,
     kettles,
 )
 
@@ -97,3 +100,50 @@ def test_a_split_that_only_tells_missing_values_apart_is_exported() -> None:
     )
     ours = load_plan(trained.plan).predict_rows(rows).transformed
     assert ours.tolist() == predict_pipeline(contract, trained.pipeline, rows).tolist()
+
+
+def test_a_sound_ridge_on_metres_from_a_far_zero_agrees_relative_to_the_terms_it_adds() -> None:
+    document = kettle_estimator("ridge")
+    metres: dict[str, Any] = {"type": "number", "unit": "m", "meaning": "UTM coordinate"}
+    wide = {"min": 0, "max": 10_000_000}
+    document["features"] = [
+        {"name": name, "possible": wide, **metres} for name in ("easting", "northing")
+    ]
+    document["rules"] = []
+    contract = parse_contract(document)
+    chance = np.random.default_rng(2)
+    rows: list[Row] = [
+        row
+        | {
+            "easting": 691_000 + east,
+            "northing": 5_335_000 + north,
+            "noise": 40 + 0.4 * (east - north),
+        }
+        for row, (east, north) in zip(
+            kettles(400), chance.uniform(0, 50, (400, 2)).tolist(), strict=True
+        )
+    ]
+    trained = fit(contract, rows, contract_digest(document))
+    plan = load_plan(trained.plan)
+    theirs, ours = predict_pipeline(contract, trained.pipeline, rows), plan.predict_rows(rows)
+    sound = check_parity(
+        pipeline=theirs, plan=ours.transformed, exact=False, terms=plan.terms_of(rows)
+    )
+    assert sound.passed, sound.reason
+    first = check_parity(pipeline=theirs, plan=ours.transformed, exact=False)
+    assert not first.passed, "by the first form rounding of large terms was called a fault"
+    wrong = ours.transformed * (1 + 1e-6)
+    found = check_parity(pipeline=theirs, plan=wrong, exact=False, terms=plan.terms_of(rows))
+    assert (found.passed, found.feature) == (False, "northing")
+
+
+def test_the_terms_of_a_linear_plan_are_what_it_adds_and_trees_add_none() -> None:
+    contract, digest = kettle_contract("ridge")
+    rows = kettles(60)
+    plan = load_plan(fit(contract, rows, digest).plan)
+    terms = plan.terms_of(rows)
+    assert terms is not None
+    assert (terms.total >= np.abs(plan.predict_rows(rows).transformed) - 1e-9).all()
+    assert set(terms.largest) <= set(contract.feature_names)
+    forest, digest = kettle_contract("random-forest")
+    assert load_plan(fit(forest, rows, digest).plan).terms_of(rows) is None

@@ -6,8 +6,11 @@ from app.web.error_since import error_since
 from app.web.windows import Window
 from domain.decisions.cycle import Cycle
 from domain.events.cycle_events import CycleFailed, HealthReported
+from domain.events.findings import GroupInterval
+from tests.plausible import an
 
-REPORT = HealthReported(
+REPORT = an(
+    HealthReported,
     conclusion="kept",
     state="healthy",
     reasons=(),
@@ -79,3 +82,15 @@ def test_without_a_report_nothing_is_claimed_of_the_labels() -> None:
 
 def test_without_a_champion_nobody_serves() -> None:
     assert error_since(None, [], scale="log") == ("unknown", "nobody serves yet")
+
+
+def test_the_latest_window_stands_beside_the_whole_reign() -> None:
+    noise = GroupInterval(estimate=0.5, low=0.41, high=0.63, confidence=1.0, groups=12)
+    window = _window(1, "car-price/2", 0.25)
+    assert window.cycle.health is not None
+    report = replace(
+        window.cycle.health, window_error=0.5, window_interval=noise, window_labelled=80
+    )
+    shown = replace(window, cycle=Cycle(health=report))
+    _, note = error_since("car-price/2", [shown], scale="log")
+    assert note.endswith("says; in the latest window 0.5 (95 % 0.41 to 0.63), n = 80")

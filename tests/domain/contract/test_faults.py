@@ -34,6 +34,12 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
     (("/colour", "red"), ("/colour", "is not a known field; remove it, or correct its spelling")),
     (("/title", ""), ("/title", "'': String should have at least 1 character")),
     (("/target/transform", "sqrt"), ("/target/transform", "'sqrt': should be 'log' or 'none'")),
+    (
+        ("/target/plausible", {"mean": {"min": 20, "max": 150}}),
+        ("/target/plausible/mean/max", "150 is outside the possible range 0 to 140"),
+    ),
+    (("/target/formerly", ["noise"]), ("/target/formerly/0", "'noise' is the name it has")),
+    (("/confidence", 0.4), ("/confidence", "0.4: should be greater than or equal to 0.5")),
     (("/target/transform", "log"), ("/target/possible/min", "0: a log target must be positive")),
     (("/target/possible/min", 140), ("/target/possible", "min 140 is not below max 140; swap")),
     (("/target/possible/max", "140"), ("/target/possible/max", "'140': should be a valid number")),
@@ -282,3 +288,12 @@ def test_whatever_stands_anywhere_the_contract_parses_or_is_refused_in_words(
     except ContractInvalid as refused:
         faults = refused.faults
     assert all(fault.path.startswith("/") and fault.message for fault in faults)
+
+
+def test_a_cost_of_retraining_needs_the_unit_of_the_value_of_error() -> None:
+    document = changed("/retraining_cost", 20)
+    assert parse_contract(document).retraining_cost == 20
+    del document["value_of_error"]
+    (fault,) = faults_of(document)
+    assert (fault.path, fault.value) == ("/retraining_cost", 20)
+    assert "declare value_of_error" in fault.message

@@ -21,9 +21,12 @@ def window(*changes: dict[str, Any]) -> list[Row]:
 
 
 def check(rows: list[Row], subject: str, statistic: str, **counts: int) -> WindowCheck:
-    counts = {"refused_rows": 0, "received_rows": len(rows)} | counts
-    refused, received = counts["refused_rows"], counts["received_rows"]
-    checks = check_window(KETTLES, rows, refused_rows=refused, received_rows=received)
+    checks = check_window(
+        KETTLES,
+        rows,
+        refused_rows=counts.get("refused_rows", 0),
+        received_rows=counts.get("received_rows", len(rows)),
+    )
     (found,) = [c for c in checks if (c.subject, c.statistic) == (subject, statistic)]
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -12,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
-from domain.decisions.evaluation import check_parity, compare_with_champion, evaluate_candidate
+from domain.decisions.evaluation import (
+    compare_with_champion,
+    evaluate_candidate,
+    with_bootstrap,
+)
 from domain.decisions.prediction_errors import (
     DRAWS,
     errors,
@@ -39,17 +42,22 @@ def evaluated(predicted: Floats, rows_min: int = 1) -> CandidateEvaluated:
 
 
 def compared(
-    candidate: Floats, champion: Floats | None, margin: float = 0.0, seed: int = 0
+    candidate: Floats,
+    champion: Floats | None,
+    margin: float = 0.0,
+    *,
+    groups: str = "abcd",
+    confidence_min: float | None = None,
 ) -> CandidateCompared:
     return compare_with_champion(
         candidate=candidate,
-        champion=champion,
-        champion_version=None if champion is None else "car-price/6",
+        champion=None if champion is None else ("car-price/6", champion),
         actual=ACTUAL,
         margin=margin,
         inverse=inverse_of("none"),
         segments={"region": ["US", "US", None, "EU"], "air": [1, 0, 1, 0]},
-        seed=seed,
+        groups=list(groups),
+        confidence_min=confidence_min,
     )
 
 
@@ -163,7 +171,7 @@ def test_the_candidate_must_be_better_by_more_than_the_margin() -> None:
 def test_without_a_champion_there_is_nothing_to_beat() -> None:
     found = compared(ACTUAL + 3, None)
     assert found.passed
-    assert (found.champion, found.bootstrap, found.champion_version) == (None, None, None)
+    assert (found.champion, found.interval, found.champion_version) == (None, None, None)
     assert found.reason.startswith("no champion yet")
     assert all(segment.champion_rmse is None for segment in found.segments)
 
@@ -185,19 +193,78 @@ def test_errors_are_recorded_by_segment_though_they_do_not_decide() -> None:
     assert found.passed  # though worse in the EU
 
 
+MIXED = (ACTUAL + np.array([0.1, 0.5, 0.1, 0.5]), ACTUAL + np.array([0.5, 0.1, 0.5, 0.2]))
+
+
 def test_a_difference_chance_could_make_is_said_to_be_within_noise_and_still_decides() -> None:
-    mixed = compared(
-        ACTUAL + np.array([0.1, 0.5, 0.1, 0.5]), ACTUAL + np.array([0.5, 0.1, 0.5, 0.2])
-    )
-    assert mixed.bootstrap is not None
-    assert mixed.bootstrap.within_noise
+    mixed = compared(*MIXED)
+    assert mixed.interval is not None
+    assert mixed.interval.low < 0 < mixed.interval.high
+    assert mixed.interval.groups == 4
     assert mixed.passed
-    assert "; within noise: 95 % of the bootstrap's differences lie between" in mixed.reason
+    assert "; within noise: the 95 % interval over 4 groups is " in mixed.reason
     clear = compared(ACTUAL + 0.1, ACTUAL + 0.5)
-    assert clear.bootstrap is not None
-    assert not clear.bootstrap.within_noise
+    assert clear.interval is not None
+    assert clear.interval.low == pytest.approx(0.4)
     assert "; beyond noise" in clear.reason
-    assert clear.bootstrap.low == pytest.approx(0.4)
+
+
+def test_two_groups_have_no_interval_and_strictly_better_is_still_enough() -> None:
+    found = compared(ACTUAL + 0.1, ACTUAL + 0.5, groups="aabb")
+    assert (found.passed, found.interval) == (True, None)
+    assert "; not enough groups for an interval: 2, it takes 3" in found.reason
+
+
+def test_a_contract_may_ask_how_sure_it_is_that_the_candidate_is_better() -> None:
+    unsure = compared(*MIXED, confidence_min=0.95)
+    assert unsure.interval is not None
+    assert 0.5 < unsure.interval.confidence < 0.95
+    assert not unsure.passed
+    assert "is below the 0.95 that the contract asks for: production stays" in unsure.reason
+    assert compared(*MIXED, confidence_min=unsure.interval.confidence).passed
+    sure = compared(ACTUAL + 0.1, ACTUAL + 0.5, confidence_min=0.999)
+    assert sure.passed
+    assert "; confidence 1, the contract asks for at least 0.999" in sure.reason
+
+
+def test_a_confidence_that_few_groups_cannot_give_is_not_met() -> None:
+    found = compared(ACTUAL + 0.1, ACTUAL + 0.5, groups="aabb", confidence_min=0.5)
+    assert not found.passed
+    assert "confidence of at least 0.5, which so few groups cannot give" in found.reason
+
+
+def test_a_confidence_does_not_excuse_a_candidate_that_is_not_better() -> None:
+    found = compared(ACTUAL + 0.5, ACTUAL + 0.5, confidence_min=0.5)
+    assert found.interval is not None
+    assert (found.interval.confidence, found.passed) == (0.5, False)
+
+
+def test_no_confidence_is_rounded_onto_its_bound() -> None:
+    found = compared(*MIXED)
+    assert found.interval is not None
+    bound = found.interval.confidence + 1e-9
+    short = compared(*MIXED, confidence_min=bound)
+    said = short.reason.partition("confidence ")[2].split()
+    assert float(said[0]) < float(said[4])
+
+
+def test_the_first_form_resamples_rows_and_has_no_interval() -> None:
+    candidate, champion = MIXED
+    found = with_bootstrap(
+        compared(candidate, champion),
+        candidate=candidate,
+        champion=champion,
+        actual=ACTUAL,
+        seed=0,
+    )
+    assert found.bootstrap is not None
+    assert (found.interval, found.passed, found.bootstrap.within_noise) == (None, True, True)
+    assert "; within noise: 95 % of the bootstrap's differences lie between" in found.reason
+    assert found.reason.endswith(", on 4 rows.")
+    first = with_bootstrap(
+        compared(candidate, None), candidate=candidate, champion=None, actual=ACTUAL, seed=0
+    )
+    assert first.reason.startswith("no champion yet")
 
 
 def test_the_bootstrap_repeats_itself_from_its_seed() -> None:
@@ -226,42 +293,7 @@ def test_the_bootstrap_interval_has_the_width_theory_gives() -> None:
     assert (found.high - found.low) / 3.92 == pytest.approx(theory, rel=0.1)
 
 
-def test_trees_must_agree_to_the_bit() -> None:
-    same = check_parity(pipeline=ACTUAL, plan=ACTUAL.copy(), exact=True)
-    assert same.passed
-    assert same.pipeline_digest == same.plan_digest
-    assert same.largest_difference == same.allowed == 0
-    off = check_parity(pipeline=ACTUAL, plan=np.nextafter(ACTUAL, 9), exact=True)
-    assert not off.passed
-    assert off.pipeline_digest != off.plan_digest
-    assert "must agree to the bit; they differ by up to" in off.reason
-
-
-def test_linear_models_may_differ_by_a_rounding_relative_to_their_size() -> None:
-    pipeline = np.array([0.001, 1_000.0])
-    inside, outside = (pipeline + np.array(off) for off in ([9e-13, 9e-10], [0.0, 2e-9]))
-    assert check_parity(pipeline=pipeline, plan=inside, exact=False).passed
-    found = check_parity(pipeline=pipeline, plan=outside, exact=False)
-    assert not found.passed
-    assert found.largest_difference == pytest.approx(2e-12, rel=1e-3)
-    assert "1e-12 is allowed, on 2 rows" in found.reason
-
-
-@pytest.mark.parametrize("exact", [True, False])
-def test_parity_of_nothing_or_of_no_numbers_is_not_shown(exact: bool) -> None:
-    nothing = check_parity(pipeline=np.array([]), plan=np.array([]), exact=exact)
-    assert not nothing.passed
-    assert nothing.reason == "no rows to compare, so nothing was shown, on 0 rows."
-    bad = np.array([math.nan])
-    unequal = check_parity(pipeline=bad, plan=bad, exact=exact)
-    assert not unequal.passed
-    assert unequal.largest_difference == sys.float_info.max
-    assert canonical_bytes(asdict(unequal))
-
-
 def test_gates_refuse_sides_with_different_rows() -> None:
-    with pytest.raises(ValueError, match="same rows on every side; got"):
-        check_parity(pipeline=ACTUAL, plan=ACTUAL[:2], exact=True)
     with pytest.raises(ValueError, match="same rows on every side"):
         evaluated(ACTUAL[:3])
     with pytest.raises(ValueError, match="same rows on every side"):
@@ -279,20 +311,6 @@ def test_a_gate_without_a_training_target_is_refused() -> None:
         )
 
 
-def test_a_champion_without_a_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="give its predictions and its name"):
-        compare_with_champion(
-            candidate=ACTUAL,
-            champion=ACTUAL,
-            champion_version=None,
-            actual=ACTUAL,
-            margin=0.0,
-            inverse=inverse_of("none"),
-            segments={},
-            seed=0,
-        )
-
-
 @settings(max_examples=50)
 @given(st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=30), st.floats(0, 1))
 def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
@@ -301,13 +319,13 @@ def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
     candidate, champion, actual = np.array(rows).T
     found = compare_with_champion(
         candidate=candidate,
-        champion=champion,
-        champion_version="m/1",
+        champion=("m/1", champion),
         actual=actual,
         margin=margin,
         inverse=inverse_of("log"),
         segments={"sign": [int(v > 0) for v in actual]},
-        seed=1,
+        groups=[str(row) for row in range(len(rows))],
+        confidence_min=None,
     )
     assert found.champion is not None
     assert found.passed == (found.champion.rmse - found.candidate.rmse > margin)

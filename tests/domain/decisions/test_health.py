@@ -8,6 +8,7 @@ import pytest
 
 from domain.decisions.cycle import Cycle
 from domain.decisions.health import Standing, health_state, unjudged
+from domain.events.findings import GroupInterval
 from tests.domain.events.sample_events import (
     FAILED_TRAINING,
     GAVE_UP,
@@ -104,3 +105,58 @@ def test_a_cycle_that_ended_early_says_why_it_judged_nothing(
     cycle: Cycle, says: str | None
 ) -> None:
     assert unjudged(cycle) == says
+
+
+LOSS = GroupInterval(estimate=-16_860, low=-31_892, high=-1_828, confidence=0.02, groups=40)
+
+
+def test_a_promotion_whose_value_lies_below_nothing_has_not_paid_and_names_the_rollback() -> None:
+    paid = replace(FINE, value_unit="USD", replaced="car-price/2")
+    state, reasons = health_state(replace(paid, value_interval=LOSS))
+    assert state == "degraded"
+    assert reasons == (
+        "car-price/3 has not paid: value -16,860 USD, 95 % interval -31,892 to -1,828; a rollback "
+        "to car-price/2 would mend it",
+    )
+    unsure = replace(LOSS, high=1.0)
+    assert health_state(replace(paid, value_interval=unsure)) == ("healthy", ())
+
+
+def test_a_window_that_is_worse_than_the_whole_reign_degrades_and_says_how_sure_that_is() -> None:
+    noise = GroupInterval(estimate=0.52, low=0.41, high=0.63, confidence=1.0, groups=12)
+    found = replace(FINE, window_error=0.52, window_interval=noise, window_labelled=80)
+    state, reasons = health_state(found)
+    assert state == "degraded"
+    assert reasons == (
+        "error in the latest window 0.52 (contract: at most 0.4, transformed scale), on 80 rows; "
+        "95 % interval over 12 groups 0.41 to 0.63",
+    )
+    assert health_state(replace(found, window_error=0.4))[0] == "healthy"
+
+
+def test_the_contract_says_from_how_many_predictions_and_which_share_labels_are_late() -> None:
+    late = replace(FINE, overdue_unlabelled=6)
+    assert health_state(late)[0] == "stale"
+    assert health_state(replace(late, late_share_max=0.6))[0] == "healthy"
+    assert health_state(replace(late, late_rows_min=11))[0] == "healthy"
+
+
+def test_a_cycle_recorded_while_the_clock_ran_ahead_is_stale() -> None:
+    state, reasons = health_state(replace(FINE, days_since_evaluation=-400.0))
+    assert state == "stale"
+    assert reasons == (
+        "last evaluated 400.0 days ahead of now, by a clock that ran ahead; run a cycle with a "
+        "reason, which sets that one aside",
+    )
+    assert health_state(replace(FINE, days_since_evaluation=-1e-5))[0] == "healthy"
+
+
+def test_no_figure_is_rounded_onto_its_bound() -> None:
+    assert (
+        "error since promotion 0.400001 (contract: at most 0.4,"
+        in (health_state(replace(FINE, rmse=0.400001))[1][0])
+    )
+    assert (
+        "last evaluated 7.0003 days ago"
+        in (health_state(replace(FINE, days_since_evaluation=7.0003))[1][0])
+    )
