@@ -10,10 +10,11 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from domain.events.erasure import SALT_BYTES
+from domain.times import format_time
 
 _LOG: Final = logging.getLogger("whyledger.clock")
 _lock: Final = threading.Lock()
@@ -33,6 +34,11 @@ os.register_at_fork(after_in_child=_forget_chance)
 def now() -> str:
     """The present, UTC, with exactly six decimals and `Z`: `2026-02-03T09:30:00.000000Z`."""
     return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def latest_taken(skew_seconds: float) -> str:
+    """The latest time that is taken from a client whose clock may be `skew_seconds` ahead."""
+    return format_time(datetime.now(UTC) + timedelta(seconds=skew_seconds))
 
 
 def new_id() -> str:

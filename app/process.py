@@ -58,7 +58,9 @@ class Process:
             refusals = Refusals(ledger)
             made.callback(refusals.close)
             refusals.start()
-            champions = Champions(ledger, settings.champion_poll_seconds)
+            champions = Champions(
+                ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max
+            )
             made.callback(champions.close)
             champions.start()
             cycles = Cycles(
@@ -78,7 +80,9 @@ class Process:
                 champions=champions,
                 refusals=refusals,
                 predictions=Predictions(ledger, champions, refusals, settings.rows_per_request_max),
-                observations=Observations(ledger, champions, refusals),
+                observations=Observations(
+                    ledger, champions, refusals, settings.clock_skew_seconds_max
+                ),
                 datasets=Datasets(ledger, settings.state_dir, settings.events_per_append_max),
                 cycles=cycles,
                 _made=made.pop_all(),

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(
         0.5, ge=0.05, le=1.0, description="Seconds between looks whether the champion has changed."
     )
+    clock_skew_seconds_max: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="Seconds a client's clock may be ahead of ours: times up to that are taken.",
+    )
     cycle_wait_seconds_max: int = Field(
         60, ge=0, le=600, description="Seconds a request may ask to wait for its cycle's end."
     )

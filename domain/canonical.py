@@ -80,7 +80,12 @@ def _check(value: object, path: _Path, depth: int) -> bool:  # noqa: PLR0912
         return True
     if kind is int:
         if not -INTEGER_MAX <= value <= INTEGER_MAX:  # type: ignore[operator]
-            raise _refused(path, value, "an integer beyond 2^53 - 1", "write it as a string")
+            raise _refused(
+                path,
+                value,
+                "an integer beyond 2^53 - 1",
+                "write one within it, or text where text is wanted",
+            )
         return True
     if kind is float:
         return _check_float(value, path)  # type: ignore[arg-type]

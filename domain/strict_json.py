@@ -86,7 +86,8 @@ class _Hooks:
             if -INTEGER_MAX <= number <= INTEGER_MAX:
                 return number
         return self._refuse(
-            f"the integer {digits[:40]} is beyond ±{INTEGER_MAX} (2^53 - 1); send it as a string"
+            f"the integer {digits[:40]} is beyond ±{INTEGER_MAX} (2^53 - 1), where readers lose "
+            "digits; send one within it, or text where the contract wants text"
         )
 
     def fraction(self, digits: str) -> float | _Refused:
@@ -104,12 +105,12 @@ def _faults(value: Any, path: str) -> Iterator[Fault]:
     if isinstance(value, _Refused):
         yield Fault(path, value.why)
     elif isinstance(value, str):
-        if not _is_plain(value):
-            yield Fault(path, "holds NUL or a lone surrogate; send plain text")
+        if (sign := _broken_sign(value)) is not None:
+            yield Fault(path, f"holds {sign}; send plain text")
     elif isinstance(value, dict):
         for key, item in value.items():
-            if not _is_plain(key):
-                yield Fault(path, "has a key with NUL or a lone surrogate; send plain text")
+            if (sign := _broken_sign(key)) is not None:
+                yield Fault(path, f"has a key with {sign}; send plain text")
                 continue
             yield from _faults(item, pointer(key, below=path))
     elif isinstance(value, list):
@@ -117,8 +118,14 @@ def _faults(value: Any, path: str) -> Iterator[Fault]:
             yield from _faults(item, pointer(index, below=path))
 
 
-def _is_plain(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+def _broken_sign(text: str) -> str | None:
+    """The first sign of `text` that no database or no UTF-8 takes; None without one."""
+    for sign in text:
+        if sign == "\0":
+            return "U+0000 (NUL)"
+        if "\ud800" <= sign <= "\udfff":
+            return f"U+{ord(sign):04X} (a lone surrogate)"
+    return None
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -9,28 +9,40 @@ from typing import Final
 from domain.errors import RequestInvalid
 
 _RFC_3339: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:([0-9]{2})(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_LEAP: Final = "60"  # the second that is put in at the end of some months
 
 
 def parse_time(text: str) -> datetime:
-    """The aware UTC time an RFC 3339 text names, at most six decimals.
+    """The aware UTC time an RFC 3339 text names.
+
+    Of one to nine decimals those beyond the sixth are cut off. A leap second, which clocks here do
+    not know, is the second after it.
 
     Raises:
-        RequestInvalid: no such time, no offset, or more than six decimals.
+        RequestInvalid: no such time, no offset, or more than nine decimals.
 
-    >>> parse_time("1976-07-01T02:00:00+02:00").isoformat()
-    '1976-07-01T00:00:00+00:00'
+    >>> parse_time("1976-07-01T02:00:00.123456789+02:00").isoformat()
+    '1976-07-01T00:00:00.123456+00:00'
+    >>> parse_time("2016-12-31T23:59:60Z").isoformat()
+    '2017-01-01T00:00:00+00:00'
     """
-    if _RFC_3339.fullmatch(text):
+    found = _RFC_3339.fullmatch(text)
+    if found:
         try:
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+            if found[1] != _LEAP:
+                return datetime.fromisoformat(text.upper()).astimezone(UTC)
+            second = text[: found.start(1)] + "59" + text[found.end(1) :]
+            after = datetime.fromisoformat(second.upper()).astimezone(UTC) + timedelta(seconds=1)
+            if (after.day, after.hour, after.minute) == (1, 0, 0):
+                return after
         except (ValueError, OverflowError):
             pass  # 30 February, hour 25, an offset that leaves year 1 or 9999
     raise RequestInvalid(
         f"{text[:100]!r} is not a time; write it like 1976-07-01T00:00:00Z, with an offset and at "
-        "most six decimals."
+        "most nine decimals."
     )
 
 

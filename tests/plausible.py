@@ -107,8 +107,9 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "unknown_categories": (),
         "request_id": None,
     },
-    events.ObservationRecorded: _ROW | {"row": {"car": "car=1", "hpwt": 0.5, "price": 8.25}},
-    events.OutcomeRecorded: _ROW | {"label": 9.0},
+    events.ObservationRecorded: _ROW
+    | {"row": {"car": "car=1", "hpwt": 0.5, "price": 8.25}, "extensions": {"trace": "a"}},
+    events.OutcomeRecorded: _ROW | {"label": 9.0, "extensions": {}},
     events.RowsRefused: {
         "model": MODEL,
         "door": "events",
@@ -122,6 +123,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "already_known": 0,
         "quarantined": 0,
         "quarantine_file": None,
+        "also": {"corrections": 0, "repeated_keys": 0, "labelled_predictions": 1},
     },
     cycle.CycleStarted: {
         "cycle": f"{MODEL}-2",
@@ -134,6 +136,9 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "champion": f"{MODEL}/1",
         "force": None,
         "rules": dict(NEWEST),
+        "serves": f"{MODEL}/1",
+        "sets_aside": (),
+        "reason": None,
     },
     cycle.AttemptStarted: {"attempt": 1},
     cycle.WindowGuarded: _WINDOW

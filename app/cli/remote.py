@@ -39,15 +39,17 @@ class Service:
 
     Args:
         url: its address, like http://127.0.0.1:8000.
+        seconds: how long an answer may take, but for an upload's.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, seconds: float = _SECONDS) -> None:
         if not url.startswith(("http://", "https://")):
             raise ServiceUnreachable(
                 f"{url!r} is no service URL. Write it like http://127.0.0.1:8000."
             )
         self._url = url.rstrip("/")
-        self._client = client_of(self._url, _SECONDS)
+        self._client = client_of(self._url, seconds)
+        self._patient = httpx.Timeout(seconds, read=None)
 
     def __enter__(self) -> Service:
         """The service, ready to be asked."""
@@ -77,15 +79,24 @@ class Service:
         """The answer to `content`. Raises ServiceRefused, ServiceUnreachable."""
         return self._ask("POST", path, content, {"Content-Type": media_type, **(headers or {})})
 
+    def upload(self, path: str, content: Iterator[bytes], media_type: str) -> dict[str, Any]:
+        """The answer to `content`, however long the service works on it once it has it all."""
+        return self._ask("POST", path, content, {"Content-Type": media_type}, patient=True)
+
     def _ask(
         self,
         method: str,
         path: str,
         content: bytes | Iterator[bytes] | None,
         headers: Mapping[str, str],
+        *,
+        patient: bool = False,
     ) -> dict[str, Any]:
+        timeout = self._patient if patient else self._client.timeout
         try:
-            answer = self._client.request(method, path, content=content, headers=headers)
+            answer = self._client.request(
+                method, path, content=content, headers=headers, timeout=timeout
+            )
         except httpx.HTTPError as error:
             raise ServiceUnreachable(
                 f"the service at {self._url} cannot be reached: {error}. "

@@ -17,21 +17,18 @@ from pathlib import Path
 from typing import Final
 
 from app.cause import Cause
-from app.clock import now
+from app.cycle.standing import how_it_stands
 from app.cycle.stream import append_next, read_cycle, who_asked
 from app.database.locks import NamedLock, is_running
 from app.ledger.deciding import decide
-from app.ledger.store import Connection, Ledger, StreamHistory
-from app.ledger.streams import cycle_of_stream, cycle_stream
-from app.projections.cycles import CycleView, get_cycle, unfinished_cycle, unfinished_cycles
-from app.projections.labels import has_labels
-from app.projections.models import get_model
-from app.projections.policies import get_policy
+from app.ledger.store import Ledger
+from app.ledger.streams import cycle_of_stream
+from app.projections.cycles import CycleView, get_cycle, unfinished_cycles
 from app.settings import Settings
 from domain.decisions import starting
 from domain.decisions.cycle import ATTEMPTS_MAX
-from domain.decisions.starting import GiveUp, Standing, StartCycle, cycle_id
-from domain.errors import CycleRunning, UnknownModel, VersionConflict, WhyledgerError
+from domain.decisions.starting import GiveUp, StartCycle
+from domain.errors import CycleRunning, VersionConflict, WhyledgerError
 from domain.events.cycle_events import Force
 
 _LOG: Final = logging.getLogger("whyledger.cycles")
@@ -86,6 +83,7 @@ class Cycles:
         *,
         as_of: str | None = None,
         force_reason: str | None = None,
+        reason: str | None = None,
         cause: Cause,
     ) -> CycleTicket:
         """Append `CycleStarted` and start a worker; or resume the cycle that was cut off.
@@ -93,21 +91,23 @@ class Cycles:
         Raises:
             UnknownModel: no contract was adopted under this name.
             CycleRunning: a cycle of this model is running.
-            CycleRefused: `as_of` lies in the future or before the model's last cycle.
+            CycleRefused: `as_of` lies in the future, or before the model's last cycle without a
+                `reason` to set that aside.
             NothingToDecide: no policy, or neither a champion nor a labelled row.
             VersionConflict: three times another process was first, and its cycle had ended.
         """
         self._before_start(model)
         force = Force(actor=cause.actor, reason=force_reason) if force_reason else None
-        command = StartCycle(model=model, as_of=as_of, force=force)
+        command = StartCycle(model=model, as_of=as_of, force=force, reason=reason)
+        skew = self._settings.clock_skew_seconds_max
         with self._starting:
             decision = decide(
                 self._ledger,
-                partial(_look, command=command),
+                partial(how_it_stands, command=command, skew_seconds=skew),
                 starting.start_cycle,
                 command,
                 cause,
-                occurred_at=lambda standing: command.moment(standing.present),
+                occurred_at=lambda standing: standing.as_of,
             )
             if decision.state.open_cycle is not None:
                 return self._resume(decision.state.open_cycle)
@@ -214,30 +214,6 @@ class Cycles:
                 f"the last worker {how}; its log is in the state directory, logs/{cycle}.log",
                 early=early,
             )
-
-
-def _look(connection: Connection, command: StartCycle) -> tuple[Standing, StreamHistory]:
-    """How the model stands, and the stream of its next cycle, which does not exist yet."""
-    present, model = now(), command.model
-    open_cycle = unfinished_cycle(connection, model)
-    view = get_model(connection, model)
-    if view is None:
-        raise UnknownModel.named(model)
-    policy = get_policy(connection, view.policy)
-    before = command.moment(present)
-    standing = Standing(
-        present=present,
-        open_cycle=open_cycle.cycle if open_cycle else None,
-        contract_digest=view.contract_digest,
-        policy=view.policy,
-        policy_digest=policy.digest if policy else None,
-        champion=view.champion,
-        has_labels=view.champion is None and has_labels(connection, model, before=before),
-        last_as_of=view.last_as_of,
-        number=view.cycles_started + 1,
-    )
-    stream = cycle_stream(cycle_id(model, standing.number))
-    return standing, StreamHistory(stream, (), -1)
 
 
 def give_up(ledger: Ledger, cycle: str, reason: str, *, early: bool = False) -> bool:

@@ -1,18 +1,25 @@
-"""Reading what a client sent: bounded, of a content type the route takes, and strictly JSON."""
+"""Reading what a client sent: bounded, of a content type the route takes, and strictly JSON.
+
+A body may be compressed with gzip; every bound is on what it unpacks to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import zlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from fastapi import Request
 
 from domain.canonical import INTEGER_MAX
-from domain.errors import DocumentInvalid, WhyledgerError
+from domain.errors import DocumentInvalid, RequestInvalid, WhyledgerError
 from domain.strict_json import read_json
 
 JSON: Final = ("application/json",)
 INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
+GZIP: Final = ("gzip", "x-gzip")
+_GZIP_FORM: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
+_PIECE_BYTES: Final = 64 * 1024  # unpacked at once
 _INTEGER_DIGITS_MAX: Final = len(str(INTEGER_MAX))
 
 
@@ -26,6 +33,12 @@ class UnsupportedContentType(WhyledgerError):
     """The route does not take this content type."""
 
     code: ClassVar[str] = "unsupported-content-type"
+
+
+class UnsupportedContentEncoding(WhyledgerError):
+    """The body is compressed in a way that is not taken."""
+
+    code: ClassVar[str] = "unsupported-content-encoding"
 
 
 def content_type(request: Request, taken: Sequence[str]) -> str:
@@ -51,31 +64,79 @@ def content_type(request: Request, taken: Sequence[str]) -> str:
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The whole body.
+    """The whole body, unpacked.
 
     Raises:
         BodyTooLarge: more than `bytes_max` bytes; the rest is not read.
+        UnsupportedContentEncoding, RequestInvalid: as `read_chunks`.
     """
     return b"".join([chunk async for chunk in read_chunks(request, bytes_max)])
 
 
 async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
-    """The body as it comes.
+    """The body as it comes, unpacked.
 
     Raises:
         BodyTooLarge: more than `bytes_max` bytes; the rest is not read.
+        UnsupportedContentEncoding: it is compressed otherwise than with gzip.
+        RequestInvalid: it is no gzip, or ends too early.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (
         len(announced) > _INTEGER_DIGITS_MAX or int(announced) > bytes_max
     ):
         raise _too_large(bytes_max)
+    unpack = _unpacking(request)
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > bytes_max:
-            raise _too_large(bytes_max)
-        yield chunk
+    async for received in request.stream():
+        for chunk in unpack.pieces(received) if unpack else (received,):
+            size += len(chunk)
+            if size > bytes_max:
+                raise _too_large(bytes_max)
+            yield chunk
+    if unpack:
+        unpack.end()
+
+
+def _unpacking(request: Request) -> _Gzip | None:
+    """What unpacks the request's body; None when it is as it is. Raises as `read_chunks`."""
+    given = request.headers.get("content-encoding", "").strip().lower()
+    if given in ("", "identity"):
+        return None
+    if given not in GZIP:
+        raise UnsupportedContentEncoding(
+            f"content encoding {given[:50]!r} is not taken; send gzip, or the body as it is."
+        )
+    return _Gzip()
+
+
+class _Gzip:
+    """Unpacks a gzip stream as it comes, a bounded piece at a time."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP_FORM)
+
+    def pieces(self, received: bytes) -> Iterator[bytes]:
+        """What `received` unpacks to. Raises RequestInvalid when it is no gzip."""
+        waiting = received
+        while waiting:
+            if self._member.eof:  # members may follow each other
+                self._member = zlib.decompressobj(_GZIP_FORM)
+            try:
+                piece = self._member.decompress(waiting, _PIECE_BYTES)
+            except zlib.error as error:
+                raise RequestInvalid(
+                    f"the body is not the gzip that its content encoding says: {error}. Send it "
+                    "again, compressed or as it is."
+                ) from None
+            waiting = self._member.unused_data or self._member.unconsumed_tail
+            if piece:
+                yield piece
+
+    def end(self) -> None:
+        """Raises RequestInvalid when the stream ended before its end."""
+        if not self._member.eof:
+            raise RequestInvalid("the gzip body ends before its end; send it again, whole.")
 
 
 def parse_json(body: bytes) -> Any:
@@ -85,11 +146,9 @@ def parse_json(body: bytes) -> Any:
         DocumentInvalid: not UTF-8, not JSON, or not strictly (see `read_json`).
     """
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentInvalid(
-            f"the body is not UTF-8 at byte {error.start}; send UTF-8 without a byte order mark."
-        ) from None
+        raise DocumentInvalid(f"the body is not UTF-8 at byte {error.start}; send UTF-8.") from None
     return read_json(text, name="the body")
 
 

@@ -59,6 +59,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "method-not-allowed": Problem(405, "The resource does not take this method"),
     "body-too-large": Problem(413, "The body is too large"),
     "unsupported-content-type": Problem(415, "The content type is not taken here"),
+    "unsupported-content-encoding": Problem(415, "The content encoding is not taken here"),
     "no-champion": Problem(503, "The model has no champion yet", later=True),
     "champion-unfit": Problem(503, "The champion cannot serve under this contract", later=True),
     "not-ready": Problem(503, "The service is not ready", later=True),

@@ -31,7 +31,7 @@ def adopt_contract(
         VersionConflict: three times somebody else was first.
     """
     document = parse_document(text, name="the request")
-    model = parse_contract(document).model
+    model = parse_contract(document, adopting=True).model
     command = AdoptContract(
         model=model, contract=document, contract_digest=contract_digest(document)
     )

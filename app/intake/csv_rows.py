@@ -1,12 +1,13 @@
-"""A CSV as it comes in: its lines, its header against the contract, and each row's cells.
+"""A CSV as it comes in: its lines, its header against the contract, and each line's cells.
 
-Nothing is held but the line at hand, and no line grows without bound.
+A row is one line: no contract takes a line break in a value, so a quote that stays open costs its
+own line and no other. Nothing is held but the line at hand, and no line grows without bound.
 """
 
 from __future__ import annotations
 
-import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -16,47 +17,96 @@ from domain.errors import DocumentInvalid, Fault, pointer
 
 LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread
 FAULTS_SAID_MAX: Final = 5  # of a header, in the message; the faults list every one
-_OVERLONG: Final = "\0overlong\n"  # stands for a line that was not read
+# One cell with what ends it: quoted, with a quote inside written twice; or plain up to the comma.
+_CELL: Final = re.compile(r'\s*+(?:"([^"]*(?:""[^"]*)*)"\s*|([^",][^,]*)?)(,|\Z)')
+_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-def csv_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """The file's lines, none longer than LINE_LENGTH_MAX: longer ones are passed over unread."""
-    while line := text.readline(LINE_LENGTH_MAX):
-        if len(line) == LINE_LENGTH_MAX and not line.endswith(("\n", "\r")):
-            while (rest := text.readline(LINE_LENGTH_MAX)) and not rest.endswith(("\n", "\r")):
-                pass
-            line = _OVERLONG
-        yield line
+class BrokenLine(Exception):
+    """A line that is no row of cells: why, and its text where it may be kept."""
+
+    def __init__(self, why: str, line: str = "") -> None:
+        super().__init__(why)
+        self.line = line
 
 
-def csv_header(reader: Iterator[list[str]], contract: Contract) -> list[str]:
-    """The column names. Raises DocumentInvalid naming every column that is wrong."""
-    try:
-        header = [name.strip() for name in next(reader)]
-    except (StopIteration, csv.Error):
-        header = []
-    if not any(header):
+def csv_rows(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str] | BrokenLine]]:
+    """Each row's line, as an editor numbers them from 1, with its cells or why it has none.
+
+    A line without anything in its cells, if it has some, is no row.
+    """
+    for number, line in enumerate(_lines(text), 1):
+        if line is None:
+            yield number, BrokenLine(f"has more than {LINE_LENGTH_MAX} characters; shorten it")
+            continue
+        try:
+            cells = csv_cells(line)
+        except BrokenLine as broken:
+            yield number, broken
+            continue
+        if any(cells):
+            yield number, cells
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str | None]:
+    """The lines without their ends; None for one that is longer than LINE_LENGTH_MAX."""
+    whole = LINE_LENGTH_MAX + len("\r\n")
+    ahead = ""
+    while line := ahead if ahead == "\r" else ahead + text.readline(whole):
+        ahead = ""
+        if len(line.rstrip("\r\n")) <= LINE_LENGTH_MAX:
+            yield line.rstrip("\r\n")
+            continue
+        while line and not line.endswith(("\n", "\r")):
+            line = text.readline(whole)
+        if line.endswith("\r"):  # the last piece may have cut CR LF in two
+            ahead = text.read(1).removeprefix("\n")
+        yield None
+
+
+def csv_cells(line: str) -> list[str]:
+    """The line's cells, without the space around them. Raises BrokenLine."""
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(",")]
+    cells: list[str] = []
+    at = 0
+    while True:
+        found = _CELL.match(line, at)
+        if found is None:
+            raise BrokenLine(_why_broken(line, at, len(cells) + 1), line)
+        quoted, plain, end = found.groups()
+        cell = quoted.replace('""', '"') if quoted is not None else plain or ""
+        cells.append(cell.strip())
+        if not end:
+            return cells
+        at = found.end()
+
+
+def csv_header(cells: list[str], contract: Contract) -> list[str]:
+    """The column names in `cells`. Raises DocumentInvalid naming every column that is wrong."""
+    if any("\0" in name for name in cells):
         raise DocumentInvalid(
-            "the CSV has no header line; begin it with the contract's column names."
+            "the CSV's header holds U+0000 (NUL), as a file in UTF-16 does; save it as UTF-8."
         )
     required = {column.name for column in contract.columns if column.missing == "refused"}
     required |= {feature.name for feature in contract.features if feature.missing == "refused"}
     required.add(contract.target.name)
     ignored = {column.name for column in contract.ignored}
     known = {*contract.row_columns, contract.target.name} | ignored
+    _separated_by_commas(cells, known)
     faults = [
         Fault(pointer(name), "stands twice in the header; keep one", name)
-        for name, count in Counter(header).items()
+        for name, count in Counter(cells).items()
         if count > 1
     ]
     faults += [
         Fault(pointer(name), f"is no column of {contract.model!r}; remove it", name)
-        for name in header
+        for name in cells
         if name not in known
     ]
     faults += [
         Fault(pointer(name), "is missing from the header, and the contract refuses that; add it")
-        for name in sorted(required - set(header))
+        for name in sorted(required - set(cells))
     ]
     if faults:
         told = [f"{fault.name[:100]!r} {fault.message}" for fault in faults]
@@ -66,20 +116,31 @@ def csv_header(reader: Iterator[list[str]], contract: Contract) -> list[str]:
             f"Nothing was kept; send the file again with the columns of {contract.model!r}.",
             faults,
         )
-    return header
+    return cells
 
 
-def csv_rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | str]]:
-    """Each row's first line and its cells, or why it has none."""
-    line = 1
-    while True:
-        line = getattr(reader, "line_num", line) + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield line, f"broken CSV: {error}"
-            continue
-        if cells:
-            yield line, cells
+def _separated_by_commas(cells: list[str], known: set[str]) -> None:
+    """Raises DocumentInvalid when the header's columns are kept apart by something else."""
+    for sign, called in _SEPARATORS.items():
+        names = [name.strip(' "') for name in cells[0].split(sign)]
+        if len(names) > 1 and known.intersection(names):
+            raise DocumentInvalid(
+                f"the CSV's cells are separated by {called}; a CSV here has commas. Nothing was "
+                "kept; save the file with commas, and numbers with a decimal point, and send it "
+                "again."
+            )
+
+
+def _why_broken(line: str, at: int, number: int) -> str:
+    opened = line.index('"', at)
+    closed = re.compile(r'"[^"]*(?:""[^"]*)*"').match(line, opened)
+    if closed is None:
+        return (
+            f"cell {number} opens a quote that this line does not close; close it, or write a "
+            "quote inside a cell twice, in quotes. A row is one line"
+        )
+    return (
+        f"cell {number} goes on after its closing quote with "
+        f"{line[closed.end() : closed.end() + 20].strip()!r}; end it there, or write a quote "
+        "inside a cell twice"
+    )

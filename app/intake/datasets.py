@@ -7,30 +7,38 @@ left alone.
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-import os
 import tempfile
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Final
 
+import numpy as np
+
 from app.cause import Cause
 from app.clock import new_id, now
-from app.intake.csv_rows import LINE_LENGTH_MAX, csv_header, csv_lines, csv_rows
+from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
+from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
+from app.intake.next_cycle import next_cycle
+from app.intake.quarantine import Quarantine
 from app.intake.refusals import bounded_reasons
+from app.ledger.reading import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream, source_event_id
 from app.projections.labels import latest_rows
+from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from domain.canonical import digest
-from domain.errors import Fault, RowsRefusedError
+from domain.errors import DocumentInvalid, Fault, RowsRefusedError, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
+from domain.plain_text import unprintable
 
 DOOR: Final = "datasets"
-FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one
+_NOT_UTF8: Final = frozenset(map(chr, range(0xDC80, 0xDD00)))  # bytes no UTF-8 has, as read
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +49,6 @@ class Upload:
     sha256: str
 
 
-@dataclass(slots=True)
-class Intake:
-    """What became of a CSV, row by row."""
-
-    model: str
-    dataset_sha256: str  # of the bytes as received
-    accepted: int = 0
-    already_known: int = 0
-    quarantined: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)  # why refused -> rows
-    faults: list[Fault] = field(default_factory=list)  # the first few
-    quarantine_file: str | None = None  # name in the state directory's quarantine/
-    position: int | None = None  # of `DatasetReceived`; None: nothing was new
-
-
 class Datasets:
     """The use case of one process."""
 
@@ -63,6 +56,7 @@ class Datasets:
         self._ledger = ledger
         self._quarantine = state_dir / "quarantine"
         self._chunk_rows = events_per_append_max
+        self._under_way: dict[tuple[str, str], Intake] = {}  # by model and SHA-256
 
     def new_file(self) -> IO[bytes]:
         """A temporary file to receive a CSV in; gone when it is closed, or when we die."""
@@ -79,27 +73,57 @@ class Datasets:
         upload.file.seek(0)
         text = io.TextIOWrapper(upload.file, "utf-8-sig", errors="surrogateescape", newline="")
         try:
-            reader = csv.reader(csv_lines(text), strict=True)
-            header = csv_header(reader, serving.contract)
+            rows = csv_rows(text)
+            header = _header(rows, serving)
             intake = Intake(serving.model, upload.sha256)
-            with _Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
+            self._under_way[serving.model, upload.sha256] = intake
+            with Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
                 chunk: list[tuple[str, Row]] = []
-                for line, cells in csv_rows(reader):
+                keys = array("q")  # of the rows, hashed: eight bytes each, whatever the file holds
+                for line, cells in rows:
+                    intake.lines += 1
                     judged = _judge(serving, header, cells)
                     if isinstance(judged, RowsRefusedError):
                         shown = None if serving.guard.personal else cells
                         _refuse(intake, bad, line, header, shown, judged)
                         continue
+                    keys.append(hash(serving.guard.identity_of(judged)))
                     chunk.append((f"{line}:{_distinction(serving, judged)[:16]}", judged))
                     if len(chunk) >= self._chunk_rows:
                         self._record(serving, chunk, intake, cause)
                         chunk = []
                 self._record(serving, chunk, intake, cause)
+            intake.repeated_keys = len(keys) - len(np.unique(np.asarray(keys)))
             intake.quarantine_file = bad.name if intake.quarantined else None
             intake.position = self._received(intake, cause)
-            return intake
+            return self._finished(intake)
         finally:
+            self._under_way.pop((serving.model, upload.sha256), None)
             text.detach()
+
+    def look(self, model: str, sha256: str) -> Intake:
+        """What became of a file sent earlier, or how far it has come in this process.
+
+        Raises:
+            UnknownThing: no such file was read to its end, and none is being read here.
+        """
+        under_way = self._under_way.get((model, sha256))
+        if under_way is not None:
+            return replace(under_way)
+        with self._ledger.connect() as connection:
+            received = received_dataset(Past(connection), model, sha256)
+        if received is None:
+            raise UnknownThing(
+                f"no CSV with SHA-256 {sha256[:64]} was read to its end for {model!r}. Send it "
+                "again: what is recorded of it is known."
+            )
+        return self._finished(intake_of(received, self._quarantine))
+
+    def _finished(self, intake: Intake) -> Intake:
+        intake.finished = True
+        with self._ledger.connect() as connection:
+            intake.next_cycle = next_cycle(connection, intake.model, now())
+        return intake
 
     def _record(
         self,
@@ -118,14 +142,25 @@ class Datasets:
         known = self._ledger.known(ids)
         with self._ledger.connect() as connection:
             current = latest_rows(connection, model, identities)
+            predicted = predicted_identities(connection, model, identities)
         new = []
+        corrections, labelled = set(), set()
         for id, identity, (source_id, row) in zip(ids, identities, chunk, strict=True):
             if id in known or current.get(identity) == row:
                 intake.already_known += 1
                 continue
+            if identity in current:
+                corrections.add(id)
+            if identity in predicted:
+                labelled.add(id)
             current[identity] = row
             event = ObservationRecorded(
-                model=model, source=source, source_id=source_id, identity=identity, row=row
+                model=model,
+                source=source,
+                source_id=source_id,
+                identity=identity,
+                row=row,
+                extensions={},
             )
             new.append(
                 NewEvent(
@@ -139,9 +174,11 @@ class Datasets:
         if new:
             recorded = self._append(model, new, cause)
             # Another upload of the same file may have been first, row by row, since we looked.
-            mine = sum(entry.correlation_id == cause.correlation_id for entry in recorded)
-            intake.accepted += mine
-            intake.already_known += len(new) - mine
+            mine = {e.id for e in recorded if e.correlation_id == cause.correlation_id}
+            intake.accepted += len(mine)
+            intake.already_known += len(new) - len(mine)
+            intake.corrections += len(corrections & mine)
+            intake.labelled_predictions += len(labelled & mine)
 
     def _received(self, intake: Intake, cause: Cause) -> int | None:
         """Append that the file was read to its end, unless that is known and nothing was new."""
@@ -167,6 +204,7 @@ class Datasets:
             already_known=intake.already_known,
             quarantined=intake.quarantined,
             quarantine_file=intake.quarantine_file,
+            also={name: getattr(intake, name) for name in ALSO},
         )
         events.append(NewEvent(event=received, id=id, occurred_at=now()))
         return self._append(model, events, cause)[-1].position
@@ -176,47 +214,30 @@ class Datasets:
         return self._ledger.append([append], cause)
 
 
-class _Quarantine:
-    """The file of one upload's bad rows, JSON Lines; whole under its name, or not there at all."""
-
-    def __init__(self, directory: Path, stem: str) -> None:
-        self.name = f"{stem}.jsonl"
-        self._path = directory / self.name
-        self._part: IO[str] | None = None
-
-    def __enter__(self) -> _Quarantine:
-        return self
-
-    def add(self, line: int, reasons: list[str], row: dict[str, str] | list[str]) -> None:
-        """One bad row: where it stood, why it was refused, its cells as text."""
-        if self._part is None:
-            self._part = tempfile.NamedTemporaryFile(
-                "w", dir=self._path.parent, suffix=".part", delete=False, encoding="ascii"
-            )
-        json.dump({"line": line, "reasons": reasons, "row": row}, self._part)
-        self._part.write("\n")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._part is None:
-            return
-        self._part.flush()
-        os.fsync(self._part.fileno())
-        self._part.close()
-        if kind is None:
-            Path(self._part.name).replace(self._path)
-        else:
-            Path(self._part.name).unlink()
+def _header(rows: Iterator[tuple[int, list[str] | BrokenLine]], serving: Serving) -> list[str]:
+    """The first row, held to the contract. Raises DocumentInvalid."""
+    line, cells = next(rows, (1, []))
+    if isinstance(cells, BrokenLine):
+        raise DocumentInvalid(f"the CSV's header, line {line}, {cells}. Nothing was kept.")
+    if not cells:
+        raise DocumentInvalid(
+            "the CSV has no header line; begin it with the contract's column names."
+        )
+    return csv_header(cells, serving.contract)
 
 
-def _judge(serving: Serving, header: list[str], cells: list[str] | str) -> Row | RowsRefusedError:
-    if isinstance(cells, str):
-        return _unreadable(cells, "broken CSV")
-    if cells[0].startswith("\0"):
-        return _unreadable(f"the line has more than {LINE_LENGTH_MAX} characters", "overlong line")
+def _judge(
+    serving: Serving, header: list[str], cells: list[str] | BrokenLine
+) -> Row | RowsRefusedError:
+    if isinstance(cells, BrokenLine):
+        return _unreadable(str(cells), "broken line")
+    for name, cell in zip_longest(header, cells, fillvalue=""):
+        if not cell.isascii() and not cell.isprintable() and any(map(_NOT_UTF8.__contains__, cell)):
+            return _unreadable(f"holds what is not UTF-8 in {name or 'a cell'}", "not UTF-8")
     if len(cells) != len(header):
-        return _unreadable(f"has {len(cells)} cells; the header has {len(header)}", "cells")
-    if not all(cell.isascii() or cell.isprintable() for cell in cells):
-        return _unreadable("holds what is not UTF-8 or not printable", "not text")
+        sign = unprintable("".join(cells))
+        also = f", and holds {sign}, which is not printable" if sign else ""
+        return _unreadable(f"has {len(cells)} cells; the header has {len(header)}{also}", "cells")
     try:
         return serving.guard.check_csv_row(dict(zip(header, cells, strict=True)))
     except RowsRefusedError as refusal:
@@ -237,10 +258,10 @@ def _unreadable(message: str, reason: str) -> RowsRefusedError:
 
 def _refuse(
     intake: Intake,
-    bad: _Quarantine,
+    bad: Quarantine,
     line: int,
     header: list[str],
-    cells: list[str] | str | None,
+    cells: list[str] | BrokenLine | None,
     refusal: RowsRefusedError,
 ) -> None:
     """Count the row and put it into the quarantine; of a person's row (no cells) only the reasons,
@@ -252,10 +273,7 @@ def _refuse(
         reasons = list(refusal.reasons)
     else:
         reasons = [f"{fault.name} {fault.message}".strip() for fault in refusal.faults]
-    if isinstance(cells, list) and len(cells) == len(header):
-        bad.add(line, reasons, dict(zip(header, cells, strict=True)))
-    else:
-        bad.add(line, reasons, [str(cell) for cell in cells or ()])
+    bad.add(line, reasons, header, cells)
     for reason in reasons:
         if len(intake.faults) < FAULTS_SHOWN_MAX:
             intake.faults.append(Fault(f"/line/{line}", reason))

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar, Final
 
 from pydantic import ValidationError
 
 from app.cause import Cause
-from app.clock import now
+from app.clock import latest_taken, now
 from app.intake.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
 from app.intake.refusals import Refusals
+from app.intake.relayed_events import (
+    UNPREDICTED,
+    PassedOver,
+    Relayed,
+    relayed,
+    says_the_same,
+)
 from app.ledger.store import Connection, Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream, source_event_id
 from app.projections.predictions import StoredPrediction, find_prediction, latest_prediction
@@ -48,8 +56,29 @@ class UnknownPrediction(WhyledgerError):
 
 
 @dataclass(slots=True)
+class Taken:
+    """What became of the events that were sent: recorded, in order; or passed over, by why."""
+
+    recorded: list[Recorded]
+    passed_over: dict[str, int]  # see `relayed_events`
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """One event that was sent, before the ledger is asked about it."""
+
+    pointer: str
+    event: CloudEvent
+    id: str
+    request_digest: bytes
+    relayed: Relayed | None  # what another instance emitted
+
+
+@dataclass(slots=True)
 class _Judged:
     """What became of a batch's events before anything is kept."""
+
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
     bad_rows: Counter[str] = field(default_factory=Counter)  # model -> refused rows
@@ -59,15 +88,19 @@ class _Judged:
 class Observations:
     """The use case of one process."""
 
-    def __init__(self, ledger: Ledger, champions: Champions, refusals: Refusals) -> None:
+    def __init__(
+        self, ledger: Ledger, champions: Champions, refusals: Refusals, skew_seconds: float
+    ) -> None:
         self._ledger = ledger
         self._champions = champions
         self._refusals = refusals
+        self._skew_seconds = skew_seconds
+        self._ledger_id = cache(ledger.ledger_id)  # asked for once it is needed
 
-    async def record_soon(
-        self, sent: Sequence[object], *, batch: bool, cause: Cause
-    ) -> list[Recorded]:
+    async def record_soon(self, sent: Sequence[object], *, batch: bool, cause: Cause) -> Taken:
         """One recorded event for each one sent, in order, committed together.
+
+        Of what another instance emitted, only labelled rows and labels are recorded.
 
         `batch`: whether `sent` came as a list, so that faults point to `/<index>`. Judging reads
         the ledger, so it is done in a thread; nobody's thread waits for the commit.
@@ -78,59 +111,70 @@ class Observations:
             IdempotencyConflict: a (source, id) was used with another body.
             LedgerBusy: nothing was kept.
         """
-        ids, entries, appends = await asyncio.to_thread(self._judge, sent, batch, cause)
+        ids, entries, appends, passed_over = await asyncio.to_thread(
+            self._judge, sent, batch, cause
+        )
         if appends:
             recorded = await self._ledger.append_soon(appends, cause)
             entries.update((entry.id, entry) for entry in recorded)
-        return [entries[id] for id in ids]
+        return Taken([entries[id] for id in ids], passed_over)
 
     def _judge(
         self, sent: Sequence[object], batch: bool, cause: Cause
-    ) -> tuple[list[str], dict[str, Recorded], list[StreamAppend]]:
-        """The id of each event, what is recorded already by id, and what is to be appended."""
+    ) -> tuple[list[str], dict[str, Recorded], list[StreamAppend], dict[str, int]]:
+        """The id of each event, what is recorded already by id, what is to be appended, and what
+        is passed over."""
         judged = _Judged()
-        parsed: list[tuple[str, CloudEvent, str, bytes] | None] = []
+        parsed: list[_Parsed] = []
         for index, item in enumerate(sent):
             pointer = f"/{index}" if batch else ""
-            parsed.append(_parse(item, pointer, judged))
-        known = self._ledger.known([each[2] for each in parsed if each is not None])
+            one = _parse(item, pointer, judged, self._ledger_id)
+            if one is not None:
+                parsed.append(one)
+        known = self._ledger.known([each.id for each in parsed])
+        ids: list[str] = []
         # An erased event has no digest: nothing equals it, so its id is not taken again.
         first: dict[str, bytes] = {id: digest or b"" for id, (_, digest) in known.items()}
         new: dict[str, NewEvent] = {}
         with self._ledger.connect() as connection:
             for each in parsed:
-                if each is None:
+                pointer, id, request_digest = each.pointer, each.id, each.request_digest
+                if each.relayed and id in known and says_the_same(known[id][0], each.relayed):
+                    ids.append(id)
                     continue
-                pointer, event, id, request_digest = each
                 if first.setdefault(id, request_digest) != request_digest:
                     judged.faults[IdempotencyConflict.code].append(
                         Fault(f"{pointer}/id", "was used before in this source with another body")
                     )
-                elif id not in known and id not in new:
-                    made = self._made(event, pointer, judged, connection)
-                    if made is not None:
-                        new[id] = NewEvent(
-                            event=made[0],
-                            id=id,
-                            occurred_at=made[1],
-                            request_digest=request_digest,
-                            personal=self._champions.of(made[0].model).guard.personal,
-                        )
+                    continue
+                if id not in known and id not in new:
+                    made = self._made(each, judged, connection)
+                    if made is None:
+                        continue
+                    new[id] = NewEvent(
+                        event=made[0],
+                        id=id,
+                        occurred_at=made[1],
+                        request_digest=request_digest,
+                        personal=self._champions.of(made[0].model).guard.personal,
+                    )
+                ids.append(id)
         self._refuse_if_any(judged, len(sent), cause)
         streams: dict[str, list[NewEvent]] = defaultdict(list)
         for each_new in new.values():
             streams[_stream_of(each_new.event)].append(each_new)
         appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
-        ids = [each[2] for each in parsed if each is not None]
-        return ids, {id: entry for id, (entry, _) in known.items()}, appends
+        entries = {id: entry for id, (entry, _) in known.items()}
+        return ids, entries, appends, dict(judged.passed_over)
 
     def _made(
-        self, event: CloudEvent, pointer: str, judged: _Judged, connection: Connection
+        self, each: _Parsed, judged: _Judged, connection: Connection
     ) -> tuple[ObservationRecorded | OutcomeRecorded, str] | None:
         """The event to record and when it happened; None when `judged` now says why not."""
+        event, pointer = each.event, each.pointer
         kind = Observation if event.type == OBSERVATION else Outcome
         try:
-            time = _past(event.time) if event.time is not None else None
+            time = _past(event.time, self._skew_seconds) if event.time is not None else None
             data = kind.model_validate(event.data)
             serving = self._champions.of(data.model)
         except ValidationError as error:
@@ -148,12 +192,16 @@ class Observations:
         try:
             if isinstance(data, Observation):
                 return _observed(event, data, serving, pointer)
-            return _outcome(event, data, serving, pointer, time, connection)
+            prediction = _prediction(data, serving, pointer, connection, each.relayed)
+            return _outcome(event, data, serving, pointer, time, prediction)
         except RowsRefusedError as refusal:
             judged.faults[refusal.code].extend(refusal.faults)
             judged.bad_rows[data.model] += 1
             judged.reasons[data.model].update(refusal.reasons)
         except UnknownPrediction as refusal:
+            if each.relayed:
+                judged.passed_over[UNPREDICTED] += 1
+                return None
             judged.faults[refusal.code].append(Fault(f"{pointer}/data", refusal.message))
         except RequestInvalid as refusal:
             judged.faults[refusal.code].extend(refusal.faults)
@@ -188,9 +236,14 @@ _BY_WEIGHT: Final[Mapping[str, type[WhyledgerError]]] = {
 
 
 def _parse(
-    item: object, pointer: str, judged: _Judged
-) -> tuple[str, CloudEvent, str, bytes] | None:
-    """Pointer, event, event id and request digest; None when `judged` now says why not."""
+    item: object, pointer: str, judged: _Judged, ledger_id: Callable[[], str]
+) -> _Parsed | None:
+    """The event as it was sent; None when `judged` now says why not."""
+    emitted = relayed(item, ledger_id())
+    if isinstance(emitted, PassedOver):
+        judged.passed_over[emitted.why] += 1
+        return None
+    item = emitted.sent if emitted else item
     try:
         event = CloudEvent.model_validate(item)
         request_digest = bytes.fromhex(digest(item))
@@ -201,14 +254,18 @@ def _parse(
     except NotCanonical as error:
         judged.faults[RequestInvalid.code].append(Fault(pointer, error.message))
         return None
-    return pointer, event, source_event_id(event.source, event.id), request_digest
+    id = source_event_id(event.source, event.id)
+    return _Parsed(pointer, event, id, request_digest, emitted)
 
 
-def _past(text: str) -> str:
+def _past(text: str, skew_seconds: float) -> str:
     """The time in our one form. Raises RequestInvalid: it is none, or it has not come yet."""
-    time, present = normalise_time(text), now()
-    if time > present:
-        raise RequestInvalid(f"is after now ({present}); send when it became known")
+    time = normalise_time(text)
+    if time > latest_taken(skew_seconds):
+        raise RequestInvalid(
+            f"is after now ({now()}) by more than the {skew_seconds:g} s that clocks may differ; "
+            "send when it became known, or set the clock"
+        )
     return time
 
 
@@ -222,6 +279,7 @@ def _observed(
         source_id=event.id,
         identity=serving.guard.identity_of(row),
         row=row,
+        extensions=event.extensions,
     )
     return recorded, serving.guard.event_time_of(row)
 
@@ -232,9 +290,8 @@ def _outcome(
     serving: Serving,
     pointer: str,
     time: str | None,
-    connection: Connection,
+    prediction: StoredPrediction,
 ) -> tuple[OutcomeRecorded, str]:
-    prediction = _prediction(data, serving, pointer, connection)
     label = serving.guard.check_label(data.label, prediction.row, path=f"{pointer}/data/label")
     outcome = OutcomeRecorded(
         model=data.model,
@@ -243,15 +300,23 @@ def _outcome(
         prediction_id=prediction.id,
         identity=prediction.identity,
         label=label,
+        extensions=event.extensions,
     )
     return outcome, time or prediction.event_time
 
 
 def _prediction(
-    data: Outcome, serving: Serving, pointer: str, connection: Connection
+    data: Outcome,
+    serving: Serving,
+    pointer: str,
+    connection: Connection,
+    passed_on: Relayed | None,
 ) -> StoredPrediction:
+    """What is labelled. What another instance emitted labels its prediction, or else ours."""
     if data.prediction_id is not None:
         found = find_prediction(connection, data.model, data.prediction_id.lower())
+        if found is None and passed_on is not None:
+            found = latest_prediction(connection, data.model, passed_on.identity)
         named = f"prediction {data.prediction_id!r}"
     else:
         identity = serving.guard.check_identity(

@@ -123,6 +123,16 @@ def has_labels(connection: Connection, model: str, *, before: str) -> bool:
     return found is not None
 
 
+def newest_label(connection: Connection, model: str) -> str | None:
+    """The event time of the model's newest labelled row; None without one."""
+    newest: str | None = connection.execute(
+        select(func.max(LABELS.c.event_time)).where(
+            LABELS.c.model == model, LABELS.c.label.is_not(None)
+        )
+    ).scalar()
+    return newest
+
+
 def erased_positions(entries: Sequence[Recorded]) -> Iterator[list[int]]:
     """The positions of the events whose data is gone, as many at a time as one statement takes."""
     for entry in entries:

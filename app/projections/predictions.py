@@ -79,6 +79,18 @@ def latest_prediction(connection: Connection, model: str, identity: str) -> Stor
     return None if row is None else view_of(StoredPrediction, row)
 
 
+def predicted_identities(
+    connection: Connection, model: str, identities: Sequence[str]
+) -> frozenset[str]:
+    """Those of `identities` that the model made a prediction of."""
+    rows = connection.execute(
+        select(PREDICTIONS.c.identity)
+        .where(PREDICTIONS.c.model == model, PREDICTIONS.c.identity.in_(list(identities)))
+        .distinct()
+    )
+    return frozenset(row.identity for row in rows)
+
+
 def window_predictions(
     connection: Connection,
     model: str,

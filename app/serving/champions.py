@@ -12,11 +12,12 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Final
 
 import orjson
 
-from app.clock import Repeating
+from app.clock import Repeating, latest_taken
 from app.ledger.store import Ledger
 from app.projections.models import ModelView, list_models
 from app.serving.plan import ServingPlan, load_plan
@@ -96,8 +97,9 @@ class Champions:
     Reading (`of`) takes no lock and touches no database. `refresh` is safe from any thread.
     """
 
-    def __init__(self, ledger: Ledger, poll_seconds: float) -> None:
+    def __init__(self, ledger: Ledger, poll_seconds: float, skew_seconds: float) -> None:
         self._ledger = ledger
+        self._latest = partial(latest_taken, skew_seconds)
         self._serving: Mapping[str, Serving] | None = None
         self._size = -1
         self._unreachable: str | None = None
@@ -176,7 +178,7 @@ class Champions:
             contract, guard = old.contract, old.guard
         else:
             contract = parse_contract(orjson.loads(view.contract))
-            guard = RowGuard(contract)
+            guard = RowGuard(contract, latest=self._latest)
         serving = Serving(view.model, contract, view.contract_digest, guard, None)
         try:
             serving = replace(serving, champion=self._load(view, old))

@@ -51,10 +51,13 @@ class Trained:
     libraries: dict[str, str]
 
 
-def fit(contract: Contract, rows: Sequence[Row], contract_digest: str) -> Trained:
+def fit(
+    contract: Contract, rows: Sequence[Row], contract_digest: str, *, listed_only: bool = True
+) -> Trained:
     """Fit `contract`'s pipeline on labelled `rows` (target in its native unit).
 
     The order of the rows counts; training gives them by event time, then identity.
+    `listed_only` is said at `build_pipeline`.
 
     Raises:
         TrainingFailed: too few rows, a constant target, labels without a logarithm, a feature
@@ -78,11 +81,12 @@ def fit(contract: Contract, rows: Sequence[Row], contract_digest: str) -> Traine
     try:
         # What overflows float32 is refused by scikit-learn right after the cast, as an error.
         with threadpool_limits(limits=1), np.errstate(over="ignore"):
-            pipeline = build_pipeline(contract).fit(frame, target)
+            pipeline = build_pipeline(contract, listed_only=listed_only).fit(frame, target)
             for fold in np.unique(fold_of):
                 held = fold_of == fold
                 _require_values(contract, frame, ~held)
-                partial = build_pipeline(contract).fit(frame[~held], target[~held])
+                partial = build_pipeline(contract, listed_only=listed_only)
+                partial.fit(frame[~held], target[~held])
                 out_of_fold[held] = partial.predict(frame[held])
         plan = export_plan(contract, contract_digest, pipeline)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, NotCanonical) as error:

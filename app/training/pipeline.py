@@ -1,8 +1,8 @@
 """The scikit-learn pipeline a contract asks for, and the frame of features it reads.
 
-Missing numbers: hist gradient boosting takes them as they are; for the others the training median
-is filled in and a 0/1 column tells that it was. Categories are learnt from the training rows; a
-category never seen is all zeros.
+Categories are those that the contract lists, as far as the training rows have them; any other is
+all zeros, in training as in serving. Missing numbers: hist gradient boosting takes them as they
+are; for the others the training median is filled in and a 0/1 column tells that it was.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from app.training.native_pipeline import Kind
-from app.training.transformers import ClipToQuantiles, Log
+from app.training.transformers import ClipToQuantiles, ListedOneHot, Log
 from domain.contract.contract import (
     CategoryFeature,
     Contract,
@@ -45,11 +45,15 @@ ESTIMATOR: Final = "estimator"  # and from columns to the target
 MISSING: Final = " missing"  # ends the name of a 0/1 column that tells a missing value
 
 
-def build_pipeline(contract: Contract) -> Pipeline:
-    """The pipeline of `contract`, not fitted; its columns come in the order of the features."""
+def build_pipeline(contract: Contract, *, listed_only: bool = True) -> Pipeline:
+    """The pipeline of `contract`, not fitted; its columns come in the order of the features.
+
+    `listed_only` is false in the first form of the rule `encoding`, which gave a column of its own
+    to whatever category stood in the training rows.
+    """
     return Pipeline(
         [
-            (COLUMNS, ColumnTransformer(_column_steps(contract))),
+            (COLUMNS, ColumnTransformer(_column_steps(contract, listed_only))),
             (ESTIMATOR, build_estimator(contract.estimator)),
         ]
     )
@@ -146,7 +150,7 @@ def transformed_target(contract: Contract, rows: Sequence[Row]) -> Floats:
     return np.array(labels, np.float64)
 
 
-def _column_steps(contract: Contract) -> list[tuple[str, Any, list[str]]]:
+def _column_steps(contract: Contract, listed_only: bool) -> list[tuple[str, Any, list[str]]]:
     """One entry for each run of features that are treated alike."""
     native = takes_missing_values(contract)
 
@@ -163,7 +167,11 @@ def _column_steps(contract: Contract) -> list[tuple[str, Any, list[str]]]:
         names = [feature.name for feature in features]
         first = features[0]
         if isinstance(first, CategoryFeature):
-            one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+            one_hot: Any = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+            if listed_only:
+                one_hot = ListedOneHot(
+                    [each.categories for each in features if isinstance(each, CategoryFeature)]
+                )
             entries.append((names[0], one_hot, names))
             continue
         steps = [_transformer(each) for each in first.transformers]

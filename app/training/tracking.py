@@ -41,6 +41,7 @@ PIPELINE: Final = "pipeline"  # the artefact folder a data scientist loads: runs
 TRUSTED_TYPES: Final = (  # what skops may build beside plain scikit-learn
     "app.training.native_pipeline.NativePipeline",
     "app.training.transformers.ClipToQuantiles",
+    "app.training.transformers.ListedOneHot",
     "app.training.transformers.Log",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

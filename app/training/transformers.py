@@ -7,6 +7,7 @@ values (NaN) pass through both.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +42,53 @@ class Log(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         flat = [math.log(number) for number in numbers.ravel().tolist()]
         return np.array(flat).reshape(numbers.shape)
+
+
+class ListedOneHot(TransformerMixin, BaseEstimator):
+    """One 0/1 column for each category that is listed and stands in the training rows.
+
+    Any other category is none of them, in training as in serving: all its columns are 0. A missing
+    value (None or NaN) has a column of its own when the training rows have one.
+
+    Args:
+        listed: the categories of each feature, as the contract lists them.
+    """
+
+    def __init__(self, listed: Sequence[Sequence[str | int]] = ()) -> None:
+        self.listed = listed
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Learn `categories_`, for each feature sorted, None at the end."""
+        columns = _present(X)
+        self.categories_ = [
+            np.array(
+                [*sorted(set(column) & set(listed)), *([None] if None in column else [])], object
+            )
+            for column, listed in zip(columns, self.listed, strict=True)
+        ]
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The columns, those of the first feature first; shape (rows, categories)."""
+        check_is_fitted(self, "categories_")
+        columns = _present(X)
+        encoded = [
+            [float(value == category) for value in column]
+            for column, categories in zip(columns, self.categories_, strict=True)
+            for category in categories.tolist()
+        ]
+        rows = len(columns[0]) if columns else 0
+        columns_first = np.array(encoded, np.float64).reshape(len(encoded), rows)
+        return np.ascontiguousarray(columns_first.T)  # another layout adds up to other last bits
+
+
+def _present(X: ArrayLike) -> list[list[Any]]:
+    """Each feature's values, NaN as None."""
+    values = np.asarray(X, object)
+    return [
+        [None if isinstance(v, float) and math.isnan(v) else v for v in column]
+        for column in values.T.tolist()
+    ]
 
 
 class ClipToQuantiles(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -21,8 +21,8 @@ from domain.contract.contract import (
     Range,
     RowRule,
 )
-from domain.contract.faults import TEXT_LENGTH_MAX, is_plain_text
 from domain.errors import RequestInvalid, shown
+from domain.plain_text import BIN_LABELS, composed, text_refused
 from domain.times import normalise_time
 
 
@@ -37,6 +37,7 @@ Value = float | int | str | None
 Check = Callable[[object], Value | Refusal]
 
 _MISSING: Final = Refusal("missing", "is missing and the contract refuses that; send it")
+_LABEL: Final = "is the label of a drift bin, which no category may have; send another, or null"
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": lt,
     "<=": le,
@@ -117,7 +118,9 @@ def _integer(possible: Range, unit: str, missing: bool) -> Check:
 def _text(missing: bool) -> Check:
     def check(value: object) -> Value | Refusal:
         if type(value) is str:
-            return value if is_plain_text(value) else _bad_text(value)
+            value = composed(value)
+            refused = text_refused(value)
+            return value if refused is None else _bad_text(value, refused)
         if value is None:
             return None if missing else _MISSING
         return _wrong_type(value, "text")
@@ -126,7 +129,9 @@ def _text(missing: bool) -> Check:
 
 
 def _category(feature: CategoryFeature, missing: bool) -> Check:
-    known: dict[object, str | int] = {category: category for category in feature.categories}
+    known: dict[object, str | int] = {}
+    for category in feature.categories:  # sent in any form, kept as the contract writes it
+        known.setdefault(composed(category) if isinstance(category, str) else category, category)
     text = isinstance(feature.categories[0], str)
     accept = feature.unknown == "accept"
     kind, name = (str, "text") if text else (int, "an integer")
@@ -137,8 +142,11 @@ def _category(feature: CategoryFeature, missing: bool) -> Check:
         if type(value) is kind:
             if value in known:
                 return known[value]
-            if isinstance(value, str) and not is_plain_text(value):
-                return _bad_text(value)
+            if isinstance(value, str):
+                value = composed(value)
+                refused = _LABEL if value in BIN_LABELS else text_refused(value)
+                if value in known or refused is not None:
+                    return known.get(value) or _bad_text(value, str(refused))
             if isinstance(value, int) and not -INTEGER_MAX <= value <= INTEGER_MAX:
                 return _out_of_range(value, -INTEGER_MAX, INTEGER_MAX, "")
             if accept and isinstance(value, str | int):
@@ -201,12 +209,8 @@ def _wrong_type(value: object, wanted: str) -> Refusal:
     return Refusal(f"not {wanted}", f"is {shown(value)}, not {wanted}; send {wanted}")
 
 
-def _bad_text(value: str) -> Refusal:
-    return Refusal(
-        "bad text",
-        f"is {shown(value)}; send 1 to {TEXT_LENGTH_MAX} characters of valid Unicode without "
-        "control characters",
-    )
+def _bad_text(value: str, refused: str) -> Refusal:
+    return Refusal("bad text", f"is {shown(value)}: it {refused}")
 
 
 def _unknown_category(value: object, categories: tuple[str | int, ...]) -> str:

@@ -56,6 +56,11 @@ class Plausible(Part):
     missing_share_max: Share = Field(
         default=1.0, description="largest share of the window's rows without a value"
     )
+    unlisted_share_max: Share = Field(
+        default=1.0,
+        description="largest share of the window's values that are no listed category; categories "
+        "that accept unknown ones only",
+    )
 
 
 class PlausibleLabels(Part):
@@ -157,7 +162,8 @@ class CategoryFeature(Part):
         description="a category not listed: accepted (all-zero one-hot) and counted, or refused"
     )
     plausible: Plausible = Field(
-        default=Plausible(), description="bounds of a whole window; `missing_share_max` alone"
+        default=Plausible(),
+        description="bounds of a whole window; `missing_share_max` and `unlisted_share_max`",
     )
     missing: Missing = Field(default="refused", description="whether a row may lack it")
     personal: bool = Field(default=False, description=_PERSONAL)
@@ -171,7 +177,7 @@ class ColumnSpec(Part):
 
     name: ColumnName = Field(description="the column")
     type: Literal["number", "integer", "text"] = Field(
-        description="text has 1 to 200 characters, none of them control characters"
+        description="text has 1 to 200 characters, in Unicode's NFC and printable"
     )
     unit: Unit = Field(default="1", description="its unit; `1` when it has none")
     meaning: Words = Field(description="what it is, in words")

@@ -45,7 +45,7 @@ from domain.contract.estimators import (
     Ridge,
     Rows,
 )
-from domain.contract.faults import cross_faults
+from domain.contract.faults import adoption_faults, cross_faults
 from domain.errors import ContractInvalid, Fault, NotCanonical, summary
 from domain.reported_faults import reported_faults
 
@@ -228,8 +228,10 @@ class Contract(Part):
         return any(field.personal for field in (*self.features, *self.columns))
 
 
-def parse_contract(document: Mapping[str, Any]) -> Contract:
+def parse_contract(document: Mapping[str, Any], *, adopting: bool = False) -> Contract:
     """The contract a parsed document holds.
+
+    `adopting`: it is new, so that it is held to what was not asked of earlier ones, too.
 
     Raises:
         ContractInvalid: the document has faults; every one of them is listed, with its JSON
@@ -240,6 +242,8 @@ def parse_contract(document: Mapping[str, Any]) -> Contract:
     except NotCanonical as refused:
         raise ContractInvalid(f"the contract is not JSON: {refused.message}") from refused
     faults = list(cross_faults(document))
+    if adopting:
+        faults += adoption_faults(document)
     try:
         contract = Contract.model_validate_json(content)
     except ValidationError as error:

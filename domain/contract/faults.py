@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from domain.errors import Fault, shown
+from domain.plain_text import BIN_LABELS, TEXT_LENGTH_MAX, composed, text_refused
 
-TEXT_LENGTH_MAX: Final = 200  # characters of a text value or a category
 _NOT_PLAIN: Final = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 
 
@@ -54,6 +54,30 @@ def cross_faults(document: object) -> Iterator[Fault]:
         )
     yield from _keys(document, columns)
     yield from _rules(document, columns)
+
+
+def adoption_faults(document: object) -> Iterator[Fault]:
+    """What is wrong with the categories of a document that is to be adopted.
+
+    Apart from `cross_faults`, since what was adopted before this was asked stays readable.
+    """
+    if not isinstance(document, Mapping):
+        return
+    for path, field in _Columns(document).fields():
+        seen: dict[str, str] = {}
+        for index, category in enumerate(_list(field.get("categories"))):
+            if not isinstance(category, str) or not _is_readable(category):
+                continue
+            text = composed(category)
+            refused = text_refused(text)
+            if text in BIN_LABELS:
+                refused = "is the label of a drift bin; name the category otherwise"
+            elif seen.get(text, category) != category:
+                refused = f"is {seen[text]!r} in another form of Unicode; remove one"
+            if refused is not None:
+                place = f"{path}/categories/{index}"
+                yield Fault(place, f"{shown(category)} {refused}", category)
+            seen.setdefault(text, category)
 
 
 class _Columns:
@@ -111,7 +135,14 @@ def _personal(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _plausible(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
-    mean = _object(_object(field.get("plausible")).get("mean"))
+    bounds = _object(field.get("plausible"))
+    if "unlisted_share_max" in bounds and field.get("unknown") != "accept":
+        yield Fault(
+            f"{path}/plausible/unlisted_share_max",
+            "only a category that accepts unknown ones has values that are not listed; remove it",
+            bounds["unlisted_share_max"],
+        )
+    mean = _object(bounds.get("mean"))
     if not mean:
         return
     if field.get("type") == "category":
@@ -163,7 +194,7 @@ def _categories(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
         )
     seen = set()
     for index, category in enumerate(listed):
-        if isinstance(category, str) and not is_plain_text(category):
+        if isinstance(category, str) and not _is_readable(category):
             yield Fault(
                 f"{path}/categories/{index}",
                 f"{shown(category)} is empty, longer than {TEXT_LENGTH_MAX} characters or holds "
@@ -247,15 +278,10 @@ def _rules(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
                 )
 
 
-def is_plain_text(text: str) -> bool:
-    """Whether `text` is a value we keep: 1 to 200 characters, no control character, valid Unicode.
-
-    No database refuses such a text, and no reader is misled by it.
-    """
+def _is_readable(text: str) -> bool:
+    """Whether a category may stand in a document that was adopted, under whatever rule then."""
     if not 1 <= len(text) <= TEXT_LENGTH_MAX:
         return False
-    if text.isprintable():
-        return True
     return _NOT_PLAIN.isdisjoint(text) and not any("\ud800" <= c <= "\udfff" for c in text)
 
 

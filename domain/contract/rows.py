@@ -37,9 +37,15 @@ class Judged(NamedTuple):
 
 
 class RowGuard:
-    """Holds rows to one contract."""
+    """Holds rows to one contract.
 
-    def __init__(self, contract: Contract) -> None:
+    `latest` gives the latest event time that is taken at present; None: rows are held to none,
+    since they were taken long ago.
+    """
+
+    def __init__(self, contract: Contract, latest: Callable[[], str] | None = None) -> None:
+        self._latest = latest
+        self._time_column = contract.event_time.column
         self.contract = contract
         self.personal = contract.is_personal  # looked up for every prediction
         self._target = contract.target.name
@@ -212,6 +218,10 @@ class RowGuard:
                 accepted[name] = value  # type: ignore[assignment]
         if not (self._known_labelled if labelled else self._known).issuperset(row):
             found.extend(self._unknown(row, labelled))
+        if self._latest is not None and self._time_column in accepted:
+            ahead = _ahead(accepted[self._time_column], self._latest())
+            if ahead is not None:
+                found.append((self._time_column, get(self._time_column), ahead))
         if self._rules or (labelled and self._label_rules):
             for rule in (*self._rules, *(self._label_rules if labelled else ())):
                 broken = rule.judge(accepted)
@@ -246,6 +256,18 @@ class RowGuard:
             tuple(_fault(path, *fault) for fault in found),
             Counter(_reason(field, refusal) for field, _, refusal in found),
         )
+
+
+def _ahead(happened: object, latest: str) -> Refusal | None:
+    """Why a row that happened then cannot be known yet; of a year only its beginning counts."""
+    ahead = happened > latest if isinstance(happened, str) else happened > int(latest[:4])  # type: ignore[operator]
+    if not ahead:
+        return None
+    return Refusal(
+        "in the future",
+        f"is {happened}, after now ({latest} is the latest that is taken); send the row once it "
+        "has happened, and set the clock",
+    )
 
 
 def _fault(path: str, field: str | None, value: object, refusal: Refusal) -> Fault:

@@ -13,7 +13,14 @@ from datetime import UTC, datetime, timedelta
 from math import fsum
 from typing import Final, Literal
 
-from domain.contract.contract import Contract, DriftWindow, FeatureSpec, Last, NumberFeature
+from domain.contract.contract import (
+    CategoryFeature,
+    Contract,
+    DriftWindow,
+    FeatureSpec,
+    Last,
+    NumberFeature,
+)
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
 from domain.times import format_time, parse_time
@@ -55,12 +62,14 @@ def check_window(
     labels: Sequence[float] = (),
     refused_rows: int,
     received_rows: int,
+    unlisted: bool = True,
 ) -> tuple[WindowCheck, ...]:
     """Every plausible bound of the contract against the window's accepted rows, and its labels.
 
     The refused share is `refused_rows / received_rows`, counted since the model's last cycle; a
     mean is over the rows that have a value. With nothing to judge `observed` is null and the check
-    passes: an empty window is told apart by its row count, not here.
+    passes: an empty window is told apart by its row count, not here. `unlisted` is false in the
+    first form of the rule `encoding`, which did not count categories that are not listed.
     """
     checks = [
         _within(
@@ -71,7 +80,10 @@ def check_window(
         )
     ]
     for feature in contract.features:
-        checks.extend(_feature_checks(feature, [row[feature.name] for row in rows]))
+        values = [row[feature.name] for row in rows]
+        checks.extend(_feature_checks(feature, values))
+        if unlisted and isinstance(feature, CategoryFeature) and feature.unknown == "accept":
+            checks.append(_unlisted(feature, values))
     bounds = contract.target.plausible
     if bounds is not None:
         mean = fsum(labels) / len(labels) if labels else None
@@ -100,9 +112,21 @@ def _feature_checks(
     return checks
 
 
+def _unlisted(feature: CategoryFeature, values: Sequence[float | int | str | None]) -> WindowCheck:
+    listed = frozenset(feature.categories)
+    present = [value for value in values if value is not None]
+    strange = sum(value not in listed for value in present)
+    return _within(
+        feature.name,
+        "unlisted_share",
+        strange / len(present) if present else None,
+        high=feature.plausible.unlisted_share_max,
+    )
+
+
 def _within(
     subject: str,
-    statistic: Literal["mean", "missing_share", "refused_share"],
+    statistic: Literal["mean", "missing_share", "refused_share", "unlisted_share"],
     observed: float | None,
     *,
     low: float | None = None,
@@ -128,6 +152,7 @@ def _broken(check: WindowCheck) -> str:
         )
     what = {
         "missing_share": f"the missing share of {check.subject}",
+        "unlisted_share": f"the share of {check.subject} that the contract does not list",
         "refused_share": "the refused share of received rows",
     }[check.statistic]
     return f"{what} is {check.observed:.4g}, above the plausible {check.high:.15g}"

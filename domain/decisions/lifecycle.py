@@ -60,6 +60,7 @@ class PromoteCandidate:
     model: str
     candidate: Champion
     compared_with: str | None  # the champion of the deployment gate
+    serves: str | None  # who answered when the cycle started, and is replaced
     cycle: str
     as_of: str
 
@@ -128,10 +129,12 @@ def promote(state: Lifecycle, command: PromoteCandidate) -> tuple[ModelEvent, ..
     candidate = command.candidate
     if champion == candidate.model_version:
         return ()
-    if champion != command.compared_with:
+    if champion != command.serves:
+        compared, served = command.compared_with, command.serves
+        meanwhile = "" if compared == served else f" while {served!r} served"
         raise PromotionRefused(
             f"cannot promote {candidate.model_version!r}: its deployment gate compared it with "
-            f"{command.compared_with!r}, and {champion!r} serves now. Run another cycle."
+            f"{compared!r}{meanwhile}, and {champion!r} serves now. Run another cycle."
         )
     return (
         CandidatePromoted(
@@ -161,7 +164,7 @@ def settle(
         promoted = promote(state, command)
     except PromotionRefused as refusal:
         return (PromotionSettled(promoted=False, model_version=candidate, reason=refusal.message),)
-    reason = f"{candidate} replaces {command.compared_with or 'nobody'}"
+    reason = f"{candidate} replaces {command.serves or 'nobody'}"
     return (*promoted, PromotionSettled(promoted=True, model_version=candidate, reason=reason))
 
 

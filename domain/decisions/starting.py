@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.contract.contract import DriftWindow
+from domain.contract.window import window_start
 from domain.decisions.cycle import ATTEMPTS_MAX, Cycle, next_step
 from domain.decisions.rule_numbers import NEWEST
 from domain.errors import CycleRefused, NothingToDecide
 from domain.events.cycle_events import AttemptStarted, CycleFailed, CycleStarted, Force
+from domain.times import just_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,23 +22,59 @@ class Standing:
     contract_digest: str
     policy: str  # id of the policy the contract names
     policy_digest: str | None  # of that policy's document in force; None: it was never adopted
-    champion: str | None
-    has_labels: bool  # before the cycle's as_of; looked at only while nobody serves
+    champion: str | None  # who is judged: made by a cycle that counts at as_of
+    serves: str | None  # who answers
+    has_labels: bool  # before the cycle's as_of; looked at only while nobody is judged
     last_as_of: str | None  # of the model's last cycle
     number: int  # of its next cycle, from 1
+    later: tuple[str, ...]  # cycles that count, and look back from a later time than as_of
+    as_of: str  # see `moment`
+    chosen: str | None  # why as_of is that, if nobody asked for it and it is not the present
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartCycle:
-    """Look back from `as_of`, or from the time of asking when it is None, and decide."""
+    """Look back from `as_of`, and decide; None: see `moment`.
+
+    `reason`: why cycles that look back from a later time are set aside; None: none may be.
+    """
 
     model: str
     as_of: str | None
     force: Force | None
+    reason: str | None = None
 
-    def moment(self, present: str) -> str:
-        """The time the cycle looks back from, asked for at `present`."""
-        return self.as_of or present
+
+def moment(
+    asked: str | None,
+    *,
+    present: str,
+    latest: str,
+    first_window: DriftWindow | None,
+    newest_row: str | None,
+) -> tuple[str, str | None]:
+    """The time a cycle looks back from, and why, if nobody asked for it and it is not the present.
+
+    A model without any cycle whose newest row is older than its drift window has been filled with
+    history: a look back from the present would find an empty window and train on the whole of it.
+
+    Args:
+        asked: for; a time up to `latest` that has not come yet is the present.
+        present: the time of asking.
+        latest: the latest time that is taken from a clock ahead of ours.
+        first_window: the contract's drift window while the model has no cycle; None: it has one.
+        newest_row: the event time of the newest labelled row; None: there is none.
+    """
+    if asked is not None:
+        return (present if present < asked <= latest else asked), None
+    if first_window is None or newest_row is None:
+        return present, None
+    if newest_row >= window_start(present, first_window):
+        return present, None
+    return just_after(newest_row), (
+        f"as_of was left out, the model has no cycle yet, and its newest row ({newest_row}) is "
+        "older than its drift window: so as_of is just after that row"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +99,14 @@ def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, 
     """The event that starts the model's next cycle; empty while one has not ended.
 
     Raises:
-        CycleRefused: `as_of` lies in the future or before the model's last cycle.
+        CycleRefused: `as_of` lies in the future, or before the model's last cycle and no reason
+            is given to set that one aside.
         NothingToDecide: no policy, or neither a champion nor a labelled row.
     """
     if standing.open_cycle is not None:
         return ()
     model, present = command.model, standing.present
-    as_of = command.moment(present)
+    as_of = standing.as_of
     if standing.policy_digest is None:
         raise NothingToDecide(
             f"the contract of {model!r} names policy {standing.policy!r}, which was never "
@@ -74,10 +114,12 @@ def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, 
         )
     if as_of > present:
         raise CycleRefused(f"as_of {as_of} is after now ({present}). Choose an earlier one.")
-    if standing.last_as_of is not None and as_of < standing.last_as_of:
+    last = standing.last_as_of
+    if last is not None and as_of < last and command.reason is None:
+        choose = "Choose that or a later one, or" if last <= present else "That has not come yet:"
         raise CycleRefused(
-            f"as_of {as_of} is before the last cycle of {model!r} ({standing.last_as_of}). "
-            "Choose that or a later one."
+            f"as_of {as_of} is before the last cycle of {model!r} ({last}). {choose} give a reason "
+            f"(`reason`, --reason), which sets aside {', '.join(standing.later) or 'no cycle'}."
         )
     if standing.champion is None and not standing.has_labels:
         raise NothingToDecide(
@@ -96,6 +138,9 @@ def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, 
             champion=standing.champion,
             force=command.force,
             rules=dict(NEWEST),
+            serves=standing.serves,
+            sets_aside=standing.later,
+            reason=command.reason or standing.chosen,
         ),
     )
 

@@ -77,10 +77,21 @@ class CycleStarted:
     contract_digest: Annotated[str, noted("sha256 hex", "the contract it works under")]
     policy: Annotated[str, noted("id", "the policy it is judged by")]
     policy_digest: Annotated[str, noted("sha256 hex", "that policy's document")]
-    champion: Annotated[str | None, noted("name/number", "who serves; null before the first")]
+    champion: Annotated[
+        str | None, noted("name/number", "who is judged; null where no cycle that counts made one")
+    ]
     force: Force | None
     rules: Annotated[
         dict[str, int], noted("numbers", "rule -> the form it follows; one not named: its first")
+    ]
+    serves: Annotated[
+        str | None, noted("name/number", "who answers; champion, or trained by a cycle set aside")
+    ]
+    sets_aside: Annotated[
+        tuple[str, ...], noted("ids", "cycles later than as_of that count no more for the model")
+    ]
+    reason: Annotated[
+        str | None, noted("words", "why they are set aside, or how as_of was chosen; or null")
     ]
 
 

@@ -16,6 +16,7 @@ from domain.events.cycle_events import CYCLE_EVENTS, CycleEvent
 from domain.units import noted
 
 Json = dict[str, Any]  # a JSON object as the client sent it
+Extensions = dict[str, str | int | bool]  # a CloudEvent's further attributes, by name
 Row = dict[str, float | int | str | None]  # one row: column -> value, null where missing
 
 
@@ -144,7 +145,7 @@ class ObservationRecorded:
     """One labelled row was observed, not tied to a prediction."""
 
     type: ClassVar[str] = "observations.observation-recorded"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "observations-<model>"
 
     model: Annotated[str, noted("name", "the model")]
@@ -154,6 +155,7 @@ class ObservationRecorded:
     source_id: Annotated[str, noted("id", "the id it has there")]
     identity: Annotated[str, noted("key", "the row's identity columns")]
     row: Annotated[Row, noted("contract's", "features, target and other columns as accepted")]
+    extensions: Annotated[Extensions, noted("attributes", "that the CloudEvent had beside ours")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +163,7 @@ class OutcomeRecorded:
     """The true value of a prediction became known. A later one for the same row is a correction."""
 
     type: ClassVar[str] = "observations.outcome-recorded"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "observations-<model>"
 
     model: Annotated[str, noted("name", "the model")]
@@ -170,6 +172,7 @@ class OutcomeRecorded:
     prediction_id: Annotated[str, noted("UUID", "the prediction whose row is labelled")]
     identity: Annotated[str, noted("key", "that row's identity columns")]
     label: Annotated[float, noted("target's unit", "the true value")]
+    extensions: Annotated[Extensions, noted("attributes", "that the CloudEvent had beside ours")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +194,7 @@ class DatasetReceived:
     """A CSV was read to its end: good rows stand before this event, bad ones in quarantine."""
 
     type: ClassVar[str] = "observations.dataset-received"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "observations-<model>"
 
     model: Annotated[str, noted("name", "the model")]
@@ -204,6 +207,10 @@ class DatasetReceived:
         int, noted("rows", "refused, with line and reason in the quarantine file")
     ]
     quarantine_file: Annotated[str | None, noted("file name", "in the state directory; or null")]
+    also: Annotated[
+        dict[str, int],
+        noted("rows", "corrections, repeated_keys, labelled_predictions: what else was counted"),
+    ]
 
 
 ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack

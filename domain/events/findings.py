@@ -165,7 +165,8 @@ class WindowCheck:
 
     subject: Annotated[str, noted("name", "the feature, or 'rows' for the refused share")]
     statistic: Annotated[
-        Literal["mean", "missing_share", "refused_share"], noted("name", "what was computed")
+        Literal["mean", "missing_share", "refused_share", "unlisted_share"],
+        noted("name", "what was computed"),
     ]
     observed: Annotated[
         float | None, noted("as the feature; shares 0..1", "null: nothing to judge")

@@ -43,8 +43,20 @@ def _decided_from_2(data: Payload) -> Payload:
 
 
 def _started_from_1(data: Payload) -> Payload:
-    """`rules` is empty: every rule in its first form."""
-    return data | {"rules": {}}
+    """`rules` is empty: every rule in its first form. `serves` is the champion, nothing is set
+    aside, and there is no reason.
+    """
+    return data | {"rules": {}, "serves": data["champion"], "sets_aside": [], "reason": None}
+
+
+def _received_from_1(data: Payload) -> Payload:
+    """`also` is empty: nothing else was counted."""
+    return data | {"also": {}}
+
+
+def _labelled_from_1(data: Payload) -> Payload:
+    """`extensions` is empty: none were kept."""
+    return data | {"extensions": {}}
 
 
 def _labels_unmeasured(data: Payload) -> Payload:
@@ -84,6 +96,9 @@ UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.parity-checked", 1): _parity_from_1,
     ("cycle.candidate-compared", 1): _compared_from_1,
     ("cycle.health-reported", 1): _health_from_1,
+    ("observations.dataset-received", 1): _received_from_1,
+    ("observations.observation-recorded", 1): _labelled_from_1,
+    ("observations.outcome-recorded", 1): _labelled_from_1,
 }
 
 

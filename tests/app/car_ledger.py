@@ -154,6 +154,7 @@ class CarLedger:
             "policy": policy.policy,
             "policy_digest": policy.digest,
             "champion": view.champion,
+            "serves": view.champion,
             "force": Force(actor="local:unauthenticated", reason=force) if force else None,
             "rules": dict(NEWEST),
         }

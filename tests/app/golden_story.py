@@ -87,6 +87,7 @@ def _prices(cars: CarLedger) -> None:
         already_known=0,
         quarantined=2,
         quarantine_file="car-price-2-rows.jsonl",
+        also={},
     )
     cars.append(f"observations-{cars.model}", [(uploaded, year_end(1975))])
     cars.runs(year_end(1975))  # bootstrap

@@ -15,7 +15,7 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
     ("cycle.decided", 2): (("verdict", "never_retrained"),),
     ("cycle.decided", 3): (("verdict", "nodes"),),
     ("cycle.drift-measured", 2): (("clean_rate",),),
-    ("cycle.started", 2): (("rules",),),
+    ("cycle.started", 2): (("rules",), ("serves",), ("sets_aside",), ("reason",)),
     ("cycle.window-guarded", 2): (("labels",),),
     ("cycle.halted", 2): (("labels",),),
     ("cycle.data-merged", 2): (("left_out",), ("holdout_share",), ("window_attempt",)),
@@ -26,6 +26,9 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
         *(("window_error",), ("window_interval",), ("window_labelled",)),
         ("value_interval",),
     ),
+    ("observations.dataset-received", 2): (("also",),),
+    ("observations.observation-recorded", 2): (("extensions",),),
+    ("observations.outcome-recorded", 2): (("extensions",),),
 }
 
 

@@ -33,6 +33,7 @@ from app.cycle.starting import Cycles
 from app.projections.cycles import CycleView
 from domain.decisions.cycle import Step
 from domain.errors import WhyledgerError
+from domain.events.cycle_events import CycleStarted
 from domain.events.verdicts import NOT_DECIDED
 
 _POLL_SECONDS: Final = 0.2
@@ -48,6 +49,16 @@ class Watched:
     steps: Mapping[str, Any]  # event type -> its data
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What somebody typed."""
+
+    model: str
+    as_of: str | None
+    force: str | None
+    reason: str | None
+
+
 def cycle(
     model: Annotated[str, typer.Option(help="The model whose cycle to run.")],
     as_of: Annotated[
@@ -56,6 +67,10 @@ def cycle(
     force: Annotated[
         str | None,
         typer.Option(metavar="REASON", help="Retrain whatever the policy says, and say why."),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="Why cycles later than --as-of are set aside; it is recorded."),
     ] = None,
     timeout_minutes: Annotated[
         float, typer.Option(min=0.01, help="Give up waiting then; the cycle itself goes on.")
@@ -69,13 +84,12 @@ def cycle(
     """Run a retraining cycle. A recorded outcome exits 0; 20: nothing could be decided."""
     if force is not None and not force.strip():
         raise CommandRefused("--force has no reason; say why, it is recorded.")
-    moment = a_time(as_of, "--as-of")
+    if reason is not None and not reason.strip():
+        raise CommandRefused("--reason is empty; say why, it is recorded.")
+    asked = _Asked(model, a_time(as_of, "--as-of"), force, reason)
     seconds = timeout_minutes * 60
     try:
-        if url:
-            watched = _over_http(url, model, moment, force, seconds)
-        else:
-            watched = _in_database(model, moment, force, seconds)
+        watched = _over_http(url, asked, seconds) if url else _in_database(asked, seconds)
     except WhyledgerError as error:
         say_error(error)
         raise typer.Exit(exit_code_of(error, missing_is_undecided=True)) from None
@@ -87,6 +101,7 @@ def cycle(
             )
         )
         raise typer.Exit(Exit.UNDECIDED)
+    _say_begun(watched)
     told = cycle_told(watched.steps)
     _tell_github(told)
     if json:
@@ -99,6 +114,15 @@ def cycle(
     raise typer.Exit(_exit_code(told, detailed=detailed_exitcode))
 
 
+def _say_begun(watched: Watched) -> None:
+    """How as_of came about, when nobody asked for it; which cycles were set aside."""
+    begun = watched.steps.get(CycleStarted.type, {})
+    if begun.get("sets_aside"):
+        note(f"{', '.join(begun['sets_aside'])} are set aside: {begun['reason']}")
+    elif begun.get("reason"):
+        note(f"as_of {begun['as_of']}: {begun['reason']}; --as-of chooses another")
+
+
 def _exit_code(told: CycleTold, *, detailed: bool) -> Exit:
     if told.outcome in (None, NOT_DECIDED):
         return Exit.UNDECIDED
@@ -109,12 +133,18 @@ def _exit_code(told: CycleTold, *, detailed: bool) -> Exit:
     return Exit.OK
 
 
-def _in_database(model: str, as_of: str | None, force: str | None, seconds: float) -> Watched:
+def _in_database(asked: _Asked, seconds: float) -> Watched:
     settings = read_settings()
     with opened(settings) as ledger:
         cycles = Cycles(ledger, settings)
         try:
-            ticket = cycles.start(model, as_of=as_of, force_reason=force, cause=typed())
+            ticket = cycles.start(
+                asked.model,
+                as_of=asked.as_of,
+                force_reason=asked.force,
+                reason=asked.reason,
+                cause=typed(),
+            )
             if ticket.resumed:
                 note(
                     f"cycle {ticket.cycle} was cut off; it goes on at its first open step, with "
@@ -127,17 +157,17 @@ def _in_database(model: str, as_of: str | None, force: str | None, seconds: floa
             cycles.close()
 
 
-def _over_http(
-    url: str, model: str, as_of: str | None, force: str | None, seconds: float
-) -> Watched:
+def _over_http(url: str, asked: _Asked, seconds: float) -> Watched:
     body: dict[str, object] = {}
-    if as_of:
-        body["as_of"] = as_of
-    if force:
-        body["force"] = {"reason": force}
+    if asked.as_of:
+        body["as_of"] = asked.as_of
+    if asked.force:
+        body["force"] = {"reason": asked.force}
+    if asked.reason:
+        body["reason"] = asked.reason
     with Service(url) as service:
         try:
-            answer = service.post(f"/models/{model}/cycles", body)
+            answer = service.post(f"/models/{asked.model}/cycles", body)
             where = str(answer["url"])
         except ServiceRefused as refused:
             if refused.problem != "cycle-running":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
@@ -18,6 +17,7 @@ from app.cli.remote import Service
 from app.cli.terminal import (
     Advance,
     CommandRefused,
+    Exit,
     Json,
     code_of,
     note,
@@ -26,6 +26,8 @@ from app.cli.terminal import (
     say_json,
     say_table,
 )
+from app.cli.uploading import Upload as CsvUpload
+from app.cli.uploading import pieces
 from app.clock import now
 from app.cycle.promotions import roll_back
 from app.intake.adoption import adopt_contract, adopt_policy
@@ -39,7 +41,11 @@ from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.errors import DocumentInvalid, UnknownModel, WhyledgerError
 
-_PIECE_BYTES: Final = 65_536
+_ALSO: Final = {
+    "labelled_predictions": "of them label a prediction",
+    "corrections": "of them are corrections: their row was labelled otherwise before",
+    "repeated_keys": "lines name a row that an earlier line of the file names; the last one holds",
+}
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 
 
@@ -83,7 +89,10 @@ def import_rows(
     url: Url = "",
     json: Json = False,
 ) -> None:
-    """Import a CSV of labelled rows. Bad rows go to quarantine, with line and reason."""
+    """Import a CSV of labelled rows. Bad rows go to quarantine, with line and reason.
+
+    20: no row of the file is recorded, by this or by an earlier import.
+    """
     try:
         answer = _import(model, file, url)
     except WhyledgerError as error:
@@ -98,10 +107,17 @@ def import_rows(
             f"{answer['accepted']} rows accepted, {answer['already_known']} already known, "
             f"{answer['quarantined']} quarantined"
         )
+        for name, words in _ALSO.items():
+            if answer[name]:
+                note(f"{answer[name]} {words}")
     if answer["quarantined"] and not json:
         note(f"quarantine/{answer['quarantine_file']} in the state directory names each bad row:")
         for fault in answer["faults"]:
             note(f"  {fault['path']}: {fault['message']}")
+    if not json:
+        note(answer["next_cycle"])
+    if not answer["accepted"] + answer["already_known"]:
+        raise typer.Exit(Exit.UNDECIDED)
 
 
 def state(
@@ -204,27 +220,21 @@ def _import(model: str, file: Path, url: str) -> dict[str, Any]:
         if not url:
             return _take_in(read_settings(), model, rows, advance)
         with Service(url) as service:
-            return service.send(f"/models/{model}/datasets", _pieces(rows, advance), "text/csv")
-
-
-def _pieces(rows: IO[bytes], advance: Advance) -> Iterator[bytes]:
-    """The file in pieces, never whole in memory."""
-    done = 0
-    while piece := rows.read(_PIECE_BYTES):
-        yield piece
-        done += len(piece)
-        advance(done)
+            upload = CsvUpload(service, f"/models/{model}/datasets")
+            return upload.run(rows, "text/csv", advance)
 
 
 def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) -> dict[str, Any]:
     with opened(settings) as ledger:
-        champions = Champions(ledger, settings.champion_poll_seconds)
+        champions = Champions(
+            ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max
+        )
         champions.refresh()
         serving = champions.of(model)
         datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max)
         digest = hashlib.sha256()
         with datasets.new_file() as copy:
-            for piece in _pieces(rows, advance):
+            for piece in pieces(rows, advance):
                 digest.update(piece)
                 copy.write(piece)
             advance(0, said="recording")
@@ -234,7 +244,7 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
 
 def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, Any]:
     moment = now()
-    champions = Champions(ledger, settings.champion_poll_seconds)
+    champions = Champions(ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max)
     champions.refresh()  # whether a champion loads is part of how its model stands
     alarms = champions.alarms()
     with ledger.connect() as connection:

@@ -214,7 +214,12 @@ def candidate_name(known: Knowledge) -> str:
 
 
 def _fit(known: Knowledge, split: Split) -> Trained:
-    return fit(known.contract, _rows(split.training), known.started.contract_digest)
+    return fit(
+        known.contract,
+        _rows(split.training),
+        known.started.contract_digest,
+        listed_only=form(known.started, "encoding") > FIRST,
+    )
 
 
 def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:

@@ -178,6 +178,7 @@ def promote(work: Work, history: StreamHistory, cause: Cause) -> None:
                 registry_run=candidate.registry_run,
             ),
             compared_with=known.started.champion,
+            serves=known.started.serves,
             cycle=known.started.cycle,
             as_of=known.started.as_of,
         ),

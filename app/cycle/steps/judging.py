@@ -45,6 +45,7 @@ def guard(work: Work) -> Done:
         labels=known.window_labels,
         refused_rows=counts.refused,
         received_rows=counts.refused + counts.accepted,
+        unlisted=form(known.started, "encoding") > FIRST,
     )
     start, end = known.bounds
     reason = halt_reason(checks)
@@ -228,7 +229,7 @@ def _with_clean_rate(verdict: PolicyVerdict, rate: float) -> PolicyVerdict:
 def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]:
     """The facts a policy may look at (None: unknown), and whether nothing was ever retrained."""
     by_reference = {} if report is None else {p.against: p.ks_p_value for p in report.predictions}
-    since = known.model.last_retraining_as_of
+    since = known.basis.last_retraining_as_of
     facts: Facts = {
         "feature_drift_score": report.feature_drift_score if report else None,
         "psi_max": report.psi_max if report else None,

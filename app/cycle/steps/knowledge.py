@@ -19,6 +19,7 @@ from app.ledger.store import Artefact, Connection, Ledger, stored_artefact
 from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle, trainings_until
+from app.projections.cycles_that_count import Basis, basis, counted_cycles, set_aside
 from app.projections.labels import LabelledRow, labelled_rows
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
@@ -90,7 +91,8 @@ class Knowledge:
 
     @cached_property
     def champion(self) -> ChampionView | None:
-        """Who served when the cycle started, and how it was trained."""
+        """Who is judged, and how it was trained: who served when the cycle started, or, where that
+        one's cycle is set aside, the last that a cycle which counts has promoted."""
         if self.started.champion is None:
             return None
         with self.ledger.connect() as connection:
@@ -219,9 +221,27 @@ class Knowledge:
             return get_cycle(connection, previous).started_position
 
     @cached_property
+    def basis(self) -> Basis:
+        """What the earlier cycles that count left: those that none has set aside."""
+        number = self.started.number
+        with self.ledger.connect() as connection:
+            aside = set_aside(connection, self.started.model, before_number=number)
+            aside |= frozenset(self.started.sets_aside)
+            if not aside:
+                return Basis(
+                    champion=self.started.champion,
+                    last_retraining_as_of=self.model.last_retraining_as_of,
+                    consumed_until=self.model.consumed_until,
+                )
+            cycles = counted_cycles(
+                connection, self.started.model, before_number=number, aside=aside
+            )
+            return basis(connection, cycles)
+
+    @cached_property
     def new_samples(self) -> int:
-        """Rows first labelled after the last completed training read its labels."""
-        after = self.model.consumed_until
+        """Rows first labelled after the last completed training that counts read its labels."""
+        after = self.basis.consumed_until
         return sum(row.first_position > (-1 if after is None else after) for row in self.labelled)
 
     @cached_property

@@ -40,8 +40,14 @@ class CycleRequest(Sent):
 
     as_of: Time | None = Field(
         default=None,
-        description="RFC 3339; rows that happened before it are looked at; default now",
+        description="RFC 3339; rows that happened before it are looked at; default now, or for a "
+        "model without a cycle whose rows are older than its drift window just after the newest",
         examples=["1977-01-01T00:00:00Z"],
+    )
+    reason: Reason | None = Field(
+        default=None,
+        description="why cycles that looked back from a later time than as_of are set aside",
+        examples=["the first cycle was asked for without as_of"],
     )
     force: ForceRequest | None = None
 
@@ -136,6 +142,7 @@ async def create_cycle(
         model,
         as_of=asked.as_of,
         force_reason=asked.force.reason if asked.force else None,
+        reason=asked.reason,
         cause=cause,
     )
     wait = seconds_to_wait(prefer, here.settings.cycle_wait_seconds_max)

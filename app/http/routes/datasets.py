@@ -1,11 +1,11 @@
-"""POST /models/{model}/datasets: a CSV of labelled rows comes in, streamed."""
+"""/models/{model}/datasets: a CSV of labelled rows comes in, streamed; what became of it."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import IO, Final
+from typing import IO, Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -15,7 +15,8 @@ from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, RequestCause
 from app.http.documentation import FaultBody, refusals
 from app.http.strict_route import StrictRoute
-from app.intake.datasets import Intake, Upload
+from app.intake.datasets import Upload
+from app.intake.intake import Intake
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 _ROW: Final = (
@@ -30,9 +31,26 @@ class DatasetAnswer(BaseModel):
 
     model: str = Field(examples=["car-price"])
     dataset_sha256: str = Field(description="of the bytes as received", examples=[examples.SHA256])
+    lines: int = Field(
+        description="that hold anything, below the header: accepted, known and quarantined ones",
+        examples=[465],
+    )
     accepted: int = Field(description="rows recorded as observations", examples=[463])
     already_known: int = Field(description="rows that stood so before", examples=[0])
     quarantined: int = Field(description="rows refused", examples=[2])
+    corrections: int = Field(
+        description="of the accepted, rows that say something else of a row labelled before",
+        examples=[0],
+    )
+    repeated_keys: int = Field(
+        description="lines whose row an earlier line of the file names; the last of them holds",
+        examples=[0],
+    )
+    labelled_predictions: int = Field(
+        description="of the accepted, rows the model had predicted: now those predictions are "
+        "labelled",
+        examples=[120],
+    )
     quarantine_file: str | None = Field(
         description="in the state directory's quarantine/: every bad row with line and reason",
         examples=["car-price-9f2c41aa9f2c41aa.jsonl"],
@@ -48,6 +66,14 @@ class DatasetAnswer(BaseModel):
     )
     position: int | None = Field(
         description="of the event that closes the upload; null: nothing new", examples=[1390]
+    )
+    finished: bool = Field(
+        description="whether the file was read to its end; false: as far as it has come",
+        examples=[True],
+    )
+    next_cycle: str = Field(
+        description="what the next cycle would do",
+        examples=["the next cycle would train car-price for the first time, on the rows before …"],
     )
 
 
@@ -71,6 +97,20 @@ async def create_dataset(here: Here, cause: RequestCause, request: Request, mode
         return await run_in_threadpool(
             here.datasets.take_in, serving, Upload(file, sha256), cause=cause
         )
+
+
+@router.get(
+    "/models/{model}/datasets/{sha256}",
+    summary="Look what became of an uploaded CSV",
+    response_model=DatasetAnswer,
+    responses=refusals(404, 422, 503),
+)
+def read_dataset(
+    here: Here, model: str, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+) -> Intake:
+    """What its upload answered, for who did not wait; while it is read, how far it has come."""
+    here.champions.of(model)
+    return here.datasets.look(model, sha256)
 
 
 async def _receive(request: Request, file: IO[bytes], bytes_max: int) -> str:

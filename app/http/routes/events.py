@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -11,6 +10,7 @@ from pydantic import AliasPath, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
+from app.http.binary_mode import binary_attributes
 from app.http.bodies import INLINE_BYTES_MAX, parse_json
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, cause_of, process_of
@@ -20,10 +20,10 @@ from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.request_shapes import Whole
 from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
+from app.intake.observations import Taken
 from domain.canonical import INTEGER_MAX
 from domain.errors import LedgerDamaged, RequestInvalid
 from domain.events.cloud_event import cloud_event
-from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
@@ -88,6 +88,10 @@ class EventsAnswer(BaseModel):
     """The events, in the order they were sent."""
 
     recorded: list[RecordedEvent]
+    passed_over: dict[str, int] = Field(
+        description="of what another instance emitted: events that are its own history, by kind",
+        examples=[{}],
+    )
 
 
 class EventsQuery(PageQuery):
@@ -113,17 +117,26 @@ async def create_events(request: Request) -> Response:
     """CloudEvents 1.0, one or a batch; (source, id) is the idempotency. All of a batch or none.
 
     `org.whyledger.observation.v1` carries a labelled row, `org.whyledger.outcome.v1` the label of a
-    prediction, named by its id or by the row's identity. `application/json` takes either shape.
+    prediction, named by its id or by the row's identity. `application/json` takes either shape, and
+    in binary mode the `data` of one event, whose attributes are `ce-` headers.
+
+    What `GET /events` of another instance emits is taken, too: labelled rows and labels under the
+    source and id they had there; the rest is that instance's history, passed over and counted.
     """
     process = process_of(request)
     kind, body = await EVENTS.read(request, process.settings.body_bytes_max)
     most = process.settings.rows_per_request_max
-    if len(body) > INLINE_BYTES_MAX:
+    attributes = binary_attributes(request.headers) if kind == EITHER else None
+    events: list[object]
+    if attributes is not None:
+        events, batch = [attributes | {"data": parse_json(body)}], False
+    elif len(body) > INLINE_BYTES_MAX:
         events, batch = await run_in_threadpool(_sent, kind, body, most)
     else:
         events, batch = _sent(kind, body, most)
-    recorded = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))
-    answer = _answer(recorded)
+    taken = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))
+    recorded = taken.recorded
+    answer = _answer(taken)
     if wants_receipts(request):
         positions = [entry.position for entry in recorded]
         proved = await run_in_threadpool(receipts_of, process, positions)
@@ -150,11 +163,11 @@ def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Quer
     return response
 
 
-def _answer(recorded: Sequence[Recorded]) -> EventsAnswer:
-    for entry in recorded:
+def _answer(taken: Taken) -> EventsAnswer:
+    for entry in taken.recorded:
         if not isinstance(entry.event, ObservationRecorded | OutcomeRecorded):
             raise LedgerDamaged.stranger(entry.position, entry.event.type, ObservationRecorded.type)
-    return EventsAnswer.model_validate({"recorded": recorded}, from_attributes=True)
+    return EventsAnswer.model_validate(taken, from_attributes=True)
 
 
 def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:

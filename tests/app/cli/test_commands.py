@@ -206,6 +206,22 @@ def test_without_a_ledger_nothing_can_be_decided(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_import_of_which_nothing_is_kept_exits_20_and_says_what_a_cycle_would_do(
+    state: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "wrong.csv"
+    header = CARS.read_text().splitlines()[0]
+    wrong = ",".join("x" for _ in header.split(","))
+    file.write_text("\n".join([header, wrong, wrong]))
+
+    done = whyledger(state, "import", "car-price", file)
+
+    assert done.returncode == 20
+    assert done.stdout == "0 rows accepted, 0 already known, 2 quarantined\n"
+    assert "/line/2: " in done.stderr
+    assert "the next cycle would judge car-price/1 by the rows since" in done.stderr
+
+
 def test_an_unknown_model_decides_nothing(state: Path) -> None:
     assert whyledger(state, "cycle", "--model", "nowhere").returncode == 20
 

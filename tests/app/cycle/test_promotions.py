@@ -41,6 +41,7 @@ def candidate(ledger: Ledger, plan: bytes, version: str = "cars/2") -> PromoteCa
             registry_run=None,
         ),
         compared_with=None,
+        serves=None,
         cycle="cars-1",
         as_of="1977-01-01T00:00:00.000000Z",
     )

@@ -44,6 +44,7 @@ PROMOTE = PromoteCandidate(
         registry_run=None,
     ),
     compared_with=None,
+    serves=None,
     cycle="cars-1",
     as_of=TIME,
 )

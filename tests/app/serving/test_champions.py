@@ -36,7 +36,7 @@ def service(settings: Settings) -> Iterator[TestClient]:
 
 
 def test_nothing_is_served_before_the_first_look(ledger: Ledger) -> None:
-    champions = Champions(ledger, 0.5)
+    champions = Champions(ledger, 0.5, 5.0)
     with pytest.raises(NotReady, match="being loaded"):
         champions.of("car-price")
     champions.refresh()

@@ -16,6 +16,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from app.serving.plan import load_plan
 from app.training.fit import fit, predict_pipeline
 from domain.canonical import sha256_hex
 from domain.contract.contract import parse_contract
@@ -165,3 +166,32 @@ def test_numbers_beyond_what_the_estimator_takes_are_refused_clearly() -> None:
     rows: list[Row] = [{**row, "tilt": 1e300 + number} for number, row in enumerate(kettles(20))]
     with pytest.raises(TrainingFailed, match="random-forest could not be fitted on 20 rows"):
         fit(contract, rows, digest)
+
+
+def test_a_category_that_is_not_listed_is_none_of_the_known_ones_wherever_it_comes() -> None:
+    """Given rows of which some have a plug that the contract does not list, when they train, then
+    the plan knows the listed ones alone, and predicts strange plugs alike, as the pipeline does."""
+    contract, digest = kettle_contract("ridge")
+    rows = [{**row, "plug": 7} if n % 3 == 0 else row for n, row in enumerate(kettles(60))]
+
+    trained = fit(contract, rows, digest)
+
+    plug = next(f for f in json.loads(trained.plan)["features"] if f["name"] == "plug")
+    assert plug["categories"] == [1, 2]
+    strange = [{**rows[1], "plug": number} for number in (7, 8)]
+    seven, eight = predict_pipeline(contract, trained.pipeline, strange)
+    assert seven == eight
+    served = load_plan(trained.plan).predict_rows(strange)
+    assert served.transformed.tolist() == pytest.approx([seven, eight], abs=1e-12)
+    assert served.unknown_categories == [("plug",), ("plug",)]
+    before = fit(contract, rows, digest, listed_only=False)
+    learnt = next(f for f in json.loads(before.plan)["features"] if f["name"] == "plug")
+    assert learnt["categories"] == [1, 2, 7], "as a cycle that began under the first form does"
+
+
+@pytest.mark.parametrize("estimator", ["ridge", "random-forest"])
+def test_where_every_category_is_listed_the_plan_is_the_same_to_the_byte(estimator: str) -> None:
+    contract, digest = kettle_contract(estimator)
+    rows = kettles(60)
+    both = [fit(contract, rows, digest, listed_only=only).plan for only in (True, False)]
+    assert both[0] == both[1]

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.contract.contract import parse_contract
-from domain.contract.faults import is_plain_text
 from domain.errors import ContractInvalid, Fault
 from tests.domain.kettles import kettle_document
 
@@ -289,23 +288,6 @@ def test_whatever_stands_anywhere_the_contract_parses_or_is_refused_in_words(
     except ContractInvalid as refused:
         faults = refused.faults
     assert all(fault.path.startswith("/") and fault.message for fault in faults)
-
-
-@given(st.text(max_size=250))
-def test_plain_text_is_what_every_database_and_every_reader_takes(text: str) -> None:
-    plain = is_plain_text(text)
-    unwanted = any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in text)
-    assert plain == (0 < len(text) <= 200 and not unwanted)
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [("a b", True), ("東 京", True), ("a\u00a0b", True), ("a\nb", False), ("\ud800", False)],
-)
-def test_spaces_of_other_scripts_are_plain_and_control_characters_are_not(
-    text: str, plain: bool
-) -> None:
-    assert is_plain_text(text) is plain
 
 
 def test_a_cost_of_retraining_needs_the_unit_of_the_value_of_error() -> None:

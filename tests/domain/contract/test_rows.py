@@ -9,7 +9,7 @@ import pytest
 from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import Fault, RequestInvalid, RowsRefusedError
-from tests.domain.kettles import GUARD, ROW, kettle_document
+from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.repository import REPOSITORY
 
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
@@ -98,16 +98,17 @@ def test_a_column_that_must_be_there_may_not_be_null_or_absent(name: str) -> Non
             "is 'cube', not one of jug, dome; the contract refus",
         ),
         ("shape", 1, "not text", "is 1, not text; send text"),
-        ("shape", "\n", "bad text", "send 1 to 200 characters of valid Unicode"),
+        ("shape", "\n", "bad text", "holds U+000A, which is not printable; remove it"),
         ("plug", "1", "not an integer", "is '1', not an integer"),
         ("plug", True, "not an integer", "is True, not an integer"),
         ("plug", 1.5, "not an integer", "is 1.5, not an integer"),
         ("plug", 2**53, "out of range", "outside the possible range -9007199254740991 to"),
         ("serial", 5, "not text", "is 5, not text; send text"),
-        ("serial", "", "bad text", "is ''; send 1 to 200 characters"),
-        ("serial", "x" * 201, "bad text", "x…'; send 1 to 200 characters"),
-        ("serial", "a\x00b", "bad text", "is 'a\\x00b'; send"),
-        ("serial", "\ud800", "bad text", "is '\\ud800'; send"),
+        ("serial", "", "bad text", "is '': it is empty; send 1 to 200 characters"),
+        ("serial", "x" * 201, "bad text", "x…': it has 201 characters; send at most 200"),
+        ("serial", "a\x00b", "bad text", "is 'a\\x00b': it holds U+0000, which is"),
+        ("serial", "\ud800", "bad text", "holds U+D800, which is not printable"),
+        ("serial", "a\u200bb", "bad text", "holds U+200B (ZERO WIDTH SPACE), which is not"),
         ("batch", 1.5, "not an integer", "is 1.5, not an integer; send an integer"),
         ("batch", False, "not an integer", "is False, not an integer"),
         ("batch", math.nan, "not an integer", "is nan, not an integer"),
@@ -363,3 +364,14 @@ def test_too_short_and_too_long_csv_rows_are_refused() -> None:
     assert "plug: missing" in GUARD.judge_rows([GUARD.parse_csv_row(short)], labelled=True).reasons
     reasons = GUARD.judge_rows([GUARD.parse_csv_row(long)], labelled=True).reasons
     assert "(any): unknown field" in reasons
+
+
+@pytest.mark.parametrize(
+    ("boiled_at", "taken"),
+    [("2024-02-29T12:00:05Z", True), ("2024-02-29T12:00:05.000001Z", False)],
+)
+def test_a_row_that_has_not_happened_yet_is_refused(boiled_at: str, taken: bool) -> None:
+    guard = RowGuard(KETTLES, latest=lambda: "2024-02-29T12:00:05.000000Z")
+    judged = guard.judge_rows([{**ROW, "boiled_at": boiled_at}], labelled=False)
+    assert bool(judged.accepted) is taken
+    assert judged.reasons == ({} if taken else {"boiled_at: in the future": 1})

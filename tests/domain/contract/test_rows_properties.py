@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
-from domain.contract.faults import is_plain_text
 from domain.errors import RowsRefusedError
+from domain.plain_text import composed, text_refused
 from tests.domain.kettles import GUARD, ROW
 
 anything = (
@@ -26,6 +26,10 @@ anything = (
     | st.lists(st.integers(), max_size=2)
     | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)
 )
+
+
+def is_text(text: str) -> bool:
+    return text_refused(composed(text)) is None
 
 
 def is_number(value: Any, low: float, high: float) -> bool:
@@ -50,14 +54,12 @@ def allowed(row: dict[str, Any]) -> bool:
         and (row.get("shape") in (None, "jug", "dome"))
         and is_integer(row.get("plug"))
         and isinstance(row.get("serial"), str)
-        and is_plain_text(row["serial"])
+        and is_text(row["serial"])
         and is_integer(row.get("batch"))
         and row.get("boiled_at") == ROW["boiled_at"]
         and (idle is None or is_number(idle, 0, 5000))
         and (power is None or idle is None or idle < power)
-        and (
-            row.get("note") is None or (isinstance(row["note"], str) and is_plain_text(row["note"]))
-        )
+        and (row.get("note") is None or (isinstance(row["note"], str) and is_text(row["note"])))
         and set(row) <= {*ROW, "colour"}
     )
 

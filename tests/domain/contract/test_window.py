@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.contract.contract import DriftWindow
+from domain.contract.contract import DriftWindow, parse_contract
 from domain.contract.window import check_window, halt_reason, window_start
+from domain.errors import ContractInvalid
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
 from domain.times import format_time
-from tests.domain.kettles import GUARD, KETTLES, ROW
+from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 
 
 def window(*changes: dict[str, Any]) -> list[Row]:
@@ -65,6 +66,7 @@ def test_a_window_within_all_bounds_may_be_judged() -> None:
         ("tilt", "missing_share"),
         ("shape", "missing_share"),
         ("plug", "missing_share"),
+        ("plug", "unlisted_share"),
     }
 
 
@@ -122,3 +124,27 @@ def test_every_broken_bound_is_in_the_reason() -> None:
     assert "refused share" in reason
     assert "missing share of power" in reason
     assert "mean of power" in reason
+
+
+@pytest.mark.parametrize(("strange", "passed"), [(1, True), (2, False)])
+def test_categories_that_are_not_listed_are_counted_and_have_a_bound(
+    strange: int, passed: bool
+) -> None:
+    document = kettle_document()
+    document["features"][3]["plausible"] = {"unlisted_share_max": 0.25}
+    contract = parse_contract(document)
+    rows = window(*[{"plug": 7}] * strange, *[{"plug": 1}] * (4 - strange))
+    checks = check_window(contract, rows, refused_rows=0, received_rows=4)
+    (found,) = (each for each in checks if each.statistic == "unlisted_share")
+    assert (found.subject, found.observed, found.passed) == ("plug", strange / 4, passed)
+    said = "the share of plug that the contract does not list is 0.5, above the plausible 0.25"
+    assert halt_reason(checks) == ("" if passed else said)
+    earlier = check_window(contract, rows, refused_rows=0, received_rows=4, unlisted=False)
+    assert {each.statistic for each in earlier} == {"refused_share", "missing_share", "mean"}
+
+
+def test_only_a_category_that_accepts_unknown_ones_bounds_them() -> None:
+    document = kettle_document()
+    document["features"][2]["plausible"] = {"unlisted_share_max": 0.25}
+    with pytest.raises(ContractInvalid, match="only a category that accepts unknown ones has"):
+        parse_contract(document)

@@ -62,6 +62,7 @@ PROMOTE_SECOND = PromoteCandidate(
         registry_run=None,
     ),
     compared_with="car-price/1",
+    serves="car-price/1",
     cycle="car-price-2",
     as_of="1976-01-01T00:00:00.000000Z",
 )
@@ -117,7 +118,7 @@ def test_a_promotion_stands_before_the_word_that_the_cycle_is_settled() -> None:
 
 
 def test_a_first_promotion_replaces_nobody() -> None:
-    first = replace(PROMOTE_SECOND, compared_with=None)
+    first = replace(PROMOTE_SECOND, compared_with=None, serves=None)
     given(ADOPTED).when(first, by=settle).then(
         replace(SECOND, replaced=None),
         PromotionSettled(

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from domain.decisions.starting import BeginAttempt, GiveUp, Standing, StartCycle
+from domain.contract.contract import DriftWindow
+from domain.decisions.starting import BeginAttempt, GiveUp, Standing, StartCycle, moment
 from domain.errors import CycleRefused, NothingToDecide
 from domain.events.cycle_events import AttemptStarted, CycleEvent, CycleFailed
 from tests.domain.events.sample_events import (
@@ -28,11 +29,17 @@ STANDING = Standing(
     policy=STARTED.policy,
     policy_digest=STARTED.policy_digest,
     champion="car-price/1",
+    serves="car-price/1",
     has_labels=False,
     last_as_of="1976-01-01T00:00:00.000000Z",
     number=2,
+    later=(),
+    as_of=AS_OF,
+    chosen=None,
 )
-NEW = replace(STANDING, champion=None, has_labels=True, last_as_of=None, number=1)
+NEW = replace(STANDING, champion=None, serves=None, has_labels=True, last_as_of=None, number=1)
+ASKED = {"present": LATER, "latest": "1978-01-01T00:00:05.000000Z"}
+ONE_MONTH, TEN_YEARS = DriftWindow(months=1), DriftWindow(years=10)
 START = StartCycle(model="car-price", as_of=AS_OF, force=None)
 TRIED_THRICE: tuple[CycleEvent, ...] = (
     STARTED,
@@ -45,7 +52,25 @@ def test_a_cycle_starts_with_the_contract_policy_and_champion_of_the_moment() ->
 
 
 def test_without_another_time_a_cycle_looks_back_from_the_present() -> None:
-    given(STANDING).when(replace(START, as_of=None)).then(replace(STARTED, as_of=LATER))
+    assert moment(None, first_window=None, newest_row=AS_OF, **ASKED) == (LATER, None)
+    assert moment(None, first_window=TEN_YEARS, newest_row=AS_OF, **ASKED) == (LATER, None)
+    assert moment(None, first_window=TEN_YEARS, newest_row=None, **ASKED) == (LATER, None)
+
+
+def test_a_model_filled_with_history_looks_back_from_its_newest_row_and_says_so() -> None:
+    as_of, said = moment(None, first_window=ONE_MONTH, newest_row=AS_OF, **ASKED)
+    assert as_of == AS_OF.replace(".000000Z", ".000001Z")
+    assert said is not None
+    assert f"its newest row ({AS_OF}) is older than its drift window" in said
+    chosen = replace(NEW, as_of=as_of, chosen=said)
+    first = replace(STARTED, cycle="car-price-1", number=1, champion=None, serves=None)
+    given(chosen).when(replace(START, as_of=None)).then(replace(first, as_of=as_of, reason=said))
+
+
+def test_a_time_from_a_clock_a_little_ahead_is_the_present() -> None:
+    ahead, beyond = "1978-01-01T00:00:05.000000Z", "1978-01-01T00:00:05.000001Z"
+    assert moment(ahead, first_window=None, newest_row=None, **ASKED) == (LATER, None)
+    assert moment(beyond, first_window=None, newest_row=None, **ASKED) == (beyond, None)
 
 
 def test_a_forced_cycle_says_who_forced_it_and_why() -> None:
@@ -53,7 +78,9 @@ def test_a_forced_cycle_says_who_forced_it_and_why() -> None:
 
 
 def test_the_first_cycle_has_nobody_to_compare_with() -> None:
-    given(NEW).when(START).then(replace(STARTED, cycle="car-price-1", number=1, champion=None))
+    given(NEW).when(START).then(
+        replace(STARTED, cycle="car-price-1", number=1, champion=None, serves=None)
+    )
 
 
 def test_while_a_cycle_has_not_ended_no_other_one_starts_whatever_else_holds() -> None:
@@ -84,9 +111,26 @@ def test_a_cycle_does_not_look_back_from_the_future() -> None:
 
 
 def test_a_cycle_does_not_look_back_from_before_the_last_one() -> None:
-    given(replace(STANDING, last_as_of=LATER)).when(START).then_refused(
+    given(replace(STANDING, last_as_of=LATER, later=("car-price-1",))).when(START).then_refused(
         CycleRefused,
-        saying=rf"^as_of {AS_OF} is before the last cycle of 'car-price' \({LATER}\)\. Choose that",
+        saying=rf"^as_of {AS_OF} is before the last cycle of 'car-price' \({LATER}\)\. Choose that "
+        r"or a later one, or give a reason \(`reason`, --reason\), which sets aside car-price-1\.$",
+    )
+
+
+def test_after_a_cycle_of_a_clock_that_ran_ahead_the_way_out_is_a_reason() -> None:
+    ahead = "2999-01-01T00:00:00.000000Z"
+    given(replace(STANDING, last_as_of=ahead, later=("car-price-1",))).when(START).then_refused(
+        CycleRefused, saying=rf"\({ahead}\)\. That has not come yet: give a reason"
+    )
+
+
+def test_a_cycle_with_a_reason_sets_later_ones_aside_and_names_them() -> None:
+    mistaken = replace(
+        STANDING, last_as_of=LATER, later=("car-price-1",), champion=None, has_labels=True
+    )
+    given(mistaken).when(replace(START, reason="a mistake")).then(
+        replace(STARTED, champion=None, sets_aside=("car-price-1",), reason="a mistake")
     )
 
 

@@ -16,6 +16,7 @@ STARTED = an(
     cycle="car-price-2",
     model="car-price",
     champion="car-price/1",
+    serves="car-price/1",
     rules=dict(NEWEST),
 )
 ATTEMPT = an(cycle.AttemptStarted)

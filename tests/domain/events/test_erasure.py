@@ -23,6 +23,7 @@ EVENT = ObservationRecorded(
     source_id="1",
     identity="car=1",
     row={"owner": "Ada", "price": 4.5, "doors": 4.0},
+    extensions={},
 )
 PAYLOAD = payload_of(EVENT, SALT)
 CONTENT = envelope_bytes(EVENT, **ENVELOPE, data_commit=PAYLOAD.commit)
@@ -44,7 +45,7 @@ def test_with_its_payload_it_reads_as_the_event() -> None:
 
 def test_without_its_payload_it_reads_as_erased_and_has_no_data() -> None:
     recorded = parse_entry(CONTENT, position=7, stream_version=3, apart=lambda _: None)
-    assert recorded.event == Erased(type=EVENT.type, schema=1)
+    assert recorded.event == Erased(type=EVENT.type, schema=EVENT.schema)
     assert event_data(recorded.event) == {}
     assert recorded.id == ENVELOPE["id"]
 

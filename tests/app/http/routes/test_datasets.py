@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.intake.csv_rows import LINE_LENGTH_MAX
+from app.intake.intake import Intake
 from app.settings import Settings
 from tests.app.http.routes.running import (
+    AMC,
     CAR_PRICE,
     CARS,
     adopt,
     events_of,
     observation,
+    predict,
     process_behind,
     running,
     send,
@@ -77,7 +85,8 @@ def test_the_command_answers_what_the_route_answers(service: TestClient, tmp_pat
     )
     by_route = upload(service, *lines).json()
 
-    assert json.loads(by_command.stdout) | {"position": 0} == by_route | {"position": 0}
+    elsewhere = {"position": 0, "next_cycle": "of a ledger in which nobody serves"}
+    assert json.loads(by_command.stdout) | elsewhere == by_route | elsewhere
     assert by_route["reasons"] == {"hpwt: out of range": 1, "(row): cells": 1}
 
 
@@ -95,19 +104,21 @@ def test_bad_rows_go_to_quarantine_with_line_and_reason(
         "1971,133,AMGREM71,0.5,1.9,1.7,1.15,0,US,=1+1",
     )
     body = answer.json()
-    assert (body["accepted"], body["quarantined"]) == (1, 4)
+    assert (body["accepted"], body["quarantined"]) == (1, 5)
     found = quarantine(settings, body["quarantine_file"])
-    assert [row["line"] for row in found] == [3, 5, 7, 8]
+    assert [row["line"] for row in found] == [3, 5, 6, 7, 8]
     assert found[0]["reasons"][0].startswith("hpwt is 99")
     assert found[0]["row"]["car_id"] == "130"
-    assert len(found[1]["reasons"]) == 3
-    assert "has 2 cells" in found[2]["reasons"][0]
-    assert found[3]["row"]["price"] == "=1+1"
+    assert "cell 3 opens a quote that this line does not close" in found[1]["reasons"][0]
+    assert found[1]["row"] == ['1971,131,"AM'], "as a person reads it"
+    assert "has 8 cells" in found[2]["reasons"][0]
+    assert "has 2 cells" in found[3]["reasons"][0]
+    assert found[4]["row"]["price"] == "=1+1"
     assert body["faults"][0]["path"] == "/line/3"
     (refused,) = events_of(service, "observations.rows-refused")
-    assert (refused["door"], refused["rows"]) == ("datasets", 4)
+    assert (refused["door"], refused["rows"]) == ("datasets", 5)
     (received,) = events_of(service, "observations.dataset-received")
-    assert (received["accepted"], received["quarantined"]) == (1, 4)
+    assert (received["accepted"], received["quarantined"]) == (1, 5)
     assert received["quarantine_file"] == body["quarantine_file"]
 
 
@@ -160,7 +171,10 @@ def test_an_upload_that_was_cut_off_goes_on_where_it_stopped(service: TestClient
 @pytest.mark.parametrize(
     ("header", "saying"),
     [
-        ("", "no header"),
+        ("", "'1971' is no column"),
+        (HEADER.replace(",", ";"), "are separated by semicolons; a CSV here has commas"),
+        (HEADER.replace("hpwt", "hp\0wt"), "U+0000 (NUL), as a file in UTF-16"),
+        (HEADER + ',"', "header, line 1, cell 11 opens a quote"),
         (HEADER.replace("hpwt,", ""), "'hpwt' is missing from the header"),
         (HEADER.replace(",price", ""), "'price' is missing from the header"),
         (HEADER + ",colour", "'colour' is no column of 'car-price'; remove it"),
@@ -175,6 +189,56 @@ def test_a_header_that_does_not_fit_refuses_the_file(
     assert saying in answer.json()["detail"]
 
 
+NOTHING = re.compile(r'(\s*(""|"\s*")?\s*(,|\Z))+')
+cells = st.sampled_from(
+    ['"', ",", '"a', 'b"', "1971", "129", "\0", "é", "\ufeff", ";", " ", "\r", "\n", "=1+1", '""']
+)
+hostile = st.one_of(
+    st.lists(cells, max_size=12).map("".join),
+    st.integers(1, 3).map(lambda number: GOOD.replace("129", str(number))),
+    st.integers(1, 3).map(lambda number: GOOD.replace("129", f"{number}").replace("4.9", "5.1")),
+)
+
+
+def test_every_line_of_any_file_is_accepted_known_or_quarantined(
+    lone_service: TestClient, sqlite_settings: Settings
+) -> None:
+    @settings_of_hypothesis(max_examples=25, deadline=None)
+    @given(st.lists(hostile, max_size=8), st.sampled_from(["\n", "\r\n"]))
+    def whatever_the_file(lines: list[str], end: str) -> None:
+        text = end.join([HEADER, *lines])
+        answer = lone_service.post("/models/car-price/datasets", content=text.encode(), headers=CSV)
+        body = answer.json()
+        assert answer.status_code == 200, answer.text
+        told = body["accepted"] + body["already_known"] + body["quarantined"]
+        held = [line for line in re.split("\r\n|\r|\n", text)[1:] if not NOTHING.fullmatch(line)]
+        assert told == body["lines"] == len(held)
+        if body["quarantined"]:
+            found = quarantine(sqlite_settings, body["quarantine_file"])
+            assert len({row["line"] for row in found}) == body["quarantined"]
+
+    whatever_the_file()
+
+
+def test_keys_that_repeat_corrections_and_labels_of_predictions_are_counted(
+    service: TestClient,
+) -> None:
+    predict(service, {**AMC, "year": 1971})
+    corrected, other = GOOD.replace("4.935802", "5.1"), GOOD.replace("129", "130")
+
+    body = upload(service, HEADER, GOOD, other, corrected, corrected).json()
+
+    assert (body["lines"], body["accepted"], body["already_known"]) == (4, 3, 1)
+    assert (body["repeated_keys"], body["corrections"]) == (2, 1)
+    assert body["labelled_predictions"] == 2, "the first label, and the one that corrects it"
+    (received,) = events_of(service, "observations.dataset-received")
+    assert received["also"] == {
+        "corrections": 1,
+        "repeated_keys": 2,
+        "labelled_predictions": 2,
+    }
+
+
 def test_broken_csv_bytes_and_endless_lines_are_quarantined_not_fatal(
     lone_service: TestClient, sqlite_settings: Settings
 ) -> None:
@@ -185,15 +249,73 @@ def test_broken_csv_bytes_and_endless_lines_are_quarantined_not_fatal(
         b"1971,3," + b"x" * (3 * LINE_LENGTH_MAX),
         b"1971,4,A\0B,0.5,1.9,1.7,1.15,0,US,4.9",
         GOOD.encode(),
+        b"1971,\0",
+        b" 1971 , 131 , AMGREM71 ,0.5,1.9,1.7,1.15,0, US , 4.9 ",
     ]
     answer = lone_service.post(
         "/models/car-price/datasets", content=b"\r\n".join(lines), headers=CSV
     )
     body = answer.json()
-    assert (answer.status_code, body["accepted"], body["quarantined"]) == (200, 1, 4)
+    assert (answer.status_code, body["accepted"], body["quarantined"]) == (200, 2, 5)
     found = quarantine(sqlite_settings, body["quarantine_file"])
-    assert [row["line"] for row in found] == [2, 3, 4, 5]
+    assert [row["line"] for row in found] == [2, 3, 4, 5, 7]
+    assert found[0]["reasons"] == ["holds what is not UTF-8 in vintage_id"]
+    assert found[0]["row"]["vintage_id"] == r"\xff\xfe", "as a person reads it"
+    assert "vintage_id is 'A\\x00B': it holds U+0000" in found[3]["reasons"][0]
+    assert found[4]["reasons"] == [
+        "has 2 cells; the header has 10, and holds U+0000, which is not printable"
+    ]
     assert len(json.dumps(found)) < LINE_LENGTH_MAX, "the overlong line is not kept"
+
+
+def test_what_became_of_a_file_can_be_asked_afterwards(
+    lone_service: TestClient,
+) -> None:
+    bad = "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9"
+    said = upload(lone_service, HEADER, GOOD, bad).json()
+    assert said["finished"]
+    assert said["next_cycle"].startswith("the next cycle would judge car-price/1 by the rows since")
+    where = f"/models/car-price/datasets/{said['dataset_sha256']}"
+
+    assert lone_service.get(where).json() == said
+    upload(lone_service, HEADER, GOOD, bad)
+    assert lone_service.get(where).json() == said, "nothing was new the second time"
+    unknown = lone_service.get(f"/models/car-price/datasets/{'0' * 64}")
+    assert unknown.status_code == 404
+    assert "was read to its end for 'car-price'. Send it again" in unknown.json()["detail"]
+
+
+def test_a_file_that_is_being_read_says_how_far_it_has_come(lone_service: TestClient) -> None:
+    process, seen = process_behind(lone_service), list[Intake]()
+    append = process.ledger.append
+
+    def look_first(*arguments: Any, **named: Any) -> Any:
+        seen.append(process.datasets.look("car-price", sha256))
+        return append(*arguments, **named)
+
+    content = "\n".join([HEADER, GOOD, GOOD.replace("129", "130")])
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    process.ledger.append = look_first  # type: ignore[method-assign]
+    upload(lone_service, content)
+    assert [(each.lines, each.accepted, each.finished) for each in seen] == [
+        (2, 0, False),
+        (2, 2, False),
+    ]
+
+
+def test_what_the_next_cycle_would_do_is_said_where_rows_come_in(
+    empty_service: TestClient,
+) -> None:
+    adopt(empty_service)
+    none = upload(empty_service, HEADER, "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9").json()
+    assert none["next_cycle"] == (
+        "the next cycle would have nothing to decide on: car-price has no champion and no "
+        "labelled row"
+    )
+    assert upload(empty_service, HEADER, GOOD).json()["next_cycle"] == (
+        "the next cycle would train car-price for the first time, on the rows before "
+        "1971-07-01T00:00:00.000001Z"
+    )
 
 
 def test_a_file_larger_than_allowed_is_413_and_leaves_nothing(

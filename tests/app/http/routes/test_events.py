@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.clock import latest_taken, now
 from app.projections.labels import labelled_rows
 from tests.app.http.routes.running import (
     AMC,
@@ -64,6 +65,28 @@ def test_a_label_that_becomes_known_after_now_is_refused(service: TestClient) ->
     assert answer.status_code == 422
     assert answer.json()["faults"][0]["path"] == "/time"
     assert "is after now (" in answer.json()["detail"]
+
+
+def test_a_label_from_a_clock_a_little_ahead_of_ours_is_taken(lone_service: TestClient) -> None:
+    predict(lone_service, AMC)
+    event = outcome("1", 5.2, identity={"year": 1976, "car_id": 129})
+    answer = send(lone_service, {**event, "time": latest_taken(4.0)})
+    assert answer.status_code == 201
+    later = {**event, "id": "2", "time": latest_taken(60.0)}
+    assert "is after now" in send(lone_service, later).text
+
+
+def test_a_row_of_a_year_to_come_is_refused_at_every_door(lone_service: TestClient) -> None:
+    year = int(now()[:4])
+    body = {"model": "car-price", "row": {**AMC, "year": year + 1}}
+    refused = [
+        lone_service.post("/predictions", json=body),
+        send(lone_service, observation("1", year=year + 1)),
+    ]
+    for answer in refused:
+        assert answer.status_code == 422
+        assert f"is {year + 1}, after now (" in answer.json()["faults"][0]["message"]
+    assert send(lone_service, observation("2", year=year)).status_code == 201
 
 
 def test_a_refusal_is_said_with_one_full_stop_a_sentence(service: TestClient) -> None:
@@ -194,7 +217,7 @@ def test_everything_goes_out_by_position_as_cloudevents(service: TestClient) -> 
     seen = [event for page in pages(service, "/events?limit=3") for event in page]
     assert [int(event["sequence"]) for event in seen] == list(range(size))
     assert {event["specversion"] for event in seen} == {"1.0"}
-    assert seen[-1]["type"] == "org.whyledger.observations.observation-recorded.v1"
+    assert seen[-1]["type"] == "org.whyledger.observations.observation-recorded.v2"
     assert seen[-1]["subject"] == "observations-car-price"
     assert seen[-1]["data"]["source_id"] == "4"
     assert all(name.isalnum() and name.islower() for event in seen for name in event)

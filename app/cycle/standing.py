@@ -1,0 +1,66 @@
+"""How a model stands when a cycle of it is asked for: what decides whether and how one starts."""
+
+from __future__ import annotations
+
+import orjson
+
+from app.clock import latest_taken, now
+from app.ledger.store import Connection, StreamHistory
+from app.ledger.streams import cycle_stream
+from app.projections.cycles import unfinished_cycle
+from app.projections.cycles_that_count import basis, counted_cycles, set_aside
+from app.projections.labels import has_labels, newest_label
+from app.projections.models import ModelView, get_model
+from app.projections.policies import get_policy
+from domain.contract.contract import DriftWindow, parse_contract
+from domain.decisions.starting import Standing, StartCycle, cycle_id, moment
+from domain.errors import UnknownModel
+
+
+def how_it_stands(
+    connection: Connection, command: StartCycle, skew_seconds: float
+) -> tuple[Standing, StreamHistory]:
+    """How the model stands, and the stream of its next cycle, which does not exist yet."""
+    present, latest, model = now(), latest_taken(skew_seconds), command.model
+    open_cycle = unfinished_cycle(connection, model)
+    view = get_model(connection, model)
+    if view is None:
+        raise UnknownModel.named(model)
+    policy = get_policy(connection, view.policy)
+    first = command.as_of is None and view.cycles_started == 0
+    newest = newest_label(connection, model) if first else None
+    as_of, chosen = moment(
+        command.as_of,
+        present=present,
+        latest=latest,
+        first_window=_drift_window(view) if newest is not None else None,
+        newest_row=newest,
+    )
+    number = view.cycles_started + 1
+    aside = set_aside(connection, model, before_number=number)
+    cycles = counted_cycles(connection, model, before_number=number, aside=aside)
+    later = tuple(each.cycle for each in cycles if each.as_of > as_of)
+    champion = view.champion
+    if view.champion_cycle in {*aside, *later}:
+        champion = basis(connection, [c for c in cycles if c.cycle not in later]).champion
+    standing = Standing(
+        present=present,
+        open_cycle=open_cycle.cycle if open_cycle else None,
+        contract_digest=view.contract_digest,
+        policy=view.policy,
+        policy_digest=policy.digest if policy else None,
+        champion=champion,
+        serves=view.champion,
+        has_labels=champion is None and has_labels(connection, model, before=as_of),
+        last_as_of=view.last_as_of,
+        number=number,
+        later=later,
+        as_of=as_of,
+        chosen=chosen,
+    )
+    stream = cycle_stream(cycle_id(model, standing.number))
+    return standing, StreamHistory(stream, (), -1)
+
+
+def _drift_window(view: ModelView) -> DriftWindow:
+    return parse_contract(orjson.loads(view.contract)).drift_window

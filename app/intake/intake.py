@@ -1,0 +1,84 @@
+"""What became of a CSV, as its upload says it, and read back from the ledger afterwards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final, cast
+
+from app.ledger.reading import Past
+from app.ledger.streams import observations_stream
+from domain.canonical import INTEGER_MAX
+from domain.errors import Fault
+from domain.events.envelope import Recorded
+from domain.events.events import DatasetReceived, RowsRefused
+
+ALSO: Final = ("corrections", "repeated_keys", "labelled_predictions")  # counted beside the three
+FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one
+
+
+@dataclass(slots=True)
+class Intake:
+    """What became of a CSV, row by row."""
+
+    model: str
+    dataset_sha256: str  # of the bytes as received
+    lines: int = 0  # that hold anything, the header apart: the three that follow together
+    accepted: int = 0
+    already_known: int = 0
+    quarantined: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)  # why refused -> rows
+    faults: list[Fault] = field(default_factory=list)  # the first few
+    corrections: int = 0  # of the accepted, that say something else of a row labelled before
+    repeated_keys: int = 0  # lines whose row an earlier line names; the last of them holds
+    labelled_predictions: int = 0  # of the accepted, rows the model had predicted
+    quarantine_file: str | None = None  # name in the state directory's quarantine/
+    position: int | None = None  # of `DatasetReceived`; None: nothing was new
+    finished: bool = False  # read to its end; until then it is as far as it has come
+    next_cycle: str = ""  # what the next cycle would do, in words
+
+
+Received = tuple[Recorded, Recorded | None]
+
+
+def received_dataset(past: Past, model: str, sha256: str) -> Received | None:
+    """The last entry that says the file was read to its end, and the one before it that counts
+    the refused rows, if it has some; None when no entry says so."""
+    stream = observations_stream(model)
+    for entry in past.newest_first(stream, DatasetReceived, INTEGER_MAX):
+        if cast(DatasetReceived, entry.event).dataset_sha256 == sha256:
+            refused = next(past.newest_first(stream, RowsRefused, entry.position), None)
+            mine = refused is not None and refused.correlation_id == entry.correlation_id
+            return entry, refused if mine else None
+    return None
+
+
+def intake_of(found: Received, quarantine: Path) -> Intake:
+    """What the upload answered, as far as ledger and quarantine still hold it."""
+    entry, refused = found
+    received = cast(DatasetReceived, entry.event)
+    file = quarantine / received.quarantine_file if received.quarantine_file else None
+    intake = Intake(
+        model=received.model,
+        dataset_sha256=received.dataset_sha256,
+        lines=received.accepted + received.already_known + received.quarantined,
+        accepted=received.accepted,
+        already_known=received.already_known,
+        quarantined=received.quarantined,
+        reasons=dict(cast(RowsRefused, refused.event).reasons) if refused else {},
+        faults=_faults_in(file) if file is not None and file.exists() else [],
+        quarantine_file=received.quarantine_file,
+        position=entry.position,
+    )
+    for name in ALSO:  # an older upload counted none of them
+        setattr(intake, name, received.also.get(name, 0))
+    return intake
+
+
+def _faults_in(file: Path) -> list[Fault]:
+    with file.open(encoding="utf-8") as lines:
+        rows = (json.loads(line) for line in lines)
+        reasons = (Fault(f"/line/{row['line']}", said) for row in rows for said in row["reasons"])
+        return list(islice(reasons, FAULTS_SHOWN_MAX))
