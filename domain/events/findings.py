@@ -47,8 +47,7 @@ class FeatureDrift:
         float | None, noted("PSI, nats", "max(0, psi - psi_expected); null below 50 rows")
     ]
     p_value: Annotated[
-        float,
-        noted("probability", "of a difference at least like this without drift: chi-square of psi"),
+        float, noted("probability", "of a difference at least like this one without drift")
     ]
     evidence: Annotated[bool, noted("flag", "Benjamini-Hochberg at 5 % over all features holds")]
     band: Annotated[

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from domain.canonical import canonical_bytes
 from domain.drift.bins import (
     CategoryReference,
+    Kind,
     NumberReference,
     Value,
     freeze_categories,
@@ -167,6 +168,27 @@ def test_a_reference_read_back_is_the_reference_written(
             assert (theirs.levels, theirs.pooled) == (ours.levels, ours.pooled)
 
 
+def test_a_reference_of_the_first_format_is_written_and_read_as_it_was() -> None:
+    target = np.linspace(0, 1, 3)
+    columns: dict[str, list[Value]] = {"size": [0.1, 0.1, 2.0], "maker": ["a", "b", None]}
+    kinds: list[tuple[str, Kind]] = [("size", "number"), ("maker", "category")]
+    first = freeze_reference(kinds, columns, target, target, 10, transform=None)
+    document = first.to_document()
+    assert document["format"] == "whyledger.reference/1"
+    assert document.keys() == freeze_reference(
+        kinds, columns, target, target, 10
+    ).to_document().keys() - {"transform"}
+    assert "pooled_counts" not in document["features"][1]
+    again = thawed(first)
+    assert again.transform is None
+    assert canonical_bytes(again.to_document()) == canonical_bytes(document)
+
+
+def test_a_reference_names_the_scale_it_was_frozen_on() -> None:
+    target = np.linspace(0, 1, 3)
+    assert thawed(freeze_reference([], {}, target, target, 10, transform="log")).transform == "log"
+
+
 def test_freezing_neither_keeps_nor_changes_the_callers_arrays() -> None:
     target = np.array([3.0, 1.0, 2.0])
     frozen = freeze_reference([], {}, target, target, 1)
@@ -204,6 +226,7 @@ def test_text_in_a_number_column_is_refused() -> None:
 
 DAMAGE = {
     "another format": ("format", "whyledger.reference/0", "has format 'whyledger.reference/0'"),
+    "no scale known": ("transform", "sqrt", "cannot be read"),
     "no features": ("features", None, "cannot be read"),
     "another number of rows": ("rows", 4, "do not fit"),
     "text among the targets": ("target", ["a"], "cannot be read"),
@@ -230,6 +253,14 @@ def test_a_document_with_a_bin_more_than_its_edges_make_is_refused() -> None:
     document["features"][1]["counts"].insert(0, 0)
     with pytest.raises(LedgerDamaged, match="counts of 'maker'"):
         reference_from_document(document)
+
+
+def test_a_document_whose_pooled_levels_do_not_make_its_bins_is_refused() -> None:
+    document = reference([1.0, 2.0, 2.5], ["a", "b", None]).to_document()
+    for damaged in ([1, 2], [1], [1, 1, 0]):
+        document["features"][1]["pooled_counts"] = damaged
+        with pytest.raises(LedgerDamaged, match="counts of 'maker'"):
+            reference_from_document(document)
 
 
 def test_a_document_with_an_unknown_kind_is_refused() -> None:
