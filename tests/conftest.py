@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -24,6 +25,10 @@ from tests.told import Story, Told, ToldOnce, dialect_of
 _NUMBERS = count(1)
 # One thread each, as a cycle's worker has: two that wait for one another burn a busy machine.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+# Begun in the background (`make test &`) they would ignore Ctrl-C, and so would all they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests write, too: to wait for a disk costs an eighth of the CPU time of those that append.
 # Not where nothing may be executed: one of them makes a library there.
