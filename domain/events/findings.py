@@ -125,6 +125,17 @@ class Bootstrap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupInterval:
+    """An estimate with its 95 % interval over groups: delete-one-group jackknife, Student's t."""
+
+    estimate: Annotated[float, noted("as estimated", "over all rows")]
+    low: Annotated[float, noted("as estimated", "2.5 % bound")]
+    high: Annotated[float, noted("as estimated", "97.5 % bound")]
+    confidence: Annotated[float, noted("probability", "that it is above 0, by Student's t")]
+    groups: Annotated[int, noted("groups", "that were left out in turn; 3 or more")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowCheck:
     """One bound of the statistical guard against the window."""
 
