@@ -146,6 +146,9 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "report": REPORT,
         "champion_rmse": 0.125,
         "labelled_rows": 40,
+        "error_increase": None,
+        "residual_evidence": None,
+        "residuals_sha256": None,
     },
     cycle.Decided: {"verdict": VERDICT, "force": None},
     cycle.NotDecided: {
@@ -186,6 +189,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "registry_run": None,
         "target_ks_p_value": 0.4,
         "looks_drifted": False,
+        "residuals_sha256": None,
     },
     cycle.TrainingFailed: {"step": "train", "reason": "only 3 rows. Wait for labels."},
     cycle.ParityChecked: {

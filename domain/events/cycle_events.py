@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
 from domain.events.findings import Bootstrap, DriftReport, Errors, SegmentErrors, WindowCheck
+from domain.events.residual_findings import ErrorIncrease, ResidualEvidence
 from domain.events.verdicts import PolicyVerdict
 from domain.units import noted
 
@@ -106,7 +107,7 @@ class DriftMeasured:
     """The window was compared with the champion's frozen reference. Null: nothing to compare."""
 
     type: ClassVar[str] = "cycle.drift-measured"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     reference_sha256: Annotated[str | None, noted("sha256 hex", "the frozen reference")]
@@ -115,6 +116,12 @@ class DriftMeasured:
         float | None, noted("transformed target", "the champion on the window's labelled rows")
     ]
     labelled_rows: Annotated[int, noted("rows", "window rows with a label")]
+    error_increase: ErrorIncrease | None
+    residual_evidence: ResidualEvidence | None
+    residuals_sha256: Annotated[
+        str | None,
+        noted("sha256 hex", "the rows that entered the evidence now, an artefact; null: none"),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +180,7 @@ class CandidateTrained:
     """A candidate exists and may be judged; it serves nobody yet."""
 
     type: ClassVar[str] = "cycle.candidate-trained"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     candidate: Annotated[str, noted("name/number", "'car-price/7'")]
@@ -199,6 +206,10 @@ class CandidateTrained:
     ]
     looks_drifted: Annotated[
         bool, noted("flag", "that p < 0.05: it would look drifted on its own training data")
+    ]
+    residuals_sha256: Annotated[
+        str | None,
+        noted("sha256 hex", "its residuals on its holdout, an artefact; null without a holdout"),
     ]
 
 

@@ -42,7 +42,8 @@ class PayloadErased:
     model: Annotated[str, noted("name", "the model whose row it was")]
     entries: Annotated[tuple[int, ...], noted("positions", "whose data and salt were erased")]
     artefacts: Annotated[
-        tuple[str, ...], noted("sha256 hex", "frozen references and identities erased with them")
+        tuple[str, ...],
+        noted("sha256 hex", "frozen references, residuals and identities erased with them"),
     ]
     cycles: Annotated[
         tuple[str, ...],

@@ -46,7 +46,4 @@ class ResidualEvidence:
     front: Annotated[
         str | None, noted("time", "every row up to and with it has entered or was skipped")
     ]
-    residuals_sha256: Annotated[
-        str | None, noted("sha256 hex", "the rows that entered now, an artefact; null: none")
-    ]
     note: Annotated[str, noted("words", "what it cannot see; empty when nothing")]

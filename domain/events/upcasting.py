@@ -27,9 +27,21 @@ def _started_from_1(data: Payload) -> Payload:
     return data | {"rules": {}}
 
 
+def _drift_from_1(data: Payload) -> Payload:
+    """`error_increase`, `residual_evidence`, `residuals_sha256` are null: nothing was measured."""
+    return data | {"error_increase": None, "residual_evidence": None, "residuals_sha256": None}
+
+
+def _trained_from_1(data: Payload) -> Payload:
+    """`residuals_sha256` is null: no residuals were frozen."""
+    return data | {"residuals_sha256": None}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.started", 1): _started_from_1,
+    ("cycle.drift-measured", 1): _drift_from_1,
+    ("cycle.candidate-trained", 1): _trained_from_1,
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from app.clock import now
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.residuals import frozen_artefact, residual
 from app.cycle.steps.split import Split, split_rows
 from app.database.locks import exclusive
 from app.ledger.store import Artefact
@@ -30,6 +31,7 @@ from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 from domain.events.cycle_events import CandidateTrained, DataMerged, TrainingFailed
 from domain.events.events import Row
+from domain.residuals.frozen import Residual
 from domain.times import just_after
 
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
@@ -80,6 +82,7 @@ def train(work: Work) -> Done:
     try:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
+        residuals = _residuals(known, split, fitted)
         run = _record_run(known, fitted, merged)
     except (LedgerBusy, LedgerDamaged):
         raise
@@ -108,10 +111,12 @@ def train(work: Work) -> Done:
             registry_run=run,
             target_ks_p_value=drift.p_value,
             looks_drifted=drift.p_value < _P_LIMIT,
+            residuals_sha256=residuals[0].sha256 if residuals else None,
         ),
         artefacts=(
             Artefact(fitted.plan_sha256, "plan", fitted.plan),
             Artefact(sha256_hex(frozen), "reference", frozen),
+            *residuals,
         ),
     )
 
@@ -185,6 +190,26 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
         fitted.out_of_fold,
         # A later window is expected to hold as many rows as the latest one does.
         max(1, sum(row.event_time >= start for row in known.labelled)),
+    )
+
+
+def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefact, ...]:
+    """The candidate's residuals on its holdout; none without a holdout.
+
+    Raises:
+        RequestInvalid: it cannot predict one of those rows.
+    """
+    if not split.holdout:
+        return ()
+    plan = load_plan(fitted.plan)
+    predicted = plan.predict_rows(_rows(split.holdout)).native.tolist()
+    log, group = plan.target.transform == "log", known.contract.group
+    return (
+        frozen_artefact(
+            Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
+            for row, native in zip(split.holdout, predicted, strict=True)
+            if (apart := residual(log, row.label, native)) is not None
+        ),
     )
 
 
