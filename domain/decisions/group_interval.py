@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
+from domain.decisions.student_t import student_t, student_t_quantile
 from domain.events.findings import GroupInterval
 
 Floats = NDArray[np.float64]
@@ -85,9 +85,9 @@ def sum_interval(values: Floats, groups: Sequence[str]) -> GroupInterval | None:
 
 def _interval(estimate: float, error: float, groups: int) -> GroupInterval:
     freedom = groups - 1
-    reach = float(special.stdtrit(freedom, _UPPER)) * error
+    reach = student_t_quantile(freedom, _UPPER) * error
     if error > 0:
-        confidence = float(special.stdtr(freedom, estimate / error))
+        confidence = student_t(freedom, estimate / error)
     else:
         confidence = 0.5 * (1 + (estimate > 0) - (estimate < 0))
     return GroupInterval(

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from app.audit.health import drift_stands
-from app.cycle.steps.knowledge import Done, Knowledge, Work, model_now
+from app.cause import Cause
+from app.cycle.reigns import reign_at
+from app.cycle.steps.knowledge import Knowledge, Work, model_now
 from app.cycle.steps.scale import rmse_on_scale, scale_of
+from app.cycle.value import Looked, measure_value
+from app.ledger.deciding import decide, folded
+from app.ledger.store import StreamHistory
+from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
-from app.serving.plan import load_plan
+from domain.decisions import lifecycle
 from domain.decisions.cycle import Cycle, conclusion
 from domain.decisions.health import Standing, health_state, rates, unjudged
+from domain.decisions.lifecycle import ReportHealth
 from domain.events.cycle_events import HealthReported
+from domain.events.events import ValueMeasured
 from domain.times import days_between
 
 
-def health(work: Work) -> Done:
+def report(work: Work, history: StreamHistory, cause: Cause) -> None:
+    """End the cycle with its health report, and with what its champion is worth so far.
+
+    Both in one transaction. A champion that this cycle promoted has served nobody yet; what the
+    one before it was worth was recorded when it was replaced.
+    """
+    known = work.known
+    measured = value_so_far(known, "cycle")
+    decide(
+        known.ledger,
+        folded(model_stream(known.started.model), lifecycle.fold),
+        lifecycle.report,
+        ReportHealth(measured=measured, health=health(work, measured)),
+        cause,
+        occurred_at=lambda _: known.started.as_of,
+        beside=history,
+    )
+
+
+def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
     model, champion, drifted = _standing_now(known)
@@ -48,24 +77,22 @@ def health(work: Work) -> Done:
         promotions=model.promotions, trainings=model.trainings, decisions=decisions
     )
     target = _against_target(state)
-    return Done(
-        event=HealthReported(
-            conclusion=conclusion(state),
-            state=verdict,
-            reasons=reasons,
-            champion=model.champion,
-            cycles=model.cycles_started,
-            decisions=decisions,
-            trainings=model.trainings,
-            promotions=model.promotions,
-            success_rate=success_rate,
-            promotion_rate=promotion_rate,
-            mean_shift=target[0],
-            spread_ratio=target[1],
-            rmse_since_promotion=rmse,
-            labelled_since_promotion=len(pairs),
-            value=_value(known, champion, pairs),
-        )
+    return HealthReported(
+        conclusion=conclusion(state),
+        state=verdict,
+        reasons=reasons,
+        champion=model.champion,
+        cycles=model.cycles_started,
+        decisions=decisions,
+        trainings=model.trainings,
+        promotions=model.promotions,
+        success_rate=success_rate,
+        promotion_rate=promotion_rate,
+        mean_shift=target[0],
+        spread_ratio=target[1],
+        rmse_since_promotion=rmse,
+        labelled_since_promotion=len(pairs),
+        value=measured.value if measured and measured.model_version == model.champion else None,
     )
 
 
@@ -106,26 +133,14 @@ def _rmse(
     )
 
 
-def _value(
-    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
-) -> float | None:
-    """Realised value against the frozen previous model re-scored on the same labelled rows.
-
-    sum(|previous error| - |champion's error|) x the contract's value of an error, in its unit. None
-    (not yet measured) without such a declaration, a previous model, or labelled rows.
-    """
-    declared = known.contract.value_of_error
-    if declared is None or champion is None or champion.replaced is None or not pairs:
-        return None
+def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> ValueMeasured | None:
+    """What the champion of the cycle is worth in its reign; None: nobody served."""
     with known.ledger.connect() as connection:
-        previous = get_champion(connection, known.started.model, champion.replaced)
-    plan = load_plan(known.ledger.artefact(previous.plan_sha256))
-    before = plan.predict_rows([row.row for row, _ in pairs]).native
-    saved = sum(
-        abs(float(old) - label) - abs(row.prediction - label)
-        for old, (row, label) in zip(before, pairs, strict=True)
-    )
-    return saved * declared.per_unit
+        reign = reign_at(connection, known.started.model, before=known.cutoff)
+        if reign is None:
+            return None
+        looked = Looked(occasion=occasion, as_of=known.started.as_of, up_to=known.cutoff)
+        return measure_value(connection, reign, known.contract, looked)
 
 
 def _against_target(state: Cycle) -> tuple[float | None, float | None]:

@@ -47,7 +47,7 @@ def test_a_row_that_nobody_trained_with_takes_nothing_with_it() -> None:
 
 
 def test_when_nothing_that_can_be_erased_is_kept_nothing_is_recorded() -> None:
-    given(replace(KEPT, positions=(), trainings=())).when(ERASE).then()
+    given(replace(KEPT, positions=(), trainings=(), residuals=())).when(ERASE).then()
 
 
 def test_a_cycle_that_has_not_ended_is_let_end_first() -> None:

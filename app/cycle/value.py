@@ -1,0 +1,96 @@
+"""What a champion was worth in its reign: measured on real rows with labels, never estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.cycle.reigns import Reign, served_rows
+from app.ledger.reading import stored_artefact
+from app.ledger.store import Connection
+from app.projections.champions import get_champion
+from app.projections.labels import labelled_rows
+from app.projections.predictions import PredictedRow
+from app.serving.plan import load_plan
+from domain.contract.contract import Contract
+from domain.decisions.group_interval import GROUPS_MIN, sum_interval
+from domain.errors import WhyledgerError
+from domain.events.events import ValueMeasured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """When a reign is looked at, and at what."""
+
+    occasion: Literal["cycle", "promotion", "rollback"]
+    as_of: str  # event times before it
+    up_to: int  # a position; nothing after it is looked at
+
+
+def measure_value(
+    connection: Connection, reign: Reign, contract: Contract, looked: Looked
+) -> ValueMeasured:
+    """The sum of |previous error| - |champion's error| over the reign, in the contract's unit.
+
+    Rows that the champion served in its reign and that got labels, never of its training or its
+    holdout; the label in force. Who served before is scored again on those rows. Where there is no
+    value, the note says why.
+    """
+    served = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
+    labels = {
+        row.identity: row.label
+        for row in labelled_rows(connection, reign.model, before=looked.as_of, up_to=looked.up_to)
+    }
+    labelled = [row for row in served if row.identity in labels]
+    declared = contract.value_of_error
+    value = interval = None
+    note = _missing(reign, contract, len(labelled))
+    if declared is not None and reign.previous is not None and labelled:
+        try:
+            before = _scored(connection, reign.model, reign.previous, labelled)
+        except WhyledgerError as unusable:
+            note = f"{reign.previous} cannot score those rows: {unusable.message}"
+        else:
+            actual = np.array([labels[row.identity] for row in labelled])
+            ours = np.array([row.prediction for row in labelled])
+            saved = (np.abs(before - actual) - np.abs(ours - actual)) * declared.per_unit
+            groups = [str(row.row.get(contract.group)) for row in labelled]
+            value, interval = float(saved.sum()), sum_interval(saved, groups)
+            if interval is None:
+                note = f"not enough groups for an interval: {len(set(groups))} of {GROUPS_MIN}"
+    return ValueMeasured(
+        model=reign.model,
+        model_version=reign.champion.model_version,
+        since=reign.position,
+        previous=reign.previous,
+        occasion=looked.occasion,
+        as_of=looked.as_of,
+        served_rows=len(served),
+        labelled_rows=len(labelled),
+        value=value,
+        interval=interval,
+        unit=declared.unit if declared else None,
+        retraining_cost=None,
+        note=note,
+    )
+
+
+def _missing(reign: Reign, contract: Contract, labelled: int) -> str:
+    """Why there is no value, before anybody is scored; empty: there may be one."""
+    if contract.value_of_error is None:
+        return "the contract declares no value_of_error"
+    if reign.previous is None:
+        return "nobody served before it"
+    return "" if labelled else "no row that it served has a label yet"
+
+
+def _scored(
+    connection: Connection, model: str, version: str, rows: list[PredictedRow]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The predictions of another version for the same rows, target's unit."""
+    plan = load_plan(
+        stored_artefact(connection, get_champion(connection, model, version).plan_sha256)
+    )
+    return plan.predict_rows([row.row for row in rows]).native
