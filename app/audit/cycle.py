@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.audit.clauses import Clause, clauses_of
+from app.audit.error_growth import error_growth
 from app.audit.gates import Gate, gates_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
@@ -27,6 +28,7 @@ class CycleTold:
     sentence: str  # the verdict sentence; what stopped the cycle when it came to none
     clauses: tuple[Clause, ...]  # empty when nothing was decided
     gates: tuple[Gate, ...]  # empty when nothing was trained
+    error: str  # whether the champion's error has grown; empty when nothing was measured
     conclusion: Conclusion | None  # None until it has ended
     conclusion_reason: str  # why it ended early; empty otherwise: the gates say why
     candidate: str | None  # 'car-price/12'
@@ -50,6 +52,7 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         sentence=_sentence(cycle),
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
         gates=gates_of(cycle),
+        error=error_growth(cycle.drift),
         conclusion=conclusion_of(cycle),
         conclusion_reason=reason_of(cycle),
         candidate=cycle.trained.candidate if cycle.trained else None,

@@ -15,7 +15,9 @@ from markupsafe import Markup
 from app.audit.cycle import NOT_FINISHED
 from app.audit.decision import Bounds, Decision, decisions
 from app.audit.templates import templates
+from app.audit.value import ValueTold, value_told
 from app.ledger.store import Ledger
+from app.projections.models import list_models
 
 _TEMPLATES: Final = templates(Path(__file__).parent / "templates")
 _BUFFERED_PIECES: Final = 64  # of a page that is streamed
@@ -33,7 +35,7 @@ _ENDING_COLUMNS: Final = (
 _GATES: Final = ("Parity", "Evaluation", "Deployment", "Promotion")
 _CLAUSE_COLUMNS: Final = ("clause", "verdict", "observed", "operator", "threshold", "unit", "note")
 _WORDS_COLUMNS: Final = (
-    "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath",
+    "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath", "error",
 )  # fmt: skip
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -63,7 +65,7 @@ def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
             *_ending(decision),
         )  # fmt: skip
         notes = {gate.name: gate.note for gate in decision.gates}
-        last = (notes.get("Parity"), notes.get("Deployment"), decision.aftermath)
+        last = (notes.get("Parity"), notes.get("Deployment"), decision.aftermath, decision.error)
         for clause in decision.clauses or (None,):
             exact = (getattr(clause, name, None) for name in _CLAUSE_COLUMNS)
             words = (getattr(clause, name, None) for name in _WORDS_COLUMNS[: -len(last)])
@@ -79,12 +81,20 @@ def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) ->
     pieces = _TEMPLATES.get_template("decisions.html").stream(
         decisions=decided(ledger, **bounds),
         bounds={names[name]: value for name, value in bounds.items()},
+        values=_values(ledger, bounds.get("model")),
         ledger_id=ledger.ledger_id(),
         ledger_size=ledger.size(),
         stylesheet=Markup(stylesheet),  # noqa: S704 - ours
     )
     pieces.enable_buffering(_BUFFERED_PIECES)
     return iter(pieces)
+
+
+def _values(ledger: Ledger, only: str | None) -> list[tuple[str, ValueTold]]:
+    """What the champions of each model were worth; of one model, when only that is asked for."""
+    with ledger.connect() as connection:
+        names = [view.model for view in list_models(connection) if only in (None, view.model)]
+        return [(name, value_told(connection, name)) for name in names]
 
 
 def decided(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[Decision]:

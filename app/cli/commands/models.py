@@ -11,7 +11,7 @@ from typing import IO, Annotated, Any, Final
 import orjson
 import typer
 
-from app.audit.health import current_health
+from app.audit.health import Health, current_health
 from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
 from app.cli.terminal import (
@@ -134,6 +134,8 @@ def state(
     for one in document["models"]:
         if one["reasons"]:
             note(one["health_sentence"])
+        for sentence in one["value"]:
+            note(sentence)
     note(f"ledger {document['ledger']['id']}: {document['ledger']['entries']} entries")
 
 
@@ -239,6 +241,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                     "health": health.state,
                     "health_sentence": health.sentence,
                     "reasons": health.reasons,
+                    "value": _value(health),
                     "cycles": view.cycles_ended,
                     "sentence": decision.sentence if decision else None,
                     "decision": decision.id if decision else None,
@@ -250,6 +253,14 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
         "ledger": {"id": ledger.ledger_id(), "entries": ledger.size()},
         "models": models,
     }
+
+
+def _value(health: Health) -> list[str]:
+    """What who serves is worth so far, and all champions together; nothing before any was."""
+    told = health.value
+    if told.value is None:
+        return []
+    return [f"{health.model}: {told.reigns[-1].sentence}", f"{health.model}: {told.sentence}"]
 
 
 def _follow(ledger: Ledger, settings: Settings, model: str) -> None:

@@ -118,6 +118,10 @@ class DecisionAnswer(BaseModel):
     occurred_at: str = Field(examples=[examples.TIME])
     clauses: list[ClauseAnswer] = Field(description="in the policy's order; none: undecided")
     gates: list[GateAnswer] = Field(description="in their order; none: nothing was trained")
+    error: str = Field(
+        description="whether the champion's error has grown; empty: nothing was measured",
+        examples=["residual evidence 3.4 days"],
+    )
     conclusion: str | None = Field(description="how its cycle ended", examples=["rejected"])
     conclusion_reason: str = Field(description="why it ended early", examples=[""])
     candidate: str | None = Field(examples=["car-price/12"])
