@@ -17,6 +17,7 @@ from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.projections.labels import labelled_rows
 from app.projections.predictions import PredictedRow, window_predictions
+from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateTrained
 from domain.events.events import CandidatePromoted, ChampionRolledBack
 from domain.residuals.frozen import Residual, from_document
@@ -128,8 +129,15 @@ def residuals_of(connection: Connection, sha256: str | None) -> tuple[Residual, 
 
 
 def _trained(connection: Connection, champion: ChampionView) -> dict[str, str]:
-    """The data of the event that the champion was trained by."""
-    found: dict[str, str] = get_cycle(connection, champion.cycle).state[CandidateTrained.type]
+    """The data of the event that the champion was trained by. Raises UnknownThing: none is kept."""
+    found: dict[str, str] | None = get_cycle(connection, champion.cycle).state.get(
+        CandidateTrained.type
+    )
+    if found is None:
+        raise UnknownThing(
+            f"cycle {champion.cycle!r} trained nobody, and {champion.model_version!r} was promoted "
+            "by it. Run `whyledger verify`."
+        )
     return found
 
 

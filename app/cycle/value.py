@@ -18,6 +18,7 @@ from domain.contract.contract import Contract
 from domain.decisions.group_interval import GROUPS_MIN, sum_interval
 from domain.errors import WhyledgerError
 from domain.events.events import ValueMeasured
+from domain.events.findings import GroupInterval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,28 +39,11 @@ def measure_value(
     holdout; the label in force. Who served before is scored again on those rows. Where there is no
     value, the note says why.
     """
-    served = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
-    labels = {
-        row.identity: row.label
-        for row in labelled_rows(connection, reign.model, before=looked.as_of, up_to=looked.up_to)
-    }
-    labelled = [row for row in served if row.identity in labels]
-    declared = contract.value_of_error
-    value = interval = None
-    note = _missing(reign, contract, len(labelled))
-    if declared is not None and reign.previous is not None and labelled:
-        try:
-            before = _scored(connection, reign.model, reign.previous, labelled)
-        except WhyledgerError as unusable:
-            note = f"{reign.previous} cannot score those rows: {unusable.message}"
-        else:
-            actual = np.array([labels[row.identity] for row in labelled])
-            ours = np.array([row.prediction for row in labelled])
-            saved = (np.abs(before - actual) - np.abs(ours - actual)) * declared.per_unit
-            groups = [str(row.row.get(contract.group)) for row in labelled]
-            value, interval = float(saved.sum()), sum_interval(saved, groups)
-            if interval is None:
-                note = f"not enough groups for an interval: {len(set(groups))} of {GROUPS_MIN}"
+    found = _Found()
+    try:
+        _measure(found, connection, reign, contract, looked)
+    except WhyledgerError as unusable:
+        found.note = f"nothing could be measured: {unusable.message}"
     return ValueMeasured(
         model=reign.model,
         model_version=reign.champion.model_version,
@@ -67,14 +51,53 @@ def measure_value(
         previous=reign.previous,
         occasion=looked.occasion,
         as_of=looked.as_of,
-        served_rows=len(served),
-        labelled_rows=len(labelled),
-        value=value,
-        interval=interval,
-        unit=declared.unit if declared else None,
+        served_rows=found.served_rows,
+        labelled_rows=found.labelled_rows,
+        value=found.value,
+        interval=found.interval,
+        unit=contract.value_of_error.unit if contract.value_of_error else None,
         retraining_cost=None,
-        note=note,
+        note=found.note,
     )
+
+
+@dataclass(slots=True)
+class _Found:
+    """As far as it came: a champion is replaced whether or not its worth can be measured."""
+
+    served_rows: int = 0
+    labelled_rows: int = 0
+    value: float | None = None
+    interval: GroupInterval | None = None
+    note: str = ""
+
+
+def _measure(
+    found: _Found, connection: Connection, reign: Reign, contract: Contract, looked: Looked
+) -> None:
+    served = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
+    labels = {
+        row.identity: row.label
+        for row in labelled_rows(connection, reign.model, before=looked.as_of, up_to=looked.up_to)
+    }
+    labelled = [row for row in served if row.identity in labels]
+    found.served_rows, found.labelled_rows = len(served), len(labelled)
+    found.note = _missing(reign, contract, len(labelled))
+    declared = contract.value_of_error
+    if declared is None or reign.previous is None or not labelled:
+        return
+    try:
+        before = _scored(connection, reign.model, reign.previous, labelled)
+    except WhyledgerError as unusable:
+        found.note = f"{reign.previous} cannot score those rows: {unusable.message}"
+        return
+    actual = np.array([labels[row.identity] for row in labelled])
+    ours = np.array([row.prediction for row in labelled])
+    saved = (np.abs(before - actual) - np.abs(ours - actual)) * declared.per_unit
+    groups = [str(row.row.get(contract.group)) for row in labelled]
+    found.value, found.interval = float(saved.sum()), sum_interval(saved, groups)
+    if found.interval is None:
+        found.note = f"not enough groups for an interval: {len(set(groups))} of {GROUPS_MIN}"
 
 
 def _missing(reign: Reign, contract: Contract, labelled: int) -> str:

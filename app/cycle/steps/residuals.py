@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from app.cycle.reigns import (
     Reign,
@@ -32,7 +33,8 @@ from domain.residuals.frozen import Residual, to_document
 from domain.times import days_between, format_time, parse_time
 from rules.facts import Facts
 
-ARTEFACT_KIND = "residuals"
+# It names rows, and the database lets an erasure remove what is kept as that.
+ARTEFACT_KIND: Final = "identities"
 
 
 def with_residuals(work: Work, done: Done) -> Done:
