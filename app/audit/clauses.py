@@ -24,7 +24,7 @@ class Clause(ClauseVerdict):
     """One clause as recorded, exact, and the words it is shown with everywhere."""
 
     symbol: str
-    shown: str  # what was observed, with its unit; or a word where nothing was
+    shown: str  # what was observed, with its unit and what it is worth; or a word instead
     needs: str  # '> 24 h'
     distance: str  # how far past the threshold or short of it; empty when nothing was observed
     band: str  # where the observed value lies: 'significant'; empty for a fact without bands
@@ -37,7 +37,7 @@ def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:
         Clause(
             **asdict(clause),
             symbol=SYMBOL[clause.verdict],
-            shown=observed_in_words(clause),
+            shown=_shown(clause),
             needs=needs_in_words(clause),
             distance=_distance(clause),
             band=_band(clause),
@@ -45,6 +45,13 @@ def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:
         )
         for clause in recorded
     )
+
+
+def _shown(clause: ClauseVerdict) -> str:
+    observed = observed_in_words(clause)
+    if clause.observed is None or not clause.note:
+        return observed
+    return f"{observed} ({clause.note})"
 
 
 def _distance(clause: ClauseVerdict) -> str:

@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 import httpx
 import orjson
 
+from app.cli.remote import client_of
 from app.cli.terminal import ERR, CommandRefused, ServiceUnreachable, note
 from app.clock import monotonic_seconds, now
 
@@ -186,10 +187,10 @@ def _await_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> N
     """Wait as long as the service lives and has something to say, and tell the seconds."""
     began = heard = monotonic_seconds()
     size, told = log.stat().st_size, 0
-    with ERR.status("") as line:
+    with ERR.status("") as line, client_of(address, 2) as client:
         while process.poll() is None:
             with suppress(httpx.TransportError):
-                if httpx.get(f"{address}/readyz", timeout=2).status_code == httpx.codes.OK:
+                if client.get("/readyz").status_code == httpx.codes.OK:
                     return
             time.sleep(_LOOK_SECONDS)
             present = monotonic_seconds()

@@ -17,6 +17,7 @@ from domain.events.events import PayloadErased, PredictionMade, Row
 
 OTHER_VERSION: Final = "made by another version"
 BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
+TRAINED_ON: Final = "of a row that the champion was trained on"
 SUPERSEDED: Final = "a later prediction of the same row counts"
 
 
@@ -51,6 +52,12 @@ class Window:
 
     rows: tuple[StoredPrediction, ...]  # by position
     left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
+
+    def without(self, identities: frozenset[str], reason: str) -> Window:
+        """The window less the rows with these identities, which are counted under `reason`."""
+        rows = tuple(row for row in self.rows if row.identity not in identities)
+        left = len(self.rows) - len(rows)
+        return Window(rows=rows, left_out=self.left_out | ({reason: left} if left else {}))
 
 
 def find_prediction(connection: Connection, model: str, id: str) -> StoredPrediction | None:

@@ -26,6 +26,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from app.training.native_pipeline import Kind
 from app.training.transformers import ClipToQuantiles, Log
 from domain.contract.contract import (
     CategoryFeature,
@@ -105,6 +106,17 @@ def feature_frame(contract: Contract, rows: Sequence[Row]) -> pd.DataFrame:
         else:
             columns[feature.name] = pd.Series(values, dtype=object)
     return pd.DataFrame(columns)
+
+
+def kinds_of(contract: Contract) -> list[tuple[str, Kind]]:
+    """Each feature's name, and how its values are typed in a table, in the contract's order."""
+    return [(feature.name, _kind(feature)) for feature in contract.features]
+
+
+def _kind(feature: FeatureSpec) -> Kind:
+    if isinstance(feature, NumberFeature):
+        return "number"
+    return "text" if isinstance(feature.categories[0], str) else "integer"
 
 
 def transformed_target(contract: Contract, rows: Sequence[Row]) -> Floats:

@@ -2,15 +2,17 @@
 
 A by-product of the ledger, never read to decide.
 The fitted pipeline is logged for data scientists, in the skops format (loading it executes nothing
-that is not named below) with explicit requirements; serving never reads it. Importing this module
+that is not named below), with explicit requirements, signature, an example and the code of our own
+that it needs; serving never reads it. Importing this module
 costs more than a second, so a cycle that keeps its model never does.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,16 +21,25 @@ from typing import Any, Final
 import mlflow.sklearn
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
+from app.training import native_pipeline, transformers
+from app.training.native_pipeline import Kind, NativePipeline
+from app.training.pipeline import feature_frame, kinds_of
 from app.training.third_party import their_warnings
 from domain.canonical import sha256_hex
+from domain.contract.contract import Contract
 from domain.errors import TrainingFailed, UnknownThing
+from domain.events.events import Row
 from domain.times import parse_time
 
 CHAMPION: Final = "champion"
 PIPELINE: Final = "pipeline"  # the artefact folder a data scientist loads: runs:/<run>/pipeline
 TRUSTED_TYPES: Final = (  # what skops may build beside plain scikit-learn
+    "app.training.native_pipeline.NativePipeline",
     "app.training.transformers.ClipToQuantiles",
     "app.training.transformers.Log",
     "numpy.dtype",
@@ -48,6 +59,8 @@ class TrainingRecord:
     model: str
     candidate: str  # "car-price/7"
     pipeline: Any  # the fitted scikit-learn pipeline, for data scientists; never loaded to serve
+    contract: Contract  # whose features it reads, and whose target it predicts
+    example: Sequence[Row]  # a few rows it was trained on
     plan: bytes
     parameters: Mapping[str, float | int | str]
     metrics: Mapping[str, float]
@@ -144,13 +157,7 @@ class MlflowRegistry:
             metrics=self._metrics(record.metrics),
         )
         with tempfile.TemporaryDirectory(prefix="whyledger-") as folder:
-            mlflow.sklearn.save_model(
-                record.pipeline,
-                str(Path(folder) / PIPELINE),
-                pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
-                serialization_format="skops",
-                skops_trusted_types=list(TRUSTED_TYPES),
-            )
+            _save_pipeline(record, Path(folder) / PIPELINE)
             (Path(folder) / "plan.json").write_bytes(record.plan)
             self._client.log_artifacts(run, folder)
         self._register(record, run)
@@ -197,3 +204,47 @@ class MlflowRegistry:
 
     def _metrics(self, metrics: Mapping[str, float]) -> list[Any]:
         return [Metric(name, value, self._now_ms, 0) for name, value in metrics.items()]
+
+
+def _save_pipeline(record: TrainingRecord, folder: Path) -> None:
+    """The pipeline as `runs:/<run>/pipeline` has it; it loads where this project is not."""
+    with tempfile.TemporaryDirectory(prefix="whyledger-") as code:
+        mlflow.sklearn.save_model(
+            NativePipeline(
+                record.pipeline, kinds_of(record.contract), record.contract.target.transform
+            ),
+            str(folder),
+            code_paths=[str(_own_code(Path(code)))],
+            signature=_signature(record.contract),
+            input_example=feature_frame(record.contract, record.example),
+            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+            serialization_format="skops",
+            skops_trusted_types=list(TRUSTED_TYPES),
+        )
+
+
+def _own_code(folder: Path) -> Path:
+    """The modules that the stored pipeline names, under the path it names them by."""
+    there = folder / "app" / "training"
+    there.mkdir(parents=True)
+    for package in (there.parent, there):
+        (package / "__init__.py").touch()
+    for module in (native_pipeline, transformers):
+        shutil.copy(str(module.__file__), there)
+    return folder / "app"
+
+
+def _signature(contract: Contract) -> ModelSignature:
+    """The features, and the target in its unit. A whole number that may be missing is of any type:
+    pandas reads its column as doubles when one is."""
+    inputs = [
+        ColSpec(_type(kind, feature.missing), name, required=feature.missing != "allowed")
+        for feature, (name, kind) in zip(contract.features, kinds_of(contract), strict=True)
+    ]
+    return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.double, contract.target.name)]))
+
+
+def _type(kind: Kind, missing: str) -> DataType | AnyType:
+    if kind == "integer":
+        return AnyType() if missing == "allowed" else DataType.long
+    return DataType.string if kind == "text" else DataType.double

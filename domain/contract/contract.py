@@ -64,6 +64,7 @@ __all__ = [
     "HistGradientBoosting",
     "HoldoutSpec",
     "IgnoredColumn",
+    "Last",
     "Log",
     "ModelName",
     "NumberFeature",
@@ -103,6 +104,12 @@ class DriftWindow(Part):
                 f"{' and '.join(given) or 'nothing'} given; give one of years, months or days"
             )
         return self
+
+
+class Last(Part):
+    """The last stretch of time before a cycle's `as_of`."""
+
+    last: DriftWindow = Field(description="how far it reaches back from as_of")
 
 
 class HoldoutSpec(Part):
@@ -161,8 +168,12 @@ class Contract(Part):
     event_time: EventTimeSpec = Field(description="when a row happened in the world")
     estimator: EstimatorSpec = Field(description="what is fitted, with its parameters")
     drift_window: DriftWindow = Field(description="how far a window reaches back")
-    training_pool: Literal["all"] = Field(
-        description="labelled rows trained on: `all` before as_of"
+    training_pool: Literal["all"] | Last = Field(
+        description="labelled rows trained on: `all` before as_of, or those of the last stretch"
+    )
+    reference: Literal["all"] | Last = Field(
+        default="all",
+        description="training rows that drift is measured against: `all`, or the last stretch's",
     )
     holdout: HoldoutSpec = Field(description="the rows that judge")
     margin: float = Field(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from math import fsum
 from typing import Final, Literal
 
-from domain.contract.contract import Contract, DriftWindow, FeatureSpec, NumberFeature
+from domain.contract.contract import Contract, DriftWindow, FeatureSpec, Last, NumberFeature
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
 from domain.times import format_time, parse_time
@@ -37,6 +37,15 @@ def window_start(end: str, window: DriftWindow) -> str:
         return format_time(_FIRST)
     day = min(moment.day, monthrange(year, month + 1)[1])
     return format_time(moment.replace(year=year, month=month + 1, day=day))
+
+
+def stretch_start(as_of: str, stretch: Literal["all"] | Last) -> str:
+    """The inclusive start of what lies in `stretch` before `as_of`; year 1 for all of it.
+
+    >>> stretch_start("1977-01-01T00:00:00.000000Z", Last(last=DriftWindow(years=5)))
+    '1972-01-01T00:00:00.000000Z'
+    """
+    return format_time(_FIRST) if stretch == "all" else window_start(as_of, stretch.last)
 
 
 def check_window(

@@ -5,25 +5,23 @@ Counts in the same bins add exactly, in any order and on any machine; PSI needs 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
 
+from domain.drift.edges import MISSING, edges_of, first_edges_of, labels_of
+from domain.drift.levels import EXPECTED_MIN, Level
 from domain.drift.statistics import Floats, Moments, moments
 from domain.errors import NotMeasurable
 
 Value = float | int | str | None
 Kind = Literal["number", "category"]
 
-EXPECTED_MIN: Final = 5  # rows expected in a bin; below it the chi-square approximation is poor
-MISSING, NEW, OTHER = "(missing)", "(new)", "(other)"
+NEW, OTHER = "(new)", "(other)"
 _SIZE_MAX: Final = 1e150  # beyond it, squares leave the range of a double
-_DECILES: Final = np.linspace(0, 1, 11)[1:-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +44,7 @@ class Counted:
     missing: int
     unknown: int
     numbers: Numbers | None  # its values, ascending; None for categories
+    levels: Mapping[Value, int] | None = None  # rows of each category, missing too; or None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +60,7 @@ class NumberReference:
     @property
     def bins(self) -> tuple[str, ...]:
         """The bins' labels, in order."""
-        return _number_labels(self.edges)
+        return labels_of(self.edges)
 
     @property
     def value_bins(self) -> int:
@@ -76,12 +75,17 @@ class NumberReference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoryReference:
-    """A category feature: a bin a level, and one each for pooled rare, new and missing ones."""
+    """A category feature: a bin a level, and one each for pooled rare, new and missing ones.
+
+    In the bin for new ones stand the rows of levels that the reference saw once: about as many rows
+    of a window are of levels that nobody saw before (Good and Turing).
+    """
 
     name: str
     levels: tuple[str | int | float, ...]
     pooled: tuple[str | int | float, ...]  # too rare for a bin of their own; may be empty
-    counts: tuple[int, ...]  # rows per bin; the last two are new (always 0) and missing
+    counts: tuple[int, ...]  # rows per bin; the last two are new and missing
+    pooled_counts: tuple[int, ...] | None  # rows of each; None in format 1, where new is always 0
     kind: Literal["category"] = "category"
 
     @property
@@ -97,58 +101,71 @@ class CategoryReference:
     def count(self, column: Iterable[Value]) -> Counted:
         """The column in these bins; levels that the reference lacks are new."""
         found = Counter(column)
-        missing = found.pop(None, 0)
-        rows = found.total()
+        missing = found[None]
+        rows = found.total() - missing
         known = [found[level] for level in self.levels]
         pooled = sum(found[level] for level in self.pooled)
         new = rows - sum(known) - pooled
         other = (pooled,) if self.pooled else ()
-        return Counted((*known, *other, new, missing), missing, new, None)
+        return Counted((*known, *other, new, missing), missing, new, None, found)
+
+    def levels_of(self, counted: Counted, *, missing: bool) -> tuple[Level, ...]:
+        """Each level's rows on both sides, in level order; with `missing` that one last.
+
+        In format 1 the pooled ones are one level, and new ones another.
+        """
+        found = counted.levels or {}
+        absent = (Level(self.counts[-1], counted.missing),) if missing else ()
+        if self.pooled_counts is None:
+            pairs = zip(self.counts[:-1], counted.counts[:-1], strict=True)
+            return (*(Level(*pair) for pair in pairs), *absent)
+        frozen: dict[Value, int] = dict(zip(self.levels, self.counts, strict=False))
+        frozen |= dict(zip(self.pooled, self.pooled_counts, strict=True))
+        every = {level for level in (*frozen, *found) if level is not None}
+        rows = (Level(frozen.get(at, 0), found.get(at, 0)) for at in sorted(every, key=_in_order))
+        return (*rows, *absent)
 
 
 FeatureReference = NumberReference | CategoryReference
 
 
-def freeze_numbers(name: str, column: Sequence[Value]) -> NumberReference:
-    """A numeric feature with its bins, from the training rows."""
+def freeze_numbers(name: str, column: Sequence[Value], *, first: bool = False) -> NumberReference:
+    """A numeric feature with its bins, from the training rows; `first` cuts them as format 1."""
     numbers, missing = _numbers(name, column)
-    edges = _edges(numbers.ordered)
+    edges = first_edges_of(numbers.ordered) if first else edges_of(numbers.ordered)
     return NumberReference(name, edges, numbers, count_numbers(edges, numbers, missing))
 
 
-def _edges(ordered: Floats) -> Floats:
-    """Inner edges: deciles, repeated ones once, and both sides of every point mass.
+def freeze_categories(
+    name: str, column: Sequence[Value], window: int, *, first: bool = False
+) -> CategoryReference:
+    """A category feature; levels expected fewer than 5 times in `window` rows are pooled.
 
-    A point mass is a value held by more than a tenth of the rows, more than a decile's bin can
-    hold. Beside one, a decile that would cut off less than half a bin is dropped: it is the mass's
-    shadow.
+    Seen fewer than 5 times, they are too. `first` freezes as format 1, which looked at the window
+    alone.
     """
-    if len(ordered) == 0:
-        return np.empty(0)
-    deciles = np.unique(np.quantile(ordered, _DECILES))
-    values, counts = np.unique(ordered, return_counts=True)
-    masses = values[(counts * 10 > len(ordered)) & (counts > 1)]
-    if len(masses) == 0:
-        return deciles
-    edges = np.unique(np.concatenate([masses, np.nextafter(masses, -np.inf)]))
-    for decile in deciles:
-        at = int(np.searchsorted(edges, decile, side="left"))
-        cut = np.insert(edges, at, decile)
-        sides = np.bincount(np.searchsorted(cut, ordered, side="left"), minlength=len(cut) + 1)
-        if min(sides[at], sides[at + 1]) * 20 >= len(ordered):
-            edges = cut
-    return edges
-
-
-def freeze_categories(name: str, column: Sequence[Value], window: int) -> CategoryReference:
-    """A category feature; levels expected fewer than 5 times in `window` rows are pooled."""
     found = Counter(value for value in column if value is not None)
-    order = sorted(found, key=lambda level: (isinstance(level, str), level))
-    rare = {level for level in order if found[level] * window < EXPECTED_MIN * len(column)}
+    order = sorted(found, key=_in_order)
+    rare = {
+        level
+        for level in order
+        if found[level] * window < EXPECTED_MIN * len(column)
+        or (found[level] < EXPECTED_MIN and not first)
+    }
     levels = tuple(level for level in order if level not in rare)
     pooled = tuple(level for level in order if level in rare)
-    empty = CategoryReference(name, levels, pooled, ())
-    return CategoryReference(name, levels, pooled, empty.count(column).counts)
+    rows = None if first else tuple(found[level] for level in pooled)
+    once = 0 if rows is None else rows.count(1)
+    counted = CategoryReference(name, levels, pooled, (), rows).count(column).counts
+    known, (new, missing) = counted[:-2], counted[-2:]
+    if pooled:
+        known = (*known[:-1], known[-1] - once)
+    return CategoryReference(name, levels, pooled, (*known, new + once, missing), rows)
+
+
+def _in_order(level: str | int | float) -> tuple[bool, str | int | float]:
+    """Numbers before text."""
+    return isinstance(level, str), level
 
 
 def numbers_of(subject: str, values: Iterable[Value] | Floats) -> Numbers:
@@ -181,23 +198,3 @@ def count_numbers(edges: Floats, numbers: Numbers, missing: int) -> tuple[int, .
     """Rows per bin (edge, next edge], and last the missing ones."""
     placed = np.searchsorted(edges, numbers.ordered, side="left")
     return (*np.bincount(placed, minlength=len(edges) + 1).tolist(), missing)
-
-
-def _number_labels(edges: Floats) -> tuple[str, ...]:
-    """A label a bin. The edge just under a point mass stands for the mass itself, exclusive."""
-    if len(edges) == 0:
-        return ("any", MISSING)
-    inner = edges.tolist()
-    under = {edge for edge, after in pairwise(inner) if math.nextafter(after, -math.inf) == edge}
-    labels = []
-    for low, high in pairwise((-math.inf, *inner, math.inf)):
-        end, shut = (math.nextafter(high, math.inf) + 0.0, ")") if high in under else (high, "]")
-        if low in under:
-            labels.append(f"= {high:.6g}")
-        elif low == -math.inf:
-            labels.append(f"{'<' if high in under else '≤'} {end:.6g}")
-        elif high == math.inf:
-            labels.append(f"> {low:.6g}")
-        else:
-            labels.append(f"({low:.6g}, {end:.6g}{shut}")
-    return (*labels, MISSING)

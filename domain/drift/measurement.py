@@ -13,7 +13,6 @@ from typing import Final, Literal
 import numpy as np
 
 from domain.drift.bins import (
-    EXPECTED_MIN,
     CategoryReference,
     Counted,
     FeatureReference,
@@ -22,6 +21,8 @@ from domain.drift.bins import (
     Value,
     numbers_of,
 )
+from domain.drift.levels import EXPECTED_MIN, level_p_value, pool
+from domain.drift.power import ROWS_MIN, low_power, pooled_bins
 from domain.drift.reference import Reference, column_of
 from domain.drift.statistics import (
     Floats,
@@ -41,11 +42,15 @@ from domain.events.findings import (
     psi_band,
 )
 
-ROWS_MIN: Final = 100  # rows of a window below which no drift cannot be said
+EXPECTATION_ROWS_MIN: Final = 50  # below it the formula is about twice too high
 
 
 def measure_drift(
-    reference: Reference, columns: Mapping[str, Sequence[Value]], predictions: Floats
+    reference: Reference,
+    columns: Mapping[str, Sequence[Value]],
+    predictions: Floats,
+    *,
+    first: bool = False,
 ) -> DriftReport:
     """Everything measured in one window of a model's predictions.
 
@@ -54,10 +59,13 @@ def measure_drift(
         columns: each feature's values in the window, one a row, None where missing. Others are
             ignored.
         predictions: the model's predictions of those rows, on the transformed scale.
+        first: by the first form of the rule `outcomes`: power by the emptiest bin, and what PSI
+            would be without drift also where its formula does not hold.
 
     `feature_drift_score` is the largest PSI among features with evidence, 0 when none has. Evidence
-    is Benjamini-Hochberg at 5 % over the chi-square p-values of all features; target and prediction
-    are no features.
+    is Benjamini-Hochberg at 5 % over the p-values of all features: chi-square of PSI for numbers,
+    `level_p_value` for categories (chi-square again where the reference is of format 1). Target and
+    prediction are no features.
 
     Raises:
         NotMeasurable: the window is empty, lacks a feature's column, or holds a value that is no
@@ -71,10 +79,16 @@ def measure_drift(
         for feature in reference.features
     ]
     indices = [psi(feature.counts, counted.counts) for feature, counted in window]
-    evidence = benjamini_hochberg([index.p_value for index in indices])
+    p_values = [
+        _p_value(feature, counted, index)
+        for (feature, counted), index in zip(window, indices, strict=True)
+    ]
+    evidence = benjamini_hochberg(p_values)
     features = tuple(
-        _feature_drift(feature, counted, index, proven)
-        for (feature, counted), index, proven in zip(window, indices, evidence, strict=True)
+        _feature_drift(feature, counted, index, p_value, proven, first=first)
+        for (feature, counted), index, p_value, proven in zip(
+            window, indices, p_values, evidence, strict=True
+        )
     )
     current = numbers_of("the window's predictions", predictions)
     return DriftReport(
@@ -101,9 +115,23 @@ def training_drift(reference: Reference) -> KolmogorovSmirnov:
     return ks(reference.target.ordered, reference.out_of_fold.ordered)
 
 
+def _p_value(feature: FeatureReference, counted: Counted, index: Psi) -> float:
+    if isinstance(feature, CategoryReference) and feature.pooled_counts is not None:
+        return level_p_value(feature.levels_of(counted, missing=True))
+    return index.p_value
+
+
 def _feature_drift(
-    feature: FeatureReference, counted: Counted, index: Psi, evidence: bool
+    feature: FeatureReference,
+    counted: Counted,
+    index: Psi,
+    p_value: float,
+    evidence: bool,
+    *,
+    first: bool,
 ) -> FeatureDrift:
+    rows = sum(counted.counts)
+    told = first or rows >= EXPECTATION_ROWS_MIN
     distance = moved = None
     if isinstance(feature, NumberReference) and counted.numbers is not None:
         if len(counted.numbers.ordered) and len(feature.numbers.ordered):
@@ -113,21 +141,21 @@ def _feature_drift(
         feature=feature.name,
         kind=feature.kind,
         psi=index.value,
-        psi_expected=index.expected,
-        psi_critical=index.critical,
-        psi_adjusted=max(0.0, index.value - index.expected),
-        p_value=index.p_value,
+        psi_expected=index.expected if told else None,
+        psi_critical=index.critical if told else None,
+        psi_adjusted=max(0.0, index.value - index.expected) if told else None,
+        p_value=p_value,
         evidence=evidence,
         band=psi_band(index.value),
         significant=index.value > SIGNIFICANT and evidence,
-        low_power=_low_power(feature, sum(counted.counts)),
+        low_power=_first_low_power(feature, rows) if first else _low_power(feature, counted),
         ks_statistic=distance.statistic if distance else None,
         ks_p_value=distance.p_value if distance else None,
         mean_shift=moved.mean if moved else None,
         mean_shift_p_value=moved.mean_p_value if moved else None,
         spread_ratio=moved.spread_ratio if moved else None,
         spread_p_value=moved.spread_p_value if moved else None,
-        rows=sum(counted.counts),
+        rows=rows,
         missing=counted.missing,
         unknown_categories=counted.unknown,
         bins=feature.bins,
@@ -136,8 +164,18 @@ def _feature_drift(
     )
 
 
-def _low_power(feature: FeatureReference, rows: int) -> bool:
-    """Whether `rows` are too few to say that the feature did not drift.
+def _low_power(feature: FeatureReference, counted: Counted) -> bool:
+    n, m = sum(counted.counts), sum(feature.counts)
+    if isinstance(feature, CategoryReference):
+        levels = feature.levels_of(counted, missing=False)
+        seen = sum(level.reference > 0 for level in levels)
+        return low_power(len(pool(levels, m, n).cells), seen, n, m)
+    rows = feature.counts[: feature.value_bins]
+    return low_power(pooled_bins(rows, n, m), sum(row > 0 for row in rows), n, m)
+
+
+def _first_low_power(feature: FeatureReference, rows: int) -> bool:
+    """Whether `rows` are too few to say that the feature did not drift, by the emptiest bin.
 
     Looks at the bins in which the reference has values: an expected count below 5 in one of them.
     The bins for missing and new are no such bins: that they stay empty is what no drift looks like.

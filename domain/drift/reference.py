@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from domain.drift.bins import (
     CategoryReference,
@@ -25,7 +25,8 @@ from domain.drift.bins import (
 from domain.drift.statistics import Floats
 from domain.errors import LedgerDamaged, NotMeasurable
 
-FORMAT: Final = "whyledger.reference/1"
+FORMATS: Final = ("whyledger.reference/1", "whyledger.reference/2")
+Transform = Literal["log", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +38,13 @@ class Reference:
     features: tuple[FeatureReference, ...]
     target: Numbers  # the training target, transformed scale
     out_of_fold: Numbers  # the model's predictions of rows it had not seen, transformed scale
+    transform: Transform | None  # what that scale is; None in format 1, where the plan says it
 
     def to_document(self) -> dict[str, Any]:
         """The reference as a JSON object; its canonical bytes are the artefact."""
-        return {
-            "format": FORMAT,
+        scale = {} if self.transform is None else {"transform": self.transform}
+        return scale | {
+            "format": FORMATS[self.transform is not None],
             "rows": self.rows,
             "window_rows_expected": self.window_rows_expected,
             "features": [_feature_document(feature) for feature in self.features],
@@ -56,6 +59,7 @@ def freeze_reference(
     target: Floats,
     out_of_fold: Floats,
     window_rows_expected: int,
+    transform: Transform | None = "none",
 ) -> Reference:
     """The reference of a model: its training rows, the holdout excluded.
 
@@ -66,6 +70,8 @@ def freeze_reference(
         out_of_fold: predictions by models that had not seen the row, transformed scale, one a row.
         window_rows_expected: rows a later window is expected to have (at least 1). Categories
             expected fewer than 5 times in it share one bin.
+        transform: what the transformed scale is. None freezes in format 1, by the first form of the
+            rule `bins`.
 
     Raises:
         NotMeasurable: no rows, a column missing or of another length, or a value that is not a
@@ -85,9 +91,9 @@ def freeze_reference(
     for name, kind in features:
         column = column_of(columns, name, rows)
         frozen.append(
-            freeze_numbers(name, column)
+            freeze_numbers(name, column, first=transform is None)
             if kind == "number"
-            else freeze_categories(name, column, window_rows_expected)
+            else freeze_categories(name, column, window_rows_expected, first=transform is None)
         )
     return Reference(
         rows,
@@ -95,6 +101,7 @@ def freeze_reference(
         tuple(frozen),
         numbers_of("the training target", target),
         numbers_of("the out-of-fold predictions", out_of_fold),
+        transform,
     )
 
 
@@ -105,10 +112,10 @@ def reference_from_document(document: Mapping[str, Any]) -> Reference:
         LedgerDamaged: another format, a field missing or of another type, or counts that do not fit
             the values.
     """
-    if document.get("format") != FORMAT:
+    if document.get("format") not in FORMATS:
         raise LedgerDamaged(
-            f"a frozen reference has format {document.get('format')!r}, not {FORMAT!r}. "
-            "Read it with the version that wrote it."
+            f"a frozen reference has format {document.get('format')!r}, none of "
+            f"{' and '.join(FORMATS)}. Read it with the version that wrote it."
         )
     try:
         reference = Reference(
@@ -117,6 +124,7 @@ def reference_from_document(document: Mapping[str, Any]) -> Reference:
             tuple(_feature_from_document(feature) for feature in document["features"]),
             numbers_of("target", document["target"]),
             numbers_of("out_of_fold", document["out_of_fold"]),
+            _transform_from(document),
         )
     except (KeyError, TypeError, ValueError, NotMeasurable) as fault:
         raise LedgerDamaged(f"a frozen reference cannot be read: {fault!r}. Restore it.") from fault
@@ -147,7 +155,18 @@ def _feature_document(feature: FeatureReference) -> dict[str, Any]:
         document |= {"edges": feature.edges.tolist(), "values": feature.numbers.ordered.tolist()}
     else:
         document |= {"levels": list(feature.levels), "pooled": list(feature.pooled)}
+        if feature.pooled_counts is not None:
+            document["pooled_counts"] = list(feature.pooled_counts)
     return document | {"counts": list(feature.counts)}
+
+
+def _transform_from(document: Mapping[str, Any]) -> Transform | None:
+    if document["format"] == FORMATS[0]:
+        return None
+    if document["transform"] not in get_args(Transform):
+        raise ValueError(f"its transform is {document['transform']!r}")
+    found: Transform = document["transform"]
+    return found
 
 
 def _feature_from_document(document: Mapping[str, Any]) -> FeatureReference:
@@ -157,7 +176,10 @@ def _feature_from_document(document: Mapping[str, Any]) -> FeatureReference:
         return NumberReference(name, edges, numbers_of(name, document["values"]), counts)
     if document["kind"] == "category":
         levels, pooled = tuple(document["levels"]), tuple(document["pooled"])
-        return CategoryReference(name, levels, pooled, counts)
+        rows = document.get("pooled_counts")
+        return CategoryReference(
+            name, levels, pooled, counts, None if rows is None else tuple(rows)
+        )
     raise ValueError(f"feature {name!r} is of kind {document['kind']!r}")
 
 
@@ -167,4 +189,9 @@ def _fits(feature: FeatureReference) -> bool:
         return False
     if isinstance(feature, NumberReference):
         return feature.counts == count_numbers(feature.edges, feature.numbers, feature.counts[-1])
-    return feature.counts[-2] == 0
+    rows = feature.pooled_counts
+    if rows is None:
+        return feature.counts[-2] == 0
+    if len(rows) != len(feature.pooled) or feature.counts[-2] != rows.count(1):
+        return False
+    return sum(rows) - rows.count(1) == sum(feature.counts[len(feature.levels) : -2])

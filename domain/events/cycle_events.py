@@ -16,6 +16,7 @@ from domain.units import noted
 Outcome = Literal[
     "retrain",
     "keep: no drift",
+    "keep: below the bounds",
     "keep: nothing to judge",
     "keep: rules not met",
     "bootstrap",
@@ -121,6 +122,10 @@ class DriftMeasured:
     residuals_sha256: Annotated[
         str | None,
         noted("sha256 hex", "the rows that entered the evidence now, an artefact; null: none"),
+    ]
+    clean_rate: Annotated[
+        float | None,
+        noted("share 0..1", "of such windows without drift whose prediction drift p is below 0.05"),
     ]
 
 

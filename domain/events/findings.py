@@ -36,10 +36,20 @@ class FeatureDrift:
     psi: Annotated[
         float, noted("PSI, nats", "population stability index, half a count in each bin")
     ]
-    psi_expected: Annotated[float, noted("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m)")]
-    psi_critical: Annotated[float, noted("PSI, nats", "5 % critical value under no drift")]
-    psi_adjusted: Annotated[float, noted("PSI, nats", "max(0, psi - psi_expected)")]
-    p_value: Annotated[float, noted("probability", "chi-square p-value of psi")]
+    psi_expected: Annotated[
+        float | None,
+        noted("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m); null below 50 rows"),
+    ]
+    psi_critical: Annotated[
+        float | None, noted("PSI, nats", "5 % critical value under no drift; null below 50 rows")
+    ]
+    psi_adjusted: Annotated[
+        float | None, noted("PSI, nats", "max(0, psi - psi_expected); null below 50 rows")
+    ]
+    p_value: Annotated[
+        float,
+        noted("probability", "of a difference at least like this without drift: chi-square of psi"),
+    ]
     evidence: Annotated[bool, noted("flag", "Benjamini-Hochberg at 5 % over all features holds")]
     band: Annotated[
         Band,

@@ -22,14 +22,16 @@ def _decided_from_1(data: Payload) -> Payload:
     return data | {"verdict": verdict | {"never_retrained": never}}
 
 
+def _drift_measured_from_1(data: Payload) -> Payload:
+    """`clean_rate`, `error_increase`, `residual_evidence` and `residuals_sha256` are null."""
+    return data | dict.fromkeys(
+        ("clean_rate", "error_increase", "residual_evidence", "residuals_sha256")
+    )
+
+
 def _started_from_1(data: Payload) -> Payload:
     """`rules` is empty: every rule in its first form."""
     return data | {"rules": {}}
-
-
-def _drift_from_1(data: Payload) -> Payload:
-    """`error_increase`, `residual_evidence`, `residuals_sha256` are null: nothing was measured."""
-    return data | {"error_increase": None, "residual_evidence": None, "residuals_sha256": None}
 
 
 def _trained_from_1(data: Payload) -> Payload:
@@ -39,8 +41,8 @@ def _trained_from_1(data: Payload) -> Payload:
 
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
+    ("cycle.drift-measured", 1): _drift_measured_from_1,
     ("cycle.started", 1): _started_from_1,
-    ("cycle.drift-measured", 1): _drift_from_1,
     ("cycle.candidate-trained", 1): _trained_from_1,
 }
 

@@ -10,6 +10,7 @@ from domain.units import noted
 
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
+_DIGITS_EXACT: Final = 17  # tell any two doubles apart
 NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
@@ -28,7 +29,9 @@ class ClauseVerdict:
     margin: Annotated[
         float | None, noted("as the fact", "distance past the threshold; negative: short of it")
     ]
-    note: Annotated[str, noted("words", "why it is unknown, or 'never retrained'; empty otherwise")]
+    note: Annotated[
+        str, noted("words", "why it is unknown, 'never retrained', or how much it says; or empty")
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,21 @@ def significant_digits(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
+def told_apart(value: float, bound: float, digits: int = 4) -> tuple[str, str]:
+    """Both with `digits` significant digits, or as many more as tell them apart, in their order.
+
+    >>> told_apart(24.0003, 24.0), told_apart(20.83333, 24.0), told_apart(0.2, 0.2)
+    (('24.0003', '24'), ('20.83', '24'), ('0.2', '0.2'))
+    """
+    for enough in range(digits, _DIGITS_EXACT):
+        shown = significant_digits(value, enough), significant_digits(bound, enough)
+        if (float(shown[0]) > float(shown[1])) - (float(shown[0]) < float(shown[1])) == (
+            value > bound
+        ) - (value < bound):
+            return shown
+    return repr(value), repr(bound)  # the shortest that says exactly which double it is
+
+
 def clause_sentence(clause: ClauseVerdict) -> str:
     """One clause as people say it: `cool-down 20.8 h (needs > 24 h)`."""
     equals = " = " if clause.label.endswith(" p") and clause.observed is not None else " "
@@ -73,15 +91,19 @@ def clause_sentence(clause: ClauseVerdict) -> str:
 
 
 def observed_in_words(clause: ClauseVerdict) -> str:
-    """What was observed, with its unit: `20.8 h`; or why nothing was."""
+    """What was observed, with its unit: `20.8 h`; or why nothing was.
+
+    Never rounded onto the bound: just past 24 h is `24.0003 h`.
+    """
     if clause.observed is None:
         return clause.note or "unknown"
-    return with_unit(clause.observed, clause.unit)
+    return f"{told_apart(clause.observed, clause.threshold)[0]} {clause.unit}".rstrip()
 
 
 def needs_in_words(clause: ClauseVerdict) -> str:
     """What the clause asks for: `> 24 h`."""
-    return f"{clause.operator} {with_unit(clause.threshold, clause.unit)}"
+    observed = clause.threshold if clause.observed is None else clause.observed
+    return f"{clause.operator} {told_apart(observed, clause.threshold)[1]} {clause.unit}".rstrip()
 
 
 def with_unit(value: float, unit: str) -> str:
@@ -100,8 +122,19 @@ def in_words(sentences: Sequence[str]) -> str:
     return f"{', '.join(sentences[:-1])} and {sentences[-1]}"
 
 
-def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str = "") -> str:
+def verdict_sentence(
+    outcome: str,
+    clauses: Sequence[ClauseVerdict],
+    reason: str = "",
+    evidence: Sequence[str] = (),
+) -> str:
     """The verdict sentence, made only here, the same in API, page, command line and report.
+
+    Args:
+        outcome: what was decided.
+        clauses: of the policy, in its order.
+        reason: why it was forced, or not decided.
+        evidence: the features with evidence of drift, which `keep: below the bounds` names.
 
     >>> verdict_sentence("keep: nothing to judge", ())
     'KEEP: nothing to judge, the window is empty'
@@ -115,6 +148,8 @@ def verdict_sentence(outcome: str, clauses: Sequence[ClauseVerdict], reason: str
             return f"RETRAIN: {holding}"
         case "keep: no drift":
             return f"KEEP: no drift; {blocking}"
+        case "keep: below the bounds":
+            return f"KEEP: below the bounds; evidence in {in_words(evidence)}; {blocking}"
         case "keep: nothing to judge":
             return "KEEP: nothing to judge, the window is empty"
         case "bootstrap":

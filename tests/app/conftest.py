@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.events.events import Row
 from tests.app.car_ledger import CarLedger, bootstrapped
+from tests.app.cycle.forked_worker import start_forked_worker
 from tests.app.people import trained_on_people
 from tests.told import Story, copied
 
@@ -80,6 +81,12 @@ def cars(bootstrapped_state: Path, tmp_path: Path) -> Iterator[CarLedger]:
     ledger = open_ledger(settings)
     yield CarLedger(ledger, settings)
     ledger.close()
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cycles run in processes that need not import what trains."""
+    monkeypatch.setattr("app.cycle.starting.start_worker", start_forked_worker)
 
 
 @pytest.fixture(scope="session")

@@ -10,24 +10,25 @@ from sqlalchemy import Connection, select, update
 from app.projections.decisions import DECISIONS
 from domain.canonical import canonical_bytes
 
-# (type, schema) -> where the fields stand that it added, and their names
-ADDED: dict[tuple[str, int], tuple[tuple[str, ...], tuple[str, ...]]] = {
-    ("cycle.decided", 2): (("verdict",), ("never_retrained",)),
-    ("cycle.started", 2): ((), ("rules",)),
-    ("cycle.drift-measured", 2): ((), ("error_increase", "residual_evidence", "residuals_sha256")),
-    ("cycle.candidate-trained", 2): ((), ("residuals_sha256",)),
+ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) -> its new fields
+    ("cycle.decided", 2): (("verdict", "never_retrained"),),
+    ("cycle.started", 2): (("rules",),),
+    ("cycle.drift-measured", 2): (
+        *(("clean_rate",), ("error_increase",)),
+        *(("residual_evidence",), ("residuals_sha256",)),
+    ),
+    ("cycle.candidate-trained", 2): (("residuals_sha256",),),
 }
 
 
 def as_first_written(document: dict[str, Any], schema: int) -> dict[str, Any]:
     """An envelope of the current version as that of a version that knew only `schema`."""
-    for (kind, since), (outer, fields) in ADDED.items():
-        if document["type"] == kind and schema < since:
+    for (kind, since), added in ADDED.items():
+        for *outer, field in added if document["type"] == kind and schema < since else ():
             inner = document["data"]
             for name in outer:
                 inner = inner[name]
-            for field in fields:
-                del inner[field]
+            del inner[field]
     return document | {"schema": schema}
 
 

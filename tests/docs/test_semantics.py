@@ -8,8 +8,7 @@ from app.cli.terminal import Exit
 from app.http.problems import PROBLEMS
 from domain.decisions import health
 from domain.decisions.cycle import ATTEMPTS_MAX, Step
-from domain.drift import bins
-from domain.drift import measurement as drift
+from domain.drift import levels, power
 from domain.events import findings
 from domain.events.cycle_events import Conclusion, Outcome
 from rules.facts import FACTS
@@ -73,8 +72,8 @@ def test_the_steps_stand_in_their_order() -> None:
 def test_the_figures_on_the_page_are_those_in_the_code() -> None:
     assert f"below {findings.MINOR:g}" in section("Drift")
     assert f"above {findings.SIGNIFICANT:g}" in section("Drift")
-    assert f"fewer than {drift.ROWS_MIN} rows" in section("Drift")
-    assert f"fewer than {bins.EXPECTED_MIN} of the" in section("Drift")
+    assert f"fewer than {power.ROWS_MIN} rows" in section("Drift")
+    assert f"fewer than {levels.EXPECTED_MIN} of the" in section("Drift")
     assert ATTEMPTS_MAX == 3
     assert "After three\nattempts" in section("A cycle")
 

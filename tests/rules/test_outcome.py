@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy import special
 
 from domain.decisions.cycle import RETRAINING, Cycle, fold
+from domain.drift.bins import Value
+from domain.drift.measurement import measure_drift
+from domain.drift.reference import freeze_reference
 from domain.events.cycle_events import Outcome
 from domain.events.findings import DriftReport
-from domain.events.verdicts import Verdict
+from domain.events.verdicts import Verdict, verdict_sentence
 from rules.facts import FACTS
-from rules.outcome import drift_unanswered, outcome_of
+from rules.outcome import drift_unanswered, outcome_of, with_evidence
 from tests.domain.events.sample_events import SETTLED, decided, policy_verdict
 
 QUIET = DriftReport(
@@ -23,6 +28,34 @@ QUIET = DriftReport(
     features_measured=6,
     low_power=False,
 )
+
+
+ROWS = 5_000
+
+
+def report_of(trained: list[Value], window: list[Value], kind: str) -> DriftReport:
+    """The drift of one feature, `size`, between two columns of as many rows."""
+    target = np.linspace(0, 1, len(trained))
+    reference = freeze_reference(
+        [("size", kind)],  # type: ignore[list-item]
+        {"size": trained},
+        target,
+        target,
+        len(window),
+    )
+    return measure_drift(reference, {"size": window}, target)
+
+
+def normal(mean: float = 0.0, sd: float = 1.0) -> list[Value]:
+    """Normal quantiles with this mean and deviation, as even as a sample can be."""
+    even = (np.arange(ROWS) + 0.5) / ROWS
+    return (special.ndtri(even) * sd + mean).tolist()  # type: ignore[no-any-return]
+
+
+def makers(share: float) -> list[Value]:
+    """Two levels, the first with this share."""
+    first = round(share * ROWS)
+    return [*["US"] * first, *["JP"] * (ROWS - first)]
 
 
 def outcome(
@@ -46,6 +79,18 @@ def outcome(
     )
 
 
+def outcome_first(report: DriftReport) -> Outcome:
+    """By the first form of the rule, as cycles begun under it are told."""
+    return outcome_of(
+        policy_verdict(feature_drift_score="unmet"),
+        champion="car-price/1",
+        forced=False,
+        window_rows=99,
+        report=report,
+        first=True,
+    )
+
+
 def test_all_clauses_met_means_retrain() -> None:
     assert outcome(features="met", predictions="met") == "retrain"
 
@@ -56,6 +101,48 @@ def test_neither_drift_clause_met_with_enough_power_means_no_drift() -> None:
 
 def test_low_power_is_never_no_drift() -> None:
     assert outcome(report=replace(QUIET, low_power=True)) == "keep: rules not met"
+
+
+@pytest.mark.parametrize(
+    ("trained", "window", "kind", "psi"),
+    [
+        pytest.param(normal(), normal(sd=np.sqrt(2)), "number", 0.148, id="variance doubled"),
+        pytest.param(normal(), normal(mean=0.4), "number", 0.177, id="mean +0.4 sd"),
+        pytest.param(makers(0.5), makers(0.7), "category", 0.169, id="category 50 to 70 %"),
+    ],
+)
+def test_a_change_too_small_for_the_clauses_is_below_the_bounds_and_never_no_drift(
+    trained: list[Value], window: list[Value], kind: str, psi: float
+) -> None:
+    report = report_of(trained, window, kind)
+    assert report.psi_max == pytest.approx(psi, abs=0.025)
+    assert outcome(report=report) == "keep: below the bounds"
+    assert outcome_first(report) == "keep: no drift"
+    said = verdict_sentence(
+        "keep: below the bounds", policy_verdict(psi_max="unmet").clauses, "", with_evidence(report)
+    )
+    assert said == "KEEP: below the bounds; evidence in size; psi_max 0.1 (needs > 0.2)"
+
+
+def test_two_big_levels_that_swap_are_evidence_below_the_bounds() -> None:
+    def swapped(a: float, b: float) -> list[Value]:
+        tail: list[Value] = [f"level {n % 60}" for n in range(round(0.3 * ROWS))]
+        return [*["a"] * round(a * ROWS), *["b"] * round(b * ROWS), *tail]
+
+    report = report_of(swapped(0.4, 0.3), swapped(0.3, 0.4), "category")
+    assert report.psi_max == pytest.approx(0.058, abs=0.005)
+    assert outcome(report=report) == "keep: below the bounds"
+
+
+def test_evidence_with_a_drift_clause_met_or_unknown_means_rules_not_met() -> None:
+    report = report_of(makers(0.5), makers(0.7), "category")
+    assert outcome(report=report, predictions="met") == "keep: rules not met"
+    assert outcome(report=report, predictions="unknown") == "keep: rules not met"
+
+
+def test_evidence_outweighs_low_power_of_another_feature() -> None:
+    report = replace(report_of(makers(0.5), makers(0.7), "category"), low_power=True)
+    assert outcome(report=report) == "keep: below the bounds"
 
 
 def test_one_drift_clause_met_means_rules_not_met() -> None:

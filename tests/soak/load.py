@@ -1,42 +1,34 @@
-"""Append without end from four threads, and note in a file what was acknowledged. To be killed.
-
-    python tests/soak/load.py <file> <seed>
-
-Says "ready" once the ledger is open, and begins when a line comes in.
-"""
+"""Append without end from four threads, and note in a file what was acknowledged. To be killed."""
 
 from __future__ import annotations
 
 import os
 import random
-import sys
 import threading
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from domain.events.events import Event, PredictionMade, RowsRefused
+from domain.events.events import Event
+from tests.ledger_events import new, prediction, refused
 
-TIME = "1976-07-01T00:00:00.000000Z"
 THREADS = 4
 EVENTS_MAX = 8  # of one stream in one append
 
 
-def main() -> None:
-    """Open the ledger and load it until somebody ends this process."""
-    notes = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def append_without_end(path: Path, seed: int, other: Connection) -> None:
+    """Open the ledger, say so, and after a word load it until somebody ends this process."""
+    notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     ledger = open_ledger(Settings())
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
+    other.send("ready")
+    other.recv()
     for number in range(THREADS):
-        chance = random.Random(f"{sys.argv[2]} {number}")
+        chance = random.Random(f"{seed} {number}")
         threading.Thread(target=load, args=(ledger, notes, chance), daemon=True).start()
     threading.Event().wait()
 
@@ -45,8 +37,8 @@ def load(ledger: Ledger, notes: int, chance: random.Random) -> None:
     """Two streams in each append, which must come together or not at all."""
     while True:
         parts = [
-            StreamAppend("predictions-cars", several(chance, prediction), None),
-            StreamAppend("observations-cars", several(chance, refusal), None),
+            StreamAppend("predictions-cars", several(chance, a_prediction), None),
+            StreamAppend("observations-cars", several(chance, a_refusal), None),
         ]
         entries = ledger.append(parts, Cause.unauthenticated(new_id()))
         # One write, so that a kill leaves whole notes: the system takes it all before it ends.
@@ -55,31 +47,14 @@ def load(ledger: Ledger, notes: int, chance: random.Random) -> None:
 
 def several(chance: random.Random, make: Callable[[int], Event]) -> tuple[NewEvent, ...]:
     """One to `EVENTS_MAX` new events."""
-    return tuple(
-        NewEvent(make(chance.randrange(1000)), id=new_id(), occurred_at=TIME)
-        for _ in range(chance.randint(1, EVENTS_MAX))
-    )
+    return tuple(new(make(chance.randrange(1000))) for _ in range(chance.randint(1, EVENTS_MAX)))
 
 
-# A program of its own cannot import `tests`: another package of that name may be installed.
-def prediction(number: int) -> PredictionMade:
+def a_prediction(number: int) -> Event:
     """A prediction for one of a thousand cars."""
-    return PredictionMade(
-        model="cars",
-        model_version="cars/1",
-        plan_sha256="0" * 64,
-        identity=f"car={number}",
-        row={"car": str(number), "hpwt": 0.5},
-        prediction=float(number),
-        unknown_categories=(),
-        request_id=None,
-    )
+    return prediction(f"car={number}")
 
 
-def refusal(number: int) -> RowsRefused:
+def a_refusal(number: int) -> Event:
     """Some refused rows."""
-    return RowsRefused(model="cars", door="events", rows=number + 1, reasons={"hpwt: missing": 1})
-
-
-if __name__ == "__main__":
-    main()
+    return refused(number + 1)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,44 +14,38 @@ from app.projections.rebuild import rebuild
 from app.proof.checkpoints import Checkpoints
 from app.proof.verify.verification import verify
 from app.settings import Settings
+from tests.forked import FORKING, Forked
 from tests.ledger_events import put, refused
 from tests.patience import HANGS_SECONDS, until
+from tests.soak.load import append_without_end
 from tests.soak.watching import Watch
 
-LOAD = Path(__file__).with_name("load.py")
 ROUNDS_SHORT = 4
 ROUNDS_LONG = {"sqlite": 200, "postgresql": 50}
 ACKNOWLEDGED = 50, 500  # at least so many, and at most, by the one that is then killed
 
 
 class Loader:
-    """One process of `load.py`."""
+    """One process that runs `append_without_end`."""
 
     def __init__(self, settings: Settings, notes: Path, seed: int) -> None:
         self.notes = notes
-        self.process = subprocess.Popen(
-            [sys.executable, str(LOAD), str(notes), str(seed)],
-            env=os.environ | settings.as_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._its, theirs = FORKING.Pipe()
+        environment = os.environ | settings.as_environment()
+        self._process = Forked(append_without_end, (notes, seed, theirs), environment)
+        theirs.close()
 
     def go(self) -> None:
         """Begin to load, once the ledger is open."""
-        assert self.process.stdout is not None
-        assert self.process.stdin is not None
-        late = threading.Timer(HANGS_SECONDS, self.process.kill)
-        late.start()
-        assert self.process.stdout.readline() == "ready\n"
-        late.cancel()
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        assert self._its.poll(HANGS_SECONDS)
+        assert self._its.recv() == "ready"
+        self._its.send("go")
 
     def kill(self) -> dict[str, int]:
         """kill -9; event id -> position of what had been acknowledged."""
-        self.process.kill()
-        self.process.communicate(timeout=HANGS_SECONDS)
+        self._process.kill()
+        self._process.wait()
+        self._its.close()
         lines = self._noted()
         return {id: int(position) for id, _, position in (line.partition(" ") for line in lines)}
 

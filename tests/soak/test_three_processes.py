@@ -24,6 +24,7 @@ KILLS_SHORT = 1
 KILLS_LONG = 12
 CLIENTS = 4
 BATCH = 5
+PAUSE_SECONDS = 0.02  # between two batches of one client
 
 
 class Three:
@@ -66,7 +67,7 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         chance = random.Random(self._next)
-        while not self.ended.is_set():
+        while not self.ended.wait(PAUSE_SECONDS):
             batch = cars(self._next, BATCH)
             self._next += BATCH
             deadline = time.monotonic() + HANGS_SECONDS

@@ -25,7 +25,9 @@ from app.training.tracking import MlflowRegistry, TrainingRecord
 from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge
+from domain.contract.window import stretch_start
 from domain.decisions.evaluation import check_parity
+from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
@@ -34,6 +36,7 @@ from domain.events.events import Row
 from domain.residuals.frozen import Residual
 from domain.times import just_after
 
+_EXAMPLE_ROWS: Final = 3  # that show a data scientist what the pipeline reads
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
 
 
@@ -42,7 +45,7 @@ def merge(work: Work) -> Done:
     known = work.known
     try:
         split = split_rows(known)
-        rows = [row.row for row in known.labelled]
+        rows = [row.row for row in known.pool]
         repository = known.settings.state_dir / "merged"
         written = write_dataset(
             repository / known.started.model, known.started.cycle, known.contract, rows
@@ -83,7 +86,7 @@ def train(work: Work) -> Done:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
         residuals = _residuals(known, split, fitted)
-        run = _record_run(known, fitted, merged)
+        run = _record_run(known, split, fitted, merged)
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
@@ -182,14 +185,17 @@ def _fit(known: Knowledge, split: Split) -> Trained:
 
 def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     start = known.drift_window_start
-    rows = _rows(split.training)
+    since = stretch_start(known.started.as_of, known.contract.reference)
+    kept = np.array([row.event_time >= since for row in split.training])
+    rows = [row.row for row in split.training if row.event_time >= since]
     return freeze_reference(
         [(feature.name, feature.type) for feature in known.contract.features],
         {f.name: [row.get(f.name) for row in rows] for f in known.contract.features},
-        fitted.target,
-        fitted.out_of_fold,
+        fitted.target[kept],
+        fitted.out_of_fold[kept],
         # A later window is expected to hold as many rows as the latest one does.
         max(1, sum(row.event_time >= start for row in known.labelled)),
+        None if form(known.started, "bins") == FIRST else known.contract.target.transform,
     )
 
 
@@ -213,12 +219,14 @@ def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefac
     )
 
 
-def _record_run(known: Knowledge, fitted: Trained, merged: DataMerged) -> str:
+def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMerged) -> str:
     residual = fitted.out_of_fold - fitted.target
     record = TrainingRecord(
         model=known.started.model,
         candidate=candidate_name(known),
         pipeline=fitted.pipeline,
+        contract=known.contract,
+        example=_rows(split.training[:_EXAMPLE_ROWS]),
         plan=fitted.plan,
         parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
         metrics={

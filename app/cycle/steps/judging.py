@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
@@ -9,8 +11,11 @@ from app.cycle.steps.residuals import residual_facts, with_residuals
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView
 from domain.contract.window import check_window, halt_reason
+from domain.decisions.rule_numbers import FIRST, form
+from domain.drift.clean_rate import clean_rate, clean_rate_words
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import reference_from_document
+from domain.drift.statistics import LEVEL
 from domain.errors import PolicyNotDecided, PredictionsUnusable
 from domain.events.cycle_events import (
     CycleHalted,
@@ -20,11 +25,11 @@ from domain.events.cycle_events import (
     WindowGuarded,
 )
 from domain.events.findings import DriftReport
-from domain.events.verdicts import NOT_DECIDED, verdict_sentence
+from domain.events.verdicts import NOT_DECIDED, PolicyVerdict, verdict_sentence
 from domain.times import hours_between
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts
-from rules.outcome import outcome_of
+from rules.outcome import outcome_of, with_evidence
 from rules.policy import parse_policy
 
 
@@ -59,7 +64,7 @@ def guard(work: Work) -> Done:
         event=WindowGuarded(
             window_start=start,
             window_end=end,
-            reference_start=champion.trained_from if champion else None,
+            reference_start=known.reference_start,
             reference_end=champion.trained_until if champion else None,
             rows=len(rows),
             reference_rows=champion.training_rows if champion else 0,
@@ -100,11 +105,13 @@ def _drift(work: Work) -> Done:
         if known.started.force is not None:
             return _nothing_compared(champion)
         return _halted(work, f"drift cannot be measured: {unusable.message}")
+    first = form(known.started, "outcomes") == FIRST
     report = measure_drift(
         reference,
         # The champion's features; one that a later contract no longer has is missing everywhere.
         {f.name: [row.row.get(f.name) for row in rows] for f in reference.features},
         predictions,
+        first=first,
     )
     labelled = [row for row in rows if row.identity in known.labels]
     return Done(
@@ -120,6 +127,9 @@ def _drift(work: Work) -> Done:
             error_increase=None,
             residual_evidence=None,
             residuals_sha256=None,
+            clean_rate=None
+            if first
+            else clean_rate(reference, champion.reference_sha256, len(rows)),
         )
     )
 
@@ -134,6 +144,7 @@ def _nothing_compared(champion: ChampionView | None) -> Done:
             error_increase=None,
             residual_evidence=None,
             residuals_sha256=None,
+            clean_rate=None,
         )
     )
 
@@ -192,9 +203,34 @@ def decide(work: Work) -> Done:
         forced=force is not None,
         window_rows=len(known.window.rows),
         report=report,
+        first=form(started, "outcomes") == FIRST,
     )
-    sentence = verdict_sentence(outcome, verdict.clauses, force.reason if force else "")
+    if measured is not None and measured.clean_rate is not None:
+        verdict = _with_clean_rate(verdict, measured.clean_rate)
+    sentence = verdict_sentence(
+        outcome,
+        verdict.clauses,
+        force.reason if force else "",
+        with_evidence(report) if report else (),
+    )
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
+
+
+def _with_clean_rate(verdict: PolicyVerdict, rate: float) -> PolicyVerdict:
+    """The clause on `prediction_drift_p` below 0.05 with a note of how often it holds anyway."""
+    words = clean_rate_words(rate)
+    return replace(
+        verdict,
+        clauses=tuple(
+            replace(clause, note=words)
+            if clause.fact == "prediction_drift_p"
+            and clause.observed is not None
+            and clause.operator in {"<", "<="}
+            and clause.threshold == LEVEL
+            else clause
+            for clause in verdict.clauses
+        ),
+    )
 
 
 def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]:

@@ -18,13 +18,14 @@ from app.projections.cycles import get_cycle
 from app.projections.labels import LabelledRow, labelled_rows
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
-from app.projections.predictions import PredictedRow, Window, window_predictions
+from app.projections.predictions import TRAINED_ON, PredictedRow, Window, window_predictions
 from app.projections.refusals import RowCounts, rows_between
 from app.settings import Settings
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
-from domain.contract.window import window_start
+from domain.contract.window import stretch_start, window_start
 from domain.decisions.cycle import Cycle
+from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CycleEvent, CycleStarted
 
@@ -106,7 +107,7 @@ class Knowledge:
         if self.champion is None:
             return Window(rows=(), left_out={})
         with self.ledger.connect() as connection:
-            return window_predictions(
+            found = window_predictions(
                 connection,
                 self.started.model,
                 model_version=self.champion.model_version,
@@ -115,6 +116,9 @@ class Knowledge:
                 end=self.bounds[1],
                 up_to=self.cutoff,
             )
+        if form(self.started, "window") == FIRST or not found.rows:
+            return found
+        return found.without(self.champion_identities, TRAINED_ON)
 
     @cached_property
     def labelled(self) -> tuple[LabelledRow, ...]:
@@ -124,10 +128,16 @@ class Knowledge:
                 connection, self.started.model, before=self.started.as_of, up_to=self.cutoff
             )
 
+    @cached_property
+    def pool(self) -> tuple[LabelledRow, ...]:
+        """The labelled rows of the contract's training pool: what is trained on or held out."""
+        start = stretch_start(self.started.as_of, self.contract.training_pool)
+        return tuple(row for row in self.labelled if row.event_time >= start)
+
     @property
     def duplicates(self) -> int:
-        """Earlier labels that a later one of the same row replaced."""
-        return sum(row.labels - 1 for row in self.labelled)
+        """Earlier labels that a later one of the same row replaced, in the pool."""
+        return sum(row.labels - 1 for row in self.pool)
 
     @cached_property
     def labels(self) -> dict[str, float]:
@@ -172,6 +182,17 @@ class Knowledge:
             return frozenset()
         with self.ledger.connect() as connection:
             return trained_on(connection, self.champion)
+
+    @cached_property
+    def reference_start(self) -> str | None:
+        """First event time that the champion's reference may hold, inclusive; None: unrecorded."""
+        champion = self.champion
+        if champion is None or champion.trained_from is None:
+            return None
+        with self.ledger.connect() as connection:
+            started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
+            trained_by = parse_contract(get_contract(connection, started["contract_digest"]))
+        return max(champion.trained_from, stretch_start(champion.as_of, trained_by.reference))
 
     @cached_property
     def reference_erased(self) -> bool:

@@ -46,8 +46,8 @@ def on_scale(transform: Transform, values: Iterable[float], what: str) -> Floats
     low = native.min(initial=math.inf)
     if low <= 0:
         raise PredictionsUnusable(
-            f"{what} is {low:.6g}, which has no logarithm, and a model trained on logarithms is "
-            "judged by them. Adopt a contract whose target is above 0, or force a retraining."
+            f"{what} is {low:.6g}, which has no logarithm, and by logarithms it is judged. Adopt a "
+            "contract with the scale its champion was trained on, or force a retraining."
         )
     return np.array([math.log(value) for value in native.tolist()])  # as a row alone, to the bit
 

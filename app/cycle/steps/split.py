@@ -28,7 +28,7 @@ def split_rows(known: Knowledge) -> Split:
     start, end = known.drift_window_start, known.started.as_of
     eligible = [
         row
-        for row in known.labelled
+        for row in known.pool
         if start <= row.event_time < end and row.identity not in known.champion_identities
     ]
     drawn = hold_out(
@@ -39,7 +39,7 @@ def split_rows(known: Knowledge) -> Split:
     )
     held = {row.identity for row, taken in zip(eligible, drawn.mask, strict=True) if taken}
     return Split(
-        training=tuple(row for row in known.labelled if row.identity not in held),
-        holdout=tuple(row for row in known.labelled if row.identity in held),
+        training=tuple(row for row in known.pool if row.identity not in held),
+        holdout=tuple(row for row in known.pool if row.identity in held),
         groups=drawn.groups,
     )

@@ -41,6 +41,14 @@ def test_an_unknown_clause_has_a_question_mark_and_no_distance() -> None:
     assert (said.symbol, said.shown, said.distance, said.band) == ("?", "unknown", "", "")
 
 
+def test_a_clause_that_says_little_says_so_beside_what_was_observed() -> None:
+    note = "holds on unchanged data in about 2.7 of 10 windows: says little"
+    said = told(clause("a", "prediction_drift_p", "prediction drift p", "<", 0.05, 0.01, note=note))
+
+    assert said.shown == f"0.01 ({note})"
+    assert said.sentence == "prediction drift p = 0.01 (needs < 0.05)"
+
+
 def test_a_clause_on_a_retraining_that_never_was_says_so() -> None:
     said = told(
         clause("a", "hours_since_last_retraining", "cool-down", ">", 24.0, None, "h",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ DECISION = "0198f0a0-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[TestClient]:
+def service(sqlite_template: Path, tmp_path: Path) -> Iterator[TestClient]:
     """A service that knows one model, of which nothing was asked yet."""
+    shutil.copy(sqlite_template, tmp_path / "ledger.db")
     with running(Settings(state_dir=tmp_path)) as client:
         adopt(client)
         yield client

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.cli.remote import client_of
 from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
 from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
@@ -80,8 +81,8 @@ def service(state: Path) -> Iterator[str]:
 
     def ready() -> bool:
         assert process.poll() is None, "the service did not come up"
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{address}/readyz").status_code == 200
+        with suppress(httpx.TransportError), client_of(address, HANGS_SECONDS) as client:
+            return client.get("/readyz").status_code == 200
         return False
 
     try:

@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.cli.remote import client_of
 from tests.app.cli.running_demo import alive, ended, environment, sleeping_start, start
-from tests.patience import until
+from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
 
 YEARS = ("1975", "1976")
@@ -48,7 +49,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         document = ""
         while process.poll() is None and not document.endswith("\n}\n"):
             document += process.stdout.readline()
-        page = answers(json.loads(document)["address"] + "/") if document else False
+        page = answers(json.loads(document)["address"]) if document else False
         process.send_signal(signal.SIGTERM)
         code, said, errors = ended(process)
     assert (code, said) == (0, ""), errors
@@ -105,7 +106,7 @@ def test_the_commands_it_ends_with_go_on_where_it_ended(told: Told, tmp_path: Pa
     assert "\ncar-sales-2: kept.\ndecided at position " in run(why)
     assert re.search(r"^breaks +0$", run(verify).expandtabs(), re.MULTILINE)
 
-    page = f"http://127.0.0.1:{serve.split()[-1]}/"
+    page = f"http://127.0.0.1:{serve.split()[-1]}"
     with subprocess.Popen(
         ["sh", "-c", f"exec env {serve}"],
         cwd=REPOSITORY,
@@ -113,14 +114,15 @@ def test_the_commands_it_ends_with_go_on_where_it_ended(told: Told, tmp_path: Pa
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as service:
-        until(lambda: answers(page) or service.poll() is not None)
+        until(lambda: answers(page) or service.poll() is not None, pause_seconds=0.1)
         service.send_signal(signal.SIGINT)
     assert service.returncode == 0
 
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        with client_of(url, HANGS_SECONDS) as client:
+            return client.get("/").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -192,15 +194,17 @@ def test_a_signal_ends_everything_the_demo_has_started(
     given = environment(tmp_path)
     if "serve" in moment:
         given |= sleeping_start(tmp_path / "slow", slow)
-    process = start("python -m app.cli.main demo --no-serve --until 1975 --port 0", given)
-    until(lambda: any(moment in line for line in alive(tmp_path)))
+    # All twenty years: on a busy machine a shorter one ends before the signal is sent.
+    process = start("python -m app.cli.main demo --no-serve --port 0", given)
+    until(lambda: any(moment in line for line in alive(tmp_path)), pause_seconds=0.1)
 
     process.send_signal(sign)
     code, _, errors = ended(process)
 
     assert code == 128 + sign
     assert "ended early; its ledger and its log stay in" in errors
-    until(lambda: alive(tmp_path) == [])  # a killed worker takes a moment to be gone
+    # A killed worker takes a moment to be gone.
+    until(lambda: alive(tmp_path) == [], pause_seconds=0.1)
 
 
 def test_a_setting_that_makes_no_sense_is_told_before_anything_is_started(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ ASKED = Cause.unauthenticated("asked")
 
 
 @pytest.fixture
-def cycles(cars: CarLedger) -> Iterator[Cycles]:
+def cycles(cars: CarLedger, forked_workers: None) -> Iterator[Cycles]:
     """The cycles of a ledger in which `car-price/1` serves."""
     made = Cycles(cars.ledger, cars.settings)
     yield made
@@ -196,6 +196,7 @@ def test_workers_that_die_before_they_begin_fail_the_cycle(
     assert reason.startswith("the last worker died before it began; its log is in")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_simultaneous_requests_start_one_cycle(cars: CarLedger) -> None:
     cars.answers(cars.rows([1976]))
     ledgers = [open_ledger(cars.settings) for _ in range(3)]

@@ -15,6 +15,7 @@ from app.training.tracking import MlflowRegistry
 from domain.decisions.cycle import ATTEMPTS_MAX
 from domain.events.envelope import Recorded
 from tests.app.car_ledger import CarLedger, types_of, year_end
+from tests.app.cycle.forked_worker import start_forked_worker
 from tests.patience import HANGS_SECONDS, until
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -23,7 +24,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def killed_after(cars: CarLedger, cycle: str, event: str) -> None:
     """A worker takes up the cycle and is killed as soon as it has left another such event."""
     before = types_of(cars.ledger, f"cycle-{cycle}").count(event)
-    worker = start_worker(cars.settings, cycle)
+    worker = start_forked_worker(cars.settings, cycle)
 
     def left_another() -> bool:
         assert worker.poll() is None, "it ended before it could be killed"
@@ -54,7 +55,7 @@ def test_a_cycle_killed_twice_is_promoted_once_and_the_alias_follows(
     cycle = cars.starts(year_end(1973))
     killed_after(cars, cycle, "cycle.window-guarded")
     killed_after(cars, cycle, "cycle.data-merged")
-    assert finished(start_worker(cars.settings, cycle)) == 0
+    assert finished(start_forked_worker(cars.settings, cycle)) == 0
     view = cars.cycle(1)
     assert (view.conclusion, view.attempts) == ("promoted", 3)
     steps = [t for t in types_of(cars.ledger, f"cycle-{cycle}") if t != "cycle.attempt-started"]
@@ -73,7 +74,7 @@ def test_after_three_kills_the_next_worker_records_the_failure(cars: CarLedger) 
     cycle = cars.starts(year_end(1976), force="to be killed while it trains")
     for _ in range(ATTEMPTS_MAX):
         killed_after(cars, cycle, "cycle.attempt-started")
-    assert finished(start_worker(cars.settings, cycle)) == 1
+    assert finished(start_forked_worker(cars.settings, cycle)) == 1
     view = cars.cycle(2)
     assert (view.status, view.conclusion, view.attempts) == ("ended", "failed", ATTEMPTS_MAX)
     assert view.state["cycle.failed"]["reason"] == (
@@ -81,14 +82,14 @@ def test_after_three_kills_the_next_worker_records_the_failure(cars: CarLedger) 
     )
     after = cars.view()
     assert (after.champion, after.promoted_position) == (before.champion, before.promoted_position)
-    assert finished(start_worker(cars.settings, cycle)) == 0, "an ended cycle is left alone"
+    assert finished(start_forked_worker(cars.settings, cycle)) == 0, "an ended cycle is left alone"
 
 
 def test_a_worker_leaves_a_cycle_alone_that_another_one_runs(cars: CarLedger) -> None:
     cycle = cars.starts(year_end(1976))
     with NamedLock(cars.ledger.engine, cars.settings.state_dir / "locks", cycle) as held:
         assert held
-        assert finished(start_worker(cars.settings, cycle)) == 0
+        assert finished(start_forked_worker(cars.settings, cycle)) == 0
     assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]
     log = (cars.settings.state_dir / "logs" / f"{cycle}.log").read_text()
     assert f"cycle {cycle} is running elsewhere" in log

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import pytest
 
@@ -24,83 +22,10 @@ from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import VersionConflict
 from domain.events.events import LedgerCreated
+from tests.app.ledger.writers import Writer
 from tests.ledger_events import attempted, new, put, refused, started
-from tests.patience import HANGS_SECONDS
 
-# A program of its own cannot import `tests`, where events are made: a package of that name may be
-# installed.
-WRITER = """
-import sys
-from app.cause import Cause
-from app.clock import new_id
-from app.ledger.store import NewEvent, StreamAppend
-from app.projections.opening import open_ledger
-from app.settings import Settings
-from domain.events.events import RowsRefused
-
-def refused(model):
-    event = RowsRefused(model=model, door="events", rows=1, reasons={})
-    return NewEvent(event, id=new_id(), occurred_at="1976-07-01T00:00:00.000000Z")
-
-name, appends = sys.argv[1], int(sys.argv[2])
-ledger = open_ledger(Settings())
-print("ready", flush=True)
-sys.stdin.readline()
-for number in range(appends):
-    own = tuple(refused(name) for _ in range(3))
-    entries = ledger.append(
-        [
-            StreamAppend(f"observations-{name}", own, None),
-            StreamAppend("observations-shared", (refused("shared"),), None),
-        ],
-        Cause.unauthenticated(f"{name} {number}"),
-    )
-    print(*(entry.position for entry in entries), flush=True)
-"""
-
-
-StartWriter = Callable[[Settings, str, int], "Writer"]
-
-
-class Writer:
-    """A process of its own that appends four events at a time, and says which positions."""
-
-    def __init__(self, settings: Settings, name: str, appends: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, name, str(appends)],
-            env=os.environ | settings.as_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
-
-    def end(self) -> None:
-        """End it, whatever it does."""
-        self.process.kill()
-        self.process.wait(HANGS_SECONDS)
-        for stream in (self.stdin, self.stdout):
-            with suppress(BrokenPipeError):
-                stream.close()
-
-    def ready(self) -> Writer:
-        assert self.stdout.readline() == "ready\n"
-        return self
-
-    def go(self) -> None:
-        self.stdin.write("\n")
-        self.stdin.flush()
-
-    def one(self) -> list[int]:
-        return [int(position) for position in self.stdout.readline().split()]
-
-    def rest(self) -> list[int]:
-        """The positions said until the process ends."""
-        said = [int(position) for position in self.stdout.read().split()]
-        self.process.wait(HANGS_SECONDS)
-        return said
+StartWriter = Callable[[Settings, str, int], Writer]
 
 
 @pytest.fixture

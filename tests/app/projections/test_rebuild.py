@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -185,14 +187,17 @@ STEPS: st.SearchStrategy[Callable[[Story], object]] = st.one_of(
 
 
 @pytest.fixture
-def fresh(request: pytest.FixtureRequest, database_url: str) -> Iterator[Callable[[], Ledger]]:
+def fresh(
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+) -> Iterator[Callable[[], Ledger]]:
     """Ledgers with nothing but their first entry, each on a database of its own."""
     opened: list[Ledger] = []
 
     def make() -> Ledger:
         url = database_url
         if opened and url.startswith("sqlite"):
-            url = f"{url}.{len(opened)}"
+            template = request.getfixturevalue("sqlite_template")
+            url = f"sqlite:///{shutil.copy(template, tmp_path / f'{len(opened)}.db')}"
         elif opened:
             url = request.getfixturevalue("fresh_postgres")(True)
         opened.append(open_ledger(Settings(database_url=url)))

@@ -10,13 +10,25 @@ from pathlib import Path
 
 import mlflow.sklearn
 import numpy as np
+import pandas as pd
 import pytest
+from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
-from app.training.fit import fit, predict_pipeline
+from app.serving.plan import load_plan
+from app.training.dataset import write_dataset
+from app.training.fit import fit
 from app.training.tracking import MlflowRegistry, TrainingRecord
+from domain.contract.contract import Contract
 from domain.errors import TrainingFailed, UnknownThing
-from tests.app.training.training_rows import ESTIMATORS, kettle_contract, kettles
+from domain.events.events import Row
+from tests.app.training.training_rows import (
+    ESTIMATORS,
+    car_contract,
+    cars,
+    kettle_contract,
+    kettles,
+)
 from tests.repository import REPOSITORY
 
 CONTRACT, DIGEST = kettle_contract("hist-gradient-boosting")
@@ -30,6 +42,8 @@ def record(candidate: str = "kettle-noise/1", **changed: object) -> TrainingReco
         "model": "kettle-noise",
         "candidate": candidate,
         "pipeline": TRAINED.pipeline,
+        "contract": CONTRACT,
+        "example": ROWS[:3],
         "plan": TRAINED.plan,
         "parameters": TRAINED.parameters,
         "metrics": {"rmse_out_of_fold": 0.25},
@@ -102,26 +116,91 @@ def test_a_run_holds_parameters_metrics_plan_and_tags(
     assert store in folder.parents
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_data_scientist_loads_the_champions_pipeline_from_mlflow(
-    registry: MlflowRegistry, store: Path, estimator: str
+def shipped(name: str) -> tuple[Contract, str, list[Row]]:
+    """A shipped contract or the kettles', with rows of it."""
+    if name in ("car-price", "car-sales"):
+        contract, digest = car_contract(name)
+        return contract, digest, cars(contract)[:400]
+    contract, digest = kettle_contract(name)
+    return contract, digest, ROWS
+
+
+@pytest.mark.parametrize("name", ["car-price", "car-sales", *ESTIMATORS])
+def test_a_data_scientist_loads_the_pipeline_and_it_answers_the_training_files_as_the_service_does(
+    registry: MlflowRegistry, store: Path, tmp_path: Path, name: str
 ) -> None:
-    contract, digest = kettle_contract(estimator)
-    trained = fit(contract, ROWS, digest)
+    contract, digest, rows = shipped(name)
+    trained = fit(contract, rows, digest)
     run = registry.record_training(
-        record(f"kettle-noise/6-{estimator}", pipeline=trained.pipeline, plan=trained.plan)
+        record(
+            f"{contract.model}/6-{name}",
+            pipeline=trained.pipeline,
+            plan=trained.plan,
+            contract=contract,
+            example=rows[:3],
+        )
     )
-    registry.set_champion("kettle-noise", run)
+    files = write_dataset(tmp_path, "cycle", contract, rows)
+    served = load_plan(trained.plan).predict_rows(rows).native
     client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
-    folder = client.download_artifacts(registry.champion_run("kettle-noise"), "pipeline")
-    loaded = mlflow.sklearn.load_model(folder)
-    expected = predict_pipeline(contract, trained.pipeline, ROWS)
-    np.testing.assert_array_equal(predict_pipeline(contract, loaded, ROWS), expected)
+    folder = client.download_artifacts(run, "pipeline")
+    for table in (pd.read_csv(files.csv), pd.read_parquet(files.parquet)):
+        for loaded in (mlflow.sklearn.load_model(folder), mlflow.pyfunc.load_model(folder)):
+            answered = loaded.predict(table)
+            np.testing.assert_allclose(answered, served, rtol=1e-12)
+            if contract.estimator.kind != "ridge":  # whose sum has an order of its own
+                np.testing.assert_array_equal(answered, served)
+
+
+def test_the_stored_pipeline_says_what_it_reads_and_answers(
+    registry: MlflowRegistry, store: Path
+) -> None:
+    run = registry.record_training(record("kettle-noise/7"))
+    client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+    kept = Model.load(client.download_artifacts(run, "pipeline"))
+    assert {column.name: str(column.type) for column in kept.signature.inputs} == {
+        "power": "DataType.double",
+        "tilt": "DataType.double",
+        "shape": "DataType.string",
+        "plug": "DataType.long",
+    }
+    assert [column.name for column in kept.signature.outputs] == ["noise"]
+    example = kept.load_input_example(client.download_artifacts(run, "pipeline"))
+    assert example["plug"].tolist() == [row["plug"] for row in ROWS[:3]]
+
+
+def test_the_stored_pipeline_needs_nothing_of_this_project(
+    registry: MlflowRegistry, store: Path
+) -> None:
+    run = registry.record_training(record("kettle-noise/8"))
+    client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+    folder = Path(client.download_artifacts(run, "pipeline"))
+    assert sorted(path.name for path in (folder / "code").rglob("*.py")) == [
+        "__init__.py",
+        "__init__.py",
+        "native_pipeline.py",
+        "transformers.py",
+    ]
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1] + '/code')\n"
+        "from app.training import native_pipeline, transformers\n"
+        "ours = [m for n, m in sys.modules.items() if n.startswith(('app.', 'domain'))]\n"
+        "print(sorted(m.__file__.removeprefix(sys.argv[1]) for m in ours))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    modules = ("__init__", "native_pipeline", "transformers")
+    assert told.stdout == f"{[f'/code/app/training/{name}.py' for name in modules]}\n"
 
 
 def test_a_store_that_cannot_be_written_is_a_clear_error(registry: MlflowRegistry) -> None:
     with pytest.raises(TrainingFailed, match=r"MLflow could not keep.*run the cycle again"):
-        registry.record_training(record("kettle-noise/7", parameters={"a" * 300: 1}))
+        registry.record_training(record("kettle-noise/9", parameters={"a" * 300: 1}))
 
 
 def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path) -> None:

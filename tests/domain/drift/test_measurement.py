@@ -147,10 +147,66 @@ def test_power_is_low_below_a_hundred_rows() -> None:
     assert not drift(trained, trained[:100]).low_power
 
 
-def test_power_is_low_where_the_reference_expects_fewer_than_five_rows_in_a_bin() -> None:
+def test_power_is_low_where_a_rare_level_leaves_one_bin_to_tell_apart() -> None:
     trained = ["a"] * 960 + ["b"] * 40
-    assert drift(trained, ["a"] * 124, window=1_000).low_power  # 4.96 expected
-    assert not drift(trained, ["a"] * 125, window=1_000).low_power
+    assert drift(trained, ["a"] * 142, window=1_000).low_power  # b: 40 x 142 / 1142 = 4.97
+    assert not drift(trained, ["a"] * 143, window=1_000).low_power
+
+
+def test_one_rare_row_does_not_lower_the_power_of_a_feature_full_of_zeros() -> None:
+    """Six features of mostly zeros were low power in every window, for one row below 0."""
+    draw = np.random.default_rng(6)
+
+    def column(rows: int, share: float) -> list[Value]:
+        zeros = draw.random(rows) < share
+        return np.where(zeros, 0.0, draw.exponential(size=rows)).tolist()  # type: ignore[no-any-return]
+
+    shares = {f"f{n}": share for n, share in enumerate((0.3, 0.5, 0.6, 0.7, 0.8, 0.9))}
+    trained = {name: [-0.5, *column(999, share)] for name, share in shares.items()}
+    reference = frozen(trained)
+    for rows in (100, 1_000):
+        current = {name: column(rows, share) for name, share in shares.items()}
+        report = measure_drift(reference, current, normal(rows))
+        assert not report.low_power
+        assert measure_drift(reference, current, normal(rows), first=True).low_power
+
+
+def test_what_psi_would_be_without_drift_is_not_said_below_fifty_rows() -> None:
+    trained = normal(1_000).tolist()
+    told, untold = drift(trained, trained[:50]), drift(trained, trained[:49])
+    assert None not in {told.psi_expected, told.psi_critical, told.psi_adjusted}
+    assert {untold.psi_expected, untold.psi_critical, untold.psi_adjusted} == {None}
+
+
+def test_a_long_tail_of_levels_was_significant_by_the_first_form_and_is_no_drift() -> None:
+    draw = np.random.default_rng(300)
+    weights = 1 / np.arange(1, 301)
+    columns = [
+        [f"level {n}" for n in draw.choice(300, 1_000, p=weights / weights.sum()).tolist()]
+        for _ in range(2)
+    ]
+    kinds, target = [("f", "category")], normal(1_000)
+    old, new = (
+        freeze_reference(kinds, {"f": columns[0]}, target, target, 1_000, transform)  # type: ignore[arg-type]
+        for transform in (None, "none")
+    )
+    before = measure_drift(old, {"f": columns[1]}, target).features[0]
+    now = measure_drift(new, {"f": columns[1]}, target).features[0]
+    assert before.significant
+    assert before.p_value < 1e-20
+    assert not now.evidence
+    assert now.psi < 0.2
+
+
+def test_the_psi_of_the_published_vector_gives_new_levels_the_rows_of_those_seen_once() -> None:
+    rows = {"a": 50, "b": 30, "c": 10, "d": 5, "e": 2, "f": 1, "g": 1, "h": 1}
+    window = {"a": 30, "b": 12, "c": 4, "x": 3, "y": 1}
+    trained, current = (
+        [name for name, often in side.items() for _ in range(often)] for side in (rows, window)
+    )
+    found = drift(trained, current)
+    assert found.psi == pytest.approx(0.167341, abs=5e-7)
+    assert found.p_value == pytest.approx(0.117401, abs=5e-7)
 
 
 def test_bins_the_reference_has_no_values_in_do_not_lower_the_power() -> None:
@@ -170,6 +226,8 @@ def test_categories_all_too_rare_for_a_bin_cannot_say_no_drift() -> None:
 def test_numbers_always_come_together_and_in_agreement() -> None:
     found = drift(normal(900).tolist(), [None] * 5 + normal(195).tolist())
     assert found.psi_expected == pytest.approx((len(found.bins) - 1) * (1 / 900 + 1 / 200))
+    assert found.psi_expected is not None
+    assert found.psi_critical is not None
     assert found.psi_adjusted == max(0.0, found.psi - found.psi_expected)
     assert found.psi_critical > found.psi_expected
     assert (found.psi > found.psi_critical) == (found.p_value < 0.05)

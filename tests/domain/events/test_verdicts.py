@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import operator
+from dataclasses import replace
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from domain.events.verdicts import (
     ClauseVerdict,
     Operator,
     Verdict,
     clause_sentence,
+    needs_in_words,
+    observed_in_words,
     verdict_sentence,
 )
 
@@ -59,6 +66,44 @@ def test_a_clause_says_what_was_seen_and_what_it_needs(one: ClauseVerdict, said:
 
 
 @pytest.mark.parametrize(
+    ("observed", "threshold", "unit", "said"),
+    [
+        (24.0003, 24.0, "h", "x 24.0003 h (needs > 24 h)"),
+        (24.00036, 24.0004, "h", "x 24.00036 h (needs > 24.0004 h)"),
+        (0.20000000000000004, 0.2, "", "x 0.20000000000000004 (needs > 0.2)"),
+        (9999.6, 10_000.0, "rows", "x 9999.6 rows (needs > 10000 rows)"),
+        (24.0, 24.0, "h", "x 24 h (needs > 24 h)"),
+    ],
+)
+def test_a_value_is_never_rounded_onto_its_bound(
+    observed: float, threshold: float, unit: str, said: str
+) -> None:
+    assert clause_sentence(clause("x", ">", threshold, observed, "met", unit=unit)) == said
+
+
+def test_a_verdict_below_the_bounds_names_the_features_with_evidence() -> None:
+    said = verdict_sentence("keep: below the bounds", (P_VALUE,), "", ("hpwt", "mpg"))
+    assert said == (
+        "KEEP: below the bounds; evidence in hpwt and mpg; prediction drift p = 0.2 (needs < 0.05)"
+    )
+
+
+NUMBERS = st.floats(-1e12, 1e12, allow_subnormal=False)
+
+
+@given(NUMBERS, NUMBERS | st.none(), st.integers(-3, 3))
+@example(9999.6, 1e4, 0)
+def test_what_is_printed_stands_to_the_bound_as_what_was_observed(
+    threshold: float, other: float | None, steps: int
+) -> None:
+    observed = threshold * (1 + steps * 1e-15) if other is None else other
+    one = replace(DRIFT, observed=observed, threshold=threshold)
+    shown, needs = float(observed_in_words(one)), float(needs_in_words(one).split()[1])
+    for compare in (operator.lt, operator.eq, operator.gt):
+        assert compare(shown, needs) == compare(observed, threshold)
+
+
+@pytest.mark.parametrize(
     ("outcome", "clauses", "reason", "said"),
     [
         (
@@ -73,6 +118,12 @@ def test_a_clause_says_what_was_seen_and_what_it_needs(one: ClauseVerdict, said:
             (P_VALUE, NEVER),
             "",
             "KEEP: no drift; prediction drift p = 0.2 (needs < 0.05)",
+        ),
+        (
+            "keep: nothing to judge",
+            (UNKNOWN,),
+            "",
+            "KEEP: nothing to judge, the window is empty",
         ),
         (
             "keep: rules not met",

@@ -77,6 +77,11 @@ def test_a_negative_prediction_of_an_unscaled_champion_is_measured_and_never_a_c
     assert isinstance(halted, CycleHalted)
     assert halted.reason.startswith("drift cannot be measured: a prediction of car-price/1 is -")
     assert "which has no logarithm" in halted.reason
+    assert halted.reason.endswith("or force a retraining.")
+
+    forced = drift_step(cars, cars.starts(year_end(1976), rules={}, force="the scale changed"))
+    assert isinstance(forced, DriftMeasured)
+    assert (forced.report, forced.clean_rate) == (None, None)
 
 
 def test_values_go_to_the_logarithmic_scale_to_the_bit_and_those_at_0_are_refused() -> None:

@@ -215,7 +215,9 @@ def test_a_misspelt_outcome_is_told_the_outcomes_there_are(
     problem = lone_service.get(f"{path}outcome=keep").json()
     assert problem["type"] == "urn:whyledger:problem:request-invalid"
     assert [fault["path"] for fault in problem["faults"]] == ["/query/outcome"]
-    assert "'keep: no drift', 'keep: nothing to judge'" in problem["detail"]
+    assert (
+        "'keep: no drift', 'keep: below the bounds', 'keep: nothing to judge'" in problem["detail"]
+    )
     problem = lone_service.get(f"{path}model=zz").json()
     assert problem["type"] == "urn:whyledger:problem:unknown-model"
 

@@ -29,6 +29,7 @@ from tests.app.http.routes.running import (
 from tests.patience import HANGS_SECONDS
 from tests.told import copied
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 YAML = {"Content-Type": "application/yaml"}
 BOOTSTRAP = {"as_of": "1973-01-01T00:00:00Z"}
 
