@@ -17,7 +17,7 @@ LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help demo serve test coverage soak check lint types imports bench lock clean
+.PHONY: help demo serve test coverage soak check lint types imports bench simulate lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -55,6 +55,9 @@ imports: $(READY)
 
 bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_bytes for one)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+simulate: $(READY) ## how often each policy retrains falsely, and how soon rightly (ARGS=short)
+	$(BIN)/python -m benchmarks.simulations $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --exclude-newer "7 days"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.audit.clauses import Clause, Node, clauses_of, nodes_of
+from app.audit.error_growth import error_growth
 from app.audit.gates import Gate, gates_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
@@ -29,6 +30,7 @@ class CycleTold:
     clauses: tuple[Clause, ...]  # empty when nothing was decided
     nodes: tuple[Node, ...]  # how a tree joins them; empty where all of them are needed
     gates: tuple[Gate, ...]  # empty when nothing was trained
+    error: str  # whether the champion's error has grown; empty when nothing was measured
     conclusion: Conclusion | None  # None until it has ended
     conclusion_reason: str  # why it ended early; empty otherwise: the gates say why
     candidate: str | None  # 'car-price/12'
@@ -54,6 +56,7 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
         nodes=nodes_of(cycle.decided.verdict) if cycle.decided else (),
         gates=gates_of(cycle),
+        error=error_growth(cycle.drift),
         conclusion=conclusion_of(cycle),
         conclusion_reason=reason_of(cycle),
         candidate=cycle.trained.candidate if cycle.trained else None,

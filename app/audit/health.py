@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.audit.value import ValueTold, value_told
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
 from app.projections.cycles import conclusions, list_cycles
@@ -57,6 +58,7 @@ class Health:
     promotion_rate: float | None  # promotions / decisions
     last_report: dict[str, Any] | None  # what the last ended cycle measured
     last_cycle: str | None
+    value: ValueTold  # what its champions were worth
     alarm: str | None  # why the champion the ledger names does not answer in this process
 
 
@@ -123,6 +125,7 @@ def current_health(
         promotion_rate=promotion_rate,
         last_report={name: report[name] for name in _REPORTED} if report else None,
         last_cycle=cycle.cycle if cycle else None,
+        value=value_told(connection, model.model),
         alarm=alarm,
     )
 

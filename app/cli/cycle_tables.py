@@ -27,4 +27,6 @@ def say_cycle(told: CycleTold) -> None:
             [(g.symbol, g.name, g.verdict, g.errors, g.reason, g.note) for g in told.gates],
             wrapped=("reason", "note"),
         )
+    if told.error:
+        say(told.error)
     say(f"{told.cycle}: {told.aftermath}")

@@ -55,6 +55,7 @@ def summary(told: CycleTold) -> str:
                     for g in told.gates
                 ],
             ),
+            f"{_safe(told.error)}\n\n" if told.error else "",
         )
     )
 

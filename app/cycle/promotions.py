@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import orjson
+
 from app.cause import Cause
+from app.clock import now
+from app.cycle.reigns import reign_at
+from app.cycle.value import Looked, measure_value
 from app.ledger.deciding import decide, folded
+from app.ledger.reading import head
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.ledger.streams import model_stream
+from app.projections.models import get_model
 from app.serving.plan import load_plan
+from domain.contract.contract import parse_contract
 from domain.decisions import lifecycle
 from domain.decisions.lifecycle import PromoteCandidate, RollBack
 from domain.events.envelope import Recorded
+from domain.events.events import (
+    CandidatePromoted,
+    ChampionRolledBack,
+    ModelEvent,
+    ValueMeasured,
+)
 
 
 def settle_promotion(
@@ -46,6 +62,8 @@ def settle_promotion(
 def roll_back(ledger: Ledger, model: str, *, to: str, reason: str, cause: Cause) -> Recorded:
     """Let the earlier champion `to` serve again; the entry that says so.
 
+    What the champion was worth that it takes away is measured before, by the labels there are.
+
     Raises:
         UnknownModel: no contract was adopted under this name.
         RollbackRefused: `to` never was champion, or serves already.
@@ -56,11 +74,29 @@ def roll_back(ledger: Ledger, model: str, *, to: str, reason: str, cause: Cause)
         ledger,
         folded(model_stream(model), lifecycle.fold),
         lifecycle.roll_back,
-        RollBack(model=model, to=to, reason=reason),
+        RollBack(model=model, to=to, reason=reason, ended=_ended(ledger, model)),
         cause,
-        check=lambda events, connection: _check_plan(connection, events[0].plan_sha256),
+        check=_check_last,
     )
-    return decision.recorded[0]
+    return decision.recorded[-1]
+
+
+def _ended(ledger: Ledger, model: str) -> ValueMeasured | None:
+    """What the champion is worth that a rollback is about to take away; None: nobody serves."""
+    with ledger.connect() as connection:
+        view, before = get_model(connection, model), head(connection) + 1
+        reign = reign_at(connection, model, before=before) if view else None
+        if view is None or reign is None:
+            return None
+        contract = parse_contract(orjson.loads(view.contract))
+        looked = Looked(occasion="rollback", as_of=now(), up_to=before - 1)
+        return measure_value(connection, reign, contract, looked)
+
+
+def _check_last(events: Sequence[ModelEvent], connection: Connection) -> None:
+    last = events[-1]
+    if isinstance(last, CandidatePromoted | ChampionRolledBack):
+        _check_plan(connection, last.plan_sha256)
 
 
 def _check_plan(connection: Connection, sha256: str) -> None:

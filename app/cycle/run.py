@@ -26,7 +26,6 @@ PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {
     Step.DECIDE: judging.decide,
     Step.EVALUATE: gating.evaluate,
     Step.COMPARE: gating.compare,
-    Step.HEALTH: reporting.health,
 }
 
 FITTING: Final = frozenset({Step.MERGE, Step.TRAIN, Step.PARITY})
@@ -57,8 +56,11 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str, *, by_products: bo
         if step is Step.PROMOTE:
             gating.promote(work, history, cause)
             continue
-        if step is Step.HEALTH and state.trained is not None:
-            _record_gates(work)
+        if step is Step.HEALTH:
+            if state.trained is not None:
+                _record_gates(work)
+            reporting.report(work, history, cause)
+            continue
         done = _fit(step, work) if step in FITTING else PERFORM[step](work)
         append_next(ledger, state, history, [done.event], cause, done.artefacts)
     raise LedgerDamaged(f"cycle {cycle!r}: step {step} ran and left no event; see its function.")

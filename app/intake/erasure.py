@@ -26,8 +26,9 @@ from app.settings import Settings
 from domain.decisions.cycle import RETRAINING
 from domain.decisions.erasure import EraseRow, Kept, Training, erase_row, trained_with
 from domain.errors import UnknownModel
-from domain.events.cycle_events import CandidateTrained, DataMerged
+from domain.events.cycle_events import CandidateTrained, DataMerged, DriftMeasured
 from domain.events.events import PayloadErased
+from domain.residuals.frozen import from_document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,28 +105,37 @@ def _look(connection: Connection, *, model: str, identity: str) -> tuple[Kept, S
     positions = positions_of(connection, model, identity)
     traces = traces_of(connection, model, identity)
     erasable = bool(positions) and open_cycle is None  # else there is no need to read on
+    views = _every_cycle(connection, model) if erasable else []
     kept = Kept(
         open_cycle=open_cycle.cycle if open_cycle else None,
         positions=tuple(positions),
         beyond=tuple(sorted(traces.positions - set(positions))),
-        trainings=tuple(_trainings(connection, model, identity, traces)) if erasable else (),
+        trainings=tuple(_trainings(connection, views, identity, traces)),
+        residuals=tuple(_residuals(connection, views, identity)),
         champion=standing.champion,
         reference_sha256=standing.reference_sha256,
     )
     return kept, read_stream(connection, PayloadErased.stream)
 
 
-def _trainings(
-    connection: Connection, model: str, identity: str, traces: Traces
-) -> Iterator[Training]:
-    """The model's cycles that trained with a label of the row, or tried to, oldest first."""
+def _every_cycle(connection: Connection, model: str) -> list[CycleView]:
+    """The model's cycles, oldest first."""
     views: list[CycleView] = []
     before: int | None = None
     while page := list_cycles(connection, model, before_number=before):
-        views += [view for view in page if view.outcome in RETRAINING]
+        views += page
         before = page[-1].number
+    return views[::-1]
+
+
+def _trainings(
+    connection: Connection, views: Iterable[CycleView], identity: str, traces: Traces
+) -> Iterator[Training]:
+    """The cycles that trained with a label of the row, or tried to."""
     gone = erased_artefacts(connection)
-    for view in reversed(views):
+    for view in views:
+        if view.outcome not in RETRAINING:
+            continue
         if trained_with(traces.labels, started_position=view.started_position, as_of=view.as_of):
             trained = view.state.get(CandidateTrained.type, {})
             artefacts = _artefacts(connection, view, identity, gone)
@@ -146,6 +156,19 @@ def _artefacts(
     trained = view.state.get(CandidateTrained.type)
     reference = (trained["reference_sha256"],) if trained else ()
     return (merged["identities_sha256"], *reference)
+
+
+def _residuals(connection: Connection, views: Iterable[CycleView], identity: str) -> Iterator[str]:
+    """The digests of frozen residuals, of holdouts and of rows since, that name the row."""
+    gone = erased_artefacts(connection)
+    for view in views:
+        for kind in (CandidateTrained.type, DriftMeasured.type):
+            sha256 = (view.state.get(kind) or {}).get("residuals_sha256")
+            if sha256 is None or sha256 in gone:
+                continue
+            rows = from_document(orjson.loads(stored_artefact(connection, sha256)))
+            if any(row.identity == identity for row in rows):
+                yield sha256
 
 
 def _erase_files(settings: Settings, done: Iterable[PayloadErased]) -> tuple[int, int]:

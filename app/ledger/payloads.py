@@ -81,7 +81,7 @@ def erased_positions(connection: Connection) -> frozenset[int]:
 
 
 def erased_artefacts(connection: Connection) -> frozenset[str]:
-    """The digests of all frozen references and identities whose erasure is recorded."""
+    """The digests of all frozen references, residuals and identities whose erasure is recorded."""
     return frozenset(sha256 for event in erasures(connection) for sha256 in event.artefacts)
 
 

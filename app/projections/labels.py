@@ -97,6 +97,22 @@ def labelled_rows(
     )
 
 
+def first_labels(connection: Connection, model: str, *, up_to: int) -> dict[str, float]:
+    """Row identity -> the first label it was given (target's unit), up to a position.
+
+    What is asked about again and again must not change with a correction.
+    """
+    first = (
+        select(func.min(LABELS.c.position))
+        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        .group_by(LABELS.c.identity)
+    )
+    rows = connection.execute(
+        select(LABELS.c.identity, LABELS.c.label).where(LABELS.c.position.in_(first))
+    )
+    return {row.identity: row.label for row in rows}
+
+
 def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -> dict[str, Row]:
     """Row identity -> its labelled row in force, for those of `identities` that have one.
 

@@ -15,6 +15,7 @@ from app.projections import (
     policies,
     predictions,
     refusals,
+    reigns,
 )
 from app.projections.keeping import Keeping
 from app.projections.read_model import ReadModel
@@ -30,5 +31,6 @@ READ_MODELS: Final = (  # a digest is taken of each, in this order
     ReadModel(predictions.PREDICTIONS, predictions.APPLY),
     ReadModel(labels.LABELS, labels.APPLY),
     ReadModel(refusals.REFUSALS, refusals.APPLY),
+    ReadModel(reigns.REIGNS, reigns.APPLY),
 )
 apply: Final = Keeping(READ_MODELS)

@@ -37,12 +37,18 @@ FIELDS = set(
 )
 FIELDS_APART = FIELDS - {"data"} | {"data_commit"}  # the data stands apart and may be erased
 STORED = {  # the events whose artefacts must be in the bundle
+    "cycle.drift-measured": ("residuals_sha256",),
     "cycle.data-merged": ("identities_sha256",),
-    "cycle.candidate-trained": ("plan_sha256", "reference_sha256", "identities_sha256"),
+    "cycle.candidate-trained": (
+        *("plan_sha256", "reference_sha256", "identities_sha256"),
+        "residuals_sha256",
+    ),
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
-ERASABLE = ("reference_sha256", "identities_sha256")  # gone only where an entry says so
+# gone only where an entry says so
+ERASABLE = ("reference_sha256", "identities_sha256", "residuals_sha256")
+OPTIONAL = "residuals_sha256"  # older entries lack it, and who has none says null
 ERASURE = "ledger.payload-erased"
 PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d*),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
 DOCUMENTS = {
@@ -369,6 +375,8 @@ def check_named(
     """What the entry names by digest is in the bundle."""
     kind, data = envelope["type"], envelope.get("data", {})
     for field in STORED.get(kind, ()):
+        if field == OPTIONAL and data.get(field) is None:
+            continue
         name = f"artefacts/{data.get(field)}"
         if name not in names and field in ERASABLE:
             apart.lacks(position, str(data.get(field)))

@@ -20,7 +20,9 @@ from app.audit.change import Change, changes_and_decisions
 from app.audit.cycle import NOT_FINISHED
 from app.audit.decision import Bounds, Decision
 from app.audit.templates import templates
+from app.audit.value import ValueTold, value_told
 from app.ledger.store import Ledger
+from app.projections.models import list_models
 
 _TEMPLATES: Final = templates(Path(__file__).parent / "templates")
 _BUFFERED_PIECES: Final = 64  # of a page that is streamed
@@ -39,7 +41,7 @@ _GATES: Final = ("Parity", "Evaluation", "Deployment", "Promotion")
 _CLAUSE_COLUMNS: Final = ("clause", "verdict", "observed", "operator", "threshold", "unit", "note")
 _WORDS_COLUMNS: Final = (
     "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath",
-    "evaluation_note", "promotion_note",
+    "evaluation_note", "promotion_note", "error",
 )  # fmt: skip
 _CHANGE_COLUMNS: Final = ("kind", "actor", "model_version", "digest", "reason", "headline")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -83,12 +85,20 @@ def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) ->
     pieces = _TEMPLATES.get_template("decisions.html").stream(
         changes=recorded(ledger, **bounds),
         bounds={names[name]: value for name, value in bounds.items()},
+        values=_values(ledger, bounds.get("model")),
         ledger_id=ledger.ledger_id(),
         ledger_size=ledger.size(),
         stylesheet=Markup(stylesheet),  # noqa: S704 - ours
     )
     pieces.enable_buffering(_BUFFERED_PIECES)
     return iter(pieces)
+
+
+def _values(ledger: Ledger, only: str | None) -> list[tuple[str, ValueTold]]:
+    """What the champions of each model were worth; of one model, when only that is asked for."""
+    with ledger.connect() as connection:
+        names = [view.model for view in list_models(connection) if only in (None, view.model)]
+        return [(name, value_told(connection, name)) for name in names]
 
 
 def recorded(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[tuple[Change, Decision | None]]:
@@ -125,7 +135,7 @@ def _decision_lines(decision: Decision) -> Iterator[tuple[object, ...]]:
     notes = {gate.name: gate.note for gate in decision.gates}
     last = (
         notes.get("Parity"), notes.get("Deployment"), decision.aftermath,
-        notes.get("Evaluation"), notes.get("Promotion"),
+        notes.get("Evaluation"), notes.get("Promotion"), decision.error,
     )  # fmt: skip
     for clause in decision.clauses or (None,):
         exact = (getattr(clause, name, None) for name in _CLAUSE_COLUMNS)

@@ -29,6 +29,7 @@ class Kept:
     positions: tuple[int, ...]  # of the row's events whose data can be erased
     beyond: tuple[int, ...]  # of those that hold the row in hashed bytes: nobody can erase them
     trainings: tuple[Training, ...]  # oldest first
+    residuals: tuple[str, ...]  # digests of frozen residuals that name it
     champion: str | None
     reference_sha256: str | None  # the champion's frozen reference
 
@@ -63,6 +64,7 @@ def erase_row(kept: Kept, command: EraseRow) -> tuple[PayloadErased, ...]:
     if not kept.positions:
         return ()
     artefacts = {sha256 for training in kept.trainings for sha256 in training.artefacts}
+    artefacts.update(kept.residuals)
     return (
         PayloadErased(
             model=command.model,

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import assert_never
 
 from domain.errors import PromotionRefused, RollbackRefused, UnknownModel
-from domain.events.cycle_events import PromotionSettled
+from domain.events.cycle_events import HealthReported, PromotionSettled
 from domain.events.erasure import Erased
 from domain.events.events import (
     CandidatePromoted,
@@ -20,6 +20,7 @@ from domain.events.events import (
     Event,
     Json,
     ModelEvent,
+    ValueMeasured,
 )
 
 
@@ -63,6 +64,7 @@ class PromoteCandidate:
     serves: str | None  # who answered when the cycle started, and is replaced
     cycle: str
     as_of: str
+    ended: ValueMeasured | None = None  # what the champion it replaces was worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,15 @@ class RollBack:
     model: str
     to: str
     reason: str
+    ended: ValueMeasured | None = None  # what the champion it takes away was worth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportHealth:
+    """End the cycle with this report, and with what its champion is worth so far."""
+
+    measured: ValueMeasured | None
+    health: HealthReported
 
 
 def evolve(state: Lifecycle, event: ModelEvent) -> Lifecycle:
@@ -90,6 +101,8 @@ def evolve(state: Lifecycle, event: ModelEvent) -> Lifecycle:
             known = champion in state.champions
             champions = state.champions if known else (*state.champions, champion)
             return replace(state, champion=champion, champions=champions)
+        case ValueMeasured():
+            return state
         case _:
             assert_never(event)
 
@@ -117,7 +130,9 @@ def adopt_contract(state: Lifecycle, command: AdoptContract) -> tuple[ModelEvent
 
 
 def promote(state: Lifecycle, command: PromoteCandidate) -> tuple[ModelEvent, ...]:
-    """The event that promotes the candidate; empty when it already serves.
+    """The event that promotes the candidate, after what the champion was worth that it replaces.
+
+    Empty when it already serves.
 
     Raises:
         UnknownModel: no contract was adopted under this name.
@@ -137,6 +152,7 @@ def promote(state: Lifecycle, command: PromoteCandidate) -> tuple[ModelEvent, ..
             f"{compared!r}{meanwhile}, and {champion!r} serves now. Run another cycle."
         )
     return (
+        *_of_champion(state, command.ended),
         CandidatePromoted(
             model=command.model,
             model_version=candidate.model_version,
@@ -168,8 +184,8 @@ def settle(
     return (*promoted, PromotionSettled(promoted=True, model_version=candidate, reason=reason))
 
 
-def roll_back(state: Lifecycle, command: RollBack) -> tuple[ChampionRolledBack, ...]:
-    """The event that makes an earlier champion serve again.
+def roll_back(state: Lifecycle, command: RollBack) -> tuple[ModelEvent, ...]:
+    """The event that makes an earlier champion serve again, after what the one before was worth.
 
     Raises:
         UnknownModel: no contract was adopted under this name.
@@ -191,6 +207,7 @@ def roll_back(state: Lifecycle, command: RollBack) -> tuple[ChampionRolledBack, 
             f"Earlier champions: {', '.join(earlier) or 'none'}."
         )
     return (
+        *_of_champion(state, command.ended),
         ChampionRolledBack(
             model=state.model,
             model_version=target.model_version,
@@ -202,3 +219,14 @@ def roll_back(state: Lifecycle, command: RollBack) -> tuple[ChampionRolledBack, 
             reason=command.reason,
         ),
     )
+
+
+def report(state: Lifecycle, command: ReportHealth) -> tuple[ValueMeasured | HealthReported, ...]:
+    """The cycle's report, after what the champion is worth that still serves."""
+    return (*_of_champion(state, command.measured), command.health)
+
+
+def _of_champion(state: Lifecycle, measured: ValueMeasured | None) -> tuple[ValueMeasured, ...]:
+    """`measured`, unless it is of a version that serves no longer: what ended its reign has it."""
+    serving = state.champion.model_version if state.champion else None
+    return (measured,) if measured is not None and measured.model_version == serving else ()

@@ -15,6 +15,7 @@ from domain.events.gate_events import (
     ParityChecked,
     PromotionSettled,
 )
+from domain.events.residual_findings import ErrorIncrease, ResidualEvidence
 from domain.events.verdicts import PolicyVerdict
 from domain.units import noted
 
@@ -159,6 +160,12 @@ class DriftMeasured:
         float | None, noted("transformed target", "the champion on the window's labelled rows")
     ]
     labelled_rows: Annotated[int, noted("rows", "window rows with a label")]
+    error_increase: ErrorIncrease | None
+    residual_evidence: ResidualEvidence | None
+    residuals_sha256: Annotated[
+        str | None,
+        noted("sha256 hex", "the rows that entered the evidence now, an artefact; null: none"),
+    ]
     clean_rate: Annotated[
         float | None,
         noted("share 0..1", "of such windows without drift whose prediction drift p is below 0.05"),
@@ -230,7 +237,7 @@ class CandidateTrained:
     """A candidate exists and may be judged; it serves nobody yet."""
 
     type: ClassVar[str] = "cycle.candidate-trained"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     candidate: Annotated[str, noted("name/number", "'car-price/7'")]
@@ -256,6 +263,10 @@ class CandidateTrained:
     ]
     looks_drifted: Annotated[
         bool, noted("flag", "that p < 0.05: it would look drifted on its own training data")
+    ]
+    residuals_sha256: Annotated[
+        str | None,
+        noted("sha256 hex", "its residuals on its holdout, an artefact; null without a holdout"),
     ]
 
 

@@ -8,11 +8,12 @@ and an upcaster, never an edit. Cycle events live in `cycle_events.py`; both joi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import with_config
 
 from domain.events.cycle_events import CYCLE_EVENTS, CycleEvent
+from domain.events.findings import GroupInterval
 from domain.units import noted
 
 Json = dict[str, Any]  # a JSON object as the client sent it
@@ -43,7 +44,8 @@ class PayloadErased:
     model: Annotated[str, noted("name", "the model whose row it was")]
     entries: Annotated[tuple[int, ...], noted("positions", "whose data and salt were erased")]
     artefacts: Annotated[
-        tuple[str, ...], noted("sha256 hex", "frozen references and identities erased with them")
+        tuple[str, ...],
+        noted("sha256 hex", "frozen references, residuals and identities erased with them"),
     ]
     cycles: Annotated[
         tuple[str, ...],
@@ -118,6 +120,41 @@ class ChampionRolledBack:
     trained_until: Annotated[str, noted("time", "end of its training rows' event time, exclusive")]
     registry_run: Annotated[str | None, noted("id", "the MLflow run, null when there is none")]
     reason: Annotated[str, noted("words", "why, as the person who did it says")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueMeasured:
+    """What a champion was worth so far in its reign, against who served before it.
+
+    Over the rows that it served in the reign and that got labels, never its training or its
+    holdout; each measurement begins at the reign's begin, so a later one replaces an earlier one.
+    """
+
+    type: ClassVar[str] = "champion.value-measured"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "model-<model>"
+
+    model: Annotated[str, noted("name", "the model")]
+    model_version: Annotated[str, noted("name/number", "who served")]
+    since: Annotated[int, noted("position", "of the promotion or rollback its reign began with")]
+    previous: Annotated[str | None, noted("name/number", "who served before; null: nobody did")]
+    occasion: Annotated[
+        Literal["cycle", "promotion", "rollback"],
+        noted("name", "a cycle ended in the reign; or what ended the reign itself"),
+    ]
+    as_of: Annotated[str, noted("time", "rows with event time before it are looked at")]
+    served_rows: Annotated[int, noted("rows", "that it served in its reign, none seen before")]
+    labelled_rows: Annotated[int, noted("rows", "of them, with a label")]
+    value: Annotated[
+        float | None,
+        noted("contract's value unit", "sum of |previous error| - |its error|, valued; or null"),
+    ]
+    interval: GroupInterval | None
+    unit: Annotated[str | None, noted("unit", "of the value; null: the contract declares none")]
+    retraining_cost: Annotated[
+        float | None, noted("contract's value unit", "of one training; null: nobody has said")
+    ]
+    note: Annotated[str, noted("words", "why there is no value, or no interval; or empty")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +250,7 @@ class DatasetReceived:
     ]
 
 
-ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack
+ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack | ValueMeasured
 RowEvent = PredictionMade | ObservationRecorded | OutcomeRecorded | RowsRefused | DatasetReceived
 Event = LedgerCreated | PayloadErased | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
 
@@ -224,6 +261,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     PolicyAdopted,
     CandidatePromoted,
     ChampionRolledBack,
+    ValueMeasured,
     PredictionMade,
     ObservationRecorded,
     OutcomeRecorded,

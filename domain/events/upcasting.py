@@ -25,8 +25,10 @@ def _decided_from_1(data: Payload) -> Payload:
 
 
 def _drift_measured_from_1(data: Payload) -> Payload:
-    """`clean_rate` is null: it was not computed."""
-    return data | {"clean_rate": None}
+    """`clean_rate`, `error_increase`, `residual_evidence` and `residuals_sha256` are null."""
+    return data | dict.fromkeys(
+        ("clean_rate", "error_increase", "residual_evidence", "residuals_sha256")
+    )
 
 
 def _decided_from_2(data: Payload) -> Payload:
@@ -85,6 +87,11 @@ def _health_from_1(data: Payload) -> Payload:
     return data | dict.fromkeys(absent) | {"window_labelled": 0, "value_interval": None}
 
 
+def _trained_from_1(data: Payload) -> Payload:
+    """`residuals_sha256` is null: no residuals were frozen."""
+    return data | {"residuals_sha256": None}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.drift-measured", 1): _drift_measured_from_1,
@@ -99,6 +106,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("observations.dataset-received", 1): _received_from_1,
     ("observations.observation-recorded", 1): _labelled_from_1,
     ("observations.outcome-recorded", 1): _labelled_from_1,
+    ("cycle.candidate-trained", 1): _trained_from_1,
 }
 
 

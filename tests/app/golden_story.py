@@ -52,7 +52,23 @@ def people(ledger: Ledger, settings: Settings) -> None:
     forgets(cars, row)
 
 
-STORIES: Final = {"0001-first-version": both_models, "0002-people": people}
+def reigns(ledger: Ledger, settings: Settings) -> None:
+    """Two champions, each measured to the end of its reign, and rows whose residuals are kept."""
+    cars = CarLedger(ledger, settings).adopts()
+    cars.observes(cars.rows(range(1973, 1975), most=40)).observes(cars.rows([1975], most=80))
+    cars.runs(year_end(1975))  # bootstrap
+    for year, force in ((1976, None), (1977, "a second champion"), (1978, None)):
+        cars.answers(cars.rows([year], most=60))
+        cars.runs(year_end(year), force=force)
+    cause = Cause.unauthenticated("rollback")
+    roll_back(ledger, cars.model, to="car-price/1", reason="customers complained", cause=cause)
+
+
+STORIES: Final = {
+    "0001-first-version": both_models,
+    "0002-people": people,
+    "0003-reigns": reigns,
+}
 
 
 def told(state: Path, story: Callable[[Ledger, Settings], None]) -> Told:
@@ -207,7 +223,7 @@ def _payload_row(line: bytes) -> tuple[Any, ...]:
 
 def named_artefacts(lines: Sequence[bytes]) -> set[str]:
     """The digests of plans, references and identities that these entries name and did not erase."""
-    keys = ("plan_sha256", "reference_sha256", "identities_sha256")
+    keys = ("plan_sha256", "reference_sha256", "identities_sha256", "residuals_sha256")
     data = [orjson.loads(line).get("data", {}) for line in lines]
     erased = {sha256 for each in data for sha256 in each.get("artefacts", ())}
     return {each[key] for each in data for key in keys if each.get(key)} - erased

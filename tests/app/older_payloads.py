@@ -14,7 +14,11 @@ from domain.events.cycle_events import Decided
 ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) -> its new fields
     ("cycle.decided", 2): (("verdict", "never_retrained"),),
     ("cycle.decided", 3): (("verdict", "nodes"),),
-    ("cycle.drift-measured", 2): (("clean_rate",),),
+    ("cycle.drift-measured", 2): (
+        *(("clean_rate",), ("error_increase",)),
+        *(("residual_evidence",), ("residuals_sha256",)),
+    ),
+    ("cycle.candidate-trained", 2): (("residuals_sha256",),),
     ("cycle.started", 2): (("rules",), ("serves",), ("sets_aside",), ("reason",)),
     ("cycle.window-guarded", 2): (("labels",),),
     ("cycle.halted", 2): (("labels",),),

@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from app.audit.change import happened_last
-from app.audit.health import current_health
+from app.audit.health import Health, current_health
 from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
 from app.cli.terminal import (
@@ -162,6 +162,8 @@ def state(
     for one in document["models"]:
         if one["reasons"]:
             note(one["health_sentence"])
+        for sentence in one["value"]:
+            note(sentence)
     note(f"ledger {document['ledger']['id']}: {document['ledger']['entries']} entries")
 
 
@@ -261,6 +263,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                     "health": health.state,
                     "health_sentence": health.sentence,
                     "reasons": health.reasons,
+                    "value": _value(health),
                     "cycles": view.cycles_ended,
                     "headline": happened_last(connection, view.model),
                     "sentence": decision.sentence if decision else None,
@@ -273,6 +276,14 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
         "ledger": {"id": ledger.ledger_id(), "entries": ledger.size()},
         "models": models,
     }
+
+
+def _value(health: Health) -> list[str]:
+    """What who serves is worth so far, and all champions together; nothing before any was."""
+    told = health.value
+    if told.value is None:
+        return []
+    return [f"{health.model}: {told.reigns[-1].sentence}", f"{health.model}: {told.sentence}"]
 
 
 def _follow(ledger: Ledger, settings: Settings, model: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from app.clock import now
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.residuals import frozen_artefact, residual
 from app.cycle.steps.split import Split, split_rows
 from app.database.locks import exclusive
 from app.ledger.store import Artefact
@@ -33,6 +34,7 @@ from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 from domain.events.cycle_events import CandidateTrained, CycleHalted, DataMerged, TrainingFailed
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
+from domain.residuals.frozen import Residual
 from domain.times import just_after
 
 _EXAMPLE_ROWS: Final = 3  # that show a data scientist what the pipeline reads
@@ -121,6 +123,7 @@ def train(work: Work) -> Done:
     try:
         fitted = work.fitted = _fit(known, split)
         reference = _freeze(known, split, fitted)
+        residuals = _residuals(known, split, fitted)
         run = _record_run(known, split, fitted, merged) if work.by_products else None
     except (LedgerBusy, LedgerDamaged):
         raise
@@ -149,10 +152,12 @@ def train(work: Work) -> Done:
             registry_run=run,
             target_ks_p_value=drift.p_value,
             looks_drifted=drift.p_value < _P_LIMIT,
+            residuals_sha256=residuals[0].sha256 if residuals else None,
         ),
         artefacts=(
             Artefact(fitted.plan_sha256, "plan", fitted.plan),
             Artefact(sha256_hex(frozen), "reference", frozen),
+            *residuals,
         ),
     )
 
@@ -245,6 +250,26 @@ def _tracked(work: Work, repository: Path, csv: Path) -> str:
     with exclusive(work.known.settings.by_products_lock):
         pointer = track(repository, csv)
     return str(Path(work.known.started.model) / pointer.name)
+
+
+def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefact, ...]:
+    """The candidate's residuals on its holdout; none without a holdout.
+
+    Raises:
+        RequestInvalid: it cannot predict one of those rows.
+    """
+    if not split.holdout:
+        return ()
+    plan = load_plan(fitted.plan)
+    predicted = plan.predict_rows(_rows(split.holdout)).native.tolist()
+    log, group = plan.target.transform == "log", known.contract.group
+    return (
+        frozen_artefact(
+            Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
+            for row, native in zip(split.holdout, predicted, strict=True)
+            if (apart := residual(log, row.label, native)) is not None
+        ),
+    )
 
 
 def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMerged) -> str:

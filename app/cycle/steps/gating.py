@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.cause import Cause
 from app.cycle.promotions import settle_promotion
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.reporting import value_so_far
 from app.cycle.steps.scale import transformed
 from app.cycle.steps.split import Split, group_of, split_rows
 from app.ledger.store import StreamHistory
@@ -181,6 +182,7 @@ def promote(work: Work, history: StreamHistory, cause: Cause) -> None:
             serves=known.started.serves,
             cycle=known.started.cycle,
             as_of=known.started.as_of,
+            ended=value_so_far(known, "promotion"),
         ),
         history,
         cause,

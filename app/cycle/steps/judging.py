@@ -7,6 +7,7 @@ from dataclasses import replace
 import orjson
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.residuals import residual_facts, with_residuals
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView
 from domain.contract.window import check_window, halt_reason
@@ -79,6 +80,11 @@ def guard(work: Work) -> Done:
 
 
 def drift(work: Work) -> Done:
+    """The window against what was frozen with the champion: its reference, and its residuals."""
+    return with_residuals(work, _drift(work))
+
+
+def _drift(work: Work) -> Done:
     """The window against the champion's frozen reference; nothing to compare is said as null.
 
     A reference that was erased stops the cycle unless a retraining is forced, which makes a new
@@ -122,6 +128,9 @@ def drift(work: Work) -> Done:
                 [known.labels[row.identity] for row in labelled],
             ),
             labelled_rows=len(labelled),
+            error_increase=None,
+            residual_evidence=None,
+            residuals_sha256=None,
             clean_rate=None
             if first
             else clean_rate(reference, champion.reference_sha256, len(rows)),
@@ -136,6 +145,9 @@ def _nothing_compared(champion: ChampionView | None) -> Done:
             report=None,
             champion_rmse=None,
             labelled_rows=0,
+            error_increase=None,
+            residual_evidence=None,
+            residuals_sha256=None,
             clean_rate=None,
         )
     )
@@ -172,6 +184,7 @@ def decide(work: Work) -> Done:
     measured = work.state.drift
     report = measured.report if measured else None
     facts, never_retrained = facts_of(known, report)
+    facts |= residual_facts(measured)
     force = started.force
     try:
         engine = PolicyEngine(parse_policy(known.policy_document), started.policy_digest)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from app.cycle.reigns import trained_on
 from app.cycle.steps.pool import Pool, hold_to_contract
 from app.ledger.payloads import erased_artefacts
-from app.ledger.store import Artefact, Connection, Ledger, stored_artefact
+from app.ledger.store import Artefact, Connection, Ledger
 from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle, trainings_until
@@ -35,7 +36,7 @@ from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.label_shift import label_shift
 from domain.drift.reference import reference_from_document
 from domain.errors import LedgerDamaged
-from domain.events.cycle_events import CandidateTrained, CycleEvent, CycleStarted
+from domain.events.cycle_events import CycleEvent, CycleStarted
 from domain.events.findings import LabelShift
 
 
@@ -246,26 +247,11 @@ class Knowledge:
 
     @cached_property
     def champion_identities(self) -> frozenset[str]:
-        """The rows the champion was trained on.
-
-        Where an erasure took the list of them: every row that its cycle could have read. That its
-        holdout is among them only keeps those rows from judging once more.
-        """
+        """The rows the champion was trained on, as `trained_on` has them."""
         if self.champion is None:
             return frozenset()
         with self.ledger.connect() as connection:
-            state = get_cycle(connection, self.champion.cycle).state
-            trained = state[CandidateTrained.type]
-            sha256 = trained["identities_sha256"]
-            if sha256 not in erased_artefacts(connection):
-                return frozenset(orjson.loads(stored_artefact(connection, sha256)))
-            rows = labelled_rows(
-                connection,
-                self.started.model,
-                before=self.champion.as_of,
-                up_to=trained["label_cutoff"],
-            )
-        return frozenset(row.identity for row in rows)
+            return trained_on(connection, self.champion)
 
     @cached_property
     def reference_start(self) -> str | None:

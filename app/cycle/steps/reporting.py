@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import numpy as np
 
 from app.audit.health import drift_stands
-from app.cycle.steps.knowledge import Done, Knowledge, Work, model_now
+from app.cause import Cause
+from app.cycle.reigns import reign_at
+from app.cycle.steps.knowledge import Knowledge, Work, model_now
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
+from app.cycle.value import Looked, measure_value
+from app.ledger.deciding import decide, folded
+from app.ledger.store import StreamHistory
+from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import conclusions
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
-from app.serving.plan import load_plan
+from domain.decisions import lifecycle
 from domain.decisions.cycle import Cycle, conclusion
-from domain.decisions.group_interval import rmse_difference_interval, sum_interval
+from domain.decisions.group_interval import rmse_difference_interval
 from domain.decisions.health import WINDOW_ROWS_MIN, Standing, health_state, rates, unjudged
+from domain.decisions.lifecycle import ReportHealth
 from domain.errors import PredictionsUnusable
 from domain.events.cycle_events import HealthReported
+from domain.events.events import ValueMeasured
 from domain.events.findings import GroupInterval
 from domain.events.verdicts import NOT_DECIDED
 from domain.times import days_between
 
 
-def health(work: Work) -> Done:
+def report(work: Work, history: StreamHistory, cause: Cause) -> None:
+    """End the cycle with its health report, and with what its champion is worth so far.
+
+    Both in one transaction. A champion that this cycle promoted has served nobody yet; what the
+    one before it was worth was recorded when it was replaced.
+    """
+    known = work.known
+    measured = value_so_far(known, "cycle")
+    decide(
+        known.ledger,
+        folded(model_stream(known.started.model), lifecycle.fold),
+        lifecycle.report,
+        ReportHealth(measured=measured, health=health(work, measured)),
+        cause,
+        occurred_at=lambda _: known.started.as_of,
+        beside=history,
+    )
+
+
+def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
     model, champion, drifted = _standing_now(known)
@@ -36,7 +64,7 @@ def health(work: Work) -> Done:
     enough = len(latest) >= WINDOW_ROWS_MIN
     window_error = _rmse(known, champion, latest) if enough else None
     window_interval = _interval(known, champion, latest) if enough else None
-    value, value_interval = _value(known, champion, pairs)
+    worth = measured if measured and measured.model_version == model.champion else None
     overdue = [
         row
         for row in rows
@@ -53,7 +81,7 @@ def health(work: Work) -> Done:
             window_error=window_error,
             window_interval=window_interval,
             window_labelled=len(latest),
-            value_interval=value_interval,
+            value_interval=worth.interval if worth else None,
             value_unit=contract.value_of_error.unit if contract.value_of_error else "",
             replaced=champion.replaced if champion else None,
             days_since_evaluation=0.0,
@@ -72,31 +100,29 @@ def health(work: Work) -> Done:
     target = _against_target(state)
     ended = conclusion(state)
     ends = Counter(_ends_before(known)) + Counter([ended])
-    return Done(
-        event=HealthReported(
-            conclusion=ended,
-            state=verdict,
-            reasons=reasons,
-            champion=model.champion,
-            cycles=model.cycles_started,
-            decisions=decisions,
-            halted=ends["halted"],
-            failed=ends["failed"],
-            undecided=ends[NOT_DECIDED],
-            trainings=model.trainings,
-            promotions=model.promotions,
-            success_rate=success_rate,
-            promotion_rate=promotion_rate,
-            mean_shift=target[0],
-            spread_ratio=target[1],
-            rmse_since_promotion=rmse,
-            labelled_since_promotion=len(pairs),
-            window_error=window_error,
-            window_interval=window_interval,
-            window_labelled=len(latest),
-            value=value,
-            value_interval=value_interval,
-        )
+    return HealthReported(
+        conclusion=ended,
+        state=verdict,
+        reasons=reasons,
+        champion=model.champion,
+        cycles=model.cycles_started,
+        decisions=decisions,
+        halted=ends["halted"],
+        failed=ends["failed"],
+        undecided=ends[NOT_DECIDED],
+        trainings=model.trainings,
+        promotions=model.promotions,
+        success_rate=success_rate,
+        promotion_rate=promotion_rate,
+        mean_shift=target[0],
+        spread_ratio=target[1],
+        rmse_since_promotion=rmse,
+        labelled_since_promotion=len(pairs),
+        window_error=window_error,
+        window_interval=window_interval,
+        window_labelled=len(latest),
+        value=worth.value if worth else None,
+        value_interval=worth.interval if worth else None,
     )
 
 
@@ -155,35 +181,18 @@ def _interval(
         wrong = predicted - on_scale(scale, [label for _, label in pairs], "a label")
     except PredictionsUnusable:
         return None
-    return rmse_difference_interval(wrong, np.zeros(len(pairs)), _groups(known, pairs))
+    groups = [str(row.row.get(known.contract.group)) for row, _ in pairs]
+    return rmse_difference_interval(wrong, np.zeros(len(pairs)), groups)
 
 
-def _groups(known: Knowledge, pairs: list[tuple[PredictedRow, float]]) -> list[str]:
-    return [str(row.row.get(known.contract.group)) for row, _ in pairs]
-
-
-def _value(
-    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
-) -> tuple[float | None, GroupInterval | None]:
-    """Realised value against the frozen previous model re-scored on the same labelled rows.
-
-    sum(|previous error| - |champion's error|) x the contract's value of an error, in its unit. None
-    (not yet measured) without such a declaration, a previous model, or labelled rows; no interval
-    with fewer than 3 groups.
-    """
-    declared = known.contract.value_of_error
-    if declared is None or champion is None or champion.replaced is None or not pairs:
-        return None, None
+def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> ValueMeasured | None:
+    """What the champion of the cycle is worth in its reign; None: nobody served."""
     with known.ledger.connect() as connection:
-        previous = get_champion(connection, known.started.model, champion.replaced)
-    plan = load_plan(known.ledger.artefact(previous.plan_sha256))
-    before = plan.predict_rows([row.row for row, _ in pairs]).native
-    saved = [
-        abs(float(old) - label) - abs(row.prediction - label)
-        for old, (row, label) in zip(before, pairs, strict=True)
-    ]
-    worth = np.array(saved) * declared.per_unit
-    return sum(saved) * declared.per_unit, sum_interval(worth, _groups(known, pairs))
+        reign = reign_at(connection, known.started.model, before=known.cutoff)
+        if reign is None:
+            return None
+        looked = Looked(occasion=occasion, as_of=known.started.as_of, up_to=known.cutoff)
+        return measure_value(connection, reign, known.contract, looked)
 
 
 def _against_target(state: Cycle) -> tuple[float | None, float | None]:

@@ -146,6 +146,10 @@ class DecisionAnswer(BaseModel):
     clauses: list[ClauseAnswer] = Field(description="in the policy's order; none: undecided")
     nodes: list[NodeAnswer] = Field(description="how a tree joins them; none: all are needed")
     gates: list[GateAnswer] = Field(description="in their order; none: nothing was trained")
+    error: str = Field(
+        description="whether the champion's error has grown; empty: nothing was measured",
+        examples=["residual evidence 3.4 days"],
+    )
     conclusion: str | None = Field(description="how its cycle ended", examples=["rejected"])
     conclusion_reason: str = Field(description="why it ended early", examples=[""])
     candidate: str | None = Field(examples=["car-price/12"])

@@ -70,6 +70,36 @@ class ModelPage(BaseModel):
     models: list[ModelAnswer]
 
 
+class ReignAnswer(BaseModel):
+    """What one champion was worth in its reign, measured on rows it served that got labels."""
+
+    model_version: str = Field(examples=["car-price/2"])
+    previous: str | None = Field(description="who served before", examples=["car-price/1"])
+    ended: bool = Field(examples=[True])
+    value: float | None = Field(description="in `unit`; null: see the sentence", examples=[61328.0])
+    low: float | None = Field(description="of the 95 % interval", examples=[23910.6])
+    high: float | None = Field(examples=[98745.5])
+    after_cost: float | None = Field(
+        description="less the contract's cost of a retraining; null: none is declared",
+        examples=[None],
+    )
+    unit: str | None = Field(examples=["1983 USD"])
+    served_rows: int = Field(examples=[197])
+    labelled_rows: int = Field(examples=[197])
+    sentence: str = Field(examples=["car-price/2 saved 61,328 1983 USD against car-price/1"])
+
+
+class ValueAnswer(BaseModel):
+    """What a model's champions were worth, reign by reign, and together."""
+
+    reigns: list[ReignAnswer] = Field(description="oldest first")
+    value: float | None = Field(description="of all that were measured", examples=[61328.0])
+    after_cost: float | None = Field(examples=[None])
+    unit: str | None = Field(examples=["1983 USD"])
+    measured: int = Field(description="reigns in the sum", examples=[1])
+    sentence: str = Field(examples=["no reign has a measured value yet"])
+
+
 class HealthAnswer(BaseModel):
     """A model's health now. Stale is never green."""
 
@@ -91,6 +121,7 @@ class HealthAnswer(BaseModel):
     promotion_rate: float | None = Field(description="promotions / decisions", examples=[0.583])
     last_cycle: str | None = Field(description="that ended", examples=["car-price-12"])
     last_report: dict[str, Any] | None = Field(description="what that cycle measured; or null")
+    value: ValueAnswer
     alarm: str | None = Field(examples=[None])
 
 

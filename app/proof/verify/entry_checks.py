@@ -19,13 +19,18 @@ _BREAKS_KEPT: Final = 1000  # a ledger with more is broken from there on
 _COPIES: Final = ("id", "stream", "type", "schema", "occurred_at", "recorded_at")
 # The events whose transaction stored the artefacts they name.
 _STORES: Final = {
+    "cycle.drift-measured": ("residuals_sha256",),
     "cycle.data-merged": ("identities_sha256",),
-    "cycle.candidate-trained": ("plan_sha256", "reference_sha256", "identities_sha256"),
+    "cycle.candidate-trained": (
+        *("plan_sha256", "reference_sha256", "identities_sha256"),
+        "residuals_sha256",
+    ),
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
 _NAMES_ARTEFACTS: Final = frozenset(_STORES)
-_ERASABLE: Final = ("reference_sha256", "identities_sha256")  # never a plan
+_ERASABLE: Final = ("reference_sha256", "identities_sha256", "residuals_sha256")  # never a plan
+_OPTIONAL: Final = "residuals_sha256"  # older entries lack it, and who has none says null
 
 
 class StoredEntry(NamedTuple):
@@ -157,6 +162,8 @@ class EntryChecks:
 
     def _check_artefacts(self, position: int, name: str, data: dict[str, Any]) -> None:
         for field in _STORES[name]:
+            if field == _OPTIONAL and data.get(field) is None:
+                continue
             named = str(data.get(field))
             if named not in self._artefacts:
                 query = select(ARTEFACTS.c.bytes).where(ARTEFACTS.c.sha256 == named)

@@ -112,8 +112,9 @@ def test_a_contract_adopted_at_that_moment_does_not_stop_a_promotion(cars: CarLe
     assert state.compared is not None
     assert state.compared.passed
     assert cars.view().champion == "car-price/2"
-    assert types_of(cars.ledger, "model-car-price")[-2:] == [
+    assert types_of(cars.ledger, "model-car-price")[-3:] == [
         ContractAdopted.type,
+        "champion.value-measured",
         "model.candidate-promoted",
     ]
 

@@ -128,6 +128,27 @@ def test_the_champion_goes_on_and_its_next_cycle_halts_until_a_retraining_is_for
     assert rebuild(cars.ledger).differing == ()
 
 
+def test_a_row_whose_residual_was_frozen_takes_it_along_and_the_next_cycle_goes_on(
+    people: People,
+) -> None:
+    cars, _ = people
+    served = cars.rows([1976], most=30)[0]
+    state = cars.runs(year_end(1976))
+    assert state.drift is not None
+    frozen = state.drift.residuals_sha256
+    assert frozen is not None
+    assert key_of(served).encode() in cars.ledger.artefact(frozen)
+    found = forgets(cars, served)
+    assert found.event is not None
+    assert (found.event.artefacts, found.event.cycles) == ((frozen,), ())
+    assert set(rows_with(cars.ledger, key_of(served)).values()) == {0}
+    again = cars.runs(year_end(1977))
+    assert again.drift is not None
+    evidence = again.drift.residual_evidence
+    assert evidence is not None
+    assert (evidence.memory, evidence.entered) == (evidence.holdout_rows, 0)
+
+
 def test_a_cycle_that_has_not_ended_is_let_end_first(people: People) -> None:
     cars, row = people
     cars.starts(year_end(1976))

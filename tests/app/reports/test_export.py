@@ -66,7 +66,7 @@ def test_the_bounds_are_those_of_as_of(told: Ledger) -> None:
 def test_the_report_holds_every_change(told: Ledger) -> None:
     report = html(told)
 
-    assert report.count("<h2>") == len(list(export_jsonl(told)))
+    assert report.count('<p class="came">') == len(list(export_jsonl(told)))
     assert report.rstrip().endswith("</html>")
 
 

@@ -20,6 +20,7 @@ KEPT = Kept(
         Training(cycle="car-price-2", candidate=None, artefacts=("c",)),
         Training(cycle="car-price-3", candidate="car-price/3", artefacts=("a",)),
     ),
+    residuals=("r", "a"),
     champion="car-price/3",
     reference_sha256="a",
 )
@@ -27,7 +28,7 @@ ERASE = EraseRow(model="car-price", reason=" the owner asked ", legal_basis="GDP
 ERASED = PayloadErased(
     model="car-price",
     entries=(7, 12),
-    artefacts=("a", "b", "c"),
+    artefacts=("a", "b", "c", "r"),
     cycles=("car-price-1", "car-price-2", "car-price-3"),
     model_versions=("car-price/1", "car-price/3"),
     reason="the owner asked",
@@ -40,13 +41,13 @@ def test_an_erasure_names_every_entry_artefact_cycle_and_version_that_held_the_r
 
 
 def test_a_row_that_nobody_trained_with_takes_nothing_with_it() -> None:
-    given(replace(KEPT, trainings=())).when(ERASE).then(
+    given(replace(KEPT, trainings=(), residuals=())).when(ERASE).then(
         replace(ERASED, artefacts=(), cycles=(), model_versions=())
     )
 
 
 def test_when_nothing_that_can_be_erased_is_kept_nothing_is_recorded() -> None:
-    given(replace(KEPT, positions=(), trainings=())).when(ERASE).then()
+    given(replace(KEPT, positions=(), trainings=(), residuals=())).when(ERASE).then()
 
 
 def test_a_cycle_that_has_not_ended_is_let_end_first() -> None:

@@ -11,14 +11,23 @@ from domain.decisions.lifecycle import (
     AdoptContract,
     Champion,
     PromoteCandidate,
+    ReportHealth,
     RollBack,
     fold,
+    report,
     settle,
 )
 from domain.errors import PromotionRefused, RollbackRefused, UnknownModel
 from domain.events.cycle_events import PromotionSettled
-from domain.events.events import CandidatePromoted, ChampionRolledBack, ContractAdopted, ModelEvent
-from tests.domain.events.sample_events import STARTED
+from domain.events.events import (
+    CandidatePromoted,
+    ChampionRolledBack,
+    ContractAdopted,
+    ModelEvent,
+    ValueMeasured,
+)
+from tests.domain.events.sample_events import REPORTED, STARTED
+from tests.plausible import an
 from tests.story import given
 
 ADOPTED = ContractAdopted(model="car-price", contract={"model": "car-price"}, contract_digest="c1")
@@ -66,7 +75,9 @@ PROMOTE_SECOND = PromoteCandidate(
     cycle="car-price-2",
     as_of="1976-01-01T00:00:00.000000Z",
 )
-EVENTS: tuple[ModelEvent, ...] = (ADOPTED, FIRST, SECOND, BACK)
+OF_FIRST = an(ValueMeasured, model="car-price", model_version="car-price/1")
+OF_SECOND = replace(OF_FIRST, model_version="car-price/2")
+EVENTS: tuple[ModelEvent, ...] = (ADOPTED, FIRST, SECOND, BACK, OF_FIRST)
 
 
 def back_to(version: str, reason: str = "-") -> RollBack:
@@ -176,6 +187,26 @@ def test_rolling_back_before_any_promotion_is_refused() -> None:
     given(ADOPTED).when(back_to("car-price/1")).then_refused(
         RollbackRefused, saying="no version was ever promoted. Run a cycle first"
     )
+
+
+def test_what_a_champion_was_worth_stands_before_what_ended_its_reign() -> None:
+    ended = replace(PROMOTE_SECOND, ended=OF_FIRST)
+    given(ADOPTED, FIRST).when(ended).then(OF_FIRST, SECOND)
+    back = replace(back_to("car-price/1", "prices came in wrong"), ended=OF_SECOND)
+    given(ADOPTED, FIRST, SECOND).when(back).then(OF_SECOND, BACK)
+
+
+def test_what_was_measured_of_somebody_who_serves_no_longer_is_not_said_again() -> None:
+    stale = replace(back_to("car-price/1", "prices came in wrong"), ended=OF_FIRST)
+    given(ADOPTED, FIRST, SECOND).when(stale).then(BACK)
+
+
+def test_a_cycle_ends_with_what_its_champion_is_worth_while_it_serves() -> None:
+    command = ReportHealth(measured=OF_FIRST, health=REPORTED)
+    given(ADOPTED, FIRST).when(command, by=report).then(OF_FIRST, REPORTED)
+    given(ADOPTED, FIRST, SECOND).when(command, by=report).then(REPORTED)
+    given(ADOPTED).when(command, by=report).then(REPORTED)
+    given(ADOPTED, FIRST).when(replace(command, measured=None), by=report).then(REPORTED)
 
 
 @for_all(lists(sampled_from(EVENTS), max_size=30), integers(0, 30))

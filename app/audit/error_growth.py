@@ -1,0 +1,30 @@
+"""How a champion's error has grown since its promotion, in words."""
+
+from __future__ import annotations
+
+import math
+
+from domain.events.cycle_events import DriftMeasured
+from domain.events.verdicts import significant_digits
+from domain.residuals.evidence import fact
+
+
+def error_growth(measured: DriftMeasured | None) -> str:
+    """What the residuals of the window and of the reign said; empty when nothing was measured."""
+    said = []
+    increase = measured.error_increase if measured else None
+    if increase is not None and increase.error_ratio is not None:
+        p_value = significant_digits(increase.error_increase_p or 0.0)
+        said.append(
+            f"the error on {increase.labelled_rows} labelled rows is "
+            f"{significant_digits(increase.error_ratio)} times that on the promotion holdout "
+            f"(p = {p_value})"
+        )
+    elif increase is not None:
+        said.append(f"whether the error has grown is unknown: {increase.note}")
+    evidence = measured.residual_evidence if measured else None
+    if evidence is not None:
+        days = fact(-math.inf if evidence.log_days is None else evidence.log_days)
+        blind = f" ({evidence.note})" if evidence.note else ""
+        said.append(f"residual evidence {significant_digits(days)} days{blind}")
+    return "; ".join(said)

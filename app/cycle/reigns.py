@@ -1,0 +1,151 @@
+"""One reign of a champion: from its promotion or rollback to the next, and the rows it served.
+
+A version that a rollback brings back begins another reign: nothing of its first one counts in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from app.ledger.payloads import erased_artefacts
+from app.ledger.reading import read_stream, stored_artefact
+from app.ledger.store import Connection
+from app.ledger.streams import model_stream
+from app.projections.champions import ChampionView, get_champion
+from app.projections.cycles import CycleView, get_cycle, list_cycles
+from app.projections.labels import labelled_rows
+from app.projections.predictions import PredictedRow, window_predictions
+from domain.errors import UnknownThing
+from domain.events.cycle_events import CandidateTrained
+from domain.events.events import CandidatePromoted, ChampionRolledBack
+from domain.residuals.frozen import Residual, from_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    """Who serves, since when, and instead of whom."""
+
+    model: str
+    champion: ChampionView
+    position: int  # of the promotion or rollback it began with
+    previous: str | None  # who served before it; None: nobody did
+
+
+def reign_at(connection: Connection, model: str, *, before: int) -> Reign | None:
+    """The reign that lasted when the ledger had `before` entries; None: nobody served."""
+    for entry in reversed(read_stream(connection, model_stream(model)).entries):
+        event = entry.event
+        if entry.position < before and isinstance(event, CandidatePromoted | ChampionRolledBack):
+            return Reign(
+                model=model,
+                champion=get_champion(connection, model, event.model_version),
+                position=entry.position,
+                previous=event.replaced,
+            )
+    return None
+
+
+def cycles_of(connection: Connection, reign: Reign, *, before: int) -> list[CycleView]:
+    """The cycle that the reign began after, and those that started in it before a position.
+
+    Oldest first; the first of them started before the reign did, and gives it its first `as_of`.
+    """
+    found: list[CycleView] = []
+    number: int | None = None
+    while page := list_cycles(connection, reign.model, before_number=number):
+        for view in page:
+            if view.started_position < before:
+                found.append(view)
+                if view.started_position < reign.position:
+                    return found[::-1]
+        number = page[-1].number
+    return found[::-1]
+
+
+def served_rows(
+    connection: Connection, reign: Reign, *, until: str, up_to: int
+) -> tuple[PredictedRow, ...]:
+    """The rows that the champion answered in its reign and never saw before: latest prediction.
+
+    Args:
+        connection: what is asked.
+        reign: whose.
+        until: event times before it.
+        up_to: a position; nothing after it is looked at.
+    """
+    seen = trained_on(connection, reign.champion) | held_out(connection, reign.champion)
+    answered = window_predictions(
+        connection,
+        reign.model,
+        model_version=reign.champion.model_version,
+        start="",  # every event time
+        end=until,
+        up_to=up_to,
+    ).rows
+    return tuple(
+        row for row in answered if row.position > reign.position and row.identity not in seen
+    )
+
+
+def trained_on(connection: Connection, champion: ChampionView) -> frozenset[str]:
+    """The identities of the rows the champion was trained on.
+
+    Where an erasure took the list of them: every row that its cycle could have read. That its
+    holdout is among them only keeps those rows from judging once more.
+    """
+    trained = _trained(connection, champion)
+    if trained["identities_sha256"] in erased_artefacts(connection):
+        return _could_have_read(connection, champion)
+    return frozenset(orjson.loads(stored_artefact(connection, trained["identities_sha256"])))
+
+
+def held_out(connection: Connection, champion: ChampionView) -> frozenset[str]:
+    """The identities of the rows that judged the champion before it was promoted.
+
+    Where they are not kept: every row that its cycle could have read.
+    """
+    frozen = frozen_residuals(connection, champion)
+    if frozen is None:
+        return _could_have_read(connection, champion)
+    return frozenset(row.identity for row in frozen)
+
+
+def frozen_residuals(connection: Connection, champion: ChampionView) -> tuple[Residual, ...] | None:
+    """The champion's residuals on its promotion holdout.
+
+    None: none were frozen (it was promoted by an earlier version of this service, or without a
+    holdout), or they were erased.
+    """
+    return residuals_of(connection, _trained(connection, champion)["residuals_sha256"])
+
+
+def residuals_of(connection: Connection, sha256: str | None) -> tuple[Residual, ...] | None:
+    """The frozen residuals with this digest; None: none were frozen, or they were erased."""
+    if sha256 is None or sha256 in erased_artefacts(connection):
+        return None
+    return from_document(orjson.loads(stored_artefact(connection, sha256)))
+
+
+def _trained(connection: Connection, champion: ChampionView) -> dict[str, str]:
+    """The data of the event that the champion was trained by. Raises UnknownThing: none is kept."""
+    found: dict[str, str] | None = get_cycle(connection, champion.cycle).state.get(
+        CandidateTrained.type
+    )
+    if found is None:
+        raise UnknownThing(
+            f"cycle {champion.cycle!r} trained nobody, and {champion.model_version!r} was promoted "
+            "by it. Run `whyledger verify`."
+        )
+    return found
+
+
+def _could_have_read(connection: Connection, champion: ChampionView) -> frozenset[str]:
+    rows = labelled_rows(
+        connection,
+        champion.model,
+        before=champion.as_of,
+        up_to=int(_trained(connection, champion)["label_cutoff"]),
+    )
+    return frozenset(row.identity for row in rows)

@@ -1,0 +1,224 @@
+"""drift, its second half: has the champion's error grown, and what do its residuals come to?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from app.cycle.reigns import (
+    Reign,
+    cycles_of,
+    frozen_residuals,
+    held_out,
+    reign_at,
+    residuals_of,
+    served_rows,
+)
+from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.ledger.store import Artefact, Connection
+from app.projections.cycles import CycleView
+from app.projections.labels import first_labels
+from app.projections.predictions import PredictedRow
+from app.serving.plan import load_plan
+from domain.canonical import canonical_bytes, sha256_hex
+from domain.events.cycle_events import DriftMeasured
+from domain.events.residual_findings import ErrorIncrease, ResidualEvidence
+from domain.residuals.error_increase import measure_increase
+from domain.residuals.evidence import HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact, restaked
+from domain.residuals.front import Served, Settled, settle
+from domain.residuals.frozen import Residual, to_document
+from domain.times import days_between, format_time, parse_time
+from rules.facts import Facts
+
+# It names rows, and the database lets an erasure remove what is kept as that.
+ARTEFACT_KIND: Final = "identities"
+
+
+def with_residuals(work: Work, done: Done) -> Done:
+    """What the drift step leaves, with what the champion's residuals said."""
+    known = work.known
+    if not isinstance(done.event, DriftMeasured):
+        return done
+    with known.ledger.connect() as connection:
+        reign = reign_at(connection, known.started.model, before=known.cutoff)
+        if reign is None:
+            return done
+        evidence, artefacts = _evidence(known, connection, reign)
+        measured = replace(
+            done.event,
+            error_increase=_increase(known, connection, reign),
+            residual_evidence=evidence,
+            residuals_sha256=artefacts[0].sha256 if artefacts else None,
+        )
+    return Done(event=measured, artefacts=(*done.artefacts, *artefacts))
+
+
+def residual_facts(measured: DriftMeasured | None) -> Facts:
+    """The facts a policy may look at that come of residuals; None: unknown."""
+    increase = measured.error_increase if measured else None
+    evidence = measured.residual_evidence if measured else None
+    return {
+        "error_ratio": increase.error_ratio if increase else None,
+        "error_increase_p": increase.error_increase_p if increase else None,
+        "residual_evidence": (fact(_log(evidence.log_days)) if evidence is not None else None),
+    }
+
+
+def frozen_artefact(residuals: Iterable[Residual]) -> Artefact:
+    """The residuals as they are kept."""
+    content = canonical_bytes(to_document(residuals))
+    return Artefact(sha256_hex(content), ARTEFACT_KIND, content)
+
+
+def residual(log: bool, label: float, predicted: float) -> float | None:
+    """Label less prediction (target's unit) on the plan's scale; None: one has no logarithm."""
+    if not log:
+        return label - predicted
+    return math.log(label) - math.log(predicted) if label > 0 and predicted > 0 else None
+
+
+def _increase(known: Knowledge, connection: Connection, reign: Reign) -> ErrorIncrease:
+    """The labelled rows of the window, each by its label in force, against the holdout."""
+    champion = reign.champion
+    seen = known.champion_identities | held_out(connection, champion)
+    log, group = _log_scale(known, reign), known.contract.group
+    window = [
+        Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
+        for row in known.window.rows
+        if row.identity in known.labels and row.identity not in seen
+        for apart in [residual(log, known.labels[row.identity], row.prediction)]
+        if apart is not None
+    ]
+    return measure_increase(
+        window,
+        frozen_residuals(connection, champion) or (),
+        reference_sha256=champion.reference_sha256,
+        cycle=known.started.cycle,
+    )
+
+
+def _evidence(
+    known: Knowledge, connection: Connection, reign: Reign
+) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
+    before, *cycles = cycles_of(connection, reign, before=known.cutoff)
+    cycles = [view for view in cycles if view.as_of <= known.started.as_of]
+    holdout = frozen_residuals(connection, reign.champion) or ()
+    state, front, last, entered = _so_far(connection, before, cycles, holdout)
+    served = _served(known, connection, reign)
+    settled = settle(
+        served,
+        entered=entered,
+        front=front,
+        overdue_before=format_time(
+            parse_time(known.started.as_of)
+            - timedelta(days=known.contract.health.labels_within_days)
+        ),
+    )
+    days = max(0.0, days_between(last, known.started.as_of))
+    state = advance(
+        state,
+        [(row.identity, row.residual) for row in settled.entered if row.residual is not None],
+        model_version=reign.champion.model_version,
+        days=days,
+    )
+    artefacts = _frozen(settled)
+    return (
+        ResidualEvidence(
+            log_days=_finite(state.log_days),
+            log_wealth=tuple(map(_finite, state.log_wealth)),
+            days=days,
+            memory=len(state.signed),
+            holdout_rows=len(holdout),
+            entered=len(settled.entered),
+            skipped=settled.skipped,
+            corrected=_corrected(known, entered | {row.identity for row in settled.entered}),
+            waiting=sum(settled.front is None or r.event_time > settled.front for r in served),
+            front=settled.front,
+            note=_blind(len(holdout)),
+        ),
+        artefacts,
+    )
+
+
+def _so_far(
+    connection: Connection,
+    before: CycleView,
+    cycles: Sequence[CycleView],
+    holdout: Iterable[Residual],
+) -> tuple[Evidence, str | None, str, frozenset[str]]:
+    """What the reign has gathered, how far its front came, its last `as_of`, and who entered.
+
+    `before` is the cycle that the reign began after, `cycles` are those since.
+    """
+    rows = [row.residual for row in holdout]
+    entered: set[str] = set()
+    wealth: tuple[float, ...] = begun(()).log_wealth
+    front, last = None, before.as_of
+    for view in cycles:
+        measured = view.state.get(DriftMeasured.type) or {}
+        found = measured.get("residual_evidence")
+        if found is not None:
+            new = residuals_of(connection, measured["residuals_sha256"]) or ()
+            rows += [row.residual for row in new]
+            entered |= {row.identity for row in new}
+            wealth = tuple(map(_log, found["log_wealth"]))
+            front, last = found["front"], view.as_of
+        if view.training_completed:  # and it promoted nobody, or this reign were over
+            wealth, last = restaked(begun(())).log_wealth, view.as_of
+    return replace(begun(rows), log_wealth=wealth), front, last, frozenset(entered)
+
+
+def _served(known: Knowledge, connection: Connection, reign: Reign) -> list[Served]:
+    labels = first_labels(connection, reign.model, up_to=known.cutoff)
+    log, group = _log_scale(known, reign), known.contract.group
+    rows: Sequence[PredictedRow] = served_rows(
+        connection, reign, until=known.started.as_of, up_to=known.cutoff
+    )
+    return [
+        Served(
+            row.identity,
+            str(row.row.get(group)),
+            row.event_time,
+            residual(log, labels[row.identity], row.prediction) if row.identity in labels else None,
+        )
+        for row in rows
+    ]
+
+
+def _frozen(settled: Settled) -> tuple[Artefact, ...]:
+    new = [
+        Residual(row.identity, row.group, row.event_time, row.residual)
+        for row in settled.entered
+        if row.residual is not None
+    ]
+    return (frozen_artefact(new),) if new else ()
+
+
+def _corrected(known: Knowledge, entered: Iterable[str]) -> int:
+    again = {row.identity for row in known.labelled if row.labels > 1}
+    return len(again.intersection(entered))
+
+
+def _blind(holdout_rows: int) -> str:
+    if holdout_rows >= HOLDOUT_ROWS_MIN:
+        return ""
+    return (
+        f"cannot see a change present at promotion: {holdout_rows} holdout residuals were frozen "
+        f"then, and {HOLDOUT_ROWS_MIN} are needed"
+    )
+
+
+def _log_scale(known: Knowledge, reign: Reign) -> bool:
+    plan = load_plan(known.ledger.artefact(reign.champion.plan_sha256))
+    return plan.target.transform == "log"
+
+
+def _finite(log: float) -> float | None:
+    return log if math.isfinite(log) else None
+
+
+def _log(recorded: float | None) -> float:
+    return -math.inf if recorded is None else recorded

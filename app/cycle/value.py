@@ -1,0 +1,119 @@
+"""What a champion was worth in its reign: measured on real rows with labels, never estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.cycle.reigns import Reign, served_rows
+from app.ledger.reading import stored_artefact
+from app.ledger.store import Connection
+from app.projections.champions import get_champion
+from app.projections.labels import labelled_rows
+from app.projections.predictions import PredictedRow
+from app.serving.plan import load_plan
+from domain.contract.contract import Contract
+from domain.decisions.group_interval import GROUPS_MIN, sum_interval
+from domain.errors import WhyledgerError
+from domain.events.events import ValueMeasured
+from domain.events.findings import GroupInterval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """When a reign is looked at, and at what."""
+
+    occasion: Literal["cycle", "promotion", "rollback"]
+    as_of: str  # event times before it
+    up_to: int  # a position; nothing after it is looked at
+
+
+def measure_value(
+    connection: Connection, reign: Reign, contract: Contract, looked: Looked
+) -> ValueMeasured:
+    """The sum of |previous error| - |champion's error| over the reign, in the contract's unit.
+
+    Rows that the champion served in its reign and that got labels, never of its training or its
+    holdout; the label in force. Who served before is scored again on those rows. Where there is no
+    value, the note says why.
+    """
+    found = _Found()
+    try:
+        _measure(found, connection, reign, contract, looked)
+    except WhyledgerError as unusable:
+        found.note = f"nothing could be measured: {unusable.message}"
+    return ValueMeasured(
+        model=reign.model,
+        model_version=reign.champion.model_version,
+        since=reign.position,
+        previous=reign.previous,
+        occasion=looked.occasion,
+        as_of=looked.as_of,
+        served_rows=found.served_rows,
+        labelled_rows=found.labelled_rows,
+        value=found.value,
+        interval=found.interval,
+        unit=contract.value_of_error.unit if contract.value_of_error else None,
+        retraining_cost=contract.retraining_cost,
+        note=found.note,
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """As far as it came: a champion is replaced whether or not its worth can be measured."""
+
+    served_rows: int = 0
+    labelled_rows: int = 0
+    value: float | None = None
+    interval: GroupInterval | None = None
+    note: str = ""
+
+
+def _measure(
+    found: _Found, connection: Connection, reign: Reign, contract: Contract, looked: Looked
+) -> None:
+    served = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
+    labels = {
+        row.identity: row.label
+        for row in labelled_rows(connection, reign.model, before=looked.as_of, up_to=looked.up_to)
+    }
+    labelled = [row for row in served if row.identity in labels]
+    found.served_rows, found.labelled_rows = len(served), len(labelled)
+    found.note = _missing(reign, contract, len(labelled))
+    declared = contract.value_of_error
+    if declared is None or reign.previous is None or not labelled:
+        return
+    try:
+        before = _scored(connection, reign.model, reign.previous, labelled)
+    except WhyledgerError as unusable:
+        found.note = f"{reign.previous} cannot score those rows: {unusable.message}"
+        return
+    actual = np.array([labels[row.identity] for row in labelled])
+    ours = np.array([row.prediction for row in labelled])
+    saved = (np.abs(before - actual) - np.abs(ours - actual)) * declared.per_unit
+    groups = [str(row.row.get(contract.group)) for row in labelled]
+    found.value, found.interval = float(saved.sum()), sum_interval(saved, groups)
+    if found.interval is None:
+        found.note = f"not enough groups for an interval: {len(set(groups))} of {GROUPS_MIN}"
+
+
+def _missing(reign: Reign, contract: Contract, labelled: int) -> str:
+    """Why there is no value, before anybody is scored; empty: there may be one."""
+    if contract.value_of_error is None:
+        return "the contract declares no value_of_error"
+    if reign.previous is None:
+        return "nobody served before it"
+    return "" if labelled else "no row that it served has a label yet"
+
+
+def _scored(
+    connection: Connection, model: str, version: str, rows: list[PredictedRow]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The predictions of another version for the same rows, target's unit."""
+    plan = load_plan(
+        stored_artefact(connection, get_champion(connection, model, version).plan_sha256)
+    )
+    return plan.predict_rows([row.row for row in rows]).native

@@ -1,0 +1,96 @@
+"""Every reign of every model, and what its champion was worth in it, as last measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from sqlalchemy import Connection, select, update
+
+from app.database.engine import insert_rows
+from app.ledger.reading import Past
+from app.projections.read_model import table_of, view_of
+from domain.events.envelope import Recorded
+from domain.events.events import CandidatePromoted, ChampionRolledBack, ValueMeasured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReignView:
+    """One champion from its promotion or rollback on."""
+
+    since: int  # position of that promotion or rollback
+    model: str
+    model_version: str
+    previous: str | None  # who served before; None: nobody did
+    ended: bool
+    measured_position: int | None  # of the last measurement; None: none yet
+    as_of: str | None  # of it, UTC
+    served_rows: int
+    labelled_rows: int
+    value: float | None  # in `unit`; None: see the note
+    low: float | None  # of its 95 % interval
+    high: float | None
+    groups: int | None  # that the interval is over
+    unit: str | None
+    retraining_cost: float | None  # in `unit`
+    note: str  # why there is no value, or no interval; or empty
+
+
+REIGNS: Final = table_of(ReignView, "reigns", number=1, key="since", indexes=[("model",)])
+
+
+def reigns_of(connection: Connection, model: str) -> list[ReignView]:
+    """The model's reigns, oldest first."""
+    rows = connection.execute(
+        select(REIGNS).where(REIGNS.c.model == model).order_by(REIGNS.c.since)
+    )
+    return [view_of(ReignView, row) for row in rows]
+
+
+def _began(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = entry.event
+        assert isinstance(event, CandidatePromoted | ChampionRolledBack)  # noqa: S101 - narrows
+        connection.execute(update(REIGNS).where(REIGNS.c.model == event.model).values(ended=1))
+        row = dict.fromkeys(column.name for column in REIGNS.columns) | {
+            "since": entry.position,
+            "model": event.model,
+            "model_version": event.model_version,
+            "previous": event.replaced,
+            "ended": 0,
+            "served_rows": 0,
+            "labelled_rows": 0,
+            "note": "not measured yet",
+        }
+        insert_rows(connection, REIGNS, [tuple(row.values())])
+
+
+def _measured(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+    for entry in entries:
+        event = cast(ValueMeasured, entry.event)
+        interval = event.interval
+        connection.execute(
+            update(REIGNS)
+            .where(REIGNS.c.since == event.since, REIGNS.c.model == event.model)
+            .values(
+                measured_position=entry.position,
+                as_of=event.as_of,
+                served_rows=event.served_rows,
+                labelled_rows=event.labelled_rows,
+                value=event.value,
+                low=interval.low if interval else None,
+                high=interval.high if interval else None,
+                groups=interval.groups if interval else None,
+                unit=event.unit,
+                retraining_cost=event.retraining_cost,
+                note=event.note,
+            )
+        )
+
+
+APPLY: Final = {
+    CandidatePromoted: _began,
+    ChampionRolledBack: _began,
+    ValueMeasured: _measured,
+}

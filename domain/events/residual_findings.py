@@ -1,0 +1,49 @@
+"""What a champion's residuals said, as events remember it: errors that grew, evidence, value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from domain.units import noted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorIncrease:
+    """The window's error against that of the champion's promotion holdout."""
+
+    labelled_rows: Annotated[int, noted("rows", "of the window, labelled, in no training")]
+    groups: Annotated[int, noted("groups", "that they are of")]
+    holdout_rows: Annotated[int, noted("rows", "whose residuals were frozen at the promotion")]
+    holdout_groups: Annotated[int, noted("groups", "that they are of")]
+    error_ratio: Annotated[
+        float | None, noted("ratio", "RMSE of the window / RMSE of that holdout")
+    ]
+    t_statistic: Annotated[float | None, noted("t", "of the logarithm of the mean squares' ratio")]
+    error_increase_p: Annotated[
+        float | None, noted("probability", "of as large a t, by permutation of groups")
+    ]
+    note: Annotated[str, noted("words", "why nothing was measured; empty when it was")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualEvidence:
+    """What the reign's residuals have come to, since its begin or the last completed training."""
+
+    log_days: Annotated[
+        float | None, noted("ln days", "ln R: expected days to a false alarm; null: 0 days passed")
+    ]
+    log_wealth: Annotated[
+        tuple[float | None, ...], noted("ln days", "ln R_k of the nine detectors, in their order")
+    ]
+    days: Annotated[float, noted("days", "since the cycle before of the reign, as staked now")]
+    memory: Annotated[int, noted("rows", "residuals that the next one is ranked among")]
+    holdout_rows: Annotated[int, noted("rows", "of them, frozen at the promotion")]
+    entered: Annotated[int, noted("rows", "that entered now")]
+    skipped: Annotated[int, noted("rows", "of the reign, passed by without a label in time")]
+    corrected: Annotated[int, noted("rows", "of the reign, labelled again; the first label counts")]
+    waiting: Annotated[int, noted("rows", "of the reign, later than the front")]
+    front: Annotated[
+        str | None, noted("time", "every row up to and with it has entered or was skipped")
+    ]
+    note: Annotated[str, noted("words", "what it cannot see; empty when nothing")]

@@ -1,0 +1,96 @@
+"""`residual_evidence`: its figures, and that it may be looked at for ever."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from domain.residuals import evidence
+from domain.residuals.evidence import DETECTORS, FACT_MAX, advance, begun, fact, restaked, tie
+
+HOLDOUT = (-1.0, -0.5, 0.0, 0.5, 1.0)
+VERSION = "car-price/1"
+
+
+@pytest.fixture
+def ties_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every tie is broken in its middle, as the published figures have it."""
+    monkeypatch.setattr(evidence, "tie", lambda *_: 0.5)
+
+
+@pytest.mark.usefixtures("ties_in_the_middle")
+def test_three_cycles_come_to_the_published_figures() -> None:
+    first = advance(begun(HOLDOUT), [("a", 2), ("b", -3)], model_version=VERSION, days=1)
+    assert first.log_wealth == pytest.approx(
+        (
+            *(0.383398, 0.704982, 1.131402),
+            *(-0.051920, -0.039459, -0.211309, -0.182322, -0.916291, -0.814508),
+        ),
+        abs=1e-6,
+    )
+    assert first.log_days == pytest.approx(0.381774, abs=1e-6)
+    second = advance(first, [], model_version=VERSION, days=1)
+    assert second.log_days == pytest.approx(0.902144, abs=1e-6)
+    third = advance(second, [("c", 0.5)], model_version=VERSION, days=2)
+    assert third.log_days == pytest.approx(1.359398, abs=1e-6)
+    assert len(third.signed) == len(third.magnitudes) == len(HOLDOUT) + 3
+
+
+def test_a_tie_is_broken_by_version_row_and_detector_alone() -> None:
+    first = tie("car-sales/1", "year=1976|car_id=1", "abs")
+    assert first == pytest.approx(0.000949190627, abs=1e-12)
+    others = {
+        tie("car-sales/2", "year=1976|car_id=1", "abs"),
+        tie("car-sales/1", "year=1976|car_id=2", "abs"),
+        tie("car-sales/1", "year=1976|car_id=1", "signed"),
+    }
+    assert len(others | {first}) == 4
+    assert all(0 < each < 1 for each in others)
+
+
+def test_the_detectors_share_one_stake() -> None:
+    assert len(DETECTORS) == 9
+    assert math.fsum(detector.weight for detector in DETECTORS) == pytest.approx(1)
+    assert begun(HOLDOUT).days == 0
+    no_rows = advance(begun(()), [], model_version=VERSION, days=30)
+    assert no_rows.days == pytest.approx(30)
+
+
+def test_no_days_stake_nothing() -> None:
+    assert advance(begun(HOLDOUT), [("a", 2.0)], model_version=VERSION, days=0).days == 0
+
+
+def test_a_training_that_promoted_nobody_restakes_and_keeps_the_memory() -> None:
+    before = advance(begun(HOLDOUT), [("a", 9.0)], model_version=VERSION, days=10)
+    after = restaked(before)
+    assert (after.days, after.signed) == (0, before.signed)
+
+
+def test_what_a_double_cannot_hold_is_the_largest_fact() -> None:
+    rows = [(f"row={n}", 5.0 + n) for n in range(3_000)]
+    found = advance(begun(HOLDOUT * 100), rows, model_version=VERSION, days=1)
+    assert found.log_days > 700
+    assert found.days == fact(found.log_days) == FACT_MAX
+
+
+def test_clean_years_stay_below_ten_years_and_a_shift_is_found_within_days() -> None:
+    generator = np.random.default_rng(20240601)
+    runs, false, delays = 40, 0, []
+    for run in range(runs):
+        state, over = begun(generator.normal(size=60)), False
+        for day in range(120):
+            shift = 0.5 if day >= 60 else 0.0
+            rows = [
+                (f"{run}/{day}/{n}", x + shift) for n, x in enumerate(generator.normal(size=20))
+            ]
+            state = advance(state, rows, model_version=VERSION, days=1)
+            if state.log_days > math.log(3_650):
+                false += day < 60
+                delays += [day - 59] if day >= 60 else []
+                over = True
+                break
+        assert over, "a shift of half a standard deviation was not found in 60 days"
+    assert false <= 4  # 60 of 3,650 days bound it by 1.6 %
+    assert sorted(delays)[len(delays) // 2] <= 7

@@ -1,0 +1,70 @@
+"""In what order rows enter the evidence, whenever their labels come."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.residuals.front import Served, settle
+
+NOTHING: frozenset[str] = frozenset()
+
+
+def row(day: int, residual: float | None = 0.5, name: str = "") -> Served:
+    return Served(name or f"row={day}", "g", f"2026-01-{day:02d}", residual)
+
+
+def test_rows_enter_by_time_and_identity() -> None:
+    rows = [row(2), row(1, name="b"), row(1, name="a")]
+    found = settle(rows, entered=NOTHING, front=None, overdue_before="2026-01-01")
+    assert [each.identity for each in found.entered] == ["a", "b", "row=2"]
+    assert (found.front, found.skipped) == ("2026-01-02", 0)
+
+
+def test_an_unlabelled_row_holds_back_all_that_are_not_earlier() -> None:
+    rows = [row(1), row(2), row(2, None, name="unlabelled"), row(3)]
+    found = settle(rows, entered=NOTHING, front=None, overdue_before="2026-01-02")
+    assert [each.identity for each in found.entered] == ["row=1"]
+    assert found.front == "2026-01-01"
+
+
+def test_a_row_that_is_overdue_is_skipped_for_good() -> None:
+    rows = [row(1), row(2, None, name="late"), row(3)]
+    first = settle(rows, entered=NOTHING, front=None, overdue_before="2026-01-03")
+    assert [each.identity for each in first.entered] == ["row=1", "row=3"]
+    assert first.skipped == 1
+    labelled_at_last = [row(1), row(2, 7.0, name="late"), row(3)]
+    again = settle(
+        labelled_at_last,
+        entered=frozenset({"row=1", "row=3"}),
+        front=first.front,
+        overdue_before="2026-01-09",
+    )
+    assert (again.entered, again.skipped, again.front) == ((), 1, first.front)
+
+
+def test_a_row_that_comes_behind_the_front_is_counted_as_skipped() -> None:
+    found = settle(
+        [row(1), row(2), row(3)],
+        entered=frozenset({"row=2"}),
+        front="2026-01-02",
+        overdue_before="2026-01-01",
+    )
+    assert [each.identity for each in found.entered] == ["row=3"]
+    assert found.skipped == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=8),
+    st.integers(1, 7),
+)
+def test_each_row_has_entered_was_skipped_or_waits(
+    drawn: list[tuple[int, bool]], overdue: int
+) -> None:
+    rows = [
+        row(day, 1.0 if labelled else None, name=str(n)) for n, (day, labelled) in enumerate(drawn)
+    ]
+    found = settle(rows, entered=NOTHING, front=None, overdue_before=f"2026-01-{overdue:02d}")
+    waiting = [each for each in rows if found.front is None or each.event_time > found.front]
+    assert len(found.entered) + found.skipped + len(waiting) == len(rows)
+    assert all(each.residual is not None for each in found.entered)
