@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,16 @@ def years_of(runs: Iterable[int], kind: Kind, rows: int, change: Change) -> dict
         for name, retrained in _year(run, kind, rows, change).items():
             found[name].append(retrained)
     return {name: _judged(of, change) for name, of in found.items()}
+
+
+def facts_of_a_clean_window(*, rows: int) -> Facts:
+    """The facts that a policy is offered at the end of the first window."""
+    generator = generator_of(0, "independent", rows, "none")
+    state = holdout_of(generator)
+    reference = _reference(generator, rows * WINDOW_DAYS)
+    holdout = [Residual(str(n), str(n), "", r) for n, r in enumerate(state.signed)]
+    past = list(islice(days(generator, "independent", rows), WINDOW_DAYS))
+    return _facts(reference, holdout, past, "0-0")
 
 
 def _judged(years: list[list[int]], change: Change) -> Years:
