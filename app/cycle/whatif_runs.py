@@ -51,7 +51,7 @@ def what_ifs(
     """
     if not sum(run.cycles for run in runs):
         raise NothingToDecide(
-            "no cycle was run yet, so there is nothing to live again. Run one first: whyledger cycle."
+            "no cycle was run yet, so there is nothing to live again. Run a cycle first."
         )
     working = _Working(settings, len(runs), sum(run.cycles for run in runs), progress)
     with ThreadPoolExecutor(max(1, min(len(runs), os.cpu_count() or 1))) as together:
