@@ -50,7 +50,9 @@ def what_ifs(
         WhatIfFailed: one of them was refused, or died; the others are ended.
     """
     if not sum(run.cycles for run in runs):
-        raise NothingToDecide("no cycle was run yet, so there is nothing to live again.")
+        raise NothingToDecide(
+            "no cycle was run yet, so there is nothing to live again. Run a cycle first."
+        )
     working = _Working(settings, len(runs), sum(run.cycles for run in runs), progress)
     with ThreadPoolExecutor(max(1, min(len(runs), os.cpu_count() or 1))) as together:
         futures = [together.submit(working.run, index, run) for index, run in enumerate(runs)]
@@ -108,7 +110,9 @@ class _Working:
     def _start(self, run: Run, state: Path, errors: Any) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._ended:
-                raise WhatIfFailed(f"{run.model} was not lived again: another one failed.")
+                raise WhatIfFailed(
+                    f"{run.model} was not lived again: another one failed. Mend that one first."
+                )
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "app.cycle.whatif_worker", run.model, str(state)],
                 env=worker_environment(self._settings),
