@@ -20,6 +20,7 @@ from app.cycle.reigns import (
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.ledger.store import Artefact, Connection
 from app.projections.cycles import CycleView
+from app.projections.cycles_that_count import set_aside
 from app.projections.labels import first_labels
 from app.projections.predictions import PredictedRow
 from app.serving.plan import load_plan
@@ -44,7 +45,8 @@ def with_residuals(work: Work, done: Done) -> Done:
         return done
     with known.ledger.connect() as connection:
         reign = reign_at(connection, known.started.model, before=known.cutoff)
-        if reign is None:
+        judged = known.started.champion  # another than who serves, where a cycle is set aside
+        if reign is None or reign.champion.model_version != judged:
             return done
         evidence, artefacts = _evidence(known, connection, reign)
         measured = replace(
@@ -104,7 +106,9 @@ def _evidence(
     known: Knowledge, connection: Connection, reign: Reign
 ) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
     before, *cycles = cycles_of(connection, reign, before=known.cutoff)
-    cycles = [view for view in cycles if view.as_of <= known.started.as_of]
+    aside = set_aside(connection, reign.model, before_number=known.started.number)
+    aside |= frozenset(known.started.sets_aside)
+    cycles = [view for view in cycles if view.cycle not in aside]
     holdout = frozen_residuals(connection, reign.champion) or ()
     state, front, last, entered = _so_far(connection, before, cycles, holdout)
     served = _served(known, connection, reign)

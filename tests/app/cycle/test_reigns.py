@@ -7,6 +7,7 @@ independently of this code.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +48,14 @@ class Years:
 
 
 @pytest.fixture(scope="module")
-def years(bootstrapped_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Years]:
+def years(registry_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Years]:
     """`car-price/1` served until the cycle of 1977, `car-price/2` until that of 1979."""
-    settings = Settings(state_dir=copied(bootstrapped_state, tmp_path_factory.mktemp("y") / "s"))
+    settings = Settings(state_dir=tmp_path_factory.mktemp("years"))
+    shutil.copy(registry_store, settings.state_dir / "mlflow.db")
     ledger = open_ledger(settings)
-    cars = CarLedger(ledger, settings)
+    cars = CarLedger(ledger, settings).adopts()
+    cars.observes(cars.rows(range(1971, 1976)))
+    cars.runs(year_end(1975), rules={})
     cycles = {}
     for year in YEARS:
         cars.answers(cars.rows([year]))
