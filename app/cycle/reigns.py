@@ -90,7 +90,7 @@ def served_rows(
 
 
 def trained_on(connection: Connection, champion: ChampionView) -> frozenset[str]:
-    """The identities of the rows the champion was trained on; with the holdout once it was refitted.
+    """The identities of the rows the champion was trained on; refitted, its holdout too.
 
     Where an erasure took the list of them: every row that its cycle could have read. That its
     holdout is among them only keeps those rows from judging once more.
@@ -102,7 +102,7 @@ def trained_on(connection: Connection, champion: ChampionView) -> frozenset[str]
 
 
 def refitted(connection: Connection, champion: ChampionView) -> dict[str, str] | None:
-    """The data of the event that the champion's plan was refitted by; None: the gated one serves."""
+    """The event's data that the champion was refitted by; None: its gated plan serves."""
     found: dict[str, str] | None = get_cycle(connection, champion.cycle).state.get(
         CandidateRefitted.type
     )

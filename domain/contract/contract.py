@@ -197,8 +197,8 @@ class Contract(Part):
     )
     refit: Literal["after gates"] | None = Field(
         default=None,
-        description="`after gates`: a candidate that passed is fitted again on training and holdout "
-        "rows, and that plan serves, which no gate has seen; null: the gated plan serves",
+        description="`after gates`: a candidate that passed is fitted again on training and "
+        "holdout rows, and that plan serves, which no gate has seen; null: the gated plan serves",
     )
     value_of_error: ValueOfError | None = Field(
         default=None, description="what being wrong costs; null: nobody has said"

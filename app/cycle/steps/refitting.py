@@ -81,8 +81,8 @@ def _words(refitted: CandidateRefitted, parity: ParityChecked) -> str:
     if parity.passed:
         return f"{rows}: this plan was not gated, {gated}. Parity: {parity.reason}"
     return (
-        f"{rows}: it does not equal its pipeline, so the gated plan is promoted as it was; {gated}. "
-        f"Parity: {parity.reason}"
+        f"{rows}: it does not equal its pipeline, so the gated plan is promoted as it was; "
+        f"{gated}. Parity: {parity.reason}"
     )
 
 

@@ -26,6 +26,7 @@ from app.projections.labels import first_labels
 from app.projections.predictions import PredictedRow
 from app.serving.plan import load_plan
 from domain.canonical import canonical_bytes, sha256_hex
+from domain.decisions.refit_comparison import compare_refit
 from domain.errors import PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import DriftMeasured
 from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
@@ -33,7 +34,6 @@ from domain.residuals.error_increase import measure_increase
 from domain.residuals.evidence import HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact, restaked
 from domain.residuals.front import Served, Settled, settle
 from domain.residuals.frozen import Residual, to_document
-from domain.residuals.refit_comparison import compare_refit
 from domain.times import days_between, format_time, parse_time
 from rules.facts import Facts
 
