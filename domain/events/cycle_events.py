@@ -1,7 +1,7 @@
 """The events of one retraining cycle, in the order of its steps, refusals included.
 
-guard -> drift -> decide -> merge -> train -> parity -> evaluate -> compare -> promote -> health,
-and where the contract asks for it a refit before the promotion.
+guard -> drift -> decide -> merge -> train -> parity -> evaluate -> compare -> refit -> promote ->
+health; a refit only where the contract asks for it.
 """
 
 from __future__ import annotations
