@@ -27,6 +27,7 @@ from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import CandidateRefitted, DriftMeasured
 from domain.events.events import Row
 from domain.events.gate_events import ParityChecked
+from domain.events.residual_findings import RefitComparison
 from tests.app.car_ledger import CarLedger, document, events_after, types_of, year_end
 from tests.app.cycle.interrupted import Death, Interrupted
 from tests.app.people import forgets, owned
@@ -217,11 +218,12 @@ def test_a_window_without_labels_leaves_the_comparison_to_the_next(
     settings = Settings(state_dir=copied(promoted, tmp_path / "state"))
     ledger = open_ledger(settings)
     cars = CarLedger(ledger, settings)
-    compared = []
+    compared: list[RefitComparison | None] = []
     for year, labelled in ((1976, False), (1977, True)):
         cars.answers(of_nobody(cars.rows([year], most=FEW)), labelled=labelled)
         state = runs(cars, cars.starts(year_end(year)))
-        compared.append(state.drift and state.drift.refit_comparison)
+        assert state.drift is not None
+        compared.append(state.drift.refit_comparison)
     ledger.close()
     assert compared[0] is None
     assert compared[1] is not None
@@ -275,9 +277,12 @@ def test_killed_around_the_refit_a_cycle_comes_to_the_same_end(
     run_cycle(undisturbed, settings, cycle, by_products=False)
     expected = events_after(undisturbed, again.cycle(4).started_position)
     undisturbed.close()
-    for how in ({"after": "cycle.candidate-refitted"}, {"before": "cycle.promotion-settled"}):
+    for doomed in (
+        Interrupted(again.ledger, after=CandidateRefitted.type),
+        Interrupted(again.ledger, before="cycle.promotion-settled"),
+    ):
         with pytest.raises(Death):
-            run_cycle(Interrupted(again.ledger, **how), again.settings, cycle, by_products=False)
+            run_cycle(doomed, again.settings, cycle, by_products=False)
     assert runs(again, cycle).ended
     assert events_after(again.ledger, again.cycle(4).started_position) == expected
     assert rebuild(again.ledger).differing == ()
