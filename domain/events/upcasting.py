@@ -31,6 +31,11 @@ def _drift_measured_from_1(data: Payload) -> Payload:
     )
 
 
+def _drift_measured_from_2(data: Payload) -> Payload:
+    """`refit_comparison` is null: nothing was refitted."""
+    return data | {"refit_comparison": None}
+
+
 def _decided_from_2(data: Payload) -> Payload:
     """`verdict.nodes` holds the one node that asked for every clause."""
     verdict = data["verdict"]
@@ -81,6 +86,11 @@ def _compared_from_1(data: Payload) -> Payload:
     return data | {"interval": None, "confidence_min": None}
 
 
+def _compared_from_2(data: Payload) -> Payload:
+    """`refit` is false: nothing was refitted."""
+    return data | {"refit": False}
+
+
 def _health_from_1(data: Payload) -> Payload:
     """What was not counted or measured is null, `window_labelled` is 0."""
     absent = (*("halted", "failed", "undecided"), "window_error", "window_interval")
@@ -95,6 +105,7 @@ def _trained_from_1(data: Payload) -> Payload:
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.drift-measured", 1): _drift_measured_from_1,
+    ("cycle.drift-measured", 2): _drift_measured_from_2,
     ("cycle.decided", 2): _decided_from_2,
     ("cycle.started", 1): _started_from_1,
     ("cycle.window-guarded", 1): _labels_unmeasured,
@@ -102,6 +113,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.data-merged", 1): _merged_from_1,
     ("cycle.parity-checked", 1): _parity_from_1,
     ("cycle.candidate-compared", 1): _compared_from_1,
+    ("cycle.candidate-compared", 2): _compared_from_2,
     ("cycle.health-reported", 1): _health_from_1,
     ("observations.dataset-received", 1): _received_from_1,
     ("observations.observation-recorded", 1): _labelled_from_1,
