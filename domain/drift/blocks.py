@@ -1,0 +1,126 @@
+"""Evidence of drift where rows are not independent: by exchanging whole blocks, or runs of rows.
+
+PSI's chi-square test takes every row for an independent one. Where the rows of a day, or of a
+group, are alike, or each row resembles the one before, it finds drift that is none. Here the
+window is compared with what as many other blocks, or a run of as many other rows, would have been.
+How, and what it attains: docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, comb
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Bins = NDArray[np.integer]
+
+DRAWS: Final = 1_999  # random choices of blocks, beside the one there was
+RUNS_MAX: Final = 2_000  # runs that are looked at; more rows are walked in larger steps
+BLOCKS_MIN: Final = 5  # blocks of a window below which no drift cannot be said
+_LEVEL: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """What exchanging blocks or runs came to, for each feature in the order given."""
+
+    p_values: tuple[float, ...]
+    low_power: str  # why the window is too small to say no drift; empty: it is not
+
+
+def exchange_blocks(
+    reference: Sequence[Bins],
+    window: Sequence[Bins],
+    reference_blocks: Sequence[str],
+    window_blocks: Sequence[str],
+    *,
+    seed: str,
+) -> Dependent:
+    """How often as many blocks, chosen among all, lie as far from the others as the window's.
+
+    Args:
+        reference, window: each feature's bin of each row, shapes (m,) and (n,).
+        reference_blocks, window_blocks: the block of each row. One that stands on both sides
+            counts as two.
+        seed: text whose SHA-256 begins the draws; the same for all features, whose rows stay
+            together.
+
+    The distance is PSI over the frozen bins, p is (1 + #at least as far)/2,000 of 1,999 choices.
+    """
+    sides = [("reference", block) for block in reference_blocks]
+    sides += [("window", block) for block in window_blocks]
+    number_of = {block: number for number, block in enumerate(dict.fromkeys(sides))}
+    of_row = np.array([number_of[block] for block in sides], np.int64)
+    blocks = len(number_of)
+    chosen = sum(side == "window" for side, _ in number_of)
+    draws = _choices(blocks, chosen, seed)
+    first = np.array([side == "window" for side, _ in number_of])
+    picks = np.vstack([first[None, :], draws]).astype(np.int64)  # (2,000, blocks)
+    p_values = []
+    for before, after in zip(reference, window, strict=True):
+        rows = np.concatenate([before, after]).astype(np.int64)
+        table = np.zeros((blocks, int(rows.max()) + 1), np.int64)
+        np.add.at(table, (of_row, rows), 1)
+        current = picks @ table
+        p_values.append(_share_as_far(table.sum(axis=0) - current, current))
+    return Dependent(tuple(p_values), _few_blocks(blocks, chosen, len(reference)))
+
+
+def exchange_runs(reference: Sequence[Bins], window: Sequence[Bins]) -> Dependent:
+    """How often a run of n consecutive rows lies as far from the others as the window's own does.
+
+    Args:
+        reference, window: each feature's bin of each row in order of event time, (m,) and (n,).
+
+    Reference and window are joined in a circle of N = m + n rows. p is the share of its runs of n
+    rows whose PSI against the other m is at least the window's; above 2,000 rows every
+    ceil(N/2,000)-th run is looked at, the window's own always. Nothing is drawn.
+    """
+    n = len(window[0])
+    total = len(reference[0]) + n
+    starts = (np.arange(0, total, ceil(total / RUNS_MAX)) + total - n) % total
+    p_values = []
+    for before, after in zip(reference, window, strict=True):
+        rows = np.concatenate([before, after, before, after]).astype(np.int64)
+        held = np.zeros((len(rows) + 1, int(rows.max()) + 1), np.int64)
+        held[np.arange(1, len(rows) + 1), rows] = 1
+        before_row = held.cumsum(axis=0)
+        current = before_row[starts + n] - before_row[starts]
+        p_values.append(_share_as_far(before_row[total] - current, current))
+    few = total / n < BLOCKS_MIN
+    says = f"{total // n} runs of this length: too few to tell" if few else ""
+    return Dependent(tuple(p_values), says)
+
+
+def _share_as_far(reference: Counts, current: Counts) -> float:
+    """The share of the rows of counts, shape (k, bins), whose PSI is at least that of the first."""
+    used = (reference[0] + current[0]) > 0
+    a, b = reference[:, used] + 0.5, current[:, used] + 0.5
+    a, b = a / a.sum(axis=1, keepdims=True), b / b.sum(axis=1, keepdims=True)
+    distances = ((b - a) * np.log(b / a)).sum(axis=1)
+    # the same counts give the same distance, but for the last bits of a sum
+    return float((distances >= distances[0] * (1 - 1e-12)).mean())
+
+
+def _choices(blocks: int, chosen: int, seed: str) -> NDArray[np.bool_]:
+    """1,999 choices of `chosen` among `blocks`, shape (1,999, blocks)."""
+    start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
+    chance = np.random.default_rng(start)
+    order = chance.random((DRAWS, blocks)).argsort(axis=1)
+    picks = np.zeros((DRAWS, blocks), np.bool_)
+    np.put_along_axis(picks, order[:, :chosen], values=True, axis=1)
+    return picks
+
+
+def _few_blocks(blocks: int, chosen: int, features: int) -> str:
+    if chosen < BLOCKS_MIN:
+        return f"{chosen} blocks in the window: too few to tell"
+    if comb(blocks, chosen) * _LEVEL < features:
+        return f"{blocks} blocks can be exchanged in too few ways to tell"
+    return ""
