@@ -9,7 +9,7 @@ How, and what it attains: docs/semantics.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, comb
 from typing import Final
@@ -24,6 +24,7 @@ DRAWS: Final = 1_999  # random choices of blocks, beside the one there was
 RUNS_MAX: Final = 2_000  # runs that are looked at; more rows are walked in larger steps
 BLOCKS_MIN: Final = 5  # blocks of a window below which no drift cannot be said
 _LEVEL: Final = 0.05
+_CELLS_MAX: Final = 2_000_000  # draws times blocks that are held at once: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Dependent:
 def exchange_blocks(
     reference: Sequence[Bins],
     window: Sequence[Bins],
-    reference_blocks: Sequence[str],
-    window_blocks: Sequence[str],
+    reference_blocks: Sequence[str | int],
+    window_blocks: Sequence[str | int],
     *,
     seed: str,
 ) -> Dependent:
@@ -53,23 +54,33 @@ def exchange_blocks(
 
     The distance is PSI over the frozen bins, p is (1 + #at least as far)/2,000 of 1,999 choices.
     """
-    sides = [("reference", block) for block in reference_blocks]
+    sides: list[tuple[str, str | int]] = [("reference", block) for block in reference_blocks]
     sides += [("window", block) for block in window_blocks]
     number_of = {block: number for number, block in enumerate(dict.fromkeys(sides))}
     of_row = np.array([number_of[block] for block in sides], np.int64)
     blocks = len(number_of)
     chosen = sum(side == "window" for side, _ in number_of)
-    draws = _choices(blocks, chosen, seed)
-    first = np.array([side == "window" for side, _ in number_of])
-    picks = np.vstack([first[None, :], draws]).astype(np.int64)  # (2,000, blocks)
-    p_values = []
+    tables = []
     for before, after in zip(reference, window, strict=True):
         rows = np.concatenate([before, after]).astype(np.int64)
-        table = np.zeros((blocks, int(rows.max()) + 1), np.int64)
+        table = np.zeros((blocks, int(rows.max()) + 1))  # doubles count exactly, and multiply fast
         np.add.at(table, (of_row, rows), 1)
-        current = picks @ table
-        p_values.append(_share_as_far(table.sum(axis=0) - current, current))
+        tables.append(table)
+    own = np.array([[side == "window" for side, _ in number_of]])
+    counted = [
+        [picks.astype(np.float64) @ table for table in tables]
+        for picks in (own, *_choices(blocks, chosen, seed))
+    ]
+    p_values = []
+    for table, parts in zip(tables, zip(*counted, strict=True), strict=True):
+        current = np.vstack(parts).astype(np.int64)  # (2,000, bins)
+        p_values.append(_share_as_far(table.sum(axis=0).astype(np.int64) - current, current))
     return Dependent(tuple(p_values), _few_blocks(blocks, chosen, len(reference)))
+
+
+def seed_of(reference_sha256: str, cycle: str) -> str:
+    """What begins the draws of one cycle against one reference, whenever it is asked."""
+    return f"whyledger.blocks/1|{reference_sha256}|{cycle}"
 
 
 def exchange_runs(reference: Sequence[Bins], window: Sequence[Bins]) -> Dependent:
@@ -88,11 +99,12 @@ def exchange_runs(reference: Sequence[Bins], window: Sequence[Bins]) -> Dependen
     p_values = []
     for before, after in zip(reference, window, strict=True):
         rows = np.concatenate([before, after, before, after]).astype(np.int64)
-        held = np.zeros((len(rows) + 1, int(rows.max()) + 1), np.int64)
-        held[np.arange(1, len(rows) + 1), rows] = 1
-        before_row = held.cumsum(axis=0)
-        current = before_row[starts + n] - before_row[starts]
-        p_values.append(_share_as_far(before_row[total] - current, current))
+        current = np.empty((len(starts), int(rows.max()) + 1), np.int64)
+        for place in range(current.shape[1]):  # one bin at a time: there may be many, and many rows
+            before_row = np.concatenate([[0], (rows == place).cumsum()])
+            current[:, place] = before_row[starts + n] - before_row[starts]
+        everything = np.bincount(rows[:total], minlength=current.shape[1])
+        p_values.append(_share_as_far(everything - current, current))
     few = total / n < BLOCKS_MIN
     says = f"{total // n} runs of this length: too few to tell" if few else ""
     return Dependent(tuple(p_values), says)
@@ -108,14 +120,17 @@ def _share_as_far(reference: Counts, current: Counts) -> float:
     return float((distances >= distances[0] * (1 - 1e-12)).mean())
 
 
-def _choices(blocks: int, chosen: int, seed: str) -> NDArray[np.bool_]:
-    """1,999 choices of `chosen` among `blocks`, shape (1,999, blocks)."""
+def _choices(blocks: int, chosen: int, seed: str) -> Iterator[NDArray[np.bool_]]:
+    """1,999 choices of `chosen` among `blocks`, shape (1,999, blocks), in parts that fit."""
     start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
     chance = np.random.default_rng(start)
-    order = chance.random((DRAWS, blocks)).argsort(axis=1)
-    picks = np.zeros((DRAWS, blocks), np.bool_)
-    np.put_along_axis(picks, order[:, :chosen], values=True, axis=1)
-    return picks
+    most = max(1, _CELLS_MAX // blocks)
+    for begun in range(0, DRAWS, most):
+        draws = min(most, DRAWS - begun)
+        order = chance.random((draws, blocks)).argsort(axis=1)
+        picks = np.zeros((draws, blocks), np.bool_)
+        np.put_along_axis(picks, order[:, :chosen], values=True, axis=1)
+        yield picks
 
 
 def _few_blocks(blocks: int, chosen: int, features: int) -> str:

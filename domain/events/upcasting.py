@@ -25,10 +25,14 @@ def _decided_from_1(data: Payload) -> Payload:
 
 
 def _drift_measured_from_1(data: Payload) -> Payload:
-    """`clean_rate`, `error_increase`, `residual_evidence` and `residuals_sha256` are null."""
-    return data | dict.fromkeys(
-        ("clean_rate", "error_increase", "residual_evidence", "residuals_sha256")
-    )
+    """`clean_rate`, `error_increase`, `residual_evidence` and `residuals_sha256` are null. In a
+    report `test` is `chi-square` and `too_few` is empty.
+    """
+    report = data["report"]
+    if report is not None:
+        report = report | {"test": "chi-square", "too_few": ""}
+    absent = ("clean_rate", "error_increase", "residual_evidence", "residuals_sha256")
+    return data | dict.fromkeys(absent) | {"report": report}
 
 
 def _decided_from_2(data: Payload) -> Payload:
