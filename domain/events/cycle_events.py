@@ -151,7 +151,7 @@ class DriftMeasured:
     """The window was compared with the champion's frozen reference. Null: nothing to compare."""
 
     type: ClassVar[str] = "cycle.drift-measured"
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     reference_sha256: Annotated[str | None, noted("sha256 hex", "the frozen reference")]

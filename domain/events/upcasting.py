@@ -25,14 +25,18 @@ def _decided_from_1(data: Payload) -> Payload:
 
 
 def _drift_measured_from_1(data: Payload) -> Payload:
-    """`clean_rate`, `error_increase`, `residual_evidence` and `residuals_sha256` are null. In a
-    report `test` is `chi-square` and `too_few` is empty.
-    """
+    """`clean_rate`, `error_increase`, `residual_evidence` and `residuals_sha256` are null."""
+    return data | dict.fromkeys(
+        ("clean_rate", "error_increase", "residual_evidence", "residuals_sha256")
+    )
+
+
+def _drift_measured_from_2(data: Payload) -> Payload:
+    """`report.test` is `chi-square` and `report.too_few` empty: rows were taken one by one."""
     report = data["report"]
-    if report is not None:
-        report = report | {"test": "chi-square", "too_few": ""}
-    absent = ("clean_rate", "error_increase", "residual_evidence", "residuals_sha256")
-    return data | dict.fromkeys(absent) | {"report": report}
+    if report is None:
+        return data
+    return data | {"report": report | {"test": "chi-square", "too_few": ""}}
 
 
 def _decided_from_2(data: Payload) -> Payload:
@@ -99,6 +103,7 @@ def _trained_from_1(data: Payload) -> Payload:
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.drift-measured", 1): _drift_measured_from_1,
+    ("cycle.drift-measured", 2): _drift_measured_from_2,
     ("cycle.decided", 2): _decided_from_2,
     ("cycle.started", 1): _started_from_1,
     ("cycle.window-guarded", 1): _labels_unmeasured,

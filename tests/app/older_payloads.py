@@ -17,8 +17,8 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
     ("cycle.drift-measured", 2): (
         *(("clean_rate",), ("error_increase",)),
         *(("residual_evidence",), ("residuals_sha256",)),
-        *(("report", "test"), ("report", "too_few")),
     ),
+    ("cycle.drift-measured", 3): (("report", "test"), ("report", "too_few")),
     ("cycle.candidate-trained", 2): (("residuals_sha256",),),
     ("cycle.started", 2): (("rules",), ("serves",), ("sets_aside",), ("reason",)),
     ("cycle.window-guarded", 2): (("labels",),),
