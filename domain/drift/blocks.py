@@ -106,8 +106,8 @@ def exchange_runs(reference: Sequence[Bins], window: Sequence[Bins]) -> Dependen
         everything = np.bincount(rows[:total], minlength=current.shape[1])
         p_values.append(_share_as_far(everything - current, current))
     few = total / n < BLOCKS_MIN
-    says = f"{total // n} runs of this length: too few to tell" if few else ""
-    return Dependent(tuple(p_values), says)
+    runs = "1 run" if total // n == 1 else f"{total // n} runs"
+    return Dependent(tuple(p_values), f"{runs} of this length: too few to tell" if few else "")
 
 
 def _share_as_far(reference: Counts, current: Counts) -> float:
@@ -135,7 +135,8 @@ def _choices(blocks: int, chosen: int, seed: str) -> Iterator[NDArray[np.bool_]]
 
 def _few_blocks(blocks: int, chosen: int, features: int) -> str:
     if chosen < BLOCKS_MIN:
-        return f"{chosen} blocks in the window: too few to tell"
+        blocks_of = "1 block" if chosen == 1 else f"{chosen} blocks"
+        return f"{blocks_of} in the window: too few to tell"
     if comb(blocks, chosen) * _LEVEL < features:
         return f"{blocks} blocks can be exchanged in too few ways to tell"
     return ""

@@ -92,7 +92,11 @@ def test_the_same_seed_gives_the_same_draws_and_another_one_others() -> None:
 
 @pytest.mark.parametrize(
     ("blocks", "rows_a_block", "says"),
-    [(4, 10, "4 blocks in the window: too few to tell"), (5, 10, "")],
+    [
+        (1, 10, "1 block in the window: too few to tell"),
+        (4, 10, "4 blocks in the window: too few to tell"),
+        (5, 10, ""),
+    ],
 )
 def test_few_blocks_are_low_power(blocks: int, rows_a_block: int, says: str) -> None:
     names = [str(n // rows_a_block) for n in range(blocks * rows_a_block)]
@@ -110,6 +114,8 @@ def test_few_blocks_are_low_power(blocks: int, rows_a_block: int, says: str) -> 
 def test_few_runs_are_low_power() -> None:
     found = exchange_runs([np.zeros(300, np.int64)], [np.zeros(100, np.int64)])
     assert found.low_power == "4 runs of this length: too few to tell"
+    found = exchange_runs([np.zeros(50, np.int64)], [np.zeros(100, np.int64)])
+    assert found.low_power == "1 run of this length: too few to tell"
     assert exchange_runs([np.zeros(400, np.int64)], [np.zeros(100, np.int64)]).low_power == ""
 
 
