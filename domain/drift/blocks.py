@@ -23,7 +23,7 @@ Bins = NDArray[np.integer]
 DRAWS: Final = 1_999  # random choices of blocks, beside the one there was
 RUNS_MAX: Final = 2_000  # runs that are looked at; more rows are walked in larger steps
 BLOCKS_MIN: Final = 5  # blocks of a window below which no drift cannot be said
-_LEVEL: Final = 0.05
+_WAYS_MIN: Final = 20  # choices for each feature, so that the rarest is one in twenty of them
 _CELLS_MAX: Final = 2_000_000  # draws times blocks that are held at once: 16 MB
 
 
@@ -127,7 +127,7 @@ def _choices(blocks: int, chosen: int, seed: str) -> Iterator[NDArray[np.bool_]]
     most = max(1, _CELLS_MAX // blocks)
     for begun in range(0, DRAWS, most):
         draws = min(most, DRAWS - begun)
-        order = chance.random((draws, blocks)).argsort(axis=1)
+        order = chance.random((draws, blocks)).argpartition(chosen - 1, axis=1)
         picks = np.zeros((draws, blocks), np.bool_)
         np.put_along_axis(picks, order[:, :chosen], values=True, axis=1)
         yield picks
@@ -137,6 +137,6 @@ def _few_blocks(blocks: int, chosen: int, features: int) -> str:
     if chosen < BLOCKS_MIN:
         blocks_of = "1 block" if chosen == 1 else f"{chosen} blocks"
         return f"{blocks_of} in the window: too few to tell"
-    if comb(blocks, chosen) * _LEVEL < features:
+    if comb(blocks, chosen) < _WAYS_MIN * features:
         return f"{blocks} blocks can be exchanged in too few ways to tell"
     return ""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.drift.blocks import Bins, exchange_blocks, exchange_runs
+from domain.drift.blocks import Bins, Dependent, exchange_blocks, exchange_runs
 from domain.drift.statistics import psi
 
 
@@ -109,6 +109,13 @@ def test_few_blocks_are_low_power(blocks: int, rows_a_block: int, says: str) -> 
         seed="few",
     )
     assert found.low_power == says
+
+
+def test_as_many_blocks_as_there_are_rows_can_be_exchanged() -> None:
+    bins = [np.zeros(600, np.int64)], [np.zeros(500, np.int64)]
+    names = [str(n) for n in range(600)]
+    found = exchange_blocks(*bins, names, names[:500], seed="many")  # in more ways than 1e308
+    assert found == Dependent((1.0,), "")
 
 
 def test_few_runs_are_low_power() -> None:
