@@ -9,6 +9,7 @@ rows follow each other (AR(1)), or the rows of a day have an effect in common.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
@@ -84,9 +85,10 @@ def _rows(stream: Stream, draw: np.random.Generator) -> Floats:
     rows = REFERENCE_ROWS + n
     noise = draw.normal(size=(rows, FEATURES))
     if kind == "day":
-        effects = draw.normal(size=(rows // ROWS_A_DAY, FEATURES)) * np.sqrt(correlation)
-        return np.repeat(effects, ROWS_A_DAY, axis=0) + noise * np.sqrt(1 - correlation)
-    noise[1:] *= np.sqrt(1 - correlation**2)
+        effects = draw.normal(size=(rows // ROWS_A_DAY, FEATURES)) * math.sqrt(correlation)
+        common: Floats = np.repeat(effects, ROWS_A_DAY, axis=0)
+        return common + noise * math.sqrt(1 - correlation)
+    noise[1:] *= math.sqrt(1 - correlation**2)
     return np.asarray(lfilter([1.0], [1.0, -correlation], noise, axis=0), np.float64)
 
 
