@@ -53,7 +53,7 @@ class CycleView:
 
 
 CYCLES: Final = table_of(
-    CycleView, "cycles", number=2, key="cycle", indexes=[("model", "number"), ("status",)]
+    CycleView, "cycles", number=3, key="cycle", indexes=[("model", "number"), ("status",)]
 )
 
 
