@@ -27,6 +27,8 @@ REPORT: Final = DriftReport(
     drifted_features=1,
     features_measured=6,
     low_power=False,
+    test="chi-square",
+    too_few="",
 )
 CLAUSE: Final = ClauseVerdict(
     clause="enough_labels",

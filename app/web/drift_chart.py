@@ -46,7 +46,7 @@ class DriftCell:
     psi: str
     band: Band
     symbol: str
-    low_power: bool
+    low_power: str  # why no drift cannot be said; empty: it can
 
 
 BAND_LINES: Final[Sequence[tuple[float, Band]]] = (
@@ -71,19 +71,20 @@ def drift_panels(windows: Sequence[Window]) -> list[DriftPanel]:
 def drift_table(windows: Sequence[Window]) -> list[tuple[Window, list[DriftCell | None]]]:
     """Newest window first, a cell for each feature of `features_of(windows)`."""
     features = features_of(windows)
-    return [(window, [_cell(window.drift_of(name)) for name in features]) for window in windows][
-        ::-1
+    return [
+        (window, [_cell(window.drift_of(name), window.too_few) for name in features])
+        for window in reversed(windows)
     ]
 
 
-def _cell(drift: FeatureDrift | None) -> DriftCell | None:
+def _cell(drift: FeatureDrift | None, too_few: str) -> DriftCell | None:
     if drift is None:
         return None
     return DriftCell(
         psi=significant_digits(drift.psi, 3),
         band=drift.band,
         symbol=BAND_SYMBOL[drift.band],
-        low_power=drift.low_power,
+        low_power=(too_few or "too few rows to say no drift") if drift.low_power else "",
     )
 
 

@@ -48,6 +48,12 @@ class Window:
             return None
         return next((found for found in drift.report.features if found.feature == feature), None)
 
+    @property
+    def too_few(self) -> str:
+        """Why its blocks or runs are too few to say no drift; empty when they are not."""
+        drift = self.cycle.drift
+        return drift.report.too_few if drift is not None and drift.report is not None else ""
+
 
 def window_of(cycle: str, as_of: str, state: Mapping[str, Any]) -> Window:
     """The window of the cycle whose events' data stand in `state` by event type."""

@@ -172,6 +172,11 @@ class Contract(Part):
     )
     group: ColumnName = Field(description="rows of one group are held out together")
     event_time: EventTimeSpec = Field(description="when a row happened in the world")
+    blocks: Literal["day", "group", "serial"] | None = Field(
+        default=None,
+        description="rows that depend on each other, for drift: those of a UTC day, of a `group`, "
+        "or each on the one before; null: none do",
+    )
     estimator: EstimatorSpec = Field(description="what is fitted, with its parameters")
     drift_window: DriftWindow = Field(description="how far a window reaches back")
     training_pool: Literal["all"] | Last = Field(

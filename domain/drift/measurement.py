@@ -21,6 +21,8 @@ from domain.drift.bins import (
     Value,
     numbers_of,
 )
+from domain.drift.blocks import Dependent
+from domain.drift.dependence import bins_of, exchange
 from domain.drift.levels import EXPECTED_MIN, level_p_value, pool
 from domain.drift.power import ROWS_MIN, low_power, pooled_bins
 from domain.drift.reference import Reference, column_of
@@ -51,6 +53,8 @@ def measure_drift(
     predictions: Floats,
     *,
     first: bool = False,
+    blocks: Sequence[str] = (),
+    seed: str = "",
 ) -> DriftReport:
     """Everything measured in one window of a model's predictions.
 
@@ -61,15 +65,18 @@ def measure_drift(
         predictions: the model's predictions of those rows, on the transformed scale.
         first: by the first form of the rule `outcomes`: power by the emptiest bin, and what PSI
             would be without drift also where its formula does not hold.
+        blocks: the block of each row, where the reference says that blocks of rows depend.
+        seed: begins the draws of such blocks.
 
     `feature_drift_score` is the largest PSI among features with evidence, 0 when none has. Evidence
     is Benjamini-Hochberg at 5 % over the p-values of all features: chi-square of PSI for numbers,
-    `level_p_value` for categories (chi-square again where the reference is of format 1). Target and
-    prediction are no features.
+    `level_p_value` for categories (chi-square again where the reference is of format 1). Where the
+    reference says that rows depend on each other, the window's are in order of event time, and each
+    p comes of exchanging blocks or runs instead. Target and prediction are no features.
 
     Raises:
-        NotMeasurable: the window is empty, lacks a feature's column, or holds a value that is no
-            finite number.
+        NotMeasurable: the window is empty, lacks a feature's column, holds a value that is no
+            finite number, or a row without a block.
     """
     rows = len(predictions)
     if rows == 0:
@@ -79,13 +86,16 @@ def measure_drift(
         for feature in reference.features
     ]
     indices = [psi(feature.counts, counted.counts) for feature, counted in window]
+    dependent = _exchanged(reference, columns, blocks, seed)
     p_values = [
         _p_value(feature, counted, index)
         for (feature, counted), index in zip(window, indices, strict=True)
     ]
+    if dependent is not None:
+        p_values = list(dependent.p_values)
     evidence = benjamini_hochberg(p_values)
     features = tuple(
-        _feature_drift(feature, counted, index, p_value, proven, first=first)
+        _feature_drift(feature, counted, index, p_value, proven, dependent, first=first)
         for (feature, counted), index, p_value, proven in zip(
             window, indices, p_values, evidence, strict=True
         )
@@ -102,6 +112,8 @@ def measure_drift(
         drifted_features=sum(f.significant for f in features),
         features_measured=len(features),
         low_power=rows < ROWS_MIN or any(f.low_power for f in features),
+        test=reference.dependence.kind if reference.dependence else "chi-square",
+        too_few=dependent.low_power if dependent else "",
     )
 
 
@@ -113,6 +125,18 @@ def training_drift(reference: Reference) -> KolmogorovSmirnov:
     should know.
     """
     return ks(reference.target.ordered, reference.out_of_fold.ordered)
+
+
+def _exchanged(
+    reference: Reference,
+    columns: Mapping[str, Sequence[Value]],
+    blocks: Sequence[str],
+    seed: str,
+) -> Dependent | None:
+    if reference.dependence is None:
+        return None
+    placed = [bins_of(feature, columns[feature.name]) for feature in reference.features]
+    return exchange(reference.dependence, placed, blocks, seed=seed)
 
 
 def _p_value(feature: FeatureReference, counted: Counted, index: Psi) -> float:
@@ -127,11 +151,14 @@ def _feature_drift(
     index: Psi,
     p_value: float,
     evidence: bool,
+    dependent: Dependent | None,
     *,
     first: bool,
 ) -> FeatureDrift:
     rows = sum(counted.counts)
-    told = first or rows >= EXPECTATION_ROWS_MIN
+    # The formula is of independent rows, and of enough of them.
+    told = dependent is None and (first or rows >= EXPECTATION_ROWS_MIN)
+    weak = _first_low_power(feature, rows) if first else _low_power(feature, counted)
     distance = moved = None
     if isinstance(feature, NumberReference) and counted.numbers is not None:
         if len(counted.numbers.ordered) and len(feature.numbers.ordered):
@@ -148,7 +175,8 @@ def _feature_drift(
         evidence=evidence,
         band=psi_band(index.value),
         significant=index.value > SIGNIFICANT and evidence,
-        low_power=_first_low_power(feature, rows) if first else _low_power(feature, counted),
+        # Where independent rows would be too few, dependent ones are all the more.
+        low_power=weak or (dependent is not None and dependent.low_power != ""),
         ks_statistic=distance.statistic if distance else None,
         ks_p_value=distance.p_value if distance else None,
         mean_shift=moved.mean if moved else None,

@@ -22,6 +22,12 @@ from domain.drift.bins import (
     freeze_numbers,
     numbers_of,
 )
+from domain.drift.dependence import (
+    Dependence,
+    Depending,
+    dependence_from_document,
+    freeze_dependence,
+)
 from domain.drift.statistics import Floats
 from domain.errors import LedgerDamaged, NotMeasurable
 
@@ -39,11 +45,13 @@ class Reference:
     target: Numbers  # the training target, transformed scale
     out_of_fold: Numbers  # the model's predictions of rows it had not seen, transformed scale
     transform: Transform | None  # what that scale is; None in format 1, where the plan says it
+    dependence: Dependence | None = None  # of rows that are not independent
 
     def to_document(self) -> dict[str, Any]:
         """The reference as a JSON object; its canonical bytes are the artefact."""
         scale = {} if self.transform is None else {"transform": self.transform}
-        return scale | {
+        depending = {} if self.dependence is None else {"dependence": self.dependence.to_document()}
+        return (scale | depending) | {
             "format": FORMATS[self.transform is not None],
             "rows": self.rows,
             "window_rows_expected": self.window_rows_expected,
@@ -60,6 +68,7 @@ def freeze_reference(
     out_of_fold: Floats,
     window_rows_expected: int,
     transform: Transform | None = "none",
+    depending: Depending | None = None,
 ) -> Reference:
     """The reference of a model: its training rows, the holdout excluded.
 
@@ -72,6 +81,8 @@ def freeze_reference(
             expected fewer than 5 times in it share one bin.
         transform: what the transformed scale is. None freezes in format 1, by the first form of the
             rule `bins`.
+        depending: what depends, where rows are not independent; they are then in order of event
+            time. Format 1 has no place for it.
 
     Raises:
         NotMeasurable: no rows, a column missing or of another length, or a value that is not a
@@ -102,6 +113,9 @@ def freeze_reference(
         numbers_of("the training target", target),
         numbers_of("the out-of-fold predictions", out_of_fold),
         transform,
+        None
+        if depending is None or transform is None
+        else freeze_dependence(frozen, [columns[name] for name, _ in features], depending),
     )
 
 
@@ -118,13 +132,16 @@ def reference_from_document(document: Mapping[str, Any]) -> Reference:
             f"{' and '.join(FORMATS)}. Read it with the version that wrote it."
         )
     try:
+        features = tuple(_feature_from_document(feature) for feature in document["features"])
+        depending = document.get("dependence")
         reference = Reference(
             int(document["rows"]),
             int(document["window_rows_expected"]),
-            tuple(_feature_from_document(feature) for feature in document["features"]),
+            features,
             numbers_of("target", document["target"]),
             numbers_of("out_of_fold", document["out_of_fold"]),
             _transform_from(document),
+            None if depending is None else dependence_from_document(depending, features),
         )
     except (KeyError, TypeError, ValueError, NotMeasurable) as fault:
         raise LedgerDamaged(f"a frozen reference cannot be read: {fault!r}. Restore it.") from fault

@@ -38,13 +38,17 @@ class FeatureDrift:
     ]
     psi_expected: Annotated[
         float | None,
-        noted("PSI, nats", "expectation under no drift, (B-1)(1/n+1/m); null below 50 rows"),
+        noted(
+            "PSI, nats",
+            "expectation under no drift, (B-1)(1/n+1/m); null below 50 rows "
+            "and where rows depend on each other",
+        ),
     ]
     psi_critical: Annotated[
-        float | None, noted("PSI, nats", "5 % critical value under no drift; null below 50 rows")
+        float | None, noted("PSI, nats", "5 % critical value under no drift; null as psi_expected")
     ]
     psi_adjusted: Annotated[
-        float | None, noted("PSI, nats", "max(0, psi - psi_expected); null below 50 rows")
+        float | None, noted("PSI, nats", "max(0, psi - psi_expected); null as psi_expected")
     ]
     p_value: Annotated[
         float, noted("probability", "of a difference at least like this one without drift")
@@ -100,6 +104,15 @@ class DriftReport:
     drifted_features: Annotated[int, noted("features", "features that are significant")]
     features_measured: Annotated[int, noted("features", "the denominator; inputs only")]
     low_power: Annotated[bool, noted("flag", "some feature has too few rows to say no drift")]
+    test: Annotated[
+        Literal["chi-square", "day", "group", "serial"],
+        noted(
+            "name", "what p_value is from: rows taken one by one, or exchanged as blocks or runs"
+        ),
+    ]
+    too_few: Annotated[
+        str, noted("words", "why blocks or runs are too few to say no drift; empty: they are not")
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,12 @@ def _drift_measured_from_1(data: Payload) -> Payload:
 
 
 def _drift_measured_from_2(data: Payload) -> Payload:
-    """`refit_comparison` is null: nothing was refitted."""
-    return data | {"refit_comparison": None}
+    """`refit_comparison` is null: nothing was refitted. `report.test` is `chi-square` and
+    `report.too_few` empty: rows were taken one by one."""
+    report = data["report"]
+    if report is not None:
+        report = report | {"test": "chi-square", "too_few": ""}
+    return data | {"refit_comparison": None, "report": report}
 
 
 def _decided_from_2(data: Payload) -> Payload:

@@ -18,7 +18,9 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
         *(("clean_rate",), ("error_increase",)),
         *(("residual_evidence",), ("residuals_sha256",)),
     ),
-    ("cycle.drift-measured", 3): (("refit_comparison",),),
+    ("cycle.drift-measured", 3): (
+        *(("refit_comparison",), ("report", "test"), ("report", "too_few")),
+    ),
     ("cycle.candidate-trained", 2): (("residuals_sha256",),),
     ("cycle.started", 2): (("rules",), ("serves",), ("sets_aside",), ("reason",)),
     ("cycle.window-guarded", 2): (("labels",),),
@@ -45,7 +47,8 @@ def as_first_written(document: dict[str, Any], schema: int) -> dict[str, Any]:
             inner = document["data"]
             for name in outer:
                 inner = inner[name]
-            del inner[field]
+            if inner is not None:
+                del inner[field]
     return document | {"schema": schema}
 
 

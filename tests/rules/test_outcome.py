@@ -27,6 +27,8 @@ QUIET = DriftReport(
     drifted_features=0,
     features_measured=6,
     low_power=False,
+    test="chi-square",
+    too_few="",
 )
 
 

@@ -29,6 +29,7 @@ from domain.contract.estimators import Ridge
 from domain.contract.window import stretch_start
 from domain.decisions.parity import check_parity
 from domain.decisions.rule_numbers import FIRST, form
+from domain.drift.dependence import Depending, block_of
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
@@ -241,7 +242,13 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     start = known.drift_window_start
     since = stretch_start(known.started.as_of, known.contract.reference)
     kept = np.array([row.event_time >= since for row in split.training])
-    rows = [row.row for row in split.training if row.event_time >= since]
+    labelled = [row for row in split.training if row.event_time >= since]
+    rows = [row.row for row in labelled]
+    kind, group = known.contract.blocks, known.contract.group
+    depending = None
+    if kind is not None:  # labelled rows are in order of event time
+        blocks = [block_of(kind, row.event_time, row.row.get(group)) for row in labelled]
+        depending = Depending(kind, blocks)
     return freeze_reference(
         [(feature.name, feature.type) for feature in known.contract.features],
         {f.name: [row.get(f.name) for row in rows] for f in known.contract.features},
@@ -250,6 +257,7 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
         # A later window is expected to hold as many rows as the latest one does.
         max(1, sum(row.event_time >= start for row in known.trainable.rows)),
         None if form(known.started, "bins") == FIRST else known.contract.target.transform,
+        depending,
     )
 
 

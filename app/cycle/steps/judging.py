@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -10,11 +11,14 @@ from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.cycle.steps.residuals import residual_facts, with_residuals
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView
+from app.projections.predictions import PredictedRow
 from domain.contract.window import check_window, halt_reason
 from domain.decisions.rule_numbers import FIRST, form
+from domain.drift.blocks import seed_of
 from domain.drift.clean_rate import clean_rate, clean_rate_words
+from domain.drift.dependence import block_of
 from domain.drift.measurement import measure_drift
-from domain.drift.reference import reference_from_document
+from domain.drift.reference import Reference, reference_from_document
 from domain.drift.statistics import LEVEL
 from domain.errors import PolicyNotDecided, PredictionsUnusable
 from domain.events.cycle_events import (
@@ -98,6 +102,8 @@ def _drift(work: Work) -> Done:
         return _nothing_compared(champion)
     frozen = orjson.loads(known.ledger.artefact(champion.reference_sha256))
     reference = reference_from_document(frozen)
+    if reference.dependence is not None:
+        rows = tuple(sorted(rows, key=lambda row: (row.event_time, row.identity)))
     transform = scale_of(known, champion.plan_sha256)
     try:
         predictions = on_scale(
@@ -116,6 +122,8 @@ def _drift(work: Work) -> Done:
         {f.name: [row.row.get(f.name) for row in rows] for f in reference.features},
         predictions,
         first=first,
+        blocks=_blocks(known, reference, rows),
+        seed=seed_of(champion.reference_sha256, known.started.cycle),
     )
     labelled = [row for row in rows if row.identity in known.labels]
     return Done(
@@ -137,6 +145,14 @@ def _drift(work: Work) -> Done:
             else clean_rate(reference, champion.reference_sha256, len(rows)),
         )
     )
+
+
+def _blocks(known: Knowledge, reference: Reference, rows: Sequence[PredictedRow]) -> list[str]:
+    """The block of each row, where the champion was trained on rows that depend."""
+    if reference.dependence is None:
+        return []
+    kind, group = reference.dependence.kind, known.contract.group
+    return [block_of(kind, row.event_time, row.row.get(group)) for row in rows]
 
 
 def _nothing_compared(champion: ChampionView | None) -> Done:

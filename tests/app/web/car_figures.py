@@ -50,6 +50,8 @@ def drift_report(rows: int, age: int, chance: np.random.Generator) -> DriftRepor
         drifted_features=sum(feature.significant for feature in features),
         features_measured=len(features),
         low_power=any(feature.low_power for feature in features),
+        test="chi-square",
+        too_few="",
     )
 
 

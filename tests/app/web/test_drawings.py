@@ -81,6 +81,27 @@ def test_there_is_a_panel_a_feature_with_both_lines_inside_the_plot() -> None:
         assert all(0 < height < 172 for height in heights)
 
 
+def test_low_power_is_said_by_its_rows_or_by_blocks_that_are_too_few() -> None:
+    window = windows()[1]
+    drift = window.cycle.drift
+    assert drift is not None
+    measured = drift.report
+    assert measured is not None
+    runs = "3 runs of this length: too few to tell"
+
+    def said(too_few: str, low_power: bool) -> str:
+        features = tuple(replace(f, low_power=low_power) for f in measured.features)
+        report = replace(measured, features=features, too_few=too_few)
+        cycle = replace(window.cycle, drift=replace(drift, report=report))
+        [(_, [cell, *_])] = drift_table([replace(window, cycle=cycle)])
+        assert cell is not None
+        return cell.low_power
+
+    assert said("", False) == ""
+    assert said("", True) == "too few rows to say no drift"
+    assert said(runs, True) == runs
+
+
 def test_low_power_points_are_hollow() -> None:
     low = sum(
         drift.low_power

@@ -6,9 +6,23 @@ import orjson
 import pytest
 
 from app.audit.clauses import clauses_of
+from domain.drift.blocks import exchange_blocks, exchange_runs
 from domain.drift.clean_rate import clean_rate
-from domain.drift.reference import reference_from_document
-from tests.app.car_ledger import CarLedger, year_end
+from domain.drift.dependence import bins_of
+from domain.drift.reference import Reference, reference_from_document
+from domain.events.events import Row
+from tests.app.car_ledger import CarLedger, bootstrapped, year_end
+
+
+def champions_reference(cars: CarLedger) -> tuple[str, Reference]:
+    sha256 = cars.view().reference_sha256
+    assert sha256 is not None
+    return sha256, reference_from_document(orjson.loads(cars.ledger.artefact(sha256)))
+
+
+def in_order(cars: CarLedger, rows: list[Row]) -> list[Row]:
+    """The rows of one year, all of one event time, as the ledger orders them: by identity."""
+    return sorted(rows, key=cars._guard().identity_of)
 
 
 def test_the_clause_on_the_training_target_says_how_often_it_holds_on_unchanged_data(
@@ -42,3 +56,72 @@ def test_on_the_demo_the_clause_says_nothing_in_a_large_window(
     reference = reference_from_document(document)
     rates = [clean_rate(reference, sha256, rows) for rows in (50, 100, 200, 1_000)]
     assert rates == pytest.approx([0.15, 0.27, 0.43, 0.95], abs=0.06)
+
+
+def test_rows_that_follow_each_other_are_put_in_order_before_runs_are_exchanged(
+    new_cars: CarLedger,
+) -> None:
+    cars = bootstrapped(new_cars, blocks="serial")
+    sha256, reference = champions_reference(cars)
+    rows = in_order(cars, cars.rows([1976]))
+
+    state = cars.answers(rows[::-1]).runs(year_end(1976))
+
+    assert state.drift is not None
+    assert state.drift.report is not None
+    report = state.drift.report
+    assert (report.test, state.drift.reference_sha256) == ("serial", sha256)
+    assert reference.dependence is not None
+    window = [bins_of(f, [row.get(f.name) for row in rows]) for f in reference.features]
+    expected = exchange_runs(reference.dependence.bins, window)
+    assert [found.p_value for found in report.features] == list(expected.p_values)
+    assert report.too_few == expected.low_power
+    assert len(reference.dependence.bins[0]) == reference.rows
+
+
+def test_groups_are_exchanged_by_draws_that_reference_and_cycle_alone_begin(
+    new_cars: CarLedger,
+) -> None:
+    cars = bootstrapped(new_cars, blocks="group")
+    sha256, reference = champions_reference(cars)
+    rows = in_order(cars, cars.rows([1976]))
+
+    state = cars.lives_through(1976)
+
+    assert state.drift is not None
+    assert state.drift.report is not None
+    assert reference.dependence is not None
+    groups = [str(row["vintage_id"]) for row in rows]
+    assert len(set(reference.dependence.blocks)) > len(set(groups)) > 5
+    expected = exchange_blocks(
+        reference.dependence.bins,
+        [bins_of(f, [row.get(f.name) for row in rows]) for f in reference.features],
+        reference.dependence.blocks,
+        groups,
+        seed=f"whyledger.blocks/1|{sha256}|car-price-2",
+    )
+    found = [feature.p_value for feature in state.drift.report.features]
+    assert state.drift.report.test == "group"
+    assert found == list(expected.p_values)
+
+
+def test_a_year_whose_rows_are_one_day_cannot_say_no_drift(cars: CarLedger) -> None:
+    cars.adopts(blocks="day").observes(cars.rows([1976])).runs(year_end(1976), force="days differ")
+    assert cars.view().champion == "car-price/2"
+
+    state = cars.lives_through(1977)
+
+    assert state.drift is not None
+    assert state.drift.report is not None
+    assert state.drift.report.test == "day"
+    assert state.drift.report.too_few == "1 block in the window: too few to tell"
+    assert state.drift.report.low_power
+
+
+def test_until_the_next_training_rows_are_taken_as_the_champion_was_trained(
+    cars: CarLedger,
+) -> None:
+    state = cars.adopts(blocks="group").lives_through(1976)
+    assert state.drift is not None
+    assert state.drift.report is not None
+    assert state.drift.report.test == "chi-square"
