@@ -30,6 +30,7 @@ DECIDED_BY: dict[type, tuple[Callable[[Any], Any], Decide]] = {
     lifecycle.AdoptContract: (lifecycle.fold, lifecycle.adopt_contract),
     lifecycle.PromoteCandidate: (lifecycle.fold, lifecycle.promote),
     lifecycle.RollBack: (lifecycle.fold, lifecycle.roll_back),
+    lifecycle.ReportHealth: (lifecycle.fold, lifecycle.report),
     policy.AdoptPolicy: (policy.fold, policy.adopt_policy),
     starting.StartCycle: (gathered, starting.start_cycle),
     starting.BeginAttempt: (cycle.fold, starting.begin_attempt),

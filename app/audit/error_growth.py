@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from domain.events.cycle_events import DriftMeasured
-from domain.events.verdicts import significant_digits
+from domain.events.residual_findings import RefitComparison
+from domain.events.verdicts import significant_digits, told_apart
 from domain.residuals.evidence import fact
 
 
@@ -27,4 +28,21 @@ def error_growth(measured: DriftMeasured | None) -> str:
         days = fact(-math.inf if evidence.log_days is None else evidence.log_days)
         blind = f" ({evidence.note})" if evidence.note else ""
         said.append(f"residual evidence {significant_digits(days)} days{blind}")
+    refit = measured.refit_comparison if measured else None
+    if refit is not None:
+        said.append(_refit(refit))
     return "; ".join(said)
+
+
+def _refit(found: RefitComparison) -> str:
+    if found.rmse_refitted is None or found.rmse_gated is None:
+        return f"the refitted plan could not be compared with the gated one: {found.note}"
+    refitted, gated = told_apart(found.rmse_refitted, found.rmse_gated)
+    between = f" ({found.note})"
+    if found.interval is not None:
+        low, high = (significant_digits(each) for each in (found.interval.low, found.interval.high))
+        between = f" (gated minus refitted, 95 % interval over groups: {low} to {high})"
+    return (
+        f"the refitted plan, which was not gated, has RMSE {refitted} on the {found.rows} labelled "
+        f"rows of its first window, the gated plan {gated}{between}"
+    )

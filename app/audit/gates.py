@@ -93,13 +93,13 @@ def _deployment(cycle: Cycle) -> Gate:
 
 
 def _promotion(cycle: Cycle) -> Gate:
-    found = cycle.settled
+    found, refitted = cycle.settled, cycle.refitted
     return _gate(
         cycle,
         "Promotion",
         "Is the champion still the one it was compared with?",
         found.promoted if found else None,
-        reason=found.reason if found else "",
+        reason=". ".join(each.reason for each in (found, refitted) if each),
         note=_labels(cycle.guarded.labels if cycle.guarded else None),
     )
 

@@ -18,7 +18,7 @@ from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.projections.labels import labelled_rows
 from app.projections.predictions import PredictedRow, window_predictions
 from domain.errors import UnknownThing
-from domain.events.cycle_events import CandidateTrained
+from domain.events.cycle_events import CandidateRefitted, CandidateTrained
 from domain.events.events import CandidatePromoted, ChampionRolledBack
 from domain.residuals.frozen import Residual, from_document
 
@@ -90,15 +90,23 @@ def served_rows(
 
 
 def trained_on(connection: Connection, champion: ChampionView) -> frozenset[str]:
-    """The identities of the rows the champion was trained on.
+    """The identities of the rows the champion was trained on; refitted, its holdout too.
 
     Where an erasure took the list of them: every row that its cycle could have read. That its
     holdout is among them only keeps those rows from judging once more.
     """
-    trained = _trained(connection, champion)
-    if trained["identities_sha256"] in erased_artefacts(connection):
+    by = refitted(connection, champion) or _trained(connection, champion)
+    if by["identities_sha256"] in erased_artefacts(connection):
         return _could_have_read(connection, champion)
-    return frozenset(orjson.loads(stored_artefact(connection, trained["identities_sha256"])))
+    return frozenset(orjson.loads(stored_artefact(connection, by["identities_sha256"])))
+
+
+def refitted(connection: Connection, champion: ChampionView) -> dict[str, str] | None:
+    """The event's data that the champion was refitted by; None: its gated plan serves."""
+    found: dict[str, str] | None = get_cycle(connection, champion.cycle).state.get(
+        CandidateRefitted.type
+    )
+    return found if found is not None and found["passed"] else None
 
 
 def held_out(connection: Connection, champion: ChampionView) -> frozenset[str]:

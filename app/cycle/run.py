@@ -28,7 +28,7 @@ PERFORM: Final[dict[Step, Callable[[Work], Done]]] = {
     Step.COMPARE: gating.compare,
 }
 
-FITTING: Final = frozenset({Step.MERGE, Step.TRAIN, Step.PARITY})
+FITTING: Final = frozenset({Step.MERGE, Step.TRAIN, Step.PARITY, Step.REFIT})
 
 
 def run_cycle(ledger: Ledger, settings: Settings, cycle: str, *, by_products: bool = True) -> Cycle:
@@ -68,12 +68,13 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str, *, by_products: bo
 
 def _fit(step: Step, work: Work) -> Done:
     """A step that trains. Imported here: a cycle that keeps its model never pays for training."""
-    from app.cycle.steps import fitting  # noqa: PLC0415
+    from app.cycle.steps import fitting, refitting  # noqa: PLC0415
 
     return {
         Step.MERGE: fitting.merge,
         Step.TRAIN: fitting.train,
         Step.PARITY: fitting.check,
+        Step.REFIT: refitting.refit,
     }[step](work)
 
 

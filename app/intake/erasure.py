@@ -26,7 +26,12 @@ from app.settings import Settings
 from domain.decisions.cycle import RETRAINING
 from domain.decisions.erasure import EraseRow, Kept, Training, erase_row, trained_with
 from domain.errors import UnknownModel
-from domain.events.cycle_events import CandidateTrained, DataMerged, DriftMeasured
+from domain.events.cycle_events import (
+    CandidateRefitted,
+    CandidateTrained,
+    DataMerged,
+    DriftMeasured,
+)
 from domain.events.events import PayloadErased
 from domain.residuals.frozen import from_document
 
@@ -147,15 +152,27 @@ def _trainings(
 def _artefacts(
     connection: Connection, view: CycleView, identity: str, gone: Container[str]
 ) -> tuple[str, ...]:
-    """The identities that name the row, and the reference that was frozen with it."""
+    """The identities that name the row, and the reference that was frozen with it.
+
+    A refit has identities of its own, which name the holdout too; the reference holds none of that.
+    """
+    found: list[str] = []
     merged = view.state.get(DataMerged.type)
-    if merged is None or merged["identities_sha256"] in gone:
-        return ()  # what was frozen with those identities went with them
-    if identity not in orjson.loads(stored_artefact(connection, merged["identities_sha256"])):
-        return ()
-    trained = view.state.get(CandidateTrained.type)
-    reference = (trained["reference_sha256"],) if trained else ()
-    return (merged["identities_sha256"], *reference)
+    # Where identities are gone, what was frozen with them went with them.
+    if merged and _names(connection, merged["identities_sha256"], identity, gone):
+        trained = view.state.get(CandidateTrained.type)
+        found += [merged["identities_sha256"], *([trained["reference_sha256"]] if trained else ())]
+    refitted = view.state.get(CandidateRefitted.type)
+    if refitted and _names(connection, refitted["identities_sha256"], identity, gone):
+        found.append(refitted["identities_sha256"])
+    return tuple(found)
+
+
+def _names(connection: Connection, sha256: str | None, identity: str, gone: Container[str]) -> bool:
+    """Whether these identities are kept and name the row."""
+    if sha256 is None or sha256 in gone:
+        return False
+    return identity in orjson.loads(stored_artefact(connection, sha256))
 
 
 def _residuals(connection: Connection, views: Iterable[CycleView], identity: str) -> Iterator[str]:

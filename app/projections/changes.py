@@ -16,6 +16,7 @@ from app.projections.read_model import json_text, table_of, view_of
 from domain.events.cycle_events import (
     CandidateCompared,
     CandidateEvaluated,
+    CandidateRefitted,
     CandidateTrained,
     CycleEvent,
     CycleFailed,
@@ -176,6 +177,7 @@ def _named(past: Past, entry: Recorded) -> _About | None:
             )
         case CandidatePromoted() as event:
             compared = past.latest(cycle_stream(event.cycle), CandidateCompared, entry.position)
+            refitted = past.latest(cycle_stream(event.cycle), CandidateRefitted, entry.position)
             return _About(
                 kind="promoted",
                 model=event.model,
@@ -183,7 +185,7 @@ def _named(past: Past, entry: Recorded) -> _About | None:
                 cycle=event.cycle,
                 model_version=event.model_version,
                 digest=event.plan_sha256,
-                reason=compared.reason if compared else "",
+                reason=" ".join(each.reason for each in (compared, refitted) if each),
             )
         case _:
             return None

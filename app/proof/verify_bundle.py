@@ -43,12 +43,14 @@ STORED = {  # the events whose artefacts must be in the bundle
         *("plan_sha256", "reference_sha256", "identities_sha256"),
         "residuals_sha256",
     ),
+    "cycle.candidate-refitted": ("plan_sha256", "identities_sha256"),
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
 # gone only where an entry says so
 ERASABLE = ("reference_sha256", "identities_sha256", "residuals_sha256")
 OPTIONAL = "residuals_sha256"  # older entries lack it, and who has none says null
+REFIT = "cycle.candidate-refitted"  # null, both, where no plan came of it
 ERASURE = "ledger.payload-erased"
 PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d*),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
 DOCUMENTS = {
@@ -375,7 +377,7 @@ def check_named(
     """What the entry names by digest is in the bundle."""
     kind, data = envelope["type"], envelope.get("data", {})
     for field in STORED.get(kind, ()):
-        if field == OPTIONAL and data.get(field) is None:
+        if data.get(field) is None and (field == OPTIONAL or kind == REFIT):
             continue
         name = f"artefacts/{data.get(field)}"
         if name not in names and field in ERASABLE:

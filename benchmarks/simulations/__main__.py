@@ -36,7 +36,7 @@ class Sizes:
     rows_a_day: tuple[int, ...] = ROWS_A_DAY
 
 
-LONG, SHORT = Sizes(100, 12), Sizes(6, 1, (3, 20))
+LONG, SHORT = Sizes(100, 4), Sizes(6, 1, (3, 20))
 Cell = tuple[str, Kind, int, Change]
 
 

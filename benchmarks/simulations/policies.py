@@ -40,7 +40,7 @@ from rules.policy import parse_policy
 
 SHIPPED: Final = Path(__file__).parents[2] / "rules" / "policies"
 WINDOW_DAYS: Final = 30
-_GROWN: Final = 1.05  # an error that grew less is no increase, so its p is not drawn: it is 1
+_GROWN: Final = 1.1  # an error that grew less is no increase, so its p is not drawn: it is 1
 _NAMES: Final = tuple(f"x{n}" for n in range(INPUTS))
 
 

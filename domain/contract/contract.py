@@ -200,6 +200,11 @@ class Contract(Part):
         description="probability, by Student's t over groups, that a candidate is better than the "
         "champion, below which it is turned away; null: strictly better is enough",
     )
+    refit: Literal["after gates"] | None = Field(
+        default=None,
+        description="`after gates`: a candidate that passed is fitted again on training and "
+        "holdout rows, and that plan serves, which no gate has seen; null: the gated plan serves",
+    )
     value_of_error: ValueOfError | None = Field(
         default=None, description="what being wrong costs; null: nobody has said"
     )

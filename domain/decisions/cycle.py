@@ -17,6 +17,7 @@ from domain.events.cycle_events import (
     AttemptStarted,
     CandidateCompared,
     CandidateEvaluated,
+    CandidateRefitted,
     CandidateTrained,
     Conclusion,
     CycleEvent,
@@ -55,6 +56,7 @@ class Step(StrEnum):
     PARITY = "parity"
     EVALUATE = "evaluate"
     COMPARE = "compare"
+    REFIT = "refit"  # only where the contract asks for it
     PROMOTE = "promote"
     HEALTH = "health"
 
@@ -76,6 +78,7 @@ class Cycle:
     parity: ParityChecked | None = None
     evaluated: CandidateEvaluated | None = None
     compared: CandidateCompared | None = None
+    refitted: CandidateRefitted | None = None
     settled: PromotionSettled | None = None
     health: HealthReported | None = None
     failed: CycleFailed | None = None
@@ -135,6 +138,8 @@ def _next_gate(cycle: Cycle) -> Step:
         return Step.COMPARE
     if not cycle.compared.passed or cycle.settled is not None:
         return Step.HEALTH
+    if cycle.compared.refit and cycle.refitted is None:
+        return Step.REFIT
     return Step.PROMOTE
 
 
@@ -180,6 +185,8 @@ def evolve(state: Cycle, event: CycleEvent) -> Cycle:  # noqa: PLR0911, PLR0912
             return replace(state, evaluated=event)
         case CandidateCompared():
             return replace(state, compared=event)
+        case CandidateRefitted():
+            return replace(state, refitted=event)
         case PromotionSettled():
             return replace(state, settled=event)
         case HealthReported():

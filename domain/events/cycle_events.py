@@ -1,6 +1,7 @@
 """The events of one retraining cycle, in the order of its steps, refusals included.
 
-guard -> drift -> decide -> merge -> train -> parity -> evaluate -> compare -> promote -> health
+guard -> drift -> decide -> merge -> train -> parity -> evaluate -> compare -> refit -> promote ->
+health; a refit only where the contract asks for it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from domain.events.findings import DriftReport, GroupInterval, LabelShift, Windo
 from domain.events.gate_events import (
     CandidateCompared,
     CandidateEvaluated,
+    CandidateRefitted,
     ParityChecked,
     PromotionSettled,
 )
-from domain.events.residual_findings import ErrorIncrease, ResidualEvidence
+from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
 from domain.events.verdicts import PolicyVerdict
 from domain.units import noted
 
@@ -24,6 +26,7 @@ __all__ = [
     "AttemptStarted",
     "CandidateCompared",
     "CandidateEvaluated",
+    "CandidateRefitted",
     "CandidateTrained",
     "Conclusion",
     "CycleEvent",
@@ -170,6 +173,7 @@ class DriftMeasured:
         float | None,
         noted("share 0..1", "of such windows without drift whose prediction drift p is below 0.05"),
     ]
+    refit_comparison: RefitComparison | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +351,7 @@ CycleEvent = (
     | ParityChecked
     | CandidateEvaluated
     | CandidateCompared
+    | CandidateRefitted
     | PromotionSettled
     | HealthReported
     | CycleFailed
@@ -366,6 +371,7 @@ CYCLE_EVENTS: Final[tuple[type[CycleEvent], ...]] = (
     ParityChecked,
     CandidateEvaluated,
     CandidateCompared,
+    CandidateRefitted,
     PromotionSettled,
     HealthReported,
     CycleFailed,

@@ -18,7 +18,7 @@ class ParityChecked:
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     passed: Annotated[bool, noted("flag", "the largest difference is allowed")]
-    rows: Annotated[int, noted("rows", "compared; the holdout, or the training rows without one")]
+    rows: Annotated[int, noted("rows", "the holdout, or training without one; of a refit both")]
     largest_difference: Annotated[
         float, noted("ratio", "largest |plan - pipeline| / max(1, sum |terms|); form 1: |pipeline|")
     ]
@@ -53,7 +53,7 @@ class CandidateCompared:
     """The deployment gate: does the candidate beat the champion on the same holdout rows?"""
 
     type: ClassVar[str] = "cycle.candidate-compared"
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     stream: ClassVar[str] = "cycle-<model>-<number>"
 
     passed: Annotated[bool, noted("flag", "better as asked; no champion yet; or forced")]
@@ -68,7 +68,41 @@ class CandidateCompared:
     confidence_min: Annotated[
         float | None, noted("probability", "that the contract asks for; null: none")
     ]
+    refit: Annotated[
+        bool, noted("flag", "the contract asks for a refit on all rows, once it has passed")
+    ]
     reason: Annotated[str, noted("words", "what the gate says")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateRefitted:
+    """A candidate that passed was fitted again, holdout and all. That plan was not gated.
+
+    Reference and frozen residuals stay those of the gated plan.
+    """
+
+    type: ClassVar[str] = "cycle.candidate-refitted"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "cycle-<model>-<number>"
+
+    candidate: Annotated[str, noted("name/number", "'car-price/7'")]
+    passed: Annotated[
+        bool, noted("flag", "the refitted plan is promoted; false: the gated one, as it was")
+    ]
+    gated_plan_sha256: Annotated[str, noted("sha256 hex", "the plan that passed the gates")]
+    plan_sha256: Annotated[
+        str | None, noted("sha256 hex", "the refitted plan, an artefact; null: no refit came of it")
+    ]
+    identities_sha256: Annotated[
+        str | None,
+        noted("sha256 hex", "the identities of all its rows, an artefact; null as the plan"),
+    ]
+    rows: Annotated[int, noted("rows", "training and holdout rows together")]
+    holdout_rows: Annotated[int, noted("rows", "of them that judged the gated plan")]
+    trained_until: Annotated[str, noted("time", "end of their event time, exclusive")]
+    registry_run: Annotated[str | None, noted("id", "the MLflow run of the refit")]
+    parity: ParityChecked | None
+    reason: Annotated[str, noted("words", "what was refitted and which plan was not gated")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

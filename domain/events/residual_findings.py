@@ -1,10 +1,11 @@
-"""What a champion's residuals said, as events remember it: errors that grew, evidence, value."""
+"""What a champion's residuals said, as events remember it: errors that grew, evidence, refits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
+from domain.events.findings import GroupInterval
 from domain.units import noted
 
 
@@ -47,3 +48,15 @@ class ResidualEvidence:
         str | None, noted("time", "every row up to and with it has entered or was skipped")
     ]
     note: Annotated[str, noted("words", "what it cannot see; empty when nothing")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefitComparison:
+    """A refitted champion, which no gate saw, and the gated plan on its first labelled window."""
+
+    rows: Annotated[int, noted("rows", "of the window, labelled, that neither was trained on")]
+    groups: Annotated[int, noted("groups", "that they are of")]
+    rmse_refitted: Annotated[float | None, noted("transformed target", "of the plan that serves")]
+    rmse_gated: Annotated[float | None, noted("transformed target", "of the plan that was gated")]
+    interval: GroupInterval | None
+    note: Annotated[str, noted("words", "why there is no figure or interval; empty when there is")]

@@ -32,11 +32,12 @@ def _drift_measured_from_1(data: Payload) -> Payload:
 
 
 def _drift_measured_from_2(data: Payload) -> Payload:
-    """`report.test` is `chi-square` and `report.too_few` empty: rows were taken one by one."""
+    """`refit_comparison` is null: nothing was refitted. `report.test` is `chi-square` and
+    `report.too_few` empty: rows were taken one by one."""
     report = data["report"]
-    if report is None:
-        return data
-    return data | {"report": report | {"test": "chi-square", "too_few": ""}}
+    if report is not None:
+        report = report | {"test": "chi-square", "too_few": ""}
+    return data | {"refit_comparison": None, "report": report}
 
 
 def _decided_from_2(data: Payload) -> Payload:
@@ -89,6 +90,11 @@ def _compared_from_1(data: Payload) -> Payload:
     return data | {"interval": None, "confidence_min": None}
 
 
+def _compared_from_2(data: Payload) -> Payload:
+    """`refit` is false: nothing was refitted."""
+    return data | {"refit": False}
+
+
 def _health_from_1(data: Payload) -> Payload:
     """What was not counted or measured is null, `window_labelled` is 0."""
     absent = (*("halted", "failed", "undecided"), "window_error", "window_interval")
@@ -111,6 +117,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.data-merged", 1): _merged_from_1,
     ("cycle.parity-checked", 1): _parity_from_1,
     ("cycle.candidate-compared", 1): _compared_from_1,
+    ("cycle.candidate-compared", 2): _compared_from_2,
     ("cycle.health-reported", 1): _health_from_1,
     ("observations.dataset-received", 1): _received_from_1,
     ("observations.observation-recorded", 1): _labelled_from_1,

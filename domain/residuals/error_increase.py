@@ -86,18 +86,18 @@ def permuted(sums: Floats, rows: Floats, window: int, seed: int) -> tuple[float,
     as_large = 0
     for start in range(0, DRAWS, at_once):
         draws = min(at_once, DRAWS - start)
-        order = np.argsort(generator.random((draws, len(sums))), axis=1)
-        mask = np.zeros((draws, len(sums)), np.bool_)
-        np.put_along_axis(mask, order[:, :window], np.bool_(True), axis=1)
+        drawn = generator.random((draws, len(sums)))
+        last = np.partition(drawn, window - 1, axis=1)[:, window - 1 : window]
+        mask = drawn <= last  # the groups with the smallest numbers
         as_large += int(np.sum(t_statistics(sums, rows, mask) >= observed - _ROUNDING))
     return observed, (1 + as_large) / (DRAWS + 1)
 
 
 def t_statistics(sums: Floats, rows: Floats, chosen: NDArray[np.bool_]) -> Floats:
     """t of each choice of groups: shape (choices, groups) -> (choices,)."""
-    (a, a_error), (b, b_error) = (
-        _side(sums, rows, mask.astype(np.float64)) for mask in (chosen, ~chosen)
-    )
+    each = np.stack([np.ones(len(sums)), rows, sums, sums**2, sums * rows, rows**2], axis=1)
+    inside = chosen.astype(np.float64) @ each
+    (a, a_error), (b, b_error) = _side(inside), _side(each.sum(axis=0) - inside)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.log(a / b) / np.sqrt(a_error + b_error)
     return np.where(np.isnan(t), 0.0, t)  # equal means without any spread
@@ -109,12 +109,15 @@ def seed_of(reference_sha256: str, cycle: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _side(sums: Floats, rows: Floats, mask: Floats) -> tuple[Floats, Floats]:
-    """The mean squared error A of the chosen groups, and v_A/A^2, of each choice."""
-    groups, total = mask.sum(axis=1), mask @ rows
-    mean = (mask @ sums) / total
-    spread = mask @ sums**2 - 2 * mean * (mask @ (sums * rows)) + mean**2 * (mask @ rows**2)
-    variance = groups / (groups - 1) * np.maximum(spread, 0.0) / total**2
+def _side(totals: Floats) -> tuple[Floats, Floats]:
+    """The mean squared error A of the chosen groups, and v_A/A^2, of each choice.
+
+    From the totals over those groups of 1, rows k, sums S, S^2, S k and k^2.
+    """
+    groups, rows, sums, squares, products, row_squares = totals.T
+    mean = np.maximum(sums, 0.0) / rows  # the rest of all, which rounding could make negative
+    spread = np.maximum(squares - 2 * mean * products + mean**2 * row_squares, 0.0)
+    variance = groups / (groups - 1) * spread / rows**2
     return mean, variance / np.where(mean > 0, mean, 1.0) ** 2
 
 

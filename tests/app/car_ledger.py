@@ -216,10 +216,10 @@ class CarLedger:
         return self.view().target
 
 
-def bootstrapped(cars: CarLedger, **contract: Any) -> CarLedger:
+def bootstrapped(cars: CarLedger, rules: Mapping[str, int] = NEWEST, **contract: Any) -> CarLedger:
     """1971 to 1975 are observed, and the first candidate is promoted."""
     cars.adopts(**contract).observes(cars.rows(range(1971, 1976)))
-    cars.runs(year_end(1975))
+    cars.runs(year_end(1975), rules=dict(rules))
     assert cars.view().champion == f"{cars.model}/1"
     return cars
 

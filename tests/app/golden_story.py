@@ -64,10 +64,20 @@ def reigns(ledger: Ledger, settings: Settings) -> None:
     roll_back(ledger, cars.model, to="car-price/1", reason="customers complained", cause=cause)
 
 
+def refits(ledger: Ledger, settings: Settings) -> None:
+    """A champion refitted after its gates, and its first window, compared with the gated plan."""
+    cars = CarLedger(ledger, settings).adopts(refit="after gates")
+    cars.observes(cars.rows([1974], most=40)).observes(cars.rows([1975], most=80))
+    cars.runs(year_end(1975))
+    cars.answers(cars.rows([1976], most=30))
+    cars.runs(year_end(1976))
+
+
 STORIES: Final = {
     "0001-first-version": both_models,
     "0002-people": people,
     "0003-reigns": reigns,
+    "0004-refits": refits,
 }
 
 

@@ -18,7 +18,9 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
         *(("clean_rate",), ("error_increase",)),
         *(("residual_evidence",), ("residuals_sha256",)),
     ),
-    ("cycle.drift-measured", 3): (("report", "test"), ("report", "too_few")),
+    ("cycle.drift-measured", 3): (
+        *(("refit_comparison",), ("report", "test"), ("report", "too_few")),
+    ),
     ("cycle.candidate-trained", 2): (("residuals_sha256",),),
     ("cycle.started", 2): (("rules",), ("serves",), ("sets_aside",), ("reason",)),
     ("cycle.window-guarded", 2): (("labels",),),
@@ -26,6 +28,7 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
     ("cycle.data-merged", 2): (("left_out",), ("holdout_share",), ("window_attempt",)),
     ("cycle.parity-checked", 2): (("feature",),),
     ("cycle.candidate-compared", 2): (("interval",), ("confidence_min",)),
+    ("cycle.candidate-compared", 3): (("refit",),),
     ("cycle.health-reported", 2): (
         *(("halted",), ("failed",), ("undecided",)),
         *(("window_error",), ("window_interval",), ("window_labelled",)),

@@ -5,6 +5,7 @@ Imported when a cycle first trains: one that keeps its model never pays for scik
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 from domain.events.cycle_events import CandidateTrained, CycleHalted, DataMerged, TrainingFailed
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
+from domain.events.gate_events import ParityChecked
 from domain.residuals.frozen import Residual
 from domain.times import just_after
 
@@ -63,7 +65,7 @@ def merge(work: Work) -> Done:
     except (LedgerBusy, LedgerDamaged):
         raise  # nothing is wrong with the training: the next attempt reads again
     except (WhyledgerError, OSError) as error:
-        return Done(event=TrainingFailed(step="merge", reason=_reason(error)))
+        return Done(event=TrainingFailed(step="merge", reason=reason_of(error)))
     identities = canonical_bytes([row.identity for row in split.training])
     identities_sha256 = sha256_hex(identities)
     return Done(
@@ -122,20 +124,22 @@ def train(work: Work) -> Done:
         raise LedgerDamaged.without(known.started.cycle, "training", "merged data")
     split = split_rows(known)
     try:
-        fitted = work.fitted = _fit(known, split)
+        fitted = work.fitted = fit_rows(known, split.training)
         reference = _freeze(known, split, fitted)
         residuals = _residuals(known, split, fitted)
-        run = _record_run(known, split, fitted, merged) if work.by_products else None
+        candidate, run = candidate_name(known), None
+        if work.by_products:
+            run = record_run(known, candidate, split.training, fitted, merged)
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
-        return Done(event=TrainingFailed(step="train", reason=_reason(error)))
+        return Done(event=TrainingFailed(step="train", reason=reason_of(error)))
     frozen = canonical_bytes(reference.to_document())
     drift = training_drift(reference)
     times = [row.event_time for row in split.training]
     return Done(
         event=CandidateTrained(
-            candidate=candidate_name(known),
+            candidate=candidate,
             plan_sha256=fitted.plan_sha256,
             reference_sha256=sha256_hex(frozen),
             dataset_sha256=merged.dataset_sha256,
@@ -172,17 +176,9 @@ def check(work: Work) -> Done:
     if work.state.trained is None:
         raise LedgerDamaged.without(known.started.cycle, "the parity gate", "a candidate")
     split = split_rows(known)
-    fitted: Trained = work.fitted or _fit(known, split)
-    plan = load_plan(known.ledger.artefact(work.state.trained.plan_sha256))
-    rows = _rows(split.holdout or split.training)
-    return Done(
-        event=check_parity(
-            pipeline=predict_pipeline(known.contract, fitted.pipeline, rows),
-            plan=np.asarray(plan.predict_rows(rows).transformed),
-            exact=not isinstance(known.contract.estimator, Ridge),
-            terms=plan.terms_of(rows) if form(known.started, "parity") > 1 else None,
-        )
-    )
+    fitted: Trained = work.fitted or fit_rows(known, split.training)
+    plan = known.ledger.artefact(work.state.trained.plan_sha256)
+    return Done(event=parity_of(known, fitted, plan, split.holdout or split.training))
 
 
 def record_gates(work: Work) -> None:
@@ -214,18 +210,32 @@ def record_gates(work: Work) -> None:
         )
 
 
-def candidate_name(known: Knowledge) -> str:
-    """The candidate's version: the model's candidates are numbered from 1, kept or not."""
-    return f"{known.started.model}/{known.model.candidates + 1}"
-
-
-def _fit(known: Knowledge, split: Split) -> Trained:
+def fit_rows(known: Knowledge, labelled: Sequence[LabelledRow]) -> Trained:
+    """Fit the contract's pipeline on these rows, in their order. Raises TrainingFailed."""
     return fit(
         known.contract,
-        _rows(split.training),
+        _rows(labelled),
         known.started.contract_digest,
         listed_only=form(known.started, "encoding") > FIRST,
     )
+
+
+def parity_of(
+    known: Knowledge, fitted: Trained, stored: bytes, labelled: Sequence[LabelledRow]
+) -> ParityChecked:
+    """Whether the stored plan predicts these rows as the fitted pipeline does."""
+    plan, rows = load_plan(stored), _rows(labelled)
+    return check_parity(
+        pipeline=predict_pipeline(known.contract, fitted.pipeline, rows),
+        plan=np.asarray(plan.predict_rows(rows).transformed),
+        exact=not isinstance(known.contract.estimator, Ridge),
+        terms=plan.terms_of(rows) if form(known.started, "parity") > 1 else None,
+    )
+
+
+def candidate_name(known: Knowledge) -> str:
+    """The candidate's version: the model's candidates are numbered from 1, kept or not."""
+    return f"{known.started.model}/{known.model.candidates + 1}"
 
 
 def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
@@ -280,14 +290,26 @@ def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefac
     )
 
 
-def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMerged) -> str:
+def record_run(
+    known: Knowledge,
+    candidate: str,
+    labelled: Sequence[LabelledRow],
+    fitted: Trained,
+    merged: DataMerged,
+    **tags: str,
+) -> str:
+    """Keep what was fitted on these rows as a run of the registry; the run's id.
+
+    Raises:
+        TrainingFailed: MLflow's store or folder cannot be written.
+    """
     residual = fitted.out_of_fold - fitted.target
     record = TrainingRecord(
         model=known.started.model,
-        candidate=candidate_name(known),
+        candidate=candidate,
         pipeline=fitted.pipeline,
         contract=known.contract,
-        example=_rows(split.training[:_EXAMPLE_ROWS]),
+        example=_rows(labelled[:_EXAMPLE_ROWS]),
         plan=fitted.plan,
         parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
         metrics={
@@ -302,17 +324,19 @@ def _record_run(known: Knowledge, split: Split, fitted: Trained, merged: DataMer
             "whyledger.identities_sha256": merged.identities_sha256,
             "whyledger.contract_digest": known.started.contract_digest,
             "whyledger.label_cutoff": str(merged.label_cutoff),
+            **{f"whyledger.{name}": said for name, said in tags.items()},
         },
     )
     with exclusive(known.settings.by_products_lock):
         return MlflowRegistry(known.settings.state_dir, now()).record_training(record)
 
 
-def _rows(labelled: tuple[LabelledRow, ...]) -> list[Row]:
+def _rows(labelled: Sequence[LabelledRow]) -> list[Row]:
     return [row.row for row in labelled]
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong, with its remedy."""
     return (
         error.message if isinstance(error, WhyledgerError) else f"{error}. Make room, or mend it."
     )

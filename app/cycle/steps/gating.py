@@ -26,7 +26,7 @@ from domain.decisions.lifecycle import Champion, PromoteCandidate
 from domain.decisions.prediction_errors import errors, inverse_of
 from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import LedgerDamaged, PredictionsUnusable, RequestInvalid
-from domain.events.cycle_events import CandidateCompared, CandidateTrained
+from domain.events.cycle_events import CandidateCompared, CandidateRefitted, CandidateTrained
 
 Floats = NDArray[np.float64]
 
@@ -85,6 +85,7 @@ def compare(work: Work) -> Done:
         groups=[group_of(known, row) for row in split.holdout],
         confidence_min=known.contract.confidence,
     )
+    compared = replace(compared, refit=known.contract.refit is not None)
     if form(known.started, "interval") == FIRST:
         compared = with_bootstrap(
             compared, candidate=predicted, champion=defended, actual=truth, seed=candidate.seed
@@ -159,24 +160,32 @@ def _not_comparable(work: Work, split: Split, why: str) -> CandidateCompared:
         bootstrap=None,
         interval=None,
         confidence_min=contract.confidence,
+        refit=contract.refit is not None,
         reason=reason,
     )
 
 
 def promote(work: Work, history: StreamHistory, cause: Cause) -> None:
-    """Make the candidate champion, in one transaction with the word that the cycle is settled."""
-    known = work.known
+    """Make the candidate champion, in one transaction with the word that the cycle is settled.
+
+    Where it was refitted the refitted plan serves; reference and residuals are the gated one's.
+    """
+    known, refitted = work.known, work.state.refitted
     candidate = trained(work)
+    plan: CandidateTrained | CandidateRefitted = candidate
+    plan_sha256 = candidate.plan_sha256
+    if refitted is not None and refitted.passed and refitted.plan_sha256 is not None:
+        plan, plan_sha256 = refitted, refitted.plan_sha256
     settle_promotion(
         known.ledger,
         PromoteCandidate(
             model=known.started.model,
             candidate=Champion(
                 model_version=candidate.candidate,
-                plan_sha256=candidate.plan_sha256,
+                plan_sha256=plan_sha256,
                 reference_sha256=candidate.reference_sha256,
-                trained_until=candidate.trained_until,
-                registry_run=candidate.registry_run,
+                trained_until=plan.trained_until,
+                registry_run=plan.registry_run,
             ),
             compared_with=known.started.champion,
             serves=known.started.serves,

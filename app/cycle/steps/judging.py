@@ -72,7 +72,7 @@ def guard(work: Work) -> Done:
             window_start=start,
             window_end=end,
             reference_start=known.reference_start,
-            reference_end=champion.trained_until if champion else None,
+            reference_end=known.reference_end,
             rows=len(rows),
             reference_rows=champion.training_rows if champion else 0,
             left_out=known.window.left_out,
@@ -139,6 +139,7 @@ def _drift(work: Work) -> Done:
             error_increase=None,
             residual_evidence=None,
             residuals_sha256=None,
+            refit_comparison=None,
             clean_rate=None
             if first
             else clean_rate(reference, champion.reference_sha256, len(rows)),
@@ -164,6 +165,7 @@ def _nothing_compared(champion: ChampionView | None) -> Done:
             error_increase=None,
             residual_evidence=None,
             residuals_sha256=None,
+            refit_comparison=None,
             clean_rate=None,
         )
     )

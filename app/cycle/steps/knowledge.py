@@ -36,7 +36,7 @@ from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.label_shift import label_shift
 from domain.drift.reference import reference_from_document
 from domain.errors import LedgerDamaged
-from domain.events.cycle_events import CycleEvent, CycleStarted
+from domain.events.cycle_events import CandidateTrained, CycleEvent, CycleStarted
 from domain.events.findings import LabelShift
 
 
@@ -263,6 +263,18 @@ class Knowledge:
             started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
             trained_by = parse_contract(get_contract(connection, started["contract_digest"]))
         return max(champion.trained_from, stretch_start(champion.as_of, trained_by.reference))
+
+    @cached_property
+    def reference_end(self) -> str | None:
+        """End of the event times that the champion's reference may hold, exclusive.
+
+        A refit trains on later rows too, and leaves the reference as it was."""
+        champion = self.champion
+        if champion is None or champion.trained_from is None:
+            return champion.trained_until if champion else None
+        with self.ledger.connect() as connection:
+            trained = get_cycle(connection, champion.cycle).state[CandidateTrained.type]
+        return str(trained["trained_until"])
 
     @cached_property
     def reference_erased(self) -> bool:

@@ -13,6 +13,7 @@ from app.cycle.reigns import (
     cycles_of,
     frozen_residuals,
     held_out,
+    refitted,
     reign_at,
     residuals_of,
     served_rows,
@@ -25,8 +26,10 @@ from app.projections.labels import first_labels
 from app.projections.predictions import PredictedRow
 from app.serving.plan import load_plan
 from domain.canonical import canonical_bytes, sha256_hex
+from domain.decisions.refit_comparison import compare_refit
+from domain.errors import PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import DriftMeasured
-from domain.events.residual_findings import ErrorIncrease, ResidualEvidence
+from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
 from domain.residuals.error_increase import measure_increase
 from domain.residuals.evidence import HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact, restaked
 from domain.residuals.front import Served, Settled, settle
@@ -54,6 +57,7 @@ def with_residuals(work: Work, done: Done) -> Done:
             error_increase=_increase(known, connection, reign),
             residual_evidence=evidence,
             residuals_sha256=artefacts[0].sha256 if artefacts else None,
+            refit_comparison=refit_comparison(known, connection, reign),
         )
     return Done(event=measured, artefacts=(*done.artefacts, *artefacts))
 
@@ -67,6 +71,40 @@ def residual_facts(measured: DriftMeasured | None) -> Facts:
         "error_increase_p": increase.error_increase_p if increase else None,
         "residual_evidence": (fact(_log(evidence.log_days)) if evidence is not None else None),
     }
+
+
+def refit_comparison(
+    known: Knowledge, connection: Connection, reign: Reign
+) -> RefitComparison | None:
+    """Which plan did better on the reign's first window with labels: the gated or the refitted one.
+
+    None where no refit serves, and in every window after that one.
+    """
+    refit = refitted(connection, reign.champion)
+    if refit is None:
+        return None
+    _, cycles = _counted(known, connection, reign)
+    measured = (view.state.get(DriftMeasured.type) or {} for view in cycles)
+    rows = [
+        row
+        for row in known.window.rows
+        if row.identity in known.labels and row.identity not in known.champion_identities
+    ]
+    if not rows or any(each.get("refit_comparison") for each in measured):
+        return None
+    log, group = _log_scale(known, reign), known.contract.group
+    gated = load_plan(known.ledger.artefact(refit["gated_plan_sha256"]))
+    try:
+        again = gated.predict_rows([row.row for row in rows]).native.tolist()
+    except (RequestInvalid, PredictionsUnusable) as unusable:
+        note = f"the gated plan cannot score those rows: {unusable.message}"
+        return replace(compare_refit([], [], []), note=note)
+    labels = [known.labels[row.identity] for row in rows]
+    return compare_refit(
+        [residual(log, label, row.prediction) for label, row in zip(labels, rows, strict=True)],
+        [residual(log, label, native) for label, native in zip(labels, again, strict=True)],
+        [str(row.row.get(group)) for row in rows],
+    )
 
 
 def frozen_artefact(residuals: Iterable[Residual]) -> Artefact:
@@ -105,10 +143,7 @@ def _increase(known: Knowledge, connection: Connection, reign: Reign) -> ErrorIn
 def _evidence(
     known: Knowledge, connection: Connection, reign: Reign
 ) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
-    before, *cycles = cycles_of(connection, reign, before=known.cutoff)
-    aside = set_aside(connection, reign.model, before_number=known.started.number)
-    aside |= frozenset(known.started.sets_aside)
-    cycles = [view for view in cycles if view.cycle not in aside]
+    before, cycles = _counted(known, connection, reign)
     holdout = frozen_residuals(connection, reign.champion) or ()
     state, front, last, entered = _so_far(connection, before, cycles, holdout)
     served = _served(known, connection, reign)
@@ -145,6 +180,16 @@ def _evidence(
         ),
         artefacts,
     )
+
+
+def _counted(
+    known: Knowledge, connection: Connection, reign: Reign
+) -> tuple[CycleView, list[CycleView]]:
+    """The cycle that the reign began after, and those since that none has set aside."""
+    before, *cycles = cycles_of(connection, reign, before=known.cutoff)
+    aside = set_aside(connection, reign.model, before_number=known.started.number)
+    aside |= frozenset(known.started.sets_aside)
+    return before, [view for view in cycles if view.cycle not in aside]
 
 
 def _so_far(

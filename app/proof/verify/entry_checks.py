@@ -25,12 +25,14 @@ _STORES: Final = {
         *("plan_sha256", "reference_sha256", "identities_sha256"),
         "residuals_sha256",
     ),
+    "cycle.candidate-refitted": ("plan_sha256", "identities_sha256"),
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
 _NAMES_ARTEFACTS: Final = frozenset(_STORES)
 _ERASABLE: Final = ("reference_sha256", "identities_sha256", "residuals_sha256")  # never a plan
 _OPTIONAL: Final = "residuals_sha256"  # older entries lack it, and who has none says null
+_REFIT: Final = "cycle.candidate-refitted"  # null, both, where no plan came of it
 
 
 class StoredEntry(NamedTuple):
@@ -162,7 +164,7 @@ class EntryChecks:
 
     def _check_artefacts(self, position: int, name: str, data: dict[str, Any]) -> None:
         for field in _STORES[name]:
-            if field == _OPTIONAL and data.get(field) is None:
+            if data.get(field) is None and (field == _OPTIONAL or name == _REFIT):
                 continue
             named = str(data.get(field))
             if named not in self._artefacts:

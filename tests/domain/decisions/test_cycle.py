@@ -30,6 +30,7 @@ from tests.domain.events.sample_events import (
     MEASURED,
     MERGED,
     PARITY,
+    REFITTED,
     REPORTED,
     SETTLED,
     STARTED,
@@ -55,6 +56,8 @@ PASSED: tuple[CycleEvent, ...] = (*FITTED, PARITY, EVALUATED, COMPARED)
         ((*FITTED, PARITY), Step.EVALUATE),
         ((*FITTED, PARITY, EVALUATED), Step.COMPARE),
         (PASSED, Step.PROMOTE),
+        ((*PASSED[:-1], replace(COMPARED, refit=True)), Step.REFIT),
+        ((*PASSED[:-1], replace(COMPARED, refit=True), REFITTED), Step.PROMOTE),
         ((*PASSED, SETTLED), Step.HEALTH),
         ((*PASSED, SETTLED, REPORTED), None),
     ],
@@ -77,6 +80,7 @@ def test_the_next_step_is_the_first_without_an_event(
         (*FITTED, replace(PARITY, passed=False)),
         (*FITTED, PARITY, replace(EVALUATED, passed=False)),
         (*FITTED, PARITY, EVALUATED, replace(COMPARED, passed=False)),
+        (*FITTED, PARITY, EVALUATED, replace(COMPARED, passed=False, refit=True)),
     ],
 )
 def test_a_refusal_anywhere_goes_straight_to_the_health_report(

@@ -26,8 +26,9 @@ def in_order(cars: CarLedger, rows: list[Row]) -> list[Row]:
 
 
 def test_the_clause_on_the_training_target_says_how_often_it_holds_on_unchanged_data(
-    cars: CarLedger,
+    cars_as_published: CarLedger,
 ) -> None:
+    cars = cars_as_published
     state = cars.answers(cars.rows([1976])).runs(year_end(1976))
     assert state.drift is not None
     assert state.decided is not None
@@ -44,7 +45,10 @@ def test_the_clause_on_the_training_target_says_how_often_it_holds_on_unchanged_
     assert others == {""}
 
 
-def test_on_the_demo_the_clause_says_nothing_in_a_large_window(cars: CarLedger) -> None:
+def test_on_the_demo_the_clause_says_nothing_in_a_large_window(
+    cars_as_published: CarLedger,
+) -> None:
+    cars = cars_as_published
     sha256 = cars.view().reference_sha256
     assert sha256 is not None
     document = orjson.loads(cars.ledger.artefact(sha256))

@@ -127,6 +127,7 @@ ROUTES = {
     ("post", "/contracts"),
     ("post", "/policies"),
     ("post", "/models/{model}/datasets"),
+    ("get", "/models/{model}/datasets/{sha256}"),
     ("post", "/models/{model}/cycles"),
     ("get", "/models/{model}/cycles"),
     ("get", "/models/{model}/cycles/{cycle}"),
