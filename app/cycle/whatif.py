@@ -243,6 +243,7 @@ class _Relived:
             policy=self._policy.id,
             policy_digest=self._digest,
             champion=self._champion,
+            serves=self._champion,
         )
         self._append([(cycle_stream(started.cycle), _new(started, started.as_of))])
         run_cycle(self._scratch, self._settings, started.cycle, by_products=False)

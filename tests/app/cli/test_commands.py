@@ -17,6 +17,7 @@ from app.cli.remote import client_of
 from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
 from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
+from tests.told import copied
 
 POLICY = REPOSITORY / "rules" / "policies" / "strict-and.yaml"
 CONTRACT = REPOSITORY / "data" / "contracts" / "car-price.yaml"
@@ -207,14 +208,14 @@ def test_without_a_ledger_nothing_can_be_decided(tmp_path: Path) -> None:
 
 
 def test_an_import_of_which_nothing_is_kept_exits_20_and_says_what_a_cycle_would_do(
-    state: Path, tmp_path: Path
+    bootstrapped_state: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "wrong.csv"
     header = CARS.read_text().splitlines()[0]
     wrong = ",".join("x" for _ in header.split(","))
     file.write_text("\n".join([header, wrong, wrong]))
 
-    done = whyledger(state, "import", "car-price", file)
+    done = whyledger(copied(bootstrapped_state, tmp_path / "state"), "import", "car-price", file)
 
     assert done.returncode == 20
     assert done.stdout == "0 rows accepted, 0 already known, 2 quarantined\n"

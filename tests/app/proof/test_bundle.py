@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -297,6 +298,15 @@ def test_a_cut_zip_is_broken(bundle: Path, kept: Kept, tmp_path: Path) -> None:
     assert checked(whole, kept, tmp_path)[0] == 1
 
 
+def still_holds(archive: Path, events: bytes) -> bool:
+    """Whether the events can be read from the archive as they were."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read("events.jsonl") == events
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        return False
+
+
 def test_a_damaged_zip_is_broken_wherever_the_damage_is(
     bundle: Path, kept: Kept, tmp_path: Path
 ) -> None:
@@ -304,13 +314,15 @@ def test_a_damaged_zip_is_broken_wherever_the_damage_is(
     content = whole.read_bytes()
     with zipfile.ZipFile(whole) as archive:
         info = archive.getinfo("events.jsonl")
+        events = archive.read(info)
     first = info.header_offset + 30 + len(info.filename)  # of the compressed bytes
     for at in range(first, first + info.compress_size, info.compress_size // 60):
         damaged = bytearray(content)
         damaged[at] ^= 0x10
         whole.write_bytes(bytes(damaged))
         code, said = checked(whole, kept, tmp_path)
-        assert (code, "BROKEN: " in said) == (1, True), at
+        if not still_holds(whole, events):  # a bit that pads the stream says nothing
+            assert (code, "BROKEN: " in said) == (1, True), at
 
 
 def test_entries_of_another_shape_are_broken(bundle: Path, kept: Kept, tmp_path: Path) -> None:

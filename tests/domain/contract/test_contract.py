@@ -112,6 +112,16 @@ def test_defaults_are_filled_in_and_the_digest_is_of_the_document_before_them() 
     assert contract_digest(deepcopy(document)) == contract_digest(document)
 
 
+def test_rows_depend_on_each_other_only_where_the_contract_says_so() -> None:
+    assert parse_contract(kettle_document()).blocks is None
+    for blocks in ("day", "group", "serial"):
+        assert parse_contract(kettle_document() | {"blocks": blocks}).blocks == blocks
+    with pytest.raises(
+        ContractInvalid, match="/blocks: 'week': should be 'day', 'group' or 'serial'"
+    ):
+        parse_contract(kettle_document() | {"blocks": "week"})
+
+
 def test_transformers_are_written_by_name_or_with_parameters() -> None:
     power = KETTLES.features[0]
     assert isinstance(power, NumberFeature)

@@ -9,12 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import LedgerDamaged
-from domain.events.cycle_events import Decided
+from domain.events.cycle_events import Decided, DriftMeasured
 from domain.events.envelope import event_data, event_from_data
 from domain.events.events import EVENT_TYPES
 from domain.events.upcasting import UPCASTERS, older_schemas, upcast
 from domain.events.verdicts import NodeVerdict, Verdict
 from tests.domain.events.sample_events import decided, policy_verdict
+from tests.plausible import REPORT, an
 
 
 def decided_1(note: str) -> dict[str, Any]:
@@ -67,6 +68,17 @@ def test_upcasting_adds_and_leaves_all_else_and_the_stored_payload_alone() -> No
     del data["verdict"]["never_retrained"]
     del data["verdict"]["nodes"]
     assert data == before
+
+
+def test_drift_of_schema_2_was_judged_row_by_row() -> None:
+    measured = an(DriftMeasured, report=REPORT)
+    data = event_data(measured)
+    del data["report"]["test"]
+    del data["report"]["too_few"]
+    assert event_from_data("cycle.drift-measured", 2, data) == measured
+    assert (REPORT.test, REPORT.too_few) == ("chi-square", "")
+    empty = an(DriftMeasured, report=None)
+    assert event_from_data("cycle.drift-measured", 2, event_data(empty)) == empty
 
 
 def test_what_is_current_is_read_as_it_stands() -> None:
