@@ -27,6 +27,7 @@ class Clause(ClauseVerdict):
     """One clause as recorded, exact, and the words it is shown with everywhere."""
 
     symbol: str
+    figure: str  # what was observed, with its unit; or a word instead
     shown: str  # what was observed, with its unit and what it is worth; or a word instead
     needs: str  # '> 24 h'
     distance: str  # how far past the threshold or short of it; empty when nothing was observed
@@ -66,6 +67,7 @@ def clauses_of(recorded: Sequence[ClauseVerdict]) -> tuple[Clause, ...]:
         Clause(
             **asdict(clause),
             symbol=SYMBOL[clause.verdict],
+            figure=observed_in_words(clause),
             shown=_shown(clause),
             needs=needs_in_words(clause),
             distance=_distance(clause),

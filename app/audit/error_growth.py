@@ -31,7 +31,8 @@ def error_growth(measured: DriftMeasured | None) -> str:
     refit = measured.refit_comparison if measured else None
     if refit is not None:
         said.append(_refit(refit))
-    return "; ".join(said)
+    joined = "; ".join(said)
+    return f"{joined[0].upper()}{joined[1:]}." if joined else ""
 
 
 def _refit(found: RefitComparison) -> str:

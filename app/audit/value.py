@@ -80,7 +80,7 @@ def _told(reign: ReignView) -> ReignTold:
 
 def _sentence(reign: ReignView, after: float | None) -> str:
     if reign.value is None:
-        return f"{reign.model_version}: no value measured, {reign.note}"
+        return f"{reign.model_version}: no value, {reign.note}"
     interval = (
         f"[{_amount(reign.low)} to {_amount(reign.high)}]"
         if reign.low is not None and reign.high is not None
