@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.contract.contract import parse_contract
+from domain.contract.faults import adoption_faults
 from domain.errors import ContractInvalid, Fault
 from tests.domain.kettles import kettle_document
 
@@ -297,3 +298,18 @@ def test_a_cost_of_retraining_needs_the_unit_of_the_value_of_error() -> None:
     (fault,) = faults_of(document)
     assert (fault.path, fault.value) == ("/retraining_cost", 20)
     assert "declare value_of_error" in fault.message
+
+
+def test_earlier_names_of_the_target_that_differ_are_no_fault() -> None:
+    contract = parse_contract(changed("/target/formerly", ["loudness", "sound"]))
+    assert contract.target.formerly == ("loudness", "sound")
+
+
+@pytest.mark.parametrize("category", ["", "x" * 201, "a\ud800"])
+def test_a_category_that_cannot_be_read_is_one_fault(category: str) -> None:
+    with pytest.raises(ContractInvalid):
+        parse_contract(changed("/features/2/categories/0", category), adopting=True)
+
+
+def test_what_is_no_contract_has_no_categories_to_find_fault_with() -> None:
+    assert list(adoption_faults("a text")) == []

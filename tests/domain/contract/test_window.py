@@ -148,3 +148,15 @@ def test_only_a_category_that_accepts_unknown_ones_bounds_them() -> None:
     document["features"][2]["plausible"] = {"unlisted_share_max": 0.25}
     with pytest.raises(ContractInvalid, match="only a category that accepts unknown ones has"):
         parse_contract(document)
+
+
+@pytest.mark.parametrize(("labels", "passed"), [([50.0, 70.0], True), ([150.0], False), ([], True)])
+def test_labels_have_plausible_bounds_as_features_have(labels: list[float], passed: bool) -> None:
+    document = kettle_document()
+    document["target"]["plausible"] = {"mean": {"min": 20, "max": 100}}
+    *_, found = check_window(
+        parse_contract(document), window({}), labels=labels, refused_rows=0, received_rows=1
+    )
+    assert (found.subject, found.statistic, found.passed) == ("noise", "mean", passed)
+    assert (found.low, found.high) == (20, 100)
+    assert found.observed == (sum(labels) / len(labels) if labels else None)

@@ -160,3 +160,11 @@ def test_no_figure_is_rounded_onto_its_bound() -> None:
         "last evaluated 7.0003 days ago"
         in (health_state(replace(FINE, days_since_evaluation=7.0003))[1][0])
     )
+
+
+def test_an_error_in_the_latest_window_degrades_with_an_interval_or_without_one() -> None:
+    state, [reason] = health_state(replace(FINE, window_error=0.5, window_labelled=40))
+    assert state == "degraded"
+    assert reason == (
+        "error in the latest window 0.5 (contract: at most 0.4, transformed scale), on 40 rows"
+    )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.drift.blocks import Bins, Dependent, exchange_blocks, exchange_runs
+from domain.drift.blocks import Bins, Dependent, exchange_blocks, exchange_runs, seed_of
 from domain.drift.statistics import psi
 
 
@@ -144,3 +144,7 @@ def test_a_run_is_always_among_those_it_is_compared_with(
     cut = data.draw(st.integers(1, len(rows) - 1))
     p = exchange_runs([np.array(rows[:cut])], [np.array(rows[cut:])]).p_values[0]
     assert 1 / len(rows) <= p <= 1
+
+
+def test_the_draws_of_a_cycle_begin_with_the_reference_and_the_cycle() -> None:
+    assert seed_of("ab", "car-price-2") == "whyledger.blocks/1|ab|car-price-2"

@@ -129,3 +129,9 @@ def test_a_long_tail_alone_is_rarely_evidence_and_a_new_level_of_a_twentieth_is(
         found += level_p_value([Level(*pair) for pair in pairs]) < 0.05
     assert false <= 12
     assert found == 100
+
+
+def test_a_new_level_whose_chance_is_below_the_smallest_double_has_none() -> None:
+    rows = [Level(1_000_000, 20), Level(0, 80)]
+    assert in_window_alone([80], 1_000_000, 100)[0] < 1e-300
+    assert level_p_value(rows) == pytest.approx(0, abs=1e-300)

@@ -325,3 +325,18 @@ def assert_consistent(report: DriftReport) -> None:
     assert report.psi_max == max(f.psi for f in report.features)
     assert report.feature_drift_score <= report.psi_max
     assert report.drifted_features <= report.features_measured == 2
+
+
+@pytest.mark.parametrize(
+    ("trained", "rows", "weak"),
+    [
+        (["a", "b"] * 500, 99, True),  # fewer than 100
+        (["a", "b"] * 500, 100, False),
+        ([f"l{n}" for n in range(1_000)], 100, True),  # every level was pooled
+    ],
+)
+def test_by_its_first_form_power_is_that_of_the_emptiest_bin(
+    trained: list[Value], rows: int, weak: bool
+) -> None:
+    report = measure_drift(frozen({"f": trained}), {"f": trained[:rows]}, normal(rows), first=True)
+    assert report.features[0].low_power is weak

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import Decided, DriftMeasured
 from domain.events.envelope import event_data, event_from_data
-from domain.events.events import EVENT_TYPES
+from domain.events.events import EVENT_TYPES, Event, OutcomeRecorded
 from domain.events.upcasting import UPCASTERS, older_schemas, upcast
 from domain.events.verdicts import NodeVerdict, Verdict
+from tests.app.older_payloads import as_first_written
 from tests.domain.events.sample_events import decided, policy_verdict
 from tests.plausible import REPORT, an
 
@@ -101,3 +102,24 @@ def test_every_older_schema_leads_to_the_current_one() -> None:
         assert schema < current[name]
     for name, number in current.items():
         assert len(older_schemas(name)) == number - 1, f"{name} has no way up from schema 1"
+
+
+ASKED: dict[type[Event], dict[str, Any]] = {  # what has to be said of an event
+    Decided: {"outcome": "retrain", "sentence": "RETRAIN: x"},
+    OutcomeRecorded: {"prediction_id": "01a21884-4067-7d14-a967-6b9711276570"},
+}
+
+
+@pytest.mark.parametrize(("name", "schema"), sorted(UPCASTERS))
+def test_an_entry_of_every_older_schema_is_read_and_keeps_all_that_it_says(
+    name: str, schema: int
+) -> None:
+    [kind] = [kind for kind in EVENT_TYPES if kind.type == name]
+
+    def undone(data: dict[str, Any]) -> Any:
+        return as_first_written({"type": name, "data": deepcopy(data)}, schema)["data"]
+
+    stored = undone(event_data(an(kind, **ASKED.get(kind, {}))))
+    read = event_from_data(name, schema, deepcopy(stored))
+    assert isinstance(read, kind)
+    assert undone(event_data(read)) == stored
