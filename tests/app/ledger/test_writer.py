@@ -243,7 +243,10 @@ def test_a_commit_that_fails_fails_everybody_in_it_with_the_cause(settings: Sett
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_when_the_writer_itself_breaks_nobody_waits_for_ever(ledger: Ledger) -> None:
+    ended: list[threading.Thread] = []
+
     def broken(_: object) -> None:
+        ended.append(threading.current_thread())
         raise MemoryError("no room to answer")
 
     writer = ledger._writer
@@ -254,6 +257,7 @@ def test_when_the_writer_itself_breaks_nobody_waits_for_ever(ledger: Ledger) -> 
             put(ledger, "observations-cars", refused())
     writer._write = original  # type: ignore[method-assign]
     assert put(ledger, "observations-cars", refused())[0].position == 1  # another thread begins
+    ended[0].join()  # so that what it broke by is heard of in this test, and in no other
 
 
 def test_a_cancelled_caller_disturbs_nobody(ledger: Ledger) -> None:
