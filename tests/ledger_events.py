@@ -100,7 +100,7 @@ def started(
     number: int, model: str = "cars", champion: str | None = None, as_of: str = TIME
 ) -> cycle.CycleStarted:
     said = {"cycle": f"{model}-{number}", "number": number, "as_of": as_of}
-    return an(cycle.CycleStarted, model=model, champion=champion, **said)
+    return an(cycle.CycleStarted, model=model, champion=champion, **{"serves": champion} | said)
 
 
 def attempted(attempt: int = 1) -> cycle.AttemptStarted:

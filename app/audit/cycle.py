@@ -79,14 +79,14 @@ def champion_of(cycle: Cycle) -> str | None:
         return cycle.health.champion
     if cycle.settled and cycle.settled.promoted:
         return cycle.settled.model_version
-    return cycle.begun.champion
+    return cycle.begun.serves
 
 
 def headline_of(cycle: Cycle) -> str:
     """What happened, and who serves since: what a reader wants before the reasons."""
     ended = conclusion_of(cycle)
     if cycle.settled and cycle.settled.promoted:
-        before = cycle.begun.champion
+        before = cycle.begun.serves
         instead = f"in place of {before}" if before else "as the first"
         then = ", then failed" if ended == "failed" else ""
         return f"Promoted{then}: {cycle.settled.model_version} serves {instead}."

@@ -7,11 +7,12 @@ that is never "no drift".
 
 from __future__ import annotations
 
+import math
 from calendar import monthrange
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import fsum
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from domain.contract.contract import (
     CategoryFeature,
@@ -23,6 +24,7 @@ from domain.contract.contract import (
 )
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
+from domain.events.verdicts import told_apart
 from domain.times import format_time, parse_time
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -145,14 +147,15 @@ def _within(
 
 def _broken(check: WindowCheck) -> str:
     """`the mean of hpwt is 3.94, outside 0.25 to 0.8`."""
+    observed, high = cast("float", check.observed), cast("float", check.high)  # they are compared
+    low = -math.inf if check.low is None else check.low
+    said = told_apart(observed, low if observed < low else high)[0]
     if check.statistic == "mean":
-        return (
-            f"the mean of {check.subject} is {check.observed:.4g}, outside the plausible "
-            f"{check.low:.15g} to {check.high:.15g}"
-        )
+        bounds = f"{low:.15g} to {high:.15g}"
+        return f"the mean of {check.subject} is {said}, outside the plausible {bounds}"
     what = {
         "missing_share": f"the missing share of {check.subject}",
         "unlisted_share": f"the share of {check.subject} that the contract does not list",
         "refused_share": "the refused share of received rows",
     }[check.statistic]
-    return f"{what} is {check.observed:.4g}, above the plausible {check.high:.15g}"
+    return f"{what} is {said}, above the plausible {high:.15g}"

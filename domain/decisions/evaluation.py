@@ -214,8 +214,9 @@ def _comparison(ours: float, theirs: float, margin: float, name: str) -> str:
     if better > margin:
         says = f"RMSE {candidate} beats {name}'s {champion}"
     elif better > 0:
-        says = f"RMSE {candidate} beats {name}'s {champion} by {better:.4g}, not by more than the "
-        says += f"margin of {margin:.4g}"
+        by, needed = told_apart(better, margin)
+        says = f"RMSE {candidate} beats {name}'s {champion} by {by}, not by more than the "
+        says += f"margin of {needed}"
     else:
         says = f"RMSE {candidate} is not below {name}'s {champion}"
     return says

@@ -37,6 +37,7 @@ from domain.events.cycle_events import CandidateTrained, CycleHalted, DataMerged
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
 from domain.events.gate_events import ParityChecked
+from domain.events.verdicts import told_apart
 from domain.residuals.frozen import Residual
 from domain.times import just_after
 
@@ -92,6 +93,7 @@ def _halted_by_pool(known: Knowledge, share: float) -> Done:
     pool, (start, end) = known.trainable, known.bounds
     rows = len(pool.rows) + pool.left_out_rows
     high = known.contract.refused_share_max
+    observed, allowed = told_apart(share, high)
     return Done(
         event=CycleHalted(
             window_start=start,
@@ -110,7 +112,7 @@ def _halted_by_pool(known: Knowledge, share: float) -> Done:
             ),
             labels=known.label_shift,
             reason=f"{pool.left_out_rows:,} of {rows:,} labelled rows break the contract in force "
-            f"({pool.reasons}), a share of {share:.4g}, above the {high:.4g} it allows; send these "
+            f"({pool.reasons}), a share of {observed}, above the {allowed} it allows; send these "
             "rows corrected, let the contract allow what is missing, or raise refused_share_max",
         )
     )

@@ -124,6 +124,7 @@ def _cycle(
             number=number,
             as_of=time(year + 1),
             champion=champion,
+            serves=champion,
         ),
         an(AttemptStarted),
     ]

@@ -160,3 +160,21 @@ def test_labels_have_plausible_bounds_as_features_have(labels: list[float], pass
     assert (found.subject, found.statistic, found.passed) == ("noise", "mean", passed)
     assert (found.low, found.high) == (20, 100)
     assert found.observed == (sum(labels) / len(labels) if labels else None)
+
+
+def test_what_broke_a_bound_is_never_rounded_onto_it() -> None:
+    check = WindowCheck(
+        subject="rows",
+        statistic="refused_share",
+        observed=0.100004,
+        low=None,
+        high=0.1,
+        passed=False,
+    )
+    assert halt_reason([check]) == (
+        "the refused share of received rows is 0.100004, above the plausible 0.1"
+    )
+    mean = WindowCheck(
+        subject="hpwt", statistic="mean", observed=0.2499996, low=0.25, high=0.8, passed=False
+    )
+    assert halt_reason([mean]) == "the mean of hpwt is 0.2499996, outside the plausible 0.25 to 0.8"
