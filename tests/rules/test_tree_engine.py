@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from typing import get_args
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from domain.canonical import canonical_bytes
 from domain.errors import PolicyNotDecided
 from domain.events.verdicts import Verdict, verdict_sentence
-from rules.backtest import RecordedFacts, backtest, fact_columns
 from rules.compile import compile_policy, engine_text
 from rules.engine import PolicyEngine
 from rules.policy import Policy
@@ -96,23 +94,17 @@ def test_the_exhaustive_trees_are_all_there_are_of_three_clauses() -> None:
     st.sampled_from(list(trees("abcdef"))),
     st.lists(st.lists(st.sampled_from(VERDICTS), min_size=6, max_size=6), min_size=1, max_size=4),
 )
-def test_larger_trees_say_the_same_in_the_engine_in_bulk_and_by_logic(
+def test_larger_trees_say_the_same_in_the_engine_plainly_and_by_logic(
     text: str, rows: list[list[Verdict]]
 ) -> None:
     policy = policy_of(text)
-    judged = [dict(zip("abcdef", row, strict=True)) for row in rows]
-    recorded = [RecordedFacts(facts=_floats(verdicts)) for verdicts in judged]
-    with PolicyEngine(policy, "") as engine:
-        bulk = backtest(policy, fact_columns(recorded), engine)  # asks the engine of each row
-    assert bulk.checked == len(rows)
-    for index, verdicts in enumerate(judged):
-        expected = {node.name: follows(policy, node.name, verdicts) for node in policy.nodes}
-        assert bulk.node_verdicts(index) == expected
-        assert bulk.retrain[index] == (expected["when"] == "met")
-
-
-def _floats(verdicts: dict[str, Verdict]) -> dict[str, float | None]:
-    return {name: v if isinstance(v, float) else None for name, v in facts_of(verdicts).items()}
+    with PolicyEngine(policy, "") as engine:  # decides only where the plain evaluation agrees
+        for row in rows:
+            verdicts = dict(zip("abcdef", row, strict=True))
+            expected = {node.name: follows(policy, node.name, verdicts) for node in policy.nodes}
+            said = engine.evaluate(facts_of(verdicts))
+            assert {node.node: node.verdict for node in said.nodes} == expected
+            assert said.retrain == (expected["when"] == "met")
 
 
 def test_a_compiled_tree_is_data_inside_the_safe_subset() -> None:
@@ -178,20 +170,6 @@ def test_the_sentence_names_what_holds_or_every_branch_that_does_not(
     words = {name: f"{name} {shown[verdict]} (needs > 0.5)" for name, verdict in judged.items()}
     outcome = "retrain" if found.retrain else "keep: rules not met"
     assert verdict_sentence(outcome, found.clauses, nodes=found.nodes) == said.format(**words)
-
-
-def test_a_tree_in_bulk_says_where_each_node_is_unknown() -> None:
-    policy = policy_of("any(a b)")
-    rows: list[dict[str, Verdict]] = [
-        {"a": "unknown", "b": "unmet"},
-        {"a": "unknown", "b": "met"},
-        {"a": "unmet", "b": "unmet"},
-    ]
-    recorded = fact_columns(RecordedFacts(facts=_floats(row)) for row in rows)
-    with PolicyEngine(policy, "") as engine:
-        found = backtest(policy, recorded, engine)
-    assert np.array_equal(found.nodes_unknown["when"], [True, False, False])
-    assert np.array_equal(found.retrain, [False, True, False])
 
 
 def test_our_use_of_the_engine_for_trees_stays_inside_its_memory(
