@@ -6,11 +6,12 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Final, Unpack
 
-from app.audit.cycle import cycle_told
+from app.audit.cycle import set_aside_sentence, told_of
 from app.audit.decision import Bounds, Decision, decisions
 from app.ledger.store import Connection
 from app.projections.changes import DECISIONS_AMONG, ChangeView, Kind, list_changes
-from app.projections.cycles import list_cycles
+from app.projections.cycles import SetAside, list_cycles, set_aside_among
+from domain.events.verdicts import in_words
 
 _DIGITS: Final = 12  # of a digest in a sentence
 
@@ -21,6 +22,8 @@ class Change(ChangeView):
 
     sentence: str  # of a decision the verdict sentence, as recorded
     headline: str  # what came of a decision, and who serves; empty for any other change
+    set_aside_by: str | None  # the later cycle that set aside the one it is a step of
+    set_aside: str  # 'Set aside by car-price-13: the clock ran ahead.'; empty: it was not
 
 
 def changes(
@@ -62,7 +65,10 @@ def changes_and_decisions(
             connection, after=first - 1, before=last + 1, limit=last - first + 1, **bounds
         )
         by_position = {each.position: each for each in told}
-    return [_told(view, by_position.get(view.position)) for view in views]
+    aside = set_aside_among(connection, {view.cycle for view in views if view.cycle})
+    return [
+        _told(view, by_position.get(view.position), aside.get(view.cycle or "")) for view in views
+    ]
 
 
 def happened_last(connection: Connection, model: str) -> str | None:
@@ -76,14 +82,19 @@ def happened_last(connection: Connection, model: str) -> str | None:
     since = -1 if cycle is None else cycle.ended_position or cycle.started_position
     if rollback is not None and rollback.position > since:
         return rollback.sentence
-    return None if cycle is None else cycle_told(cycle.state).headline
+    return None if cycle is None else told_of(cycle).headline
 
 
-def _told(view: ChangeView, decision: Decision | None) -> tuple[Change, Decision | None]:
+def _told(
+    view: ChangeView, decision: Decision | None, aside: SetAside | None
+) -> tuple[Change, Decision | None]:
+    said = set_aside_sentence(aside.by, aside.reason) if aside else ""
     change = Change(
         **asdict(view),
-        sentence=decision.sentence if decision else _sentence(view),
+        sentence=decision.sentence if decision else f"{_sentence(view)} {said}".rstrip(),
         headline=decision.headline if decision else "",
+        set_aside_by=aside.by if aside else None,
+        set_aside=said,
     )
     return change, decision
 
@@ -101,6 +112,8 @@ def _sentence(view: ChangeView) -> str:
             said = _because(f"Rolled back from {body['replaced']} to {version}", view.reason)
         case "halted" | "failed":
             said = _because(f"{view.cycle} {view.kind}", view.reason)
+        case "set aside":
+            said = _because(f"{view.cycle} set aside {in_words(body['sets_aside'])}", view.reason)
         case "contract adopted":
             said = f"Contract {_short(view.digest)} of {view.model} adopted by {view.actor}"
         case "policy adopted":

@@ -9,9 +9,10 @@ from typing import Any, Final
 from app.audit.clauses import Clause, Node, clauses_of, nodes_of
 from app.audit.error_growth import error_growth
 from app.audit.gates import Gate, gates_of
+from app.projections.cycles import CycleView
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
-from domain.events.verdicts import NOT_DECIDED
+from domain.events.verdicts import NOT_DECIDED, in_words
 
 NOT_FINISHED: Final = "not finished"
 NOBODY_SERVES: Final = "nobody serves yet"
@@ -25,7 +26,7 @@ class CycleTold:
     model: str
     as_of: str  # UTC
     outcome: str | None  # None: it came to no decision, or has not yet
-    headline: str  # what came of it, and who serves: 'Kept: car-price/11 serves on.'
+    headline: str  # what came of it, who serves: 'Kept: car-price/11 serves on.'
     sentence: str  # the verdict sentence; what stopped the cycle when it came to none
     clauses: tuple[Clause, ...]  # empty when nothing was decided
     nodes: tuple[Node, ...]  # how a tree joins them; empty where all of them are needed
@@ -37,21 +38,34 @@ class CycleTold:
     champion_compared: str | None  # whom the candidate was compared with
     champion: str | None  # who serves when it has ended; who served before, until then
     aftermath: str  # 'rejected. Candidate car-price/12 against champion car-price/11.'
+    set_aside_by: str | None  # the later cycle that set it aside; None: it counts
+    set_aside: str  # 'Set aside by car-price-13: the clock ran ahead.'; empty: it counts
 
 
-def cycle_told(state: Mapping[str, Any]) -> CycleTold:
-    """The cycle whose steps' data stand in `state` by event type, as the read model keeps them.
+def cycle_told(
+    state: Mapping[str, Any],
+    *,
+    set_aside_by: str | None = None,
+    set_aside_reason: str | None = None,
+) -> CycleTold:
+    """One cycle in words.
+
+    Args:
+        state: its steps' data by event type, as the read model keeps them.
+        set_aside_by: the later cycle that set it aside, which its own steps do not say.
+        set_aside_reason: why, as that one recorded it.
 
     Raises:
         LedgerDamaged: it does not begin with `cycle.started`.
     """
     cycle = fold_state(state)
+    aside = set_aside_sentence(set_aside_by, set_aside_reason)
     return CycleTold(
         cycle=cycle.begun.cycle,
         model=cycle.begun.model,
         as_of=cycle.begun.as_of,
         outcome=_outcome(cycle),
-        headline=headline_of(cycle),
+        headline=f"{headline_of(cycle)} {aside}".rstrip(),
         sentence=_sentence(cycle),
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
         nodes=nodes_of(cycle.decided.verdict) if cycle.decided else (),
@@ -63,7 +77,32 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         champion_compared=cycle.compared.champion_version if cycle.compared else None,
         champion=champion_of(cycle),
         aftermath=aftermath_of(cycle),
+        set_aside_by=set_aside_by,
+        set_aside=aside,
     )
+
+
+def told_of(view: CycleView) -> CycleTold:
+    """The cycle as the read model has it, in words.
+
+    Raises:
+        LedgerDamaged: it does not begin with `cycle.started`.
+    """
+    return cycle_told(
+        view.state, set_aside_by=view.set_aside_by, set_aside_reason=view.set_aside_reason
+    )
+
+
+def set_aside_sentence(by: str | None, reason: str | None) -> str:
+    """By whom a cycle was set aside, and why; empty when it was not.
+
+    >>> set_aside_sentence("car-price-13", "the clock ran ahead.")
+    'Set aside by car-price-13: the clock ran ahead.'
+    """
+    if by is None:
+        return ""
+    because = f": {reason.removesuffix('.')}" if reason else ""
+    return f"Set aside by {by}{because}."
 
 
 def conclusion_of(cycle: Cycle) -> Conclusion | None:
@@ -96,14 +135,17 @@ def headline_of(cycle: Cycle) -> str:
 
 
 def aftermath_of(cycle: Cycle) -> str:
-    """How the cycle ended, why when it ended early, and who was compared with whom."""
+    """How the cycle ended, and why if early; who was compared with whom; what it set aside."""
     ended, reason = conclusion_of(cycle) or NOT_FINISHED, reason_of(cycle)
-    said = f"{ended}: {reason.removesuffix('.')}." if reason else f"{ended}."
-    if cycle.trained is None:
-        return said
-    against = cycle.compared.champion_version if cycle.compared else None
-    compared = f" against champion {against}" if against else ""
-    return f"{said} Candidate {cycle.trained.candidate}{compared}."
+    said = [f"{ended}: {reason.removesuffix('.')}." if reason else f"{ended}."]
+    if cycle.trained is not None:
+        against = cycle.compared.champion_version if cycle.compared else None
+        compared = f" against champion {against}" if against else ""
+        said.append(f"Candidate {cycle.trained.candidate}{compared}.")
+    if cycle.begun.sets_aside:
+        why = f": {cycle.begun.reason.removesuffix('.')}" if cycle.begun.reason else ""
+        said.append(f"It set aside {in_words(cycle.begun.sets_aside)}{why}.")
+    return " ".join(said)
 
 
 def reason_of(cycle: Cycle) -> str:

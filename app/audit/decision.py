@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
 from app.audit.clauses import Clause
-from app.audit.cycle import CycleTold, cycle_told
+from app.audit.cycle import CycleTold, told_of
 from app.ledger.store import Connection
 from app.projections.cycles import get_cycle
 from app.projections.decisions import DecisionView, get_decision, list_decisions
@@ -59,7 +59,7 @@ def decisions(
 
 
 def _told(connection: Connection, view: DecisionView) -> Decision:
-    told = cycle_told(get_cycle(connection, view.cycle).state)
+    told = told_of(get_cycle(connection, view.cycle))
     return Decision(
         **{field.name: getattr(told, field.name) for field in fields(CycleTold)},
         id=view.id,

@@ -12,6 +12,7 @@ from app.audit.value import ValueTold, value_told
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
 from app.projections.cycles import conclusions, list_cycles
+from app.projections.cycles_that_count import ModelCounts, model_counts
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract, parse_contract
@@ -51,9 +52,10 @@ class Health:
     days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
     overdue_predictions: int  # the champion's, older than the contract allows labels to take
     overdue_unlabelled: int
-    halted: int  # cycles of the model
+    halted: int  # cycles of the model that count, as all below
     failed: int
     undecided: int
+    counts: ModelCounts  # of the cycles that count
     success_rate: float | None  # promotions / trainings started
     promotion_rate: float | None  # promotions / decisions
     last_report: dict[str, Any] | None  # what the last ended cycle measured
@@ -104,9 +106,9 @@ def current_health(
             late_rows_min=contract.health.late_rows_min,
         )
     )
-    ends = conclusions(connection, model.model)
+    ends, counts = conclusions(connection, model.model), model_counts(connection, model)
     success_rate, promotion_rate = rates(
-        promotions=model.promotions, trainings=model.trainings, decisions=model.decisions
+        promotions=counts.promotions, trainings=counts.trainings, decisions=counts.decisions
     )
     return Health(
         model=model.model,
@@ -121,6 +123,7 @@ def current_health(
         halted=ends.get("halted", 0),
         failed=ends.get("failed", 0),
         undecided=ends.get(NOT_DECIDED, 0),
+        counts=counts,
         success_rate=success_rate,
         promotion_rate=promotion_rate,
         last_report={name: report[name] for name in _REPORTED} if report else None,

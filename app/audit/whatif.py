@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Final, Self
 
@@ -22,24 +22,33 @@ CYCLE_HEADINGS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CycleRelived:
-    """One cycle under the other policy, and the rows that were served since the one before it.
+class Stretch:
+    """The rows that were served between two cycles, or since the last, and are labelled by now.
 
-    Errors are RMSE on the scale of the contract's target; None where no row was labelled.
+    A row counts once: where it was first answered. Errors are RMSE on the scale of the contract's
+    target; None where no row was labelled.
     """
+
+    rows: int
+    rmse: float | None  # of who served them under the other policy
+    first_rmse: float | None  # of the first champion on the same rows
+    saved: float | None  # sum(|first champion's error| - |server's|), target's unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRelived:
+    """One cycle under the other policy, and the rows that were served since the one before it."""
 
     cycle: str
     as_of: str  # UTC
     outcome: str  # what the other policy said
     sentence: str
     conclusion: str  # how the cycle ended
+    set_aside_by: str | None  # a later cycle that set it aside; None: it counts
     gates: tuple[str, ...]  # 'Deployment passed', in their order; empty where nothing was trained
     trained: bool
     promoted: bool
-    rows: int  # served since the cycle before, labelled by now
-    rmse: float | None  # of who served them under the other policy
-    first_rmse: float | None  # of the first champion on the same rows
-    saved: float | None  # sum(|first champion's error| - |server's|), target's unit
+    before: Stretch  # served since the cycle before
     champion: str | None  # who serves afterwards
 
     def line(self) -> tuple[str, ...]:
@@ -48,23 +57,23 @@ class CycleRelived:
             self.cycle,
             self.as_of[:10],
             self.outcome,
-            self.conclusion,
-            str(self.rows),
-            _number(self.rmse),
-            _number(self.first_rmse),
+            self.conclusion + (", set aside" if self.set_aside_by else ""),
+            *_figures(self.before),
             self.champion or "nobody",
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
-    """A model's years under one policy. Sums count every served and labelled row once."""
+    """A model's years under one policy. Sums count every served and labelled row once: with the
+    first answer it got, and the label in force at the end."""
 
     model: str
     policy: str
     policy_version: int
     policy_digest: str
     cycles: tuple[CycleRelived, ...]  # oldest first
+    since: Stretch  # the rows served after the last cycle
     left_out: Mapping[str, int]  # reason -> rows that could not be lived again
     per_unit: float | None  # what an error of one unit of the target costs; None: nobody has said
     unit: str  # of the value: '1983 USD'; that of the target where nobody has said
@@ -72,7 +81,7 @@ class WhatIf:
     @property
     def judged(self) -> tuple[CycleRelived, ...]:
         """The cycles with rows that somebody served: those the first champion could be kept in."""
-        return tuple(each for each in self.cycles if each.rows)
+        return tuple(each for each in self.cycles if each.before.rows)
 
     @property
     def trained(self) -> int:
@@ -85,19 +94,24 @@ class WhatIf:
         return sum(each.promoted for each in self.judged)
 
     @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The stretches with rows, oldest first; the rows since the last cycle are one of them."""
+        return tuple(each for each in (*(c.before for c in self.cycles), self.since) if each.rows)
+
+    @property
     def rmse(self) -> float | None:
-        """The mean over the cycles of the error of who served."""
-        return _mean([each.rmse for each in self.judged])
+        """The mean over the stretches of the error of who served."""
+        return _mean([each.rmse for each in self.stretches])
 
     @property
     def first_rmse(self) -> float | None:
-        """The mean over the cycles of the first champion's error."""
-        return _mean([each.first_rmse for each in self.judged])
+        """The mean over the stretches of the first champion's error."""
+        return _mean([each.first_rmse for each in self.stretches])
 
     @property
     def value(self) -> float | None:
         """What was saved against the first champion, in `unit`; None where nothing was labelled."""
-        saved = [each.saved for each in self.judged if each.saved is not None]
+        saved = [each.saved for each in self.stretches if each.saved is not None]
         return sum(saved) * (1 if self.per_unit is None else self.per_unit) if saved else None
 
     @property
@@ -110,6 +124,14 @@ class WhatIf:
             f"mean RMSE {self.rmse:.3f}, {self.first_rmse:.3f} had nobody retrained; "
             f"worth {self.value:,.0f} {self.unit} against the first champion."
         )
+
+    def lines(self) -> list[tuple[str, ...]]:
+        """The cycles under CYCLE_HEADINGS, and last the rows served since, when there are any."""
+        lines = [each.line() for each in self.cycles]
+        if self.since.rows:
+            serves = self.cycles[-1].champion if self.cycles else None
+            lines.append(("since", "", "", "", *_figures(self.since), serves or "nobody"))
+        return lines
 
     def line(self) -> tuple[str, ...]:
         """The policy under HEADINGS."""
@@ -129,16 +151,21 @@ class WhatIf:
         """The same as JSON, with the sums."""
         sums = ("trained", "promoted", "rmse", "first_rmse", "value", "sentence")
         stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        stored["cycles"] = [asdict(each) for each in self.cycles]
+        stored["since"] = asdict(self.since)
         return stored | {name: getattr(self, name) for name in sums}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Back from `to_document`, as another process wrote it."""
         stored = {name: document[name] for name in cls.__dataclass_fields__}
-        cycles = [
-            CycleRelived(**(each | {"gates": tuple(each["gates"])})) for each in stored["cycles"]
-        ]
-        return cls(**(stored | {"cycles": tuple(cycles)}))
+        cycles = tuple(
+            CycleRelived(
+                **(each | {"gates": tuple(each["gates"]), "before": Stretch(**each["before"])})
+            )
+            for each in stored["cycles"]
+        )
+        return cls(**(stored | {"cycles": cycles, "since": Stretch(**stored["since"])}))
 
 
 def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
@@ -148,6 +175,10 @@ def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
         of_model = [each for each in found if each.model == model]
         lines += [of_model[0].line_of_never(), *(each.line() for each in of_model)]
     return lines
+
+
+def _figures(stretch: Stretch) -> tuple[str, str, str]:
+    return str(stretch.rows), _number(stretch.rmse), _number(stretch.first_rmse)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -8,7 +8,7 @@ from app.clock import latest_taken, now
 from app.ledger.store import Connection, StreamHistory
 from app.ledger.streams import cycle_stream
 from app.projections.cycles import unfinished_cycle
-from app.projections.cycles_that_count import basis, counted_cycles, set_aside
+from app.projections.cycles_that_count import judged_by
 from app.projections.labels import has_labels, newest_label
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy
@@ -37,24 +37,19 @@ def how_it_stands(
         newest_row=newest,
     )
     number = view.cycles_started + 1
-    aside = set_aside(connection, model, before_number=number)
-    cycles = counted_cycles(connection, model, before_number=number, aside=aside)
-    later = tuple(each.cycle for each in cycles if each.as_of > as_of)
-    champion = view.champion
-    if view.champion_cycle in {*aside, *later}:
-        champion = basis(connection, [c for c in cycles if c.cycle not in later]).champion
+    judged = judged_by(connection, view, as_of=as_of, number=number)
     standing = Standing(
         present=present,
         open_cycle=open_cycle.cycle if open_cycle else None,
         contract_digest=view.contract_digest,
         policy=view.policy,
         policy_digest=policy.digest if policy else None,
-        champion=champion,
+        champion=judged.champion,
         serves=view.champion,
-        has_labels=champion is None and has_labels(connection, model, before=as_of),
+        has_labels=judged.champion is None and has_labels(connection, model, before=as_of),
         last_as_of=view.last_as_of,
         number=number,
-        later=later,
+        later=judged.sets_aside,
         as_of=as_of,
         chosen=chosen,
     )

@@ -3,8 +3,10 @@
 The facts of a cycle depend on who served before it, so a policy is not judged on recorded facts
 alone: rows come in as they did, whoever serves in the scratch ledger predicts them anew, and each
 cycle runs whole, with its training and its gates, under the rules and the `as_of` it was recorded
-with. Forced retrainings stay forced; rollbacks are not repeated. Nothing is written to the ledger
-that is read.
+with; whom it judges and which cycles it sets aside follows from the scratch ledger, by the rule
+that starts real cycles. Forced retrainings stay forced; rollbacks are not repeated. A row counts
+once, with its first answer: what answers a row that comes again may have been trained on it.
+Nothing is written to the ledger that is read.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from app.audit.cycle import cycle_told
-from app.audit.whatif import CycleRelived, WhatIf
+from app.audit.cycle import told_of
+from app.audit.whatif import CycleRelived, Stretch, WhatIf
 from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
@@ -30,6 +32,7 @@ from app.ledger.streams import (
 )
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle
+from app.projections.cycles_that_count import judged_by
 from app.projections.labels import labelled_rows
 from app.projections.models import ModelView, get_model
 from app.serving.plan import ServingPlan, load_plan
@@ -137,7 +140,8 @@ class _Relived:
         self._first: ServingPlan | None = None
         self._lost: set[str] = set()  # ids of predictions that were left out
         self._left_out: Counter[str] = Counter()
-        self._served: list[dict[str, _Served]] = [{}]  # one a cycle, by identity: the latest counts
+        self._served: list[dict[str, _Served]] = [{}]  # by identity: before each cycle, and since
+        self._answered: set[str] = set()  # identities that were served: the first answer counts
         self.cycles: list[str] = []
         adopted = PolicyAdopted(
             policy=self._policy.id,
@@ -167,6 +171,7 @@ class _Relived:
 
     def told(self) -> WhatIf:
         """What came of it; called once, at the end."""
+        self._come_in()
         with self._scratch.connect() as connection:
             view = _known(get_model(connection, self._model), self._model)
             contract = parse_contract(get_contract(connection, view.contract_digest))
@@ -181,9 +186,10 @@ class _Relived:
             policy_version=self._policy.version,
             policy_digest=self._digest,
             cycles=tuple(
-                self._cycle(cycle, served, labels, contract)
-                for cycle, served in zip(self.cycles, self._served, strict=False)
+                self._cycle(cycle, _stretch(served, labels, contract))
+                for cycle, served in zip(self.cycles, self._served[:-1], strict=True)
             ),
+            since=_stretch(self._served[-1], labels, contract),
             left_out={reason: rows for reason, rows in self._left_out.items() if rows},
             per_unit=declared.per_unit if declared else None,
             unit=declared.unit if declared else contract.target.unit,
@@ -222,7 +228,9 @@ class _Relived:
             if prediction is None or by_first is None:
                 self._lose([(entry, event)], NOT_PREDICTED)
                 continue
-            self._served[-1][event.identity] = _Served(prediction, by_first)
+            if event.identity not in self._answered:
+                self._answered.add(event.identity)
+                self._served[-1][event.identity] = _Served(prediction, by_first)
             again = replace(
                 event,
                 model_version=self._champion or "",
@@ -237,13 +245,19 @@ class _Relived:
         self._lost |= {entry.id for entry, _ in asked}
 
     def _run(self, recorded: CycleStarted) -> None:
-        """The cycle again: all as it was asked for, but for the policy and who serves."""
+        """The cycle again: all as it was asked for, but for the policy and what follows from it."""
+        with self._scratch.connect() as connection:
+            before = _known(get_model(connection, self._model), self._model)
+            judged = judged_by(
+                connection, before, as_of=recorded.as_of, number=before.cycles_started + 1
+            )
         started = replace(
             recorded,
             policy=self._policy.id,
             policy_digest=self._digest,
-            champion=self._champion,
-            serves=self._champion,
+            champion=judged.champion,
+            serves=before.champion,
+            sets_aside=judged.sets_aside,
         )
         self._append([(cycle_stream(started.cycle), _new(started, started.as_of))])
         run_cycle(self._scratch, self._settings, started.cycle, by_products=False)
@@ -258,33 +272,35 @@ class _Relived:
             self._plan = load_plan(self._scratch.artefact(view.plan_sha256))
             self._first = self._first or self._plan
 
-    def _cycle(
-        self,
-        cycle: str,
-        served: dict[str, _Served],
-        labels: dict[str, float],
-        contract: Contract,
-    ) -> CycleRelived:
+    def _cycle(self, cycle: str, before: Stretch) -> CycleRelived:
         with self._scratch.connect() as connection:
-            state = get_cycle(connection, cycle).state
-        told = cycle_told(state)
-        pairs = [(row, labels[identity]) for identity, row in served.items() if identity in labels]
-        saved = [abs(row.by_first - label) - abs(row.prediction - label) for row, label in pairs]
+            view = get_cycle(connection, cycle)
+        told = told_of(view)
         return CycleRelived(
             cycle=cycle,
             as_of=told.as_of,
             outcome=told.outcome or "halted",
             sentence=told.sentence,
             conclusion=told.conclusion or "",
+            set_aside_by=told.set_aside_by,
             gates=tuple(f"{gate.name} {gate.verdict}" for gate in told.gates),
-            trained=CandidateTrained.type in state,
+            trained=CandidateTrained.type in view.state,
             promoted=told.conclusion == "promoted",
-            rows=len(pairs),
-            rmse=_rmse([(row.prediction, label) for row, label in pairs], contract),
-            first_rmse=_rmse([(row.by_first, label) for row, label in pairs], contract),
-            saved=math.fsum(saved) if pairs else None,
+            before=before,
             champion=told.champion,
         )
+
+
+def _stretch(served: dict[str, _Served], labels: dict[str, float], contract: Contract) -> Stretch:
+    """The rows of `served` that have a label."""
+    pairs = [(row, labels[identity]) for identity, row in served.items() if identity in labels]
+    saved = [abs(row.by_first - label) - abs(row.prediction - label) for row, label in pairs]
+    return Stretch(
+        rows=len(pairs),
+        rmse=_rmse([(row.prediction, label) for row, label in pairs], contract),
+        first_rmse=_rmse([(row.by_first, label) for row, label in pairs], contract),
+        saved=math.fsum(saved) if pairs else None,
+    )
 
 
 def _answers(

@@ -50,6 +50,7 @@ Kind = Literal[
     "contract adopted",
     "policy adopted",
     "erased",
+    "set aside",
 ]
 DECISIONS_AMONG: Final[frozenset[Kind]] = frozenset({"decided", "override", "not decided"})
 
@@ -75,7 +76,7 @@ class ChangeView:
 
 
 CHANGES: Final = table_of(
-    ChangeView, "changes", number=1, key="position", unique="id", indexes=[("model", "position")]
+    ChangeView, "changes", number=2, key="position", unique="id", indexes=[("model", "position")]
 )
 
 
@@ -159,8 +160,16 @@ def _abouts(past: Past, entries: Sequence[Recorded]) -> Iterator[tuple[Recorded,
 
 
 def _named(past: Past, entry: Recorded) -> _About | None:
-    """What stands in no cycle's stream."""
+    """What is no step of a cycle that has started."""
     match entry.event:
+        case CycleStarted(sets_aside=aside) as event if aside:
+            return _About(
+                kind="set aside",
+                model=event.model,
+                as_of=event.as_of,
+                cycle=event.cycle,
+                reason=event.reason or "",
+            )
         case ContractAdopted(model=model, contract_digest=digest):
             return _About(kind="contract adopted", model=model, digest=digest)
         case PolicyAdopted(policy_digest=digest):
@@ -253,6 +262,7 @@ APPLY: Final = dict.fromkeys(
         PayloadErased,
         CandidatePromoted,
         ChampionRolledBack,
+        CycleStarted,
         *sorted(_STEPS, key=lambda step: step.type),
     ),
     _changed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -49,11 +49,13 @@ class CycleView:
     started_position: int
     ended_at: str | None
     ended_position: int | None
+    set_aside_by: str | None  # the later cycle that set it aside; None: it counts
+    set_aside_reason: str | None  # why, as that one recorded it
     state: dict[str, Any]  # event type -> the data of the last event of that type
 
 
 CYCLES: Final = table_of(
-    CycleView, "cycles", number=3, key="cycle", indexes=[("model", "number"), ("status",)]
+    CycleView, "cycles", number=4, key="cycle", indexes=[("model", "number"), ("status",)]
 )
 
 
@@ -63,6 +65,24 @@ def get_cycle(connection: Connection, cycle: str) -> CycleView:
     if row is None:
         raise UnknownThing.cycle(cycle)
     return view_of(CycleView, row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """That a later cycle set one aside."""
+
+    by: str
+    reason: str | None
+
+
+def set_aside_among(connection: Connection, cycles: Collection[str]) -> dict[str, SetAside]:
+    """Those of the `cycles` that a later one has set aside, by id."""
+    rows = connection.execute(
+        select(CYCLES.c.cycle, CYCLES.c.set_aside_by, CYCLES.c.set_aside_reason).where(
+            CYCLES.c.cycle.in_(sorted(cycles)), CYCLES.c.set_aside_by.is_not(None)
+        )
+    )
+    return {cycle: SetAside(by=by, reason=reason) for cycle, by, reason in rows}
 
 
 def list_cycles(
@@ -90,10 +110,14 @@ def trainings_until(connection: Connection, model: str, *, day: str, before_numb
 
 
 def conclusions(connection: Connection, model: str) -> dict[str, int]:
-    """How often each conclusion was come to: of the model's cycles that have ended."""
+    """How often each conclusion was come to: of the model's cycles that have ended and count."""
     rows = connection.execute(
         select(CYCLES.c.conclusion, func.count())
-        .where(CYCLES.c.model == model, CYCLES.c.conclusion.is_not(None))
+        .where(
+            CYCLES.c.model == model,
+            CYCLES.c.conclusion.is_not(None),
+            CYCLES.c.set_aside_by.is_(None),
+        )
         .group_by(CYCLES.c.conclusion)
     )
     return {conclusion: count for conclusion, count in rows}
@@ -151,9 +175,15 @@ def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) ->
             "started_position": entry.position,
             "ended_at": None,
             "ended_position": None,
+            "set_aside_by": None,
+            "set_aside_reason": None,
             "state": json_text({event.type: event_data(event)}),
         }
         insert_rows(connection, CYCLES, [tuple(row[c.name] for c in CYCLES.columns)])
+        if event.sets_aside:
+            aside = {"set_aside_by": event.cycle, "set_aside_reason": event.reason}
+            counted = CYCLES.c.cycle.in_(event.sets_aside) & CYCLES.c.set_aside_by.is_(None)
+            connection.execute(update(CYCLES).where(counted).values(aside))
 
 
 def _went_on(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import Connection, select
 
 from app.projections.cycles import CYCLES, get_cycle
+from app.projections.models import ModelView
 from domain.decisions.cycle import RETRAINING
-from domain.events.cycle_events import CandidateTrained, CycleStarted, PromotionSettled
+from domain.events.cycle_events import CandidateTrained, PromotionSettled
+from domain.events.verdicts import NOT_DECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +37,74 @@ class Basis:
     champion: str | None  # the last model version one of them promoted
     last_retraining_as_of: str | None
     consumed_until: int | None  # label cut-off of the last completed training
+    consumed_before: str | None  # its as_of: the end of the event times that it could read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Whom a cycle that looks back from a time judges, and which later cycles it sets aside."""
+
+    champion: str | None  # None: no cycle that counts at as_of has made one
+    sets_aside: tuple[str, ...]  # cycles that count, and look back from a later time
+
+
+def judged_by(connection: Connection, model: ModelView, *, as_of: str, number: int) -> Judged:
+    """Whom the model's cycle with this number judges when it looks back from `as_of`.
+
+    Who serves, unless a cycle that counts no longer made that one: then the last that a cycle
+    which counts has promoted.
+    """
+    aside = set_aside(connection, model.model, before_number=number)
+    cycles = counted_cycles(connection, model.model, before_number=number, aside=aside)
+    later = tuple(each.cycle for each in cycles if each.as_of > as_of)
+    champion = model.champion
+    if model.champion_cycle in {*aside, *later}:
+        champion = basis(connection, [each for each in cycles if each.cycle not in later]).champion
+    return Judged(champion=champion, sets_aside=later)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCounts:
+    """How often what happened in the cycles that count, and how many do not."""
+
+    decisions: int  # undecided ones do not count
+    trainings: int  # started, failed ones included
+    promotions: int  # by cycles
+    rejections: int
+    set_aside: int  # cycles that a later one set aside: nothing of them is in the other counts
+
+
+def model_counts(connection: Connection, model: ModelView) -> ModelCounts:
+    """The model's counts without what belongs to cycles that were set aside."""
+    aside = connection.execute(
+        select(CYCLES.c.outcome, CYCLES.c.training_completed, CYCLES.c.state).where(
+            CYCLES.c.model == model.model, CYCLES.c.set_aside_by.is_not(None)
+        )
+    ).all()
+    settled = [orjson.loads(row.state).get(PromotionSettled.type) for row in aside]
+    promoted = [found is not None and found["promoted"] for found in settled]
+    return ModelCounts(
+        decisions=model.decisions - sum(row.outcome not in (None, NOT_DECIDED) for row in aside),
+        trainings=model.trainings - sum(row.outcome in RETRAINING for row in aside),
+        promotions=model.promotions - sum(promoted),
+        rejections=model.rejections
+        - sum(
+            bool(row.training_completed) and not was
+            for row, was in zip(aside, promoted, strict=True)
+        ),
+        set_aside=len(aside),
+    )
 
 
 def set_aside(connection: Connection, model: str, *, before_number: int) -> frozenset[str]:
     """The model's cycles that one with a number below `before_number` has set aside."""
-    # The one JSON text that says so; the states of all cycles are too much to read each time.
-    some = CYCLES.c.state.like('%"sets_aside":["%')
-    states = connection.execute(
-        select(CYCLES.c.cycle).where(CYCLES.c.model == model, CYCLES.c.number < before_number, some)
-    ).scalars()
-    begun = (get_cycle(connection, cycle).state[CycleStarted.type] for cycle in states.all())
-    return frozenset(cycle for each in begun for cycle in each["sets_aside"])
+    by = CYCLES.alias()
+    found = connection.execute(
+        select(CYCLES.c.cycle)
+        .join(by, CYCLES.c.set_aside_by == by.c.cycle)
+        .where(CYCLES.c.model == model, by.c.number < before_number)
+    )
+    return frozenset(found.scalars())
 
 
 def counted_cycles(
@@ -79,16 +139,17 @@ def basis(connection: Connection, cycles: list[Counted]) -> Basis:
     """What `cycles`, the ones that count, leave a next one to start from."""
     promoted = [each.cycle for each in cycles if each.promoted]
     retrained = [each.as_of for each in cycles if each.outcome in RETRAINING]
-    completed = [each.cycle for each in cycles if each.training_completed]
+    completed = [each for each in cycles if each.training_completed]
     champion = consumed_until = None
     if promoted:
         settled = get_cycle(connection, promoted[-1]).state[PromotionSettled.type]
         champion = settled["model_version"]
     if completed:
-        trained = get_cycle(connection, completed[-1]).state[CandidateTrained.type]
+        trained = get_cycle(connection, completed[-1].cycle).state[CandidateTrained.type]
         consumed_until = trained["label_cutoff"]
     return Basis(
         champion=champion,
         last_retraining_as_of=retrained[-1] if retrained else None,
         consumed_until=consumed_until,
+        consumed_before=completed[-1].as_of if completed else None,
     )

@@ -43,7 +43,9 @@ _WORDS_COLUMNS: Final = (
     "label", "shown", "needs", "distance", "parity_note", "deployment_note", "aftermath",
     "evaluation_note", "promotion_note", "error",
 )  # fmt: skip
-_CHANGE_COLUMNS: Final = ("kind", "actor", "model_version", "digest", "reason", "headline")
+_CHANGE_COLUMNS: Final = (
+    "kind", "actor", "model_version", "digest", "reason", "headline", "set_aside_by", "set_aside",
+)  # fmt: skip
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 

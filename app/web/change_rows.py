@@ -22,6 +22,7 @@ _SYMBOL: Final[Mapping[Kind, str]] = {
     "contract adopted": "§",
     "policy adopted": "§",
     "erased": "∅",
+    "set aside": "⊘",
 }
 
 
@@ -43,7 +44,7 @@ class ChangeRow:
 def change_row(change: Change, decision: Decision | None) -> ChangeRow:
     """The line of `change`, with its `decision` when it is one."""
     if decision is None:
-        interrupted = change.kind in {"rolled back", "halted", "failed"}
+        interrupted = change.kind in {"rolled back", "halted", "failed", "set aside"}
         return ChangeRow(
             at=change.as_of or change.occurred_at,
             kind="interrupted" if interrupted else "keep",

@@ -199,24 +199,28 @@ def _no_gates(model: ModelView) -> str:
 
 
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
-    return (
+    counts = facts.health.counts
+    figures = (
         Figure(name="cycles", value=str(facts.model.cycles_ended)),
-        Figure(name="decisions", value=str(facts.model.decisions)),
-        Figure(name="trainings", value=str(facts.model.trainings)),
-        Figure(name="promoted", value=str(facts.model.promotions)),
-        Figure(name="rejected", value=str(facts.model.rejections)),
+        Figure(name="decisions", value=str(counts.decisions)),
+        Figure(name="trainings", value=str(counts.trainings)),
+        Figure(name="promoted", value=str(counts.promotions)),
+        Figure(name="rejected", value=str(counts.rejections)),
         Figure(name="rollbacks", value=str(facts.model.rollbacks)),
         Figure(name="halted", value=str(facts.health.halted)),
         Figure(name="failed", value=str(facts.health.failed)),
         Figure(name="undecided", value=str(facts.health.undecided)),
     )
+    aside = (Figure(name="set aside", value=str(counts.set_aside)),) if counts.set_aside else ()
+    return figures + aside
 
 
 def _rates(facts: ModelFacts) -> str:
-    success, promotion = facts.health.success_rate, facts.health.promotion_rate
-    if success is None or promotion is None:
+    counts, health = facts.health.counts, facts.health
+    if health.success_rate is None or health.promotion_rate is None:
         return "no training was started yet"
+    aside = f"; {counts.set_aside} set aside, not counted" if counts.set_aside else ""
     return (
-        f"{success:.0%} of trainings and {promotion:.0%} of decisions ended in a promotion "
-        f"(n = {facts.model.trainings} and {facts.model.decisions})"
+        f"{health.success_rate:.0%} of trainings and {health.promotion_rate:.0%} of decisions "
+        f"ended in a promotion (n = {counts.trainings} and {counts.decisions}{aside})"
     )

@@ -24,7 +24,7 @@ from domain.decisions.prediction_errors import (
 from domain.errors import PredictionsUnusable
 from domain.events.cycle_events import CandidateCompared, CandidateEvaluated
 from domain.events.findings import Errors, GroupInterval
-from domain.events.verdicts import told_apart
+from domain.events.verdicts import serves_set_aside, told_apart
 
 
 def evaluate_candidate(
@@ -86,10 +86,11 @@ def evaluate_candidate(
     return _evaluated(not lost_to, rows, rows_min, figures, f"{reason}, on {_rows(rows)}.")
 
 
-def compare_with_champion(
+def compare_with_champion(  # noqa: PLR0913 each is an input of its own
     *,
     candidate: Floats,
     champion: tuple[str, Floats] | None,
+    serves: str | None,
     actual: Floats,
     margin: float,
     inverse: Inverse,
@@ -101,8 +102,9 @@ def compare_with_champion(
 
     Args:
         candidate: its predictions, transformed scale.
-        champion: who that is ("car-price/6") and its predictions, or None when nobody serves yet:
-            then there is nothing to beat.
+        champion: who that is ("car-price/6") and its predictions, or None when no cycle that
+            counts has made one: then there is nothing to beat.
+        serves: who answers; without a champion one that a cycle set aside has made, or nobody.
         actual: the true target, transformed scale; at least one row.
         margin: by how much, transformed scale, the candidate's RMSE must be lower; 0 or more.
         inverse: from the transformed scale to the target's unit.
@@ -128,7 +130,8 @@ def compare_with_champion(
     name, defended = champion or (None, None)
     if name is None or defended is None:
         theirs = interval = None
-        passed, reason = True, f"no champion yet: RMSE {ours.rmse:.4g} has nothing to beat"
+        nobody = serves_set_aside(serves) if serves else "no champion yet"
+        passed, reason = True, f"{nobody}: RMSE {ours.rmse:.4g} has nothing to beat"
     else:
         _same_rows(champion=defended, actual=actual)
         theirs = errors(defended, actual, inverse)

@@ -227,7 +227,9 @@ class DataMerged:
     window_attempt: Annotated[
         int | None, noted("number", "trainings on windows that end on this day; null: not counted")
     ]
-    new_samples: Annotated[int, noted("rows", "first labelled after the last completed training")]
+    new_samples: Annotated[
+        int, noted("rows", "that the last completed training could not have had")
+    ]
     label_cutoff: Annotated[int, noted("position", "labels up to and with it were read")]
     dataset_sha256: Annotated[str, noted("sha256 hex", "of the merged CSV's bytes")]
     identities_sha256: Annotated[
@@ -301,12 +303,12 @@ class HealthReported:
     reasons: Annotated[tuple[str, ...], noted("words", "why it is not healthy; empty when it is")]
     champion: Annotated[str | None, noted("name/number", "who serves now")]
     cycles: Annotated[int, noted("cycles", "of this model that ended, this one included")]
-    decisions: Annotated[int, noted("decisions", "of this model, this cycle's included")]
+    decisions: Annotated[int, noted("decisions", "of its cycles that count, this one included")]
     halted: Annotated[int | None, noted("cycles", "that halted, this one included")]
     failed: Annotated[int | None, noted("cycles", "that failed, this one included")]
     undecided: Annotated[int | None, noted("cycles", "that were not decided, this one included")]
-    trainings: Annotated[int, noted("trainings", "started, failed ones included")]
-    promotions: Annotated[int, noted("promotions", "by cycles; rollbacks do not count")]
+    trainings: Annotated[int, noted("trainings", "started by those, failed ones included")]
+    promotions: Annotated[int, noted("promotions", "by those; rollbacks do not count")]
     success_rate: Annotated[float | None, noted("share 0..1", "promotions / trainings started")]
     promotion_rate: Annotated[float | None, noted("share 0..1", "promotions / decisions")]
     mean_shift: Annotated[float | None, noted("reference sd", "predictions against the target")]

@@ -156,6 +156,11 @@ def strict_and(clauses: Sequence[ClauseVerdict]) -> tuple[NodeVerdict, ...]:
     return (NodeVerdict(node=ROOT, operator="all", of=of, verdict=verdict),)
 
 
+def serves_set_aside(serves: str) -> str:
+    """Why nothing is compared with who serves."""
+    return f"{serves} serves and is not compared, since the cycle that made it was set aside"
+
+
 def verdict_sentence(
     outcome: str,
     clauses: Sequence[ClauseVerdict],
@@ -169,7 +174,8 @@ def verdict_sentence(
     Args:
         outcome: what was decided.
         clauses: of the policy, in its order.
-        reason: why it was forced, or not decided.
+        reason: why it was forced or not decided; why a bootstrap compares with nobody, though
+            somebody serves.
         evidence: the features with evidence of drift, which `keep: below the bounds` names.
         nodes: of the policy's tree, the root first; without them every clause is needed.
 
@@ -190,7 +196,9 @@ def verdict_sentence(
         case "keep: nothing to judge":
             return "KEEP: nothing to judge, the window is empty"
         case "bootstrap":
-            return "BOOTSTRAP: no champion yet, the first candidate is trained"
+            first = "no champion yet, the first candidate is trained"
+            anew = f"{reason}; a candidate is trained as if it were the first"
+            return f"BOOTSTRAP: {anew if reason else first}"
         case "override":
             policy = f"the policy says keep: {blocking}" if blocking else "the policy says retrain"
             return f"OVERRIDE: {reason}; {policy}"

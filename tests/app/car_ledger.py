@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
+from app.cycle.standing import how_it_stands
 from app.intake.documents import parse_document
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import cycle_stream
@@ -24,6 +25,7 @@ from domain.contract.contract import contract_digest, parse_contract
 from domain.contract.rows import RowGuard
 from domain.decisions.cycle import Cycle
 from domain.decisions.rule_numbers import NEWEST
+from domain.decisions.starting import StartCycle, start_cycle
 from domain.events.cycle_events import CycleStarted, Force
 from domain.events.envelope import Recorded, event_data
 from domain.events.events import (
@@ -161,6 +163,25 @@ class CarLedger:
         started = an(CycleStarted, **fields | changes)
         self.append(cycle_stream(started.cycle), [(started, as_of)])
         return started.cycle
+
+    def asked(self, as_of: str | None, reason: str | None = None) -> CycleStarted:
+        """The event that would start a cycle which is asked for now, as the service does it."""
+        command = StartCycle(model=self.model, as_of=as_of, force=None, reason=reason)
+        with self.ledger.connect() as connection:
+            standing, _ = how_it_stands(connection, command, skew_seconds=5.0)
+        (started,) = start_cycle(standing, command)
+        return started
+
+    def begins(self, started: CycleStarted) -> str:
+        """The cycle starts just so; its id."""
+        self.append(cycle_stream(started.cycle), [(started, started.as_of)])
+        return started.cycle
+
+    def sets_aside(self, as_of: str, reason: str) -> Cycle:
+        """A cycle that looks back from before the last one, from its start to its end."""
+        started = self.asked(as_of, reason)
+        assert started.sets_aside
+        return run_cycle(self.ledger, self.settings, self.begins(started))
 
     def runs(self, as_of: str, *, force: str | None = None, **changes: Any) -> Cycle:
         """A cycle from its start to its end, in this process."""

@@ -164,6 +164,8 @@ def state(
             note(one["health_sentence"])
         for sentence in one["value"]:
             note(sentence)
+        if one["set_aside"]:
+            note(f"{one['model']}: cycles set aside, and not counted: {one['set_aside']}")
     note(f"ledger {document['ledger']['id']}: {document['ledger']['entries']} entries")
 
 
@@ -259,6 +261,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
             models.append(
                 {
                     **{name: value for name, value in asdict(view).items() if name != "contract"},
+                    **asdict(health.counts),
                     "title": orjson.loads(view.contract)["title"],
                     "health": health.state,
                     "health_sentence": health.sentence,

@@ -57,7 +57,7 @@ def whatif(
     if len(documents) == 1:
         for each in found:
             say(each.sentence)
-            say_table(CYCLE_HEADINGS, [cycle.line() for cycle in each.cycles])
+            say_table(CYCLE_HEADINGS, each.lines())
     say_table(HEADINGS, comparison(found))
     for each in found:
         _note_left_out(each)

@@ -74,6 +74,7 @@ def compare(work: Work) -> Done:
         champion=(champion.model_version, defended)
         if champion is not None and defended is not None
         else None,
+        serves=known.started.serves,
         actual=truth,
         margin=known.contract.margin,
         inverse=inverse_of(known.contract.target.transform),

@@ -23,13 +23,20 @@ from domain.drift.statistics import LEVEL
 from domain.errors import PolicyNotDecided, PredictionsUnusable
 from domain.events.cycle_events import (
     CycleHalted,
+    CycleStarted,
     Decided,
     DriftMeasured,
     NotDecided,
+    Outcome,
     WindowGuarded,
 )
 from domain.events.findings import DriftReport
-from domain.events.verdicts import NOT_DECIDED, PolicyVerdict, verdict_sentence
+from domain.events.verdicts import (
+    NOT_DECIDED,
+    PolicyVerdict,
+    serves_set_aside,
+    verdict_sentence,
+)
 from domain.times import hours_between
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts
@@ -233,11 +240,18 @@ def decide(work: Work) -> Done:
     sentence = verdict_sentence(
         outcome,
         verdict.clauses,
-        force.reason if force else "",
+        _reason(started, outcome),
         evidence=with_evidence(report) if report else (),
         nodes=verdict.nodes,
     )
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
+
+
+def _reason(started: CycleStarted, outcome: Outcome) -> str:
+    """Why it was forced; why a bootstrap compares with nobody, though somebody serves."""
+    if outcome == "bootstrap" and started.serves is not None:
+        return serves_set_aside(started.serves)
+    return started.force.reason if started.force else ""
 
 
 def _with_clean_rate(verdict: PolicyVerdict, rate: float) -> PolicyVerdict:

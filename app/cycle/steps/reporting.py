@@ -18,6 +18,7 @@ from app.ledger.store import StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import conclusions
+from app.projections.cycles_that_count import ModelCounts, model_counts
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
 from domain.decisions import lifecycle
@@ -93,25 +94,25 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             late_rows_min=contract.health.late_rows_min,
         )
     )
-    decisions = model.decisions
+    counts, ends_before = _counts(known, model)
     success_rate, promotion_rate = rates(
-        promotions=model.promotions, trainings=model.trainings, decisions=decisions
+        promotions=counts.promotions, trainings=counts.trainings, decisions=counts.decisions
     )
     target = _against_target(state)
     ended = conclusion(state)
-    ends = Counter(_ends_before(known)) + Counter([ended])
+    ends = Counter(ends_before) + Counter([ended])
     return HealthReported(
         conclusion=ended,
         state=verdict,
         reasons=reasons,
         champion=model.champion,
         cycles=model.cycles_started,
-        decisions=decisions,
+        decisions=counts.decisions,
         halted=ends["halted"],
         failed=ends["failed"],
         undecided=ends[NOT_DECIDED],
-        trainings=model.trainings,
-        promotions=model.promotions,
+        trainings=counts.trainings,
+        promotions=counts.promotions,
         success_rate=success_rate,
         promotion_rate=promotion_rate,
         mean_shift=target[0],
@@ -136,10 +137,10 @@ def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, boo
         return model, champion, drift_stands(connection, model)
 
 
-def _ends_before(known: Knowledge) -> dict[str, int]:
-    """How the model's earlier cycles ended: conclusion -> cycles."""
+def _counts(known: Knowledge, model: ModelView) -> tuple[ModelCounts, dict[str, int]]:
+    """The model's counts, and how its earlier cycles ended; of the cycles that count."""
     with known.ledger.connect() as connection:
-        return conclusions(connection, known.started.model)
+        return model_counts(connection, model), conclusions(connection, model.model)
 
 
 def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[PredictedRow, ...]:

@@ -160,6 +160,13 @@ class DecisionAnswer(BaseModel):
         description="what came of it",
         examples=["rejected. Candidate car-price/12 against champion car-price/3."],
     )
+    set_aside_by: str | None = Field(
+        description="the later cycle that set its cycle aside; null: it counts", examples=[None]
+    )
+    set_aside: str = Field(
+        description="the same with the reason; empty: it counts",
+        examples=[""],
+    )
     earliest_retraining: str | None = Field(
         description="the end of its cool-down; null: it does not hold back",
         examples=[examples.TIME],
@@ -202,6 +209,13 @@ class ChangeAnswer(BaseModel):
     headline: str = Field(
         description="what came of a decision; empty for any other change", examples=[""]
     )
+    set_aside_by: str | None = Field(
+        description="the later cycle that set its cycle aside; null: it counts", examples=[None]
+    )
+    set_aside: str = Field(
+        description="the same with the reason; empty: it counts",
+        examples=[""],
+    )
 
 
 class ChangePage(BaseModel):
@@ -219,7 +233,8 @@ class ChangePage(BaseModel):
 def list_all_changes(
     here: Here, request: Request, response: Response, query: Annotated[ChangesQuery, Query()]
 ) -> dict[str, list[Change]]:
-    """Decisions, promotions, rejections, rollbacks, halts, failures, adoptions, erasures."""
+    """Decisions, promotions, rejections, rollbacks, halts, failures, adoptions, erasures, cycles
+    set aside."""
     limit = min(query.limit, here.settings.page_entries_max)
     with here.ledger.connect() as connection:
         check_model(connection, query.model)

@@ -80,6 +80,10 @@ class CycleAnswer(BaseModel):
     started_position: int = Field(examples=[1391])
     ended_at: str | None = Field(examples=["2026-02-03T09:30:04.100000Z"])
     ended_position: int | None = Field(examples=[1402])
+    set_aside_by: str | None = Field(
+        description="the later cycle that set it aside; null: it counts", examples=[None]
+    )
+    set_aside_reason: str | None = Field(description="why", examples=[None])
     steps: dict[str, Any] = Field(
         validation_alias="state", description="event type -> its data, refusals included"
     )
@@ -93,8 +97,10 @@ class CycleAnswer(BaseModel):
     @computed_field(examples=["Kept: car-price/3 serves on."])  # type: ignore[prop-decorator]
     @property
     def headline(self) -> str:
-        """What came of it, and who serves."""
-        return cycle_told(self.steps).headline
+        """What came of it, who serves, and by whom it was set aside."""
+        return cycle_told(
+            self.steps, set_aside_by=self.set_aside_by, set_aside_reason=self.set_aside_reason
+        ).headline
 
     @computed_field(examples=["/models/car-price/cycles/car-price-12"])  # type: ignore[prop-decorator]
     @property

@@ -16,7 +16,9 @@ from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.request_shapes import Name
 from app.http.strict_route import StrictRoute
+from app.ledger.store import Connection
 from app.process import Process
+from app.projections.cycles_that_count import model_counts
 from app.projections.models import ModelView, get_model, list_models
 from app.serving.champions import Serving
 from domain.errors import UnknownModel
@@ -50,10 +52,11 @@ class ModelAnswer(BaseModel):
     trained_until: str | None = Field(examples=["1976-07-01T00:00:00.000001Z"])
     last_cycle: str | None = Field(examples=["car-price-12"])
     cycles: int = Field(validation_alias="cycles_started", examples=[12])
-    decisions: int = Field(examples=[12])
+    decisions: int = Field(description="of cycles that count, as the next three", examples=[12])
     trainings: int = Field(examples=[8])
     promotions: int = Field(examples=[7])
     rejections: int = Field(examples=[1])
+    set_aside: int = Field(description="cycles that a later one set aside", examples=[0])
     rollbacks: int = Field(examples=[0])
     alarm: str | None = Field(description="why the champion does not serve", examples=[None])
 
@@ -100,6 +103,16 @@ class ValueAnswer(BaseModel):
     sentence: str = Field(examples=["no reign has a measured value yet"])
 
 
+class CountsAnswer(BaseModel):
+    """How often what happened in the cycles that count, and how many do not."""
+
+    decisions: int = Field(examples=[12])
+    trainings: int = Field(description="started, failed ones included", examples=[8])
+    promotions: int = Field(description="by cycles", examples=[7])
+    rejections: int = Field(examples=[1])
+    set_aside: int = Field(description="cycles that a later one set aside", examples=[0])
+
+
 class HealthAnswer(BaseModel):
     """A model's health now. Stale is never green."""
 
@@ -117,6 +130,7 @@ class HealthAnswer(BaseModel):
     halted: int = Field(description="cycles of the model that halted", examples=[0])
     failed: int = Field(description="cycles that failed", examples=[0])
     undecided: int = Field(description="cycles whose policy came to no decision", examples=[0])
+    counts: CountsAnswer
     success_rate: float | None = Field(description="promotions / trainings", examples=[0.875])
     promotion_rate: float | None = Field(description="promotions / decisions", examples=[0.583])
     last_cycle: str | None = Field(description="that ended", examples=["car-price-12"])
@@ -139,9 +153,10 @@ def list_all_models(
     serving = here.champions.all()
     with here.ledger.connect() as connection:
         views = {view.model: view for view in list_models(connection) if view.model in serving}
-    names = sorted(name for name in views if name > query.cursor)[:limit]
+        names = sorted(name for name in views if name > query.cursor)[:limit]
+        found = [_standing(connection, views[name], serving[name]) for name in names]
     link_next(request, response, names, limit, str)
-    return {"models": [_standing(views[name], serving[name]) for name in names]}
+    return {"models": found}
 
 
 @router.get(
@@ -152,8 +167,9 @@ def list_all_models(
 )
 def read_model(here: Here, model: str) -> dict[str, Any]:
     """Who serves and since when, from the ledger; and what this process answers with."""
-    serving = here.champions.of(model)
-    return _standing(_view(here, model), serving)
+    serving, view = here.champions.of(model), _view(here, model)
+    with here.ledger.connect() as connection:
+        return _standing(connection, view, serving)
 
 
 @router.get(
@@ -178,10 +194,11 @@ def _view(here: Process, model: str) -> ModelView:
     return view
 
 
-def _standing(view: ModelView, serving: Serving) -> dict[str, Any]:
+def _standing(connection: Connection, view: ModelView, serving: Serving) -> dict[str, Any]:
     """The model as the ledger has it, and as it answers in this process."""
     return {
         **asdict(view),
+        **asdict(model_counts(connection, view)),
         "title": serving.contract.title,
         "answers": serving.champion.model_version if serving.champion else None,
         "alarm": serving.alarm,

@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.audit.whatif import CycleRelived, WhatIf, comparison
+from app.audit.whatif import CycleRelived, Stretch, WhatIf, comparison
+
+NOBODY = Stretch(rows=0, rmse=None, first_rmse=None, saved=None)
+SAME = Stretch(rows=10, rmse=0.5, first_rmse=0.5, saved=0.0)
 
 
 def relived(number: int, **said: Any) -> CycleRelived:
@@ -22,18 +25,14 @@ def relived(number: int, **said: Any) -> CycleRelived:
         "gates": (),
         "trained": False,
         "promoted": False,
-        "rows": 10,
-        "rmse": 0.5,
-        "first_rmse": 0.5,
-        "saved": 0.0,
+        "set_aside_by": None,
+        "before": SAME,
         "champion": "cars/1",
     }
     return CycleRelived(**(usual | said))
 
 
-BOOTSTRAP = relived(
-    1, rows=0, rmse=None, first_rmse=None, saved=None, trained=True, promoted=True
-)  # fmt: skip
+BOOTSTRAP = relived(1, before=NOBODY, trained=True, promoted=True)
 RETRAINED = relived(
     2,
     outcome="retrain",
@@ -43,7 +42,8 @@ RETRAINED = relived(
     promoted=True,
     champion="cars/2",
 )
-BETTER = relived(3, rmse=0.3, first_rmse=0.7, saved=2.5, champion="cars/2")
+LESS_ERROR = Stretch(rows=10, rmse=0.3, first_rmse=0.7, saved=2.5)
+BETTER = relived(3, before=LESS_ERROR, champion="cars/2")
 
 
 def what_if(*cycles: CycleRelived, **said: Any) -> WhatIf:
@@ -52,6 +52,7 @@ def what_if(*cycles: CycleRelived, **said: Any) -> WhatIf:
         "policy": "challenger",
         "policy_version": 1,
         "policy_digest": "0" * 64,
+        "since": NOBODY,
         "left_out": {},
         "per_unit": 1000.0,
         "unit": "USD",
@@ -68,6 +69,17 @@ def test_the_first_candidate_retrains_nobody_and_every_mean_is_over_cycles_with_
         "cars under challenger: 1 trained, 1 promoted; mean RMSE 0.400, 0.600 had nobody "
         "retrained; worth 2,500 USD against the first champion."
     )
+
+
+def test_rows_served_since_the_last_cycle_count_and_stand_in_a_line_of_their_own() -> None:
+    found = what_if(BOOTSTRAP, RETRAINED, since=LESS_ERROR)
+    assert (found.rmse, found.first_rmse) == pytest.approx((0.4, 0.6))
+    assert (found.trained, found.value) == (1, 2500.0)
+    assert found.lines()[1:] == [
+        RETRAINED.line(),
+        ("since", "", "", "", "10", "0.300", "0.700", "cars/2"),
+    ]
+    assert what_if(BOOTSTRAP, RETRAINED).lines() == [BOOTSTRAP.line(), RETRAINED.line()]
 
 
 def test_where_nobody_said_what_an_error_costs_the_value_is_in_the_targets_unit() -> None:
@@ -94,7 +106,7 @@ def test_a_comparison_begins_each_model_with_its_first_champion_alone() -> None:
 
 
 def test_another_process_tells_the_same_value_with_its_sums() -> None:
-    found = what_if(BOOTSTRAP, RETRAINED, BETTER, left_out={"erased": 2})
+    found = what_if(BOOTSTRAP, RETRAINED, BETTER, since=LESS_ERROR, left_out={"erased": 2})
     document = json.loads(orjson.dumps(found.to_document()))
     assert WhatIf.from_document(document) == found
     assert (document["trained"], document["sentence"]) == (1, found.sentence)
@@ -104,3 +116,4 @@ def test_a_cycle_is_told_on_one_line() -> None:
     assert RETRAINED.line() == (
         "cars-2", "1977-01-01", "retrain", "promoted", "10", "0.500", "0.500", "cars/2"
     )  # fmt: skip
+    assert relived(2, set_aside_by="cars-3").line()[3] == "kept, set aside"

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from app.audit.champion import champion_told
 from app.cycle.run import run_cycle
-from app.cycle.standing import how_it_stands
 from app.cycle.steps.judging import facts_of
 from app.cycle.steps.knowledge import Knowledge
-from domain.decisions.starting import StartCycle, start_cycle
 from domain.errors import CycleRefused
 from domain.events.cycle_events import CycleStarted
 from domain.times import just_after, mid_year
 from tests.app.car_ledger import CarLedger, year_end
-
-
-def asked(cars: CarLedger, as_of: str | None, reason: str | None = None) -> CycleStarted:
-    """The event that would start the cycle."""
-    command = StartCycle(model=cars.model, as_of=as_of, force=None, reason=reason)
-    with cars.ledger.connect() as connection:
-        standing, _ = how_it_stands(connection, command, skew_seconds=5.0)
-    (started,) = start_cycle(standing, command)
-    return started
 
 
 def knowledge(cars: CarLedger, started: CycleStarted) -> Knowledge:
@@ -29,26 +19,15 @@ def knowledge(cars: CarLedger, started: CycleStarted) -> Knowledge:
     return Knowledge(cars.ledger, cars.settings, started, cutoff=cars.ledger.size())
 
 
-def begun(cars: CarLedger, started: CycleStarted) -> str:
-    """The cycle's id, once it has started just so."""
-    return cars.starts(
-        started.as_of,
-        champion=started.champion,
-        serves=started.serves,
-        sets_aside=started.sets_aside,
-        reason=started.reason,
-    )
-
-
 def test_a_first_cycle_on_historic_rows_looks_back_from_just_after_the_newest_and_says_so(
     new_cars: CarLedger,
 ) -> None:
     cars = new_cars.adopts()
     cars.observes(cars.rows(range(1974, 1976), most=40))
-    started = asked(cars, None)
+    started = cars.asked(None)
     assert started.as_of == just_after(mid_year(1975))
     assert "older than its drift window: so as_of is just after that row" in str(started.reason)
-    later = asked(cars, year_end(1980))
+    later = cars.asked(year_end(1980))
     assert (later.as_of, later.reason) == (year_end(1980), None)
 
 
@@ -56,13 +35,13 @@ def test_a_mistaken_later_cycle_is_set_aside_and_the_model_begins_anew(cars: Car
     """Given a model whose only cycle looked back from too late, when one looks back from before
     with a reason, then it is a bootstrap, and the champion serves on until its gate replaces it."""
     with pytest.raises(CycleRefused, match=r"give a reason .* which sets aside car-price-1\."):
-        asked(cars, year_end(1974))
-    started = asked(cars, year_end(1974), "the first was asked without as_of")
+        cars.asked(year_end(1974))
+    started = cars.asked(year_end(1974), "the first was asked without as_of")
 
     assert (started.champion, started.serves) == (None, "car-price/1")
     assert started.sets_aside == ("car-price-1",)
     assert started.reason == "the first was asked without as_of"
-    cycle = begun(cars, started)
+    cycle = cars.begins(started)
     assert cars.view().champion == "car-price/1", "it serves on"
     known = knowledge(cars, started)
     assert known.new_samples == len(known.labelled) > 0
@@ -73,9 +52,15 @@ def test_a_mistaken_later_cycle_is_set_aside_and_the_model_begins_anew(cars: Car
     assert ended.settled is not None
     assert ended.settled.promoted
     assert ended.settled.reason == "car-price/2 replaces car-price/1"
-    assert asked(cars, year_end(1975)).champion == "car-price/2", "and the model goes on from there"
+    why = "car-price/1 serves and is not compared, since the cycle that made it was set aside"
+    assert ended.decided.sentence.startswith(f"BOOTSTRAP: {why}; ")
+    with cars.ledger.connect() as connection:
+        told = champion_told(connection, cars.view())
+    assert told is not None
+    assert told.sentence.startswith(f"Promoted by {cycle}: {why}: RMSE ")
+    assert cars.asked(year_end(1975)).champion == "car-price/2", "and the model goes on from there"
     with pytest.raises(CycleRefused, match=r"which sets aside car-price-2\."):
-        asked(cars, year_end(1973))
+        cars.asked(year_end(1973))
 
 
 def test_cool_down_and_champion_count_from_the_last_cycle_at_or_before_it(cars: CarLedger) -> None:
@@ -85,9 +70,9 @@ def test_cool_down_and_champion_count_from_the_last_cycle_at_or_before_it(cars: 
     cars.answers(cars.rows([1976]))
     cars.runs(ahead, force="by mistake")
     with pytest.raises(CycleRefused, match="That has not come yet: give a reason"):
-        asked(cars, None)
+        cars.asked(None)
 
-    started = asked(cars, year_end(1976), "the clock ran ahead")
+    started = cars.asked(year_end(1976), "the clock ran ahead")
 
     assert started.sets_aside == ("car-price-2",)
     assert started.champion == "car-price/1"

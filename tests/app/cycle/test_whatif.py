@@ -9,6 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from app.audit.cycle import told_of
+from app.cycle.run import run_cycle
 from app.cycle.whatif import (
     NO_PREDICTION,
     NOBODY_SERVED,
@@ -17,13 +19,15 @@ from app.cycle.whatif import (
 )
 from app.cycle.whatif_runs import Run, WhatIfFailed, what_ifs
 from app.ledger.store import Ledger
+from app.projections.cycles import get_cycle
 from app.projections.models import get_model
 from app.projections.opening import open_ledger
 from app.serving.plan import load_plan
 from app.settings import Settings
 from domain.errors import NothingToDecide, UnknownModel
+from domain.events.cycle_events import CycleStarted
 from domain.events.events import OutcomeRecorded, PredictionMade
-from tests.app.car_ledger import CarLedger, document
+from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.cli.command_line import whyledger
 from tests.plausible import TIME, an
 
@@ -71,10 +75,81 @@ def test_under_its_own_policy_a_model_lives_the_same_years_to_the_byte(
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert cars.ledger.size() == before, "what happened is only read"
     assert kept.drift is not None
-    assert found.cycles[1].rmse == pytest.approx(kept.drift.champion_rmse, abs=1e-12)
-    assert (found.cycles[1].rows, found.cycles[1].saved) == (kept.drift.labelled_rows, 0.0)
+    served = found.cycles[1].before
+    assert served.rmse == pytest.approx(kept.drift.champion_rmse, abs=1e-12)
+    assert (served.rows, served.saved) == (kept.drift.labelled_rows, 0.0)
+    assert found.since.rows == 0
     assert "Deployment passed" in found.cycles[2].gates
     assert found.left_out == {}
+
+
+def test_a_mistaken_cycle_that_was_set_aside_is_set_aside_again(
+    cars: CarLedger, apart: Settings
+) -> None:
+    """Given a forced cycle of a day too late that was set aside, when the years are lived again
+    under their own policy, then every decision, whom it judged and who serves is as recorded."""
+    cars.answers(cars.rows([1976]))
+    mistaken = cars.runs("1977-01-02T00:00:00.000000Z", force="typed the wrong day")
+    assert mistaken.settled is not None
+    assert mistaken.settled.promoted
+    cars.sets_aside(year_end(1976), "the day was wrong")
+    cars.answers(cars.rows([1977]))
+    started = cars.asked(year_end(1977))
+    assert (started.champion, started.serves) == ("car-price/1", "car-price/2")
+    run_cycle(cars.ledger, cars.settings, cars.begins(started))
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", STRICT_AND)
+    recorded = [told_of(cars.cycle(number)) for number in (1, 2, 3, 4)]
+    with scratch.connect() as connection:
+        again = [get_cycle(connection, told.cycle) for told in recorded]
+    scratch.close()
+    for told, relived in zip(recorded, again, strict=True):
+        assert told_of(relived) == told
+        before = cars.cycle(int(told.cycle.rpartition("-")[2])).state[CycleStarted.type]
+        assert relived.state[CycleStarted.type] == before
+    assert [each.set_aside_by for each in found.cycles] == [None, "car-price-3", None, None]
+    assert found.cycles[1].line()[3] == "promoted, set aside"
+
+
+def test_what_came_in_after_the_last_cycle_counts_too(cars: CarLedger, apart: Settings) -> None:
+    """Given a ledger that ends with rows and labels no cycle followed on, then all are scored."""
+    rows = cars.rows([1976], most=30)
+    cars.answers(rows[:20], labelled=False)
+    cars.runs(year_end(1976))
+    late = cars.answers(rows[20:])
+    outcomes = [
+        (an(OutcomeRecorded, model="car-price", prediction_id=each.id, source_id=each.id,
+            identity=each.event.identity, label=4000.0), each.occurred_at)
+        for each in late.ledger.read_stream("predictions-car-price").entries[:20]
+        if isinstance(each.event, PredictionMade)
+    ]  # fmt: skip
+    cars.append("observations-car-price", outcomes)
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", STRICT_AND)
+    scratch.close()
+    assert [each.before.rows for each in found.cycles] == [0, 20]
+    assert found.since.rows == 10
+    assert found.lines()[-1][0] == "since"
+    assert found.value is not None
+
+
+def test_a_row_that_comes_again_counts_once_with_its_first_answer(
+    cars: CarLedger, apart: Settings
+) -> None:
+    """Given rows that were served before a retraining and once more after it, by a model trained
+    on them, then they count where they were first answered."""
+    rows = cars.rows([1976])
+    cars.answers(rows)
+    cars.runs(year_end(1976), force="a new supplier")
+    assert cars.view().champion == "car-price/2"
+    cars.answers(rows)
+    cars.answers(cars.rows([1977], most=5))
+    cars.runs(year_end(1977))
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", STRICT_AND)
+    scratch.close()
+    assert [each.before.rows for each in found.cycles] == [0, len(rows), 5]
+    assert found.cycles[1].before.saved == 0.0, "the first champion answered them first"
 
 
 def test_the_command_lives_them_again_in_a_process_under_a_policy_never_adopted(

@@ -48,10 +48,12 @@ def compared(
     *,
     groups: str = "abcd",
     confidence_min: float | None = None,
+    serves: str | None = None,
 ) -> CandidateCompared:
     return compare_with_champion(
         candidate=candidate,
         champion=None if champion is None else ("car-price/6", champion),
+        serves=serves,
         actual=ACTUAL,
         margin=margin,
         inverse=inverse_of("none"),
@@ -320,6 +322,7 @@ def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
     found = compare_with_champion(
         candidate=candidate,
         champion=("m/1", champion),
+        serves="m/1",
         actual=actual,
         margin=margin,
         inverse=inverse_of("log"),
@@ -331,3 +334,13 @@ def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
     assert found.passed == (found.champion.rmse - found.candidate.rmse > margin)
     assert sum(s.rows for s in found.segments) == len(rows)
     assert canonical_bytes(asdict(found))
+
+
+def test_who_serves_and_is_not_compared_is_named_with_the_reason() -> None:
+    found = compared(ACTUAL + 0.1, None, serves="car-price/6")
+    assert found.passed
+    assert (found.champion_version, found.champion) == (None, None)
+    assert found.reason == (
+        "car-price/6 serves and is not compared, since the cycle that made it was set aside: "
+        "RMSE 0.1 has nothing to beat, on 4 rows."
+    )

@@ -16,6 +16,7 @@ from domain.events.verdicts import (
     clause_sentence,
     needs_in_words,
     observed_in_words,
+    serves_set_aside,
     verdict_sentence,
 )
 
@@ -137,6 +138,13 @@ def test_what_is_printed_stands_to_the_bound_as_what_was_observed(
             (UNKNOWN,),
             "",
             "BOOTSTRAP: no champion yet, the first candidate is trained",
+        ),
+        (
+            "bootstrap",
+            (UNKNOWN,),
+            serves_set_aside("car-price/1"),
+            "BOOTSTRAP: car-price/1 serves and is not compared, since the cycle that made it was "
+            "set aside; a candidate is trained as if it were the first",
         ),
         (
             "override",
