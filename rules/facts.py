@@ -126,7 +126,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             low=0.0,
             high=None,
             whole=True,
-            meaning="row identities first labelled after the last completed training",
+            meaning="labelled rows that the last completed training could not have had",
         ),
         "window_rows": FactSpec(
             label="window rows",

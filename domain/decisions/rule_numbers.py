@@ -12,7 +12,16 @@ from typing import Final, Literal
 from domain.events.cycle_events import CycleStarted
 
 Rule = Literal[
-    "bins", "encoding", "holdout", "interval", "merge", "outcomes", "parity", "scale", "window"
+    "bins",
+    "encoding",
+    "holdout",
+    "interval",
+    "merge",
+    "outcomes",
+    "parity",
+    "samples",
+    "scale",
+    "window",
 ]
 FIRST: Final = 1
 NEWEST: Final[Mapping[str, int]] = {
@@ -23,6 +32,7 @@ NEWEST: Final[Mapping[str, int]] = {
     "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared
     "outcomes": 2,  # below the bounds, power by feature, no expectation where none is right
     "parity": 2,  # relative to the terms added
+    "samples": 2,  # new is also what happened after the last training, though labelled before it
     "scale": 2,  # drift and error on the scale of the plan that predicted, not of the contract
     "window": 2,  # without the rows that the champion was trained on
 }

@@ -228,12 +228,6 @@ class Knowledge:
         with self.ledger.connect() as connection:
             aside = set_aside(connection, self.started.model, before_number=number)
             aside |= frozenset(self.started.sets_aside)
-            if not aside:
-                return Basis(
-                    champion=self.started.champion,
-                    last_retraining_as_of=self.model.last_retraining_as_of,
-                    consumed_until=self.model.consumed_until,
-                )
             cycles = counted_cycles(
                 connection, self.started.model, before_number=number, aside=aside
             )
@@ -241,9 +235,20 @@ class Knowledge:
 
     @cached_property
     def new_samples(self) -> int:
-        """Rows first labelled after the last completed training that counts read its labels."""
-        after = self.basis.consumed_until
-        return sum(row.first_position > (-1 if after is None else after) for row in self.labelled)
+        """Rows that the last completed training which counts could not have had.
+
+        They were first labelled after it read its labels, or happened at its as_of or later:
+        history that is filled in at once is new to each of its years. By the first form of rule
+        `samples` the second does not count.
+        """
+        after, before = self.basis.consumed_until, self.basis.consumed_before
+        if form(self.started, "samples") == FIRST:
+            before = None
+        return sum(
+            row.first_position > (-1 if after is None else after)
+            or (before is not None and row.event_time >= before)
+            for row in self.labelled
+        )
 
     @cached_property
     def champion_identities(self) -> frozenset[str]:
