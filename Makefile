@@ -17,7 +17,7 @@ LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help demo serve test coverage soak check lint types imports bench simulate lock clean
+.PHONY: help demo serve test coverage soak check lint types imports bench simulate policies lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -58,6 +58,9 @@ bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_byte
 
 simulate: $(READY) ## how often each policy retrains falsely, and how soon rightly (ARGS=short)
 	$(BIN)/python -m benchmarks.simulations $(ARGS)
+
+policies: $(READY) ## what each policy would have done with the demo's ledger, into docs/policies.md
+	@$(BIN)/whyledger whatif --policy all --into docs/policies.md $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --exclude-newer "7 days"

@@ -141,7 +141,8 @@ def drift_stands(connection: Connection, model: ModelView) -> bool:
     for view in list_cycles(connection, model.model, limit=_CYCLES_LOOKED_AT):
         cycle = fold_state(view.state)
         measured = cycle.drift is not None and cycle.drift.report is not None
-        if measured and cycle.begun.champion == model.champion:
+        counts = view.set_aside_by is None
+        if measured and counts and cycle.begun.champion == model.champion:
             return drift_unanswered(cycle)
     return False
 

@@ -8,6 +8,8 @@ from statistics import fmean
 from typing import Any, Final, Self
 
 FIRST_CHAMPION: Final = "never retrained"  # the model that nobody replaced, whom all are against
+BEGIN: Final = "<!-- whatif begins -->"
+END: Final = "<!-- whatif ends -->"
 HEADINGS: Final = ("model", "policy", "trained", "promoted", "mean RMSE", "value", "unit")
 CYCLE_HEADINGS: Final = (
     "cycle",
@@ -179,6 +181,20 @@ def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
 
 def _figures(stretch: Stretch) -> tuple[str, str, str]:
     return str(stretch.rows), _number(stretch.rmse), _number(stretch.first_rmse)
+
+
+def table_block(found: Sequence[WhatIf]) -> str:
+    """The comparison as a Markdown table between the two marks that a page has for it."""
+    lines = [HEADINGS, ("---",) * len(HEADINGS), *comparison(found)]
+    rows = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "\n".join((BEGIN, *(f"| {row} |" for row in rows), END))
+
+
+def around_table(page: str) -> tuple[str, str] | None:
+    """What stands before and after the block of a page; None: it has no place for one."""
+    before, begins, rest = page.partition(BEGIN)
+    _, ends, after = rest.partition(END)
+    return (before, after) if begins and ends else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -7,7 +7,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from app.audit.whatif import CYCLE_HEADINGS, HEADINGS, WhatIf, comparison
+from app.audit.whatif import (
+    BEGIN,
+    CYCLE_HEADINGS,
+    END,
+    HEADINGS,
+    WhatIf,
+    around_table,
+    comparison,
+    table_block,
+)
 from app.cli.opening import opened, read_settings
 from app.cli.terminal import CommandRefused, Json, note, progress, say, say_json, say_table
 from app.cycle.whatif_runs import Run, what_ifs
@@ -34,6 +43,10 @@ def whatif(
     model: Annotated[
         list[str] | None, typer.Option(help="Only this model; default every model.")
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="A page whose table, between its two marks, is written anew."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Live the models' cycles again under other policies, in scratch ledgers, and compare.
@@ -41,6 +54,7 @@ def whatif(
     Rows come in as they did; training and gates run anew. The ledger is only read.
     """
     settings = read_settings()
+    around = None if into is None else _around(into)  # refused before anything is trained
     with opened(settings) as ledger:
         documents = [document for name in policy for document in _policies(ledger, name)]
         runs = [
@@ -51,6 +65,9 @@ def whatif(
     total = sum(run.cycles for run in runs)
     with progress("living the cycles again", total, unit="cycles") as advance:
         found = what_ifs(settings, runs, advance)
+    if into is not None and around is not None:
+        into.write_text(table_block(found).join(around), encoding="utf-8")
+        note(f"the table of {into} is written")
     if json:
         say_json([each.to_document() for each in found])
         return
@@ -61,6 +78,21 @@ def whatif(
     say_table(HEADINGS, comparison(found))
     for each in found:
         _note_left_out(each)
+
+
+def _around(path: Path) -> tuple[str, str]:
+    """What stands around the table of the page."""
+    try:
+        page = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandRefused(f"--into: {path} cannot be read: {error}. Name a page.") from None
+    around = around_table(page)
+    if around is None:
+        raise CommandRefused(
+            f"--into: {path} has no place for the table. Put {BEGIN} and, on a later line, {END} "
+            "where it shall stand."
+        )
+    return around
 
 
 def _policies(ledger: Ledger, name: str) -> list[dict[str, Any]]:

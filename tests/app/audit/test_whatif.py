@@ -8,7 +8,18 @@ from typing import Any
 import orjson
 import pytest
 
-from app.audit.whatif import CycleRelived, Stretch, WhatIf, comparison
+from app.audit.whatif import (
+    BEGIN,
+    END,
+    FIRST_CHAMPION,
+    CycleRelived,
+    Stretch,
+    WhatIf,
+    around_table,
+    comparison,
+    table_block,
+)
+from tests.repository import REPOSITORY
 
 NOBODY = Stretch(rows=0, rmse=None, first_rmse=None, saved=None)
 SAME = Stretch(rows=10, rmse=0.5, first_rmse=0.5, saved=0.0)
@@ -117,3 +128,42 @@ def test_a_cycle_is_told_on_one_line() -> None:
         "cars-2", "1977-01-01", "retrain", "promoted", "10", "0.500", "0.500", "cars/2"
     )  # fmt: skip
     assert relived(2, set_aside_by="cars-3").line()[3] == "kept, set aside"
+
+
+def test_the_table_is_markdown_between_two_marks() -> None:
+    cars = what_if(RETRAINED, BETTER, unit="USD | 1983")
+    assert table_block([cars]).splitlines() == [
+        BEGIN,
+        "| model | policy | trained | promoted | mean RMSE | value | unit |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| cars | never retrained | 0 | 0 | 0.600 | 0 | USD \\| 1983 |",
+        "| cars | challenger | 1 | 1 | 0.400 | 2,500 | USD \\| 1983 |",
+        END,
+    ]
+
+
+@pytest.mark.parametrize("page", ["", BEGIN, f"{END} {BEGIN}"])
+def test_a_page_without_both_marks_in_their_order_has_no_place_for_it(page: str) -> None:
+    assert around_table(page) is None
+
+
+def test_the_documentation_has_the_table_as_the_command_writes_it() -> None:
+    """Of the demo's two models: the first champion alone, then every shipped policy by name."""
+    page = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
+    around = around_table(page)
+    assert around is not None
+    begun, heads, rule, *lines, ended = page[len(around[0]) : -len(around[1])].splitlines()
+    assert [begun, heads, rule, ended] == [*table_block([]).splitlines()[:3], END]
+    shipped = sorted(path.stem for path in (REPOSITORY / "rules" / "policies").glob("*.yaml"))
+    cells = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines]
+    assert [(line[0], line[1]) for line in cells] == [
+        (model, policy)
+        for model in ("car-price", "car-sales")
+        for policy in (FIRST_CHAMPION, *shipped)
+    ]
+    for _, policy, trained, promoted, rmse, value, _ in cells:
+        assert int(promoted) <= int(trained)
+        assert f"{float(rmse):.3f}" == rmse
+        assert f"{float(value.replace(',', '')):,.0f}" == value
+        if policy == FIRST_CHAMPION:
+            assert (trained, promoted, value) == ("0", "0", "0")

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from app.audit.cycle import told_of
+from app.audit.whatif import BEGIN, END, WhatIf, table_block
 from app.cycle.run import run_cycle
 from app.cycle.whatif import (
     NO_PREDICTION,
@@ -155,22 +156,35 @@ def test_a_row_that_comes_again_counts_once_with_its_first_answer(
 def test_the_command_lives_them_again_in_a_process_under_a_policy_never_adopted(
     cars: CarLedger,
 ) -> None:
+    """Given a page with a table of another day, then the command writes it anew, and it alone."""
     cars.lives_through(1976)
     cars.ledger.close()
-    ran = whyledger(
-        cars.settings.state_dir.parent,
-        "whatif",
-        "--policy",
-        "challenger",
-        "--json",
-        WHYLEDGER_STATE_DIR=str(cars.settings.state_dir),
-    )
+    folder = cars.settings.state_dir.parent
+    page = folder / "page.md"
+    page.write_text(f"before\n\n{BEGIN}\n| old |\n{END}\nafter\n")
+    asked = ("whatif", "--policy", "challenger", "--into", page, "--json")
+    ran = whyledger(folder, *asked, WHYLEDGER_STATE_DIR=str(cars.settings.state_dir))
     assert ran.returncode == 0, ran.stderr
     [found] = orjson.loads(ran.stdout)
     assert (found["policy"], found["trained"], found["promoted"]) == ("challenger", 1, 1)
     assert [each["outcome"] for each in found["cycles"]] == ["bootstrap", "retrain"]
     assert found["cycles"][1]["champion"] == "car-price/2"
     assert found["unit"] == "1983 USD"
+    block = table_block([WhatIf.from_document(found)])
+    assert page.read_text() == f"before\n\n{block}\nafter\n"
+
+
+def test_a_page_without_a_place_for_the_table_is_refused_before_anything_is_trained(
+    cars: CarLedger,
+) -> None:
+    cars.ledger.close()
+    folder = cars.settings.state_dir.parent
+    (folder / "page.md").write_text(f"{END}\n{BEGIN}\n")
+    for name, why in (("page.md", "has no place for the table"), ("no.md", "cannot be read")):
+        asked = ("whatif", "--policy", "challenger", "--into", folder / name)
+        ran = whyledger(folder, *asked, WHYLEDGER_STATE_DIR=str(cars.settings.state_dir))
+        assert ran.returncode != 0
+        assert why in " ".join(ran.stderr.split())
 
 
 def test_rows_that_nobody_could_answer_are_counted_with_the_outcomes_that_label_them(
