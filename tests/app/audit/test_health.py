@@ -8,7 +8,17 @@ from app.audit.health import Health, current_health
 from app.clock import now
 from app.ledger.store import Ledger
 from app.projections.models import get_model
-from tests.app.web.car_story import HALTED_YEAR, MODEL, Story, car_story, record
+from domain.events.cycle_events import CycleStarted
+from tests.app.web.car_story import (
+    HALTED_YEAR,
+    MODEL,
+    REJECTED_YEAR,
+    Story,
+    car_story,
+    record,
+    time,
+)
+from tests.plausible import an
 
 
 def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
@@ -38,6 +48,31 @@ def test_a_degraded_model_gives_every_reason_in_its_sentence(
     assert health.alarm == alarm
     assert (health.halted, health.failed, health.undecided) == (1, 0, 0)
     assert any("mean of mpg is 14.2" in reason for reason in health.reasons)
+
+
+def test_drift_that_a_cycle_set_aside_had_found_stands_no_more(sqlite_ledger: Ledger) -> None:
+    """Given drift that no candidate answered, when its cycle is set aside, then nobody says so."""
+    story = car_story(REJECTED_YEAR)
+    number = REJECTED_YEAR - 1974
+    assert any("have drifted" in reason for reason in told(sqlite_ledger, story).reasons)
+    later = Story()
+    later.tell(
+        f"cycle-{MODEL}-{number + 1}",
+        an(
+            CycleStarted,
+            cycle=f"{MODEL}-{number + 1}",
+            model=MODEL,
+            number=number + 1,
+            as_of=time(REJECTED_YEAR),
+            sets_aside=(f"{MODEL}-{number}",),
+        ),
+        time(REJECTED_YEAR),
+    )
+
+    health = told(sqlite_ledger, later)
+
+    assert health.counts.set_aside == 1
+    assert not any("have drifted" in reason for reason in health.reasons)
 
 
 def test_a_model_nobody_serves_has_no_champion(sqlite_ledger: Ledger) -> None:
