@@ -63,12 +63,18 @@ class Health:
 
 
 def current_health(
-    connection: Connection, model: ModelView, at: str, *, alarm: str | None
+    connection: Connection,
+    model: ModelView,
+    at: str,
+    *,
+    alarm: str | None,
+    clock_skew_seconds_max: float,
 ) -> Health:
     """The model's health at `at` (UTC): never greener than the newest facts allow.
 
     `alarm`: why the champion the ledger names does not answer, as `Champions` has it; None: it
     does. Whoever asks must say, or one door would call healthy what another calls degraded.
+    `clock_skew_seconds_max`: the setting of that name.
     """
     contract = parse_contract(orjson.loads(model.contract))
     latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
@@ -96,6 +102,7 @@ def current_health(
             value_unit=contract.value_of_error.unit if contract.value_of_error else "",
             replaced=replaced,
             days_since_evaluation=since,
+            clock_skew_seconds_max=clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,
             overdue_predictions=overdue,
             overdue_unlabelled=unlabelled,

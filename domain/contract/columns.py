@@ -43,7 +43,9 @@ class Range(Part):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min >= self.max:
-            raise ValueError(f"min {self.min:g} is not below max {self.max:g}; swap or widen them")
+            raise ValueError(
+                f"min {self.min:.15g} is not below max {self.max:.15g}; swap or widen them"
+            )
         return self
 
 

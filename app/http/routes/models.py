@@ -167,7 +167,13 @@ def read_health(here: Here, model: str) -> Health:
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        return current_health(connection, view, at, alarm=serving.alarm)
+        return current_health(
+            connection,
+            view,
+            at,
+            alarm=serving.alarm,
+            clock_skew_seconds_max=here.settings.clock_skew_seconds_max,
+        )
 
 
 def _view(here: Process, model: str) -> ModelView:
