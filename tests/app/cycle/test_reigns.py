@@ -96,7 +96,8 @@ def test_a_reign_is_measured_to_its_end_to_the_dollar(years: Years) -> None:
     assert (third.ended, third.note) == (False, "not measured yet")
     assert told.reigns[1].sentence == (
         "car-price/2 saved 61,328 1983 USD against car-price/1 [23,911 to 98,745], on 197 labelled "
-        "of 197 rows served"
+        "of 197 rows served, by the labels that had come when its reign ended, as of 1980-01-01 "
+        "00:00 UTC"
     )
     assert told.sentence == (
         "together they saved 61,328 1983 USD in 1 reign, each against who served before it"
