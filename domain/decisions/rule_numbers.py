@@ -12,18 +12,30 @@ from typing import Final, Literal
 from domain.events.cycle_events import CycleStarted
 
 Rule = Literal[
-    "bins", "encoding", "holdout", "interval", "merge", "outcomes", "parity", "scale", "window"
+    "bins",
+    "encoding",
+    "health",
+    "holdout",
+    "interval",
+    "merge",
+    "outcomes",
+    "parity",
+    "scale",
+    "value",
+    "window",
 ]
 FIRST: Final = 1
 NEWEST: Final[Mapping[str, int]] = {
     "bins": 2,  # long tails by both sides, edges between the numbers of float32
     "encoding": 2,  # an unlisted category is none of the known ones in training too, and counted
+    "health": 2,  # the latest window and the value of the reign beside the error since promotion
     "holdout": 2,  # drawn by model, window and group; whole groups within half of the share
     "interval": 2,  # over groups, by a jackknife
     "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared
     "outcomes": 2,  # below the bounds, power by feature, no expectation where none is right
     "parity": 2,  # relative to the terms added
     "scale": 2,  # drift and error on the scale of the plan that predicted, not of the contract
+    "value": 2,  # a reign is measured to its end, in every cycle
     "window": 2,  # without the rows that the champion was trained on
 }
 
