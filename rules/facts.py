@@ -94,7 +94,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             about_drift=True,
         ),
         "error_ratio": FactSpec(
-            label="error growth",
+            label="error increase",
             unit="",
             low=0.0,
             high=None,
@@ -103,12 +103,12 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             about_drift=True,
         ),
         "error_increase_p": FactSpec(
-            label="error growth p",
+            label="error increase p",
             unit="",
             low=0.0,
             high=1.0,
             whole=False,
-            meaning="p-value of that growth, by permutation of groups",
+            meaning="p-value of that increase, by permutation of groups",
             about_drift=True,
         ),
         "residual_evidence": FactSpec(

@@ -20,7 +20,7 @@ class Change(ChangeView):
     """One change as recorded, in words."""
 
     sentence: str  # of a decision the verdict sentence, as recorded
-    headline: str  # what came of a decision, and who serves; empty for any other change
+    headline: str  # what happened, and who serves; empty for any other change
 
 
 def changes(

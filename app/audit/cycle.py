@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.audit.clauses import Clause, Node, clauses_of, nodes_of
-from app.audit.error_growth import error_growth
+from app.audit.error_increase import error_increase
 from app.audit.gates import Gate, gates_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
@@ -25,7 +25,7 @@ class CycleTold:
     model: str
     as_of: str  # UTC
     outcome: str | None  # None: it came to no decision, or has not yet
-    headline: str  # what came of it, and who serves: 'Kept: car-price/11 serves on.'
+    headline: str  # what happened, and who serves: 'Kept: car-price/11 serves on.'
     sentence: str  # the verdict sentence; what stopped the cycle when it came to none
     clauses: tuple[Clause, ...]  # empty when nothing was decided
     nodes: tuple[Node, ...]  # how a tree joins them; empty where all of them are needed
@@ -36,7 +36,8 @@ class CycleTold:
     candidate: str | None  # 'car-price/12'
     champion_compared: str | None  # whom the candidate was compared with
     champion: str | None  # who serves when it has ended; who served before, until then
-    aftermath: str  # 'rejected. Candidate car-price/12 against champion car-price/11.'
+    # What came of it: 'rejected. Candidate car-price/12 against champion car-price/11.'
+    aftermath: str
 
 
 def cycle_told(state: Mapping[str, Any]) -> CycleTold:
@@ -56,7 +57,7 @@ def cycle_told(state: Mapping[str, Any]) -> CycleTold:
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
         nodes=nodes_of(cycle.decided.verdict) if cycle.decided else (),
         gates=gates_of(cycle),
-        error=error_growth(cycle.drift),
+        error=error_increase(cycle.drift),
         conclusion=conclusion_of(cycle),
         conclusion_reason=reason_of(cycle),
         candidate=cycle.trained.candidate if cycle.trained else None,

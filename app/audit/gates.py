@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -137,6 +137,25 @@ def _gate(
     )
 
 
+def no_gates(candidates: int) -> str:
+    """Why no gate can be shown of a model with so many candidates."""
+    if candidates == 0:
+        return "No candidate was trained yet, so no gate was reached."
+    return f"Candidates were trained ({candidates}); none came to the end of the gates."
+
+
+def compared_errors(gates: Sequence[Gate]) -> str:
+    """RMSE of both sides of the deployment gate, `0.234 → 0.154`; empty when it was not reached.
+
+    The champion's stands first, and 'none' where there was none.
+    """
+    sides = next((gate.figures for gate in gates if gate.name == "Deployment"), {})
+    if not sides:
+        return ""
+    told = {"champion": "none"} | errors_told(sides)
+    return f"{told['champion']} → {told['candidate']}"
+
+
 def errors_told(figures: Mapping[str, float]) -> dict[str, str]:
     """Side -> its RMSE in words: the candidate's is never rounded onto one that judges it.
 
@@ -152,14 +171,14 @@ def errors_told(figures: Mapping[str, float]) -> dict[str, str]:
 
 
 def _drawn(merged: DataMerged | None) -> str:
-    """How the rows that judge were drawn: `holdout 40.6 % of the window; attempt 3 on it`."""
+    """How the rows that judge were drawn: `holdout 40.6 % of ...; training 3 on this window`."""
     if merged is None:
         return ""
     said = []
     if merged.holdout_share is not None:
         said.append(f"holdout {100 * merged.holdout_share:.3g} % of the rows that could judge")
     if merged.window_attempt is not None and merged.window_attempt > 1:
-        said.append(f"attempt {merged.window_attempt} on this window")
+        said.append(f"training {merged.window_attempt} on this window")
     if merged.left_out:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in merged.left_out.items())
         said.append(f"rows that break the contract in force were left out: {reasons}")

@@ -16,7 +16,7 @@ from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
-from domain.decisions.health import Standing, State, health_state, rates, unjudged
+from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.events.findings import GroupInterval
 from domain.events.verdicts import NOT_DECIDED
@@ -88,7 +88,7 @@ def current_health(
     if model.champion is not None:
         replaced = get_champion(connection, model.model, model.champion).replaced
     state, reasons = health_state(
-        Standing(
+        HealthFacts(
             champion=model.champion,
             alarm=alarm,
             drift_beyond_policy=drift_stands(connection, model),

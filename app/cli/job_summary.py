@@ -30,7 +30,7 @@ def write_summary(path: Path, text: str) -> None:
 
 
 def summary(told: CycleTold, value: Sequence[str] = ()) -> str:
-    """The summary of one cycle: what came of it, verdict sentence, clauses and gates.
+    """The summary of one cycle: headline, verdict sentence, clauses and gates.
 
     `value`: what the model's champions were worth, a sentence each, and together.
     """

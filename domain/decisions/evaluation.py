@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from domain.decisions.group_interval import GROUPS_MIN, rmse_difference_interval
+from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, rmse_difference_interval
 from domain.decisions.prediction_errors import (
     Category,
     Floats,
@@ -225,7 +225,7 @@ def _comparison(ours: float, theirs: float, margin: float, name: str) -> str:
 
 def _over_groups(interval: GroupInterval | None, groups: int) -> str:
     if interval is None:
-        return f"; not enough groups for an interval: {groups}, it takes {GROUPS_MIN}"
+        return f"; not enough groups for an interval: {groups}, it takes {INTERVAL_GROUPS_MIN}"
     noise = "within noise" if interval.low <= 0 <= interval.high else "beyond noise"
     return (
         f"; {noise}: the 95 % interval over {interval.groups} groups is {interval.low:.4g} to "

@@ -16,7 +16,7 @@ WINDOW_ROWS_MIN: Final = 30  # labelled rows below which a window's error says n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class HealthFacts:
     """What is known about a model when its health is asked for."""
 
     champion: str | None
@@ -41,7 +41,7 @@ class Standing:
     late_rows_min: int = 1  # overdue predictions below which nobody calls labels late
 
 
-def health_state(standing: Standing) -> tuple[State, tuple[str, ...]]:
+def health_state(standing: HealthFacts) -> tuple[State, tuple[str, ...]]:
     """The state and the reasons for it; no reasons when healthy. Stale is never green.
 
     Labels are late when more than the contract's share of the overdue predictions have none, and
@@ -85,7 +85,7 @@ def rates(*, promotions: int, trainings: int, decisions: int) -> tuple[float | N
     )
 
 
-def _stale(standing: Standing) -> tuple[str, ...]:
+def _stale(standing: HealthFacts) -> tuple[str, ...]:
     reasons = []
     days, bound = standing.days_since_evaluation, standing.evaluation_within_days
     if days is not None and bound is not None and days > bound:
@@ -109,7 +109,7 @@ def _stale(standing: Standing) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _degraded(standing: Standing) -> tuple[str, ...]:
+def _degraded(standing: HealthFacts) -> tuple[str, ...]:
     reasons = []
     if standing.alarm is not None:
         reasons.append(standing.alarm)
@@ -136,7 +136,7 @@ def _beyond(error: float, bound: float) -> str:
     return f"{observed} (contract: at most {needs}, transformed scale)"
 
 
-def _in_window(standing: Standing) -> str:
+def _in_window(standing: HealthFacts) -> str:
     rows, found = standing.window_labelled, standing.window_interval
     if found is None:
         return f", on {rows:,} rows"
@@ -146,7 +146,7 @@ def _in_window(standing: Standing) -> str:
     )
 
 
-def _has_not_paid(standing: Standing, value: GroupInterval) -> str:
+def _has_not_paid(standing: HealthFacts, value: GroupInterval) -> str:
     unit = f" {standing.value_unit}" if standing.value_unit else ""
     remedy = f"; a rollback to {standing.replaced} would mend it" if standing.replaced else ""
     return (

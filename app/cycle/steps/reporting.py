@@ -23,7 +23,7 @@ from app.projections.predictions import PredictedRow, window_predictions
 from domain.decisions import lifecycle
 from domain.decisions.cycle import Cycle, conclusion
 from domain.decisions.group_interval import rmse_difference_interval
-from domain.decisions.health import WINDOW_ROWS_MIN, Standing, health_state, rates, unjudged
+from domain.decisions.health import WINDOW_ROWS_MIN, HealthFacts, health_state, rates, unjudged
 from domain.decisions.lifecycle import ReportHealth
 from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import PredictionsUnusable
@@ -76,7 +76,7 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
         if days_between(row.event_time, known.started.as_of) > contract.health.labels_within_days
     ]
     verdict, reasons = health_state(
-        Standing(
+        HealthFacts(
             champion=model.champion,
             alarm=None,  # whether it loads is seen where it serves
             drift_beyond_policy=drifted,

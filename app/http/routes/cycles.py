@@ -93,7 +93,7 @@ class CycleAnswer(BaseModel):
     @computed_field(examples=["Kept: car-price/3 serves on."])  # type: ignore[prop-decorator]
     @property
     def headline(self) -> str:
-        """What came of it, and who serves."""
+        """What happened, and who serves."""
         return cycle_told(self.steps).headline
 
     @computed_field(examples=["/models/car-price/cycles/car-price-12"])  # type: ignore[prop-decorator]

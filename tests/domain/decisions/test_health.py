@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.decisions.cycle import Cycle
-from domain.decisions.health import Standing, health_state, unjudged
+from domain.decisions.health import HealthFacts, health_state, unjudged
 from domain.events.findings import GroupInterval
 from tests.domain.events.sample_events import (
     FAILED_TRAINING,
@@ -19,7 +19,7 @@ from tests.domain.events.sample_events import (
     UNDECIDED,
 )
 
-FINE = Standing(
+FINE = HealthFacts(
     champion="car-price/3",
     alarm=None,
     drift_beyond_policy=False,
