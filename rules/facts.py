@@ -37,8 +37,8 @@ class FactSpec:
     def complaint(self, value: float) -> str:
         """Why `value` is impossible for this fact, as the end of a sentence; empty if possible."""
         if value < self.low or (self.high is not None and value > self.high):
-            most = "" if self.high is None else f" and at most {self.high:g}"
-            return f"is outside its bounds: at least {self.low:g}{most}"
+            most = "" if self.high is None else f" and at most {self.high:.15g}"
+            return f"is outside its bounds: at least {self.low:.15g}{most}"
         if self.whole and not value.is_integer():
             return "is a count and must be whole"
         return ""
@@ -94,7 +94,7 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             about_drift=True,
         ),
         "error_ratio": FactSpec(
-            label="error growth",
+            label="error increase",
             unit="",
             low=0.0,
             high=None,
@@ -103,12 +103,12 @@ FACTS: Final[Mapping[str, FactSpec]] = MappingProxyType(
             about_drift=True,
         ),
         "error_increase_p": FactSpec(
-            label="error growth p",
+            label="error increase p",
             unit="",
             low=0.0,
             high=1.0,
             whole=False,
-            meaning="p-value of that growth, by permutation of groups",
+            meaning="p-value of that increase, by permutation of groups",
             about_drift=True,
         ),
         "residual_evidence": FactSpec(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.audit.clauses import Clause, Node, clauses_of, nodes_of
-from app.audit.error_growth import error_growth
+from app.audit.error_increase import error_increase
 from app.audit.gates import Gate, gates_of
 from app.projections.cycles import CycleView
 from domain.decisions.cycle import Cycle, fold_state
@@ -26,7 +26,7 @@ class CycleTold:
     model: str
     as_of: str  # UTC
     outcome: str | None  # None: it came to no decision, or has not yet
-    headline: str  # what came of it, who serves: 'Kept: car-price/11 serves on.'
+    headline: str  # what happened, and who serves: 'Kept: car-price/11 serves on.'
     sentence: str  # the verdict sentence; what stopped the cycle when it came to none
     clauses: tuple[Clause, ...]  # empty when nothing was decided
     nodes: tuple[Node, ...]  # how a tree joins them; empty where all of them are needed
@@ -37,7 +37,8 @@ class CycleTold:
     candidate: str | None  # 'car-price/12'
     champion_compared: str | None  # whom the candidate was compared with
     champion: str | None  # who serves when it has ended; who served before, until then
-    aftermath: str  # 'rejected. Candidate car-price/12 against champion car-price/11.'
+    # What came of it: 'rejected. Candidate car-price/12 against champion car-price/11.'
+    aftermath: str
     set_aside_by: str | None  # the later cycle that set it aside; None: it counts
     set_aside: str  # 'Set aside by car-price-13: the clock ran ahead.'; empty: it counts
 
@@ -70,7 +71,7 @@ def cycle_told(
         clauses=clauses_of(cycle.decided.verdict.clauses) if cycle.decided else (),
         nodes=nodes_of(cycle.decided.verdict) if cycle.decided else (),
         gates=gates_of(cycle),
-        error=error_growth(cycle.drift),
+        error=error_increase(cycle.drift),
         conclusion=conclusion_of(cycle),
         conclusion_reason=reason_of(cycle),
         candidate=cycle.trained.candidate if cycle.trained else None,

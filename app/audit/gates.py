@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from domain.decisions.cycle import Cycle
 from domain.events.cycle_events import CandidateCompared, DataMerged
 from domain.events.findings import LabelShift
-from domain.events.verdicts import significant_digits
+from domain.events.gate_events import ParityChecked
+from domain.events.verdicts import significant_digits, told_apart, told_apart_from_each
 
 GateVerdict = Literal["passed", "failed", "not evaluated", "waiting"]
 _SYMBOL: Final[Mapping[GateVerdict, str]] = {
@@ -51,11 +52,15 @@ def _parity(cycle: Cycle) -> Gate:
         found.passed if found else None,
         reason=found.reason if found else "",
         rows=found.rows if found else None,
-        note=f"largest difference {significant_digits(found.largest_difference)}, "
-        f"allowed {significant_digits(found.allowed)}"
-        if found
-        else "",
+        note=_apart(found),
     )
+
+
+def _apart(found: ParityChecked | None) -> str:
+    if found is None:
+        return ""
+    largest, allowed = told_apart(found.largest_difference, found.allowed)
+    return f"largest difference {largest}, allowed {allowed}"
 
 
 def _evaluation(cycle: Cycle) -> Gate:
@@ -127,20 +132,53 @@ def _gate(
         reason=reason,
         rows=rows,
         figures=figures,
-        errors=", ".join(f"{side} {significant_digits(rmse)}" for side, rmse in figures.items()),
+        errors=", ".join(f"{side} {said}" for side, said in errors_told(figures).items()),
         note=note,
     )
 
 
+def no_gates(candidates: int) -> str:
+    """Why no gate can be shown of a model with so many candidates."""
+    if candidates == 0:
+        return "No candidate was trained yet, so no gate was reached."
+    return f"Candidates were trained ({candidates}); none came to the end of the gates."
+
+
+def compared_errors(gates: Sequence[Gate]) -> str:
+    """RMSE of both sides of the deployment gate, `0.234 → 0.154`; empty when it was not reached.
+
+    The champion's stands first, and 'none' where there was none.
+    """
+    sides = next((gate.figures for gate in gates if gate.name == "Deployment"), {})
+    if not sides:
+        return ""
+    told = {"champion": "none"} | errors_told(sides)
+    return f"{told['champion']} → {told['candidate']}"
+
+
+def errors_told(figures: Mapping[str, float]) -> dict[str, str]:
+    """Side -> its RMSE in words: the candidate's is never rounded onto one that judges it.
+
+    >>> errors_told({"champion": 0.30000001, "candidate": 0.3})
+    {'champion': '0.30000001', 'candidate': '0.3'}
+    """
+    others = [side for side in figures if side != "candidate"]
+    if "candidate" not in figures:
+        return {side: significant_digits(figures[side]) for side in others}
+    candidate, *said = told_apart_from_each(figures["candidate"], [figures[s] for s in others])
+    told = dict(zip(others, said, strict=True)) | {"candidate": candidate}
+    return {side: told[side] for side in figures}
+
+
 def _drawn(merged: DataMerged | None) -> str:
-    """How the rows that judge were drawn: `holdout 40.6 % of the window; attempt 3 on it`."""
+    """How the rows that judge were drawn: `holdout 40.6 % of ...; training 3 on this window`."""
     if merged is None:
         return ""
     said = []
     if merged.holdout_share is not None:
         said.append(f"holdout {100 * merged.holdout_share:.3g} % of the rows that could judge")
     if merged.window_attempt is not None and merged.window_attempt > 1:
-        said.append(f"attempt {merged.window_attempt} on this window")
+        said.append(f"training {merged.window_attempt} on this window")
     if merged.left_out:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in merged.left_out.items())
         said.append(f"rows that break the contract in force were left out: {reasons}")
@@ -170,10 +208,15 @@ def _compared(compared: CandidateCompared | None) -> str:
         noise = ": within noise" if found.low <= 0 <= found.high else ""
         return (
             f"champion minus candidate, 95 % interval over {found.groups} groups: {low} to {high}"
-            f"{noise}; confidence {significant_digits(found.confidence)}"
+            f"{noise}; confidence {_confidence(found.confidence, compared.confidence_min)}"
         )
     if compared.bootstrap is None:
         return ""
     low, high = (significant_digits(b) for b in (compared.bootstrap.low, compared.bootstrap.high))
     noise = ": within noise" if compared.bootstrap.within_noise else ""
     return f"champion minus candidate, 95 % of resamples: {low} to {high}{noise}"
+
+
+def _confidence(confidence: float, least: float | None) -> str:
+    bounds = () if least is None else (least,)
+    return told_apart_from_each(confidence, bounds)[0]

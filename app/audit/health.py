@@ -17,7 +17,7 @@ from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
-from domain.decisions.health import Standing, State, health_state, rates, unjudged
+from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.events.findings import GroupInterval
 from domain.events.verdicts import NOT_DECIDED
@@ -65,12 +65,18 @@ class Health:
 
 
 def current_health(
-    connection: Connection, model: ModelView, at: str, *, alarm: str | None
+    connection: Connection,
+    model: ModelView,
+    at: str,
+    *,
+    alarm: str | None,
+    clock_skew_seconds_max: float,
 ) -> Health:
     """The model's health at `at` (UTC): never greener than the newest facts allow.
 
     `alarm`: why the champion the ledger names does not answer, as `Champions` has it; None: it
     does. Whoever asks must say, or one door would call healthy what another calls degraded.
+    `clock_skew_seconds_max`: the setting of that name.
     """
     contract = parse_contract(orjson.loads(model.contract))
     latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
@@ -84,7 +90,7 @@ def current_health(
     if model.champion is not None:
         replaced = get_champion(connection, model.model, model.champion).replaced
     state, reasons = health_state(
-        Standing(
+        HealthFacts(
             champion=model.champion,
             alarm=alarm,
             drift_beyond_policy=drift_stands(connection, model),
@@ -98,6 +104,7 @@ def current_health(
             value_unit=contract.value_of_error.unit if contract.value_of_error else "",
             replaced=replaced,
             days_since_evaluation=since,
+            clock_skew_seconds_max=clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,
             overdue_predictions=overdue,
             overdue_unlabelled=unlabelled,

@@ -7,7 +7,7 @@ from app.cli.terminal import say, say_table
 
 
 def say_cycle(told: CycleTold) -> None:
-    """What came of it, the sentence, the clauses, the gates that were due, and how it ended."""
+    """The headline, the sentence, the clauses, the gates that were due, and how it ended."""
     say(told.headline)
     say(told.sentence)
     if told.clauses:

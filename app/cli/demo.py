@@ -70,7 +70,7 @@ class Year:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ModelAtEnd:
     """How one model stands at the end: who serves, how its cycles ended, how healthy it is."""
 
     model: str
@@ -89,7 +89,7 @@ class Story:
     address: str  # of the service, as long as it is up
     state_dir: str
     years: tuple[Year, ...]
-    models: tuple[Standing, ...]
+    models: tuple[ModelAtEnd, ...]
     entries: int
     root: str  # hex, of the tree over all entries
     replay: str  # the sentence of `whyledger replay`; where one digest differs there is no story
@@ -257,10 +257,10 @@ def _champion(service: Service, model: str) -> str | None:
     )
 
 
-def _standing(service: Service, model: str, years: tuple[Year, ...]) -> Standing:
+def _standing(service: Service, model: str, years: tuple[Year, ...]) -> ModelAtEnd:
     health = service.get(f"/models/{model}/health")
     ends = Counter(each.conclusion for each in years if each.model == model)
-    return Standing(
+    return ModelAtEnd(
         model=model,
         champion=health["champion"],
         cycles=ends.total(),
@@ -278,7 +278,7 @@ def _last_decision(service: Service) -> str:
     return last
 
 
-def _table(standings: tuple[Standing, ...]) -> Table:
+def _table(standings: tuple[ModelAtEnd, ...]) -> Table:
     table = Table("model", "champion", "cycles", "promoted", "rejected", "kept", "health")
     for each in standings:
         ends = (str(count) for count in (each.cycles, each.promoted, each.rejected, each.kept))

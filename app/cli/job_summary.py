@@ -29,8 +29,11 @@ def write_summary(path: Path, text: str) -> None:
         file.write(text)
 
 
-def summary(told: CycleTold) -> str:
-    """The summary of one cycle: what came of it, verdict sentence, clauses and gates."""
+def summary(told: CycleTold, value: Sequence[str] = ()) -> str:
+    """The summary of one cycle: headline, verdict sentence, clauses and gates.
+
+    `value`: what the model's champions were worth, a sentence each, and together.
+    """
     return "".join(
         (
             f"## {_safe(told.headline)}\n\n",
@@ -56,6 +59,8 @@ def summary(told: CycleTold) -> str:
                 ],
             ),
             f"{_safe(told.error)}\n\n" if told.error else "",
+            *(f"- {_safe(sentence)}\n" for sentence in value),
+            "\n" if value else "",
         )
     )
 

@@ -68,10 +68,10 @@ def run_cycle(ledger: Ledger, settings: Settings, cycle: str, *, by_products: bo
 
 def _fit(step: Step, work: Work) -> Done:
     """A step that trains. Imported here: a cycle that keeps its model never pays for training."""
-    from app.cycle.steps import fitting, refitting  # noqa: PLC0415
+    from app.cycle.steps import fitting, merging, refitting  # noqa: PLC0415
 
     return {
-        Step.MERGE: fitting.merge,
+        Step.MERGE: merging.merge,
         Step.TRAIN: fitting.train,
         Step.PARITY: fitting.check,
         Step.REFIT: refitting.refit,
@@ -80,9 +80,9 @@ def _fit(step: Step, work: Work) -> Done:
 
 def _record_gates(work: Work) -> None:
     """Copy the gates' figures to the registry, which is a by-product: its loss stops no cycle."""
-    from app.cycle.steps import fitting  # noqa: PLC0415 - as above
+    from app.cycle.steps import registry_runs  # noqa: PLC0415 - as above
 
     try:
-        fitting.record_gates(work)
+        registry_runs.record_gates(work)
     except WhyledgerError as error:
         _LOG.warning("the registry did not take the gates' figures: %s", error)

@@ -15,7 +15,7 @@ from app.projections.labels import labelled_rows
 from app.projections.predictions import PredictedRow
 from app.serving.plan import load_plan
 from domain.contract.contract import Contract
-from domain.decisions.group_interval import GROUPS_MIN, sum_interval
+from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, sum_interval
 from domain.errors import WhyledgerError
 from domain.events.events import ValueMeasured
 from domain.events.findings import GroupInterval
@@ -97,7 +97,9 @@ def _measure(
     groups = [str(row.row.get(contract.group)) for row in labelled]
     found.value, found.interval = float(saved.sum()), sum_interval(saved, groups)
     if found.interval is None:
-        found.note = f"not enough groups for an interval: {len(set(groups))} of {GROUPS_MIN}"
+        found.note = (
+            f"not enough groups for an interval: {len(set(groups))} of {INTERVAL_GROUPS_MIN}"
+        )
 
 
 def _missing(reign: Reign, contract: Contract, labelled: int) -> str:

@@ -22,6 +22,7 @@ from app.audit.whatif import CycleRelived, Stretch, WhatIf
 from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
+from app.cycle.steps.scale import rmse_on_scale
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import (
     cycle_stream,
@@ -323,13 +324,8 @@ def _answers(
 
 def _rmse(pairs: list[tuple[float, float]], contract: Contract) -> float | None:
     """RMSE on the target's scale; None without rows, or where one has no logarithm."""
-    if contract.target.transform == "log":
-        if any(value <= 0 for pair in pairs for value in pair):
-            return None
-        pairs = [(math.log(predicted), math.log(label)) for predicted, label in pairs]
-    if not pairs:
-        return None
-    return math.sqrt(math.fsum((a - b) ** 2 for a, b in pairs) / len(pairs))
+    predicted, labels = [predicted for predicted, _ in pairs], [label for _, label in pairs]
+    return rmse_on_scale(contract.target.transform, predicted, labels)
 
 
 def _new(event: Event, occurred_at: str, id: str = "") -> NewEvent:

@@ -109,6 +109,20 @@ def trainings_until(connection: Connection, model: str, *, day: str, before_numb
     return sum(DataMerged.type in orjson.loads(state) for (state,) in rows)
 
 
+def completed_trainings(connection: Connection, model: str, *, after: int) -> int:
+    """How many trainings of the model came to a promotion or a rejection, one a cycle.
+
+    Those of cycles that started after the position `after`; failed trainings do not count.
+    """
+    return connection.execute(
+        select(func.count()).where(
+            CYCLES.c.model == model,
+            CYCLES.c.started_position > after,
+            CYCLES.c.training_completed == 1,
+        )
+    ).scalar_one()
+
+
 def conclusions(connection: Connection, model: str) -> dict[str, int]:
     """How often each conclusion was come to: of the model's cycles that have ended and count."""
     rows = connection.execute(

@@ -52,19 +52,26 @@ _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 def export_jsonl(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """One JSON object a line, oldest first: its `kind`, and the decision or other change, whole.
 
-    A decision's `conclusion` is how its cycle ended; null before the end.
+    A decision's `conclusion` is how its cycle ended; null before the end. After them what the
+    champions of each model were worth as last measured: a line of kind `reign` each, and `value`.
     """
     for change, decision in recorded(ledger, **bounds):
         whole = asdict(change if decision is None else decision)
-        yield orjson.dumps({"kind": change.kind, "actor": change.actor} | whole).decode() + "\n"
+        yield _json({"kind": change.kind, "actor": change.actor} | whole)
+    for model, value in _values(ledger, bounds):
+        for reign in value.reigns:
+            yield _json({"kind": "reign", "model": model} | asdict(reign))
+        together = {name: said for name, said in asdict(value).items() if name != "reigns"}
+        yield _json({"kind": "value", "model": model} | together)
 
 
 def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """One line a clause of every decision, oldest first; without clauses, one line.
 
-    Any other change is one line. Every line of a decision repeats how its cycle ended; RMSE is on
-    the contract's transformed scale. Text that a spreadsheet would run as a formula gets a leading
-    apostrophe; numbers stay numbers.
+    Any other change is one line, and so, after them all, is what each reign was worth (kind
+    `reign`) and what all of a model were (`value`), as last measured. Every line of a decision
+    repeats how its cycle ended; RMSE is on the contract's transformed scale. Text that a
+    spreadsheet would run as a formula gets a leading apostrophe; numbers stay numbers.
     """
     first = (*_COLUMNS, *_ENDING_COLUMNS, *_CLAUSE_COLUMNS, *_WORDS_COLUMNS)
     yield _line((*first, *_CHANGE_COLUMNS))
@@ -76,6 +83,14 @@ def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
         else:
             for line in _decision_lines(decision):
                 yield _line((*line, *last))
+    columns = (*first, *_CHANGE_COLUMNS)
+    for model, value in _values(ledger, bounds):
+        for reign in value.reigns:
+            version, sentence = reign.model_version, reign.sentence
+            cells = {"kind": "reign", "model_version": version, "sentence": sentence}
+            yield _line(tuple(({"model": model} | cells).get(name) for name in columns))
+        cells = {"kind": "value", "sentence": value.sentence}
+        yield _line(tuple(({"model": model} | cells).get(name) for name in columns))
 
 
 def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) -> Iterator[str]:
@@ -87,7 +102,7 @@ def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) ->
     pieces = _TEMPLATES.get_template("decisions.html").stream(
         changes=recorded(ledger, **bounds),
         bounds={names[name]: value for name, value in bounds.items()},
-        values=_values(ledger, bounds.get("model")),
+        values=_values(ledger, bounds),
         ledger_id=ledger.ledger_id(),
         ledger_size=ledger.size(),
         stylesheet=Markup(stylesheet),  # noqa: S704 - ours
@@ -96,11 +111,18 @@ def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) ->
     return iter(pieces)
 
 
-def _values(ledger: Ledger, only: str | None) -> list[tuple[str, ValueTold]]:
-    """What the champions of each model were worth; of one model, when only that is asked for."""
+def _values(ledger: Ledger, bounds: Bounds) -> list[tuple[str, ValueTold]]:
+    """What the champions of each model were worth, of those that had one.
+
+    Of one model, when only that is asked for; nothing when only the decisions with one outcome are.
+    """
+    only = bounds.get("model")
+    if bounds.get("outcome") is not None:
+        return []
     with ledger.connect() as connection:
         names = [view.model for view in list_models(connection) if only in (None, view.model)]
-        return [(name, value_told(connection, name)) for name in names]
+        found = [(name, value_told(connection, name)) for name in names]
+    return [(name, value) for name, value in found if value.reigns]
 
 
 def recorded(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[tuple[Change, Decision | None]]:
@@ -166,6 +188,10 @@ def _ending(decision: Decision) -> tuple[object, ...]:
         evaluated.get("median"),
         *said,
     )
+
+
+def _json(line: dict[str, object]) -> str:
+    return orjson.dumps(line).decode() + "\n"
 
 
 def _line(cells: tuple[object, ...]) -> str:

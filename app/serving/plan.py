@@ -69,7 +69,7 @@ class ServingPlan:
             for feature in document.features
         )
         self._estimator = compile_estimator(document.estimator, self._inputs)
-        self._log = document.target.transform == "log"
+        self.logarithmic = document.target.transform == "log"  # trained on that scale
 
     def predict_row(self, row: Row) -> PlanPrediction:
         """The prediction for one row the contract accepted; further columns are not looked at.
@@ -131,7 +131,7 @@ class ServingPlan:
 
     def _native(self, transformed: float) -> float:
         try:
-            native = math.exp(transformed) if self._log else transformed
+            native = math.exp(transformed) if self.logarithmic else transformed
         except OverflowError:
             native = math.inf
         if math.isfinite(native):

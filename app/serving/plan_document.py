@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 
 from domain.errors import Fault, WhyledgerError
 from domain.reported_faults import reported_faults
+from domain.target_scale import Transform
 
 PLAN_BYTES_MAX: Final = 64 * 2**20  # a forest of 500 deep trees takes about half of it
 FEATURES_MAX: Final = 1_000
@@ -133,7 +134,7 @@ class Target(_Part):
 
     name: str
     unit: str
-    transform: Literal["log", "none"]
+    transform: Transform
 
 
 class PlanDocument(_Part):

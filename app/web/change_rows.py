@@ -9,9 +9,10 @@ from typing import Final, get_args
 from app.audit.change import Change
 from app.audit.cycle import NOT_FINISHED
 from app.audit.decision import Decision
+from app.audit.gates import compared_errors
 from app.projections.changes import Kind
 from domain.decisions.cycle import RETRAINING
-from domain.events.verdicts import NOT_DECIDED, significant_digits
+from domain.events.verdicts import NOT_DECIDED
 
 # A promotion and a rejection stand in the line of the decision they came of.
 SHOWN: Final[frozenset[Kind]] = frozenset(get_args(Kind)) - {"promoted", "rejected"}
@@ -34,7 +35,7 @@ class ChangeRow:
     kind: str  # retrain (somebody new serves), keep, interrupted: for the stylesheet
     symbol: str
     word: str  # a decision's outcome, or the change's kind
-    headline: str  # what came of a decision; empty for another change
+    headline: str  # what happened, and who serves; empty for another change
     sentence: str
     errors: str  # 'champion → candidate', RMSE on the holdout; empty when none was trained
     ended: str  # how a decision's cycle ended; empty for another change
@@ -65,16 +66,7 @@ def change_row(change: Change, decision: Decision | None) -> ChangeRow:
         word=decision.outcome or change.kind,
         headline=decision.headline,
         sentence=decision.sentence,
-        errors=_errors(decision),
+        errors=compared_errors(decision.gates),
         ended=decision.conclusion or NOT_FINISHED,
         href=f"/audit/decisions/{decision.id}",
     )
-
-
-def _errors(decision: Decision) -> str:
-    """Both sides of the deployment gate; empty when it was not reached."""
-    sides = next((gate.figures for gate in decision.gates if gate.name == "Deployment"), {})
-    if not sides:
-        return ""
-    champion = significant_digits(sides["champion"]) if "champion" in sides else "none"
-    return f"{champion} → {significant_digits(sides['candidate'])}"

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from app.audit.clauses import Clause
 from app.web.svg import drawing, line, tag, words
-from domain.events.verdicts import significant_digits
+from domain.events.verdicts import told_apart
 
 _WIDTH: Final = 240.0
 _HEIGHT: Final = 36.0
@@ -52,7 +52,7 @@ def clause_bar(clause: Clause) -> Markup:
         ]
     parts += [
         line(middle, 0, middle, _BAR_TOP + _BAR_HEIGHT + 4, "bound"),
-        words(middle, _HEIGHT - 4, significant_digits(clause.threshold), "tick"),
+        words(middle, _HEIGHT - 4, _bound(clause), "tick"),
         words(
             _WIDTH if wants_more else 0,
             _HEIGHT - 4,
@@ -68,6 +68,11 @@ def clause_bar(clause: Clause) -> Markup:
         label=f"{clause.label}: {clause.shown}, needs {clause.needs}: {clause.verdict}",
         class_="bar",
     )
+
+
+def _bound(clause: Clause) -> str:
+    observed = clause.threshold if clause.observed is None else clause.observed
+    return told_apart(observed, clause.threshold)[1]
 
 
 def share_of_bar(observed: float, threshold: float) -> float:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
 from app.web.windows import Window, features_of
 from domain.events.findings import MINOR, SIGNIFICANT, Band, FeatureDrift
-from domain.events.verdicts import significant_digits
+from domain.events.verdicts import told_apart_from_each
 
 _WIDTH: Final = 380.0
 _HEIGHT: Final = 172.0
@@ -77,11 +77,16 @@ def drift_table(windows: Sequence[Window]) -> list[tuple[Window, list[DriftCell 
     ]
 
 
+def _psi(value: float) -> str:
+    """As the table and the points say it: never rounded onto a line that it did not reach."""
+    return told_apart_from_each(value, [bound for bound, _ in BAND_LINES], 3)[0]
+
+
 def _cell(drift: FeatureDrift | None, too_few: str) -> DriftCell | None:
     if drift is None:
         return None
     return DriftCell(
-        psi=significant_digits(drift.psi, 3),
+        psi=_psi(drift.psi),
         band=drift.band,
         symbol=BAND_SYMBOL[drift.band],
         low_power=(too_few or "too few rows to say no drift") if drift.low_power else "",
@@ -122,7 +127,7 @@ def _panel(
         feature=feature,
         picture=picture,
         when=when,
-        latest=significant_digits(latest.psi, 3),
+        latest=_psi(latest.psi),
         band=latest.band,
         symbol=BAND_SYMBOL[latest.band],
     )
@@ -171,7 +176,7 @@ def _points(
             "circle",
             tag(
                 "title",
-                f"{window.label}: PSI {significant_digits(drift.psi, 3)}, {drift.band}, "
+                f"{window.label}: PSI {_psi(drift.psi)}, {drift.band}, "
                 f"n = {drift.rows}{', low power' if drift.low_power else ''}",
             ),
             cx=across(i),

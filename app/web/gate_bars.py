@@ -6,9 +6,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from app.audit.gates import Gate
+from app.audit.gates import Gate, errors_told
 from app.web.svg import drawing, line, tag, words
-from domain.events.verdicts import significant_digits
 
 _WIDTH: Final = 260.0
 _ROW: Final = 26.0
@@ -21,6 +20,7 @@ def gate_bars(gate: Gate) -> Markup | None:
     figures = gate.figures
     if not figures:
         return None
+    told = errors_told(figures)
     longest = max(figures.values()) or 1.0
     room = _WIDTH - _NAME - _NUMBER
     parts: list[Markup] = [line(_NAME, 0, _NAME, _ROW * len(figures), "axis")]
@@ -30,7 +30,7 @@ def gate_bars(gate: Gate) -> Markup | None:
         parts += [
             words(_NAME - 6, y + 17, side, "tick", "end"),
             tag("rect", x=_NAME, y=y + 5, width=length, height=_ROW - 10, class_=f"error {side}"),
-            words(_NAME + length + 5, y + 17, significant_digits(value), "figure", "start"),
+            words(_NAME + length + 5, y + 17, told[side], "figure", "start"),
         ]
     return drawing(
         _WIDTH,

@@ -11,7 +11,7 @@ import orjson
 from app.audit.champion import champion_told
 from app.audit.change import changes, changes_and_decisions, happened_last
 from app.audit.decision import decisions
-from app.audit.health import current_health
+from app.audit.health import Health, current_health
 from app.audit.templates import moment
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import get_cycle, list_cycles
@@ -32,10 +32,18 @@ from domain.errors import UnknownModel, UnknownThing
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
 
 
-def overview_page(ledger: Ledger, model: str | None, now: str, alarms: Mapping[str, str]) -> str:
+def overview_page(
+    ledger: Ledger,
+    model: str | None,
+    now: str,
+    alarms: Mapping[str, str],
+    *,
+    clock_skew_seconds_max: float,
+) -> str:
     """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
 
     `alarms`: by model, why its champion does not answer in this process.
+    `clock_skew_seconds_max`: the setting of that name.
 
     Raises:
         UnknownModel: no contract was adopted under this name.
@@ -58,7 +66,14 @@ def overview_page(ledger: Ledger, model: str | None, now: str, alarms: Mapping[s
         )
         latest = next(iter(decisions(connection, model=chosen, limit=1)), None)
         trained = _trained(connection, chosen, windows)
-        facts = _facts(connection, view, now, alarms.get(view.model))
+        health = current_health(
+            connection,
+            view,
+            now,
+            alarm=alarms.get(view.model),
+            clock_skew_seconds_max=clock_skew_seconds_max,
+        )
+        facts = _facts(connection, view, health)
     page = overview_of(
         facts,
         windows,
@@ -94,11 +109,11 @@ def _checkpoint(signed: Signed | None) -> str:
     return f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed {at}."
 
 
-def _facts(connection: Connection, view: ModelView, now: str, alarm: str | None) -> ModelFacts:
+def _facts(connection: Connection, view: ModelView, health: Health) -> ModelFacts:
     return ModelFacts(
         model=view,
         contract=parse_contract(orjson.loads(view.contract)),
-        health=current_health(connection, view, now, alarm=alarm),
+        health=health,
         serving=champion_told(connection, view),
         happened_last=happened_last(connection, view.model),
     )

@@ -13,14 +13,14 @@ from app.audit.change import Change
 from app.audit.clauses import Clause, Node
 from app.audit.cycle import aftermath_of, conclusion_of, reason_of
 from app.audit.decision import Decision
-from app.audit.gates import Gate, gates_of
+from app.audit.error_since import error_since
+from app.audit.gates import Gate, gates_of, no_gates
 from app.audit.health import Health
 from app.projections.models import ModelView
 from app.web.change_rows import ChangeRow, change_row
 from app.web.clause_bar import clause_bar
 from app.web.drift_chart import BAND_LINES, DriftCell, DriftPanel, drift_panels, drift_table
 from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
-from app.web.error_since import error_since
 from app.web.gate_bars import gate_bars
 from app.web.windows import Window, features_of
 from domain.contract.contract import Contract
@@ -131,7 +131,8 @@ def overview_of(
     clauses = latest.clauses if latest else ()
     judged = [window for window in windows if window.cycle.guarded or window.cycle.halted]
     serves = facts.serving.model_version if facts.serving else None
-    error, note = error_since(serves, windows, scale=facts.scale)
+    reports = [(window.id, window.cycle.health) for window in windows]
+    error, note = error_since(serves, reports, scale=facts.scale)
     notice = _notice(windows)
     return Overview(
         now=now,
@@ -169,7 +170,7 @@ def overview_of(
         gates_of=f"{trained.cycle.trained.candidate}, {trained.label}"
         if trained and trained.cycle.trained
         else "",
-        gates_note=_no_gates(facts.model),
+        gates_note=no_gates(facts.model.candidates),
         changes=tuple(change_row(*each) for each in changes[:CHANGES_SHOWN]),
         changes_note=f"The newest {CHANGES_SHOWN}." if len(changes) > CHANGES_SHOWN else "",
     )
@@ -190,12 +191,6 @@ def _not_yet_said(reasons: tuple[str, ...], said: Notice | None) -> tuple[str, .
     if said is None or not said.reason:
         return reasons
     return tuple(reason for reason in reasons if said.reason not in reason)
-
-
-def _no_gates(model: ModelView) -> str:
-    if model.candidates == 0:
-        return "No candidate was trained yet, so no gate was reached."
-    return f"Candidates were trained ({model.candidates}); none came to the end of the gates."
 
 
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from domain.canonical import INTEGER_MAX
+from domain.target_scale import Transform
 
 MODEL_PATTERN: Final = r"^[a-z][a-z0-9-]{0,62}$"  # it stands in stream names, file names and URLs
 COLUMN_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_]{0,62}$"  # it stands in identity keys and CSV heads
@@ -43,7 +44,9 @@ class Range(Part):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min >= self.max:
-            raise ValueError(f"min {self.min:g} is not below max {self.max:g}; swap or widen them")
+            raise ValueError(
+                f"min {self.min:.15g} is not below max {self.max:.15g}; swap or widen them"
+            )
         return self
 
 
@@ -111,7 +114,7 @@ class TargetSpec(Part):
     name: ColumnName = Field(description="the target's column")
     unit: Unit = Field(description="its native unit")
     meaning: Words = Field(description="what it is, in words")
-    transform: Literal["log", "none"] = Field(
+    transform: Transform = Field(
         description="the scale the model is trained and judged on: natural logarithm, or as it is"
     )
     possible: Range = Field(description="labels outside are refused; positive for `log`")

@@ -34,7 +34,7 @@ def cross_faults(document: object) -> Iterator[Fault]:
     if target.get("transform") == "log" and low is not None and low <= 0:
         yield Fault(
             "/target/possible/min",
-            f"{low:g}: a log target must be positive; raise min above 0, or use transform none",
+            f"{low:.15g}: a log target must be positive; raise min above 0, or use transform none",
             low,
         )
     yield from _plausible("/target", target)
@@ -161,8 +161,8 @@ def _plausible(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         yield Fault(
             f"{path}/plausible/mean/{end}",
-            f"{value:g} is outside the possible range {low:g} to {high:g}; a mean never gets "
-            "there, move it inside",
+            f"{value:.15g} is outside the possible range {low:.15g} to {high:.15g}; a mean never "
+            "gets there, move it inside",
             value,
         )
 
@@ -175,14 +175,16 @@ def _transformers(path: str, field: Mapping[str, Any]) -> Iterator[Fault]:
         if "log" in (transformer, named.get("kind")) and low is not None and low <= 0:
             yield Fault(
                 at,
-                f"log needs a positive possible range, its min is {low:g}; raise it or drop log",
+                f"log needs a positive possible range, its min is {low:.15g}; raise it or drop log",
                 transformer,
             )
         clip = _object(named.get("clip")) or (named if named.get("kind") == "clip" else {})
         below, above = _number(clip.get("low")), _number(clip.get("high"))
         if below is not None and above is not None and below >= above:
             yield Fault(
-                at, f"clip low {below:g} is not below high {above:g}; swap them", transformer
+                at,
+                f"clip low {below:.15g} is not below high {above:.15g}; swap them",
+                transformer,
             )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from domain.decisions.group_interval import GROUPS_MIN, rmse_difference_interval
+from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, rmse_difference_interval
 from domain.decisions.prediction_errors import (
     Category,
     Floats,
@@ -24,7 +24,7 @@ from domain.decisions.prediction_errors import (
 from domain.errors import PredictionsUnusable
 from domain.events.cycle_events import CandidateCompared, CandidateEvaluated
 from domain.events.findings import Errors, GroupInterval
-from domain.events.verdicts import serves_set_aside, told_apart
+from domain.events.verdicts import serves_set_aside, told_apart, told_apart_from_each
 
 
 def evaluate_candidate(
@@ -72,12 +72,13 @@ def evaluate_candidate(
         candidate = errors(predicted, actual, inverse)
     except PredictionsUnusable as unusable:
         return _evaluated(False, rows, rows_min, (None, mean, median), unusable.message)
+    ours, *said = told_apart_from_each(candidate.rmse, (mean.rmse, median.rmse))
+    best = said[0] if mean.rmse < median.rmse else said[1]
     lost_to = [
-        f"the {name} ({told_apart(candidate.rmse, baseline.rmse)[1]})"
-        for name, baseline in (("mean", mean), ("median", median))
+        f"the {name} ({shown})"
+        for name, shown, baseline in zip(("mean", "median"), said, (mean, median), strict=True)
         if not candidate.rmse < baseline.rmse
     ]
-    ours, best = told_apart(candidate.rmse, min(mean.rmse, median.rmse))
     if lost_to:
         reason = f"RMSE {ours} is not below that of {' and '.join(lost_to)} of its training target"
     else:
@@ -227,7 +228,7 @@ def _comparison(ours: float, theirs: float, margin: float, name: str) -> str:
 
 def _over_groups(interval: GroupInterval | None, groups: int) -> str:
     if interval is None:
-        return f"; not enough groups for an interval: {groups}, it takes {GROUPS_MIN}"
+        return f"; not enough groups for an interval: {groups}, it takes {INTERVAL_GROUPS_MIN}"
     noise = "within noise" if interval.low <= 0 <= interval.high else "beyond noise"
     return (
         f"; {noise}: the 95 % interval over {interval.groups} groups is {interval.low:.4g} to "
@@ -238,7 +239,7 @@ def _over_groups(interval: GroupInterval | None, groups: int) -> str:
 def _confidence(confidence: float | None, least: float) -> str:
     if confidence is None:
         return (
-            f"; the contract asks for a confidence of at least {least:g}, which so few groups "
+            f"; the contract asks for a confidence of at least {least:.15g}, which so few groups "
             "cannot give: wait for rows of more groups"
         )
     observed, bound = told_apart(confidence, least)

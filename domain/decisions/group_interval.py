@@ -20,7 +20,7 @@ from domain.events.findings import GroupInterval
 
 Floats = NDArray[np.float64]
 
-GROUPS_MIN: Final = 3  # with two the t interval has one degree of freedom and says nothing
+INTERVAL_GROUPS_MIN: Final = 3  # with two the t interval has one degree of freedom and says nothing
 _UPPER: Final = 0.975  # of a two-sided 95 % interval
 
 
@@ -48,7 +48,7 @@ def rmse_difference_interval(
     '0.467718 [-0.192205, 1.127641] 0.953596'
     """
     member, rows = _members(groups, champion_errors, candidate_errors)
-    if len(rows) < GROUPS_MIN:
+    if len(rows) < INTERVAL_GROUPS_MIN:
         return None
     squares = [
         np.bincount(member, errors**2, len(rows)).astype(np.float64)
@@ -77,7 +77,7 @@ def sum_interval(values: Floats, groups: Sequence[str]) -> GroupInterval | None:
     """
     member, rows = _members(groups, values)
     count = len(rows)
-    if count < GROUPS_MIN:
+    if count < INTERVAL_GROUPS_MIN:
         return None
     sums = np.bincount(member, values, count)
     return _interval(float(sums.sum()), math.sqrt(count * float(sums.var(ddof=1))), count)

@@ -7,16 +7,16 @@ from typing import Final, Literal
 
 from domain.decisions.cycle import Cycle
 from domain.events.findings import GroupInterval
-from domain.events.verdicts import told_apart
+from domain.events.verdicts import significant_digits, told_apart
 
 State = Literal["healthy", "degraded", "stale", "no champion"]
 
-CLOCK_AHEAD_DAYS: Final = 60 / 86_400  # clocks of two machines may differ by a minute
+_SECONDS_A_DAY: Final = 86_400
 WINDOW_ROWS_MIN: Final = 30  # labelled rows below which a window's error says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class HealthFacts:
     """What is known about a model when its health is asked for."""
 
     champion: str | None
@@ -32,6 +32,7 @@ class Standing:
     value_unit: str = ""  # of that
     replaced: str | None = None  # who served before it
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
+    clock_skew_seconds_max: float = 5.0  # that the last cycle may lie ahead of now
     evaluation_within_days: float | None  # the contract's bound on it
     overdue_predictions: int  # champion's predictions older than the contract's labels_within_days
     overdue_unlabelled: int  # of those, without a label
@@ -40,7 +41,7 @@ class Standing:
     late_rows_min: int = 1  # overdue predictions below which nobody calls labels late
 
 
-def health_state(standing: Standing) -> tuple[State, tuple[str, ...]]:
+def health_state(standing: HealthFacts) -> tuple[State, tuple[str, ...]]:
     """The state and the reasons for it; no reasons when healthy. Stale is never green.
 
     Labels are late when more than the contract's share of the overdue predictions have none, and
@@ -84,28 +85,31 @@ def rates(*, promotions: int, trainings: int, decisions: int) -> tuple[float | N
     )
 
 
-def _stale(standing: Standing) -> tuple[str, ...]:
+def _stale(standing: HealthFacts) -> tuple[str, ...]:
     reasons = []
     days, bound = standing.days_since_evaluation, standing.evaluation_within_days
     if days is not None and bound is not None and days > bound:
         observed, needs = told_apart(days, bound, 2)
         reasons.append(f"last evaluated {observed} days ago (contract: within {needs})")
-    if days is not None and days < -CLOCK_AHEAD_DAYS:
+    skew = standing.clock_skew_seconds_max
+    if days is not None and -days * _SECONDS_A_DAY > skew:
+        ahead, allowed = told_apart(-days * _SECONDS_A_DAY, skew)
+        by = f"{ahead} s" if -days < 1 else f"{significant_digits(-days)} days"
         reasons.append(
-            f"last evaluated {-days:.1f} days ahead of now, by a clock that ran ahead; run a cycle "
-            "with a reason, which sets that one aside"
+            f"last evaluated {by} ahead of now, by a clock that ran ahead (clocks may differ by "
+            f"{allowed} s); run a cycle with a reason, which sets that one aside"
         )
     overdue = standing.overdue_predictions
     late = standing.overdue_unlabelled > standing.late_share_max * overdue
     if late and overdue >= standing.late_rows_min:
         reasons.append(
             f"{standing.overdue_unlabelled} of {standing.overdue_predictions} predictions older "
-            f"than {standing.labels_within_days:g} days have no label"
+            f"than {standing.labels_within_days:.15g} days have no label"
         )
     return tuple(reasons)
 
 
-def _degraded(standing: Standing) -> tuple[str, ...]:
+def _degraded(standing: HealthFacts) -> tuple[str, ...]:
     reasons = []
     if standing.alarm is not None:
         reasons.append(standing.alarm)
@@ -132,7 +136,7 @@ def _beyond(error: float, bound: float) -> str:
     return f"{observed} (contract: at most {needs}, transformed scale)"
 
 
-def _in_window(standing: Standing) -> str:
+def _in_window(standing: HealthFacts) -> str:
     rows, found = standing.window_labelled, standing.window_interval
     if found is None:
         return f", on {rows:,} rows"
@@ -142,7 +146,7 @@ def _in_window(standing: Standing) -> str:
     )
 
 
-def _has_not_paid(standing: Standing, value: GroupInterval) -> str:
+def _has_not_paid(standing: HealthFacts, value: GroupInterval) -> str:
     unit = f" {standing.value_unit}" if standing.value_unit else ""
     remedy = f"; a rollback to {standing.replaced} would mend it" if standing.replaced else ""
     return (

@@ -13,6 +13,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from domain.events.verdicts import told_apart
+
 _BEYOND_SHARE_MAX: Final = 1.5  # times the share: how far one group may carry the holdout
 
 
@@ -117,8 +119,9 @@ def _too_few_groups(rows_of: Counter[str], rows: int) -> str:
 
 def _all_too_large(rows_of: Counter[str], rows: int, share: float) -> str:
     smallest = min(rows_of.values())
+    _, most = told_apart(smallest, _BEYOND_SHARE_MAX * share * rows)
     return (
         f"no group fits the holdout: the smallest of {len(rows_of)} has {smallest:,} of {rows:,} "
-        f"rows, and {_BEYOND_SHARE_MAX * share * rows:.4g} are the most for a share of {share:g}. "
+        f"rows, and {most} are the most for a share of {share:.15g}. "
         "Production stays; raise holdout.share, or name a finer group in the contract."
     )

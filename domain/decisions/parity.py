@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.events.gate_events import ParityChecked
+from domain.events.verdicts import told_apart
 
 Floats = NDArray[np.float64]
 
@@ -84,9 +85,11 @@ def _says(
     if exact and agree:
         return "plan and pipeline agree to the bit"
     if exact:
-        return f"plan and pipeline must agree to the bit; they differ by up to {largest:.3g}"
+        apart = f"by up to {largest:.3g}" if largest else "in the sign of a zero"
+        return f"plan and pipeline must agree to the bit; they differ {apart}"
     of = "" if terms is None else " of the terms added"
-    return f"plan and pipeline differ by up to {largest:.3g}{of}; {PARITY_LINEAR:g} is allowed"
+    observed, allowed = told_apart(largest, PARITY_LINEAR, 3)
+    return f"plan and pipeline differ by up to {observed}{of}; {allowed} is allowed"
 
 
 def _remedy(feature: str | None) -> str:

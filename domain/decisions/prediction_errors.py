@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import PredictionsUnusable
 from domain.events.findings import Bootstrap, Errors, SegmentErrors
+from domain.target_scale import Transform
 
 Floats = NDArray[np.float64]
 Inverse = Callable[[float], float]  # from the transformed scale to the target's unit
@@ -24,7 +25,7 @@ DRAWS: Final = 2_000  # bootstrap resamples
 _DRAWN_AT_ONCE: Final = 2**21  # row indices held in memory at a time, 16 MiB
 
 
-def inverse_of(transform: Literal["log", "none"]) -> Inverse:
+def inverse_of(transform: Transform) -> Inverse:
     """The way back from the transformed scale: `math.exp` for a log target, batch and row alike.
 
     The exponential of a predicted logarithm is a median, not a mean.

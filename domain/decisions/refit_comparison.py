@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from domain.decisions.group_interval import GROUPS_MIN, rmse_difference_interval
+from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, rmse_difference_interval
 from domain.events.residual_findings import RefitComparison
 
 
@@ -43,7 +43,9 @@ def compare_refit(
     kept = [group for _, _, group in paired]
     interval = rmse_difference_interval(theirs, ours, kept)
     count = len(set(kept))
-    note = "" if interval else f"not enough groups for an interval: {count} of {GROUPS_MIN}"
+    note = (
+        "" if interval else f"not enough groups for an interval: {count} of {INTERVAL_GROUPS_MIN}"
+    )
     return RefitComparison(
         rows=len(paired),
         groups=count,

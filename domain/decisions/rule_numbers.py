@@ -14,6 +14,7 @@ from domain.events.cycle_events import CycleStarted
 Rule = Literal[
     "bins",
     "encoding",
+    "health",
     "holdout",
     "interval",
     "merge",
@@ -21,12 +22,14 @@ Rule = Literal[
     "parity",
     "samples",
     "scale",
+    "value",
     "window",
 ]
 FIRST: Final = 1
 NEWEST: Final[Mapping[str, int]] = {
     "bins": 2,  # long tails by both sides, edges between the numbers of float32
     "encoding": 2,  # an unlisted category is none of the known ones in training too, and counted
+    "health": 2,  # the latest window and the value of the reign beside the error since promotion
     "holdout": 2,  # drawn by model, window and group; whole groups within half of the share
     "interval": 2,  # over groups, by a jackknife
     "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared
@@ -34,6 +37,7 @@ NEWEST: Final[Mapping[str, int]] = {
     "parity": 2,  # relative to the terms added
     "samples": 2,  # new is also what happened after the last training, though labelled before it
     "scale": 2,  # drift and error on the scale of the plan that predicted, not of the contract
+    "value": 2,  # a reign is measured to its end, in every cycle
     "window": 2,  # without the rows that the champion was trained on
 }
 

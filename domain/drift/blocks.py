@@ -78,7 +78,7 @@ def exchange_blocks(
     return Dependent(tuple(p_values), _few_blocks(blocks, chosen, len(reference)))
 
 
-def seed_of(reference_sha256: str, cycle: str) -> str:
+def exchange_seed(reference_sha256: str, cycle: str) -> str:
     """What begins the draws of one cycle against one reference, whenever it is asked."""
     return f"whyledger.blocks/1|{reference_sha256}|{cycle}"
 

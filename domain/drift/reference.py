@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from domain.drift.bins import (
     CategoryReference,
@@ -30,9 +30,9 @@ from domain.drift.dependence import (
 )
 from domain.drift.statistics import Floats
 from domain.errors import LedgerDamaged, NotMeasurable
+from domain.target_scale import Transform
 
 FORMATS: Final = ("whyledger.reference/1", "whyledger.reference/2")
-Transform = Literal["log", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -88,13 +88,28 @@ def told_apart(value: float, bound: float, digits: int = 4) -> tuple[str, str]:
     >>> told_apart(24.0003, 24.0), told_apart(20.83333, 24.0), told_apart(0.2, 0.2)
     (('24.0003', '24'), ('20.83', '24'), ('0.2', '0.2'))
     """
+    said, needs = told_apart_from_each(value, (bound,), digits)
+    return said, needs
+
+
+def told_apart_from_each(value: float, bounds: Sequence[float], digits: int = 4) -> tuple[str, ...]:
+    """`value` and its bounds, with as many digits as tell it from every one of them.
+
+    >>> told_apart_from_each(0.30000001, (0.29, 0.3)), told_apart_from_each(0.5, ())
+    (('0.30000001', '0.29', '0.3'), ('0.5',))
+    """
     for enough in range(digits, _DIGITS_EXACT):
-        shown = significant_digits(value, enough), significant_digits(bound, enough)
-        if (float(shown[0]) > float(shown[1])) - (float(shown[0]) < float(shown[1])) == (
-            value > bound
-        ) - (value < bound):
-            return shown
-    return repr(value), repr(bound)  # the shortest that says exactly which double it is
+        said, *shown = (significant_digits(each, enough) for each in (value, *bounds))
+        if all(
+            _order(float(said), float(needs)) == _order(value, bound)
+            for needs, bound in zip(shown, bounds, strict=True)
+        ):
+            return said, *shown
+    return tuple(map(repr, (value, *bounds)))  # the shortest that says exactly which doubles
+
+
+def _order(value: float, bound: float) -> int:
+    return (value > bound) - (value < bound)
 
 
 def clause_sentence(clause: ClauseVerdict) -> str:

@@ -21,8 +21,8 @@ from domain.residuals.frozen import Residual
 Floats = NDArray[np.float64]
 
 LABELLED_ROWS_MIN: Final = 50
-HOLDOUT_ROWS_MIN: Final = 20
-GROUPS_MIN: Final = 5
+INCREASE_HOLDOUT_ROWS_MIN: Final = 20
+INCREASE_GROUPS_MIN: Final = 5
 DRAWS: Final = 1_999
 _ROUNDING: Final = 1e-9  # of t, summed in another order
 _DRAWN_AT_ONCE: Final = 2**20  # groups held in memory at a time
@@ -49,7 +49,7 @@ def measure_increase(
         if before > 0 and after > 0:
             ratio = math.sqrt(after / before)
             sums, rows = _by_group((window, holdout))
-            seed = seed_of(reference_sha256, cycle)
+            seed = increase_seed(reference_sha256, cycle)
             measured, p_value = permuted(sums, rows, len(groups), seed)
         else:
             note = "every error is 0 on one side"
@@ -103,7 +103,7 @@ def t_statistics(sums: Floats, rows: Floats, chosen: NDArray[np.bool_]) -> Float
     return np.where(np.isnan(t), 0.0, t)  # equal means without any spread
 
 
-def seed_of(reference_sha256: str, cycle: str) -> int:
+def increase_seed(reference_sha256: str, cycle: str) -> int:
     """The seed of the draws: 64 bits."""
     text = f"whyledger.error-increase/1|{reference_sha256}|{cycle}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
@@ -139,9 +139,9 @@ def _too_few(rows: int, holdout_rows: int, groups: int, holdout_groups: int) -> 
     """What is too little to measure by, and what is needed; empty when nothing is."""
     for count, least, of in (
         (rows, LABELLED_ROWS_MIN, "labelled rows in the window"),
-        (holdout_rows, HOLDOUT_ROWS_MIN, "residuals frozen at the promotion"),
-        (groups, GROUPS_MIN, "groups in the window"),
-        (holdout_groups, GROUPS_MIN, "groups in the promotion holdout"),
+        (holdout_rows, INCREASE_HOLDOUT_ROWS_MIN, "residuals frozen at the promotion"),
+        (groups, INCREASE_GROUPS_MIN, "groups in the window"),
+        (holdout_groups, INCREASE_GROUPS_MIN, "groups in the promotion holdout"),
     ):
         if count < least:
             return f"{count} {of}; at least {least} are needed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.audit.cycle import NOBODY_SERVES, CycleTold, cycle_told
+from app.audit.value import value_told
 from app.cli.cycle_tables import say_cycle
 from app.cli.job_summary import summary, write_outputs, write_summary
 from app.cli.opening import Url, a_time, opened, read_settings, typed
@@ -103,7 +104,7 @@ def cycle(
         raise typer.Exit(Exit.UNDECIDED)
     _say_begun(watched)
     told = cycle_told(watched.steps)
-    _tell_github(told)
+    _tell_github(told, url)
     if json:
         say_json({**asdict(told), "steps": dict(watched.steps)})
     else:
@@ -205,7 +206,7 @@ def _of_answer(answer: Mapping[str, Any]) -> Watched:
     return Watched(answer["cycle"], answer["status"], answer["steps"])
 
 
-def _tell_github(told: CycleTold) -> None:
+def _tell_github(told: CycleTold, url: str) -> None:
     """Write where GitHub Actions says, if it does."""
     outputs, page = os.environ.get("GITHUB_OUTPUT"), os.environ.get("GITHUB_STEP_SUMMARY")
     if outputs:
@@ -213,4 +214,19 @@ def _tell_github(told: CycleTold) -> None:
         values = {name: getattr(told, name) or "" for name in names}
         write_outputs(Path(outputs), values, ending=f"whyledger-{new_id()}")
     if page:
-        write_summary(Path(page), summary(told))
+        write_summary(Path(page), summary(told, _worth(told.model, url)))
+
+
+def _worth(model: str, url: str) -> Sequence[str]:
+    """What the model's champions were worth, in sentences; the cycle's end stands without them."""
+    try:
+        if not url:
+            with opened(read_settings()) as ledger, ledger.connect() as connection:
+                return value_told(connection, model).sentences
+        with Service(url) as service:
+            value = service.get(f"/models/{model}/health")["value"]
+    except WhyledgerError as error:
+        note(f"the summary does not say what the champions were worth: {error.message}")
+        return ()
+    said = [*value["reigns"], value] if value["reigns"] else []
+    return [each["sentence"] for each in said]

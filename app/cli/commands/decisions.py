@@ -65,9 +65,9 @@ def decisions(
         say_json({"decisions": [asdict(each) for each in found]})
         return
     say_table(
-        ("as of", "model", "outcome", "id", "what came of it", "verdict"),
+        ("as of", "model", "outcome", "id", "headline", "verdict"),
         [(d.as_of[:10], d.model, d.outcome, d.id, d.headline, d.sentence) for d in found],
-        wrapped=("what came of it", "verdict"),
+        wrapped=("headline", "verdict"),
     )
 
 
@@ -86,13 +86,13 @@ def changes(
         say_json({"changes": [asdict(each) for each in found]})
         return
     say_table(
-        ("position", "occurred", "recorded", "kind", "model", "by", "what happened", "came of it"),
+        ("position", "occurred", "recorded", "kind", "model", "by", "sentence", "headline"),
         [
             (c.position, moment(c.occurred_at), moment(c.recorded_at), c.kind, c.model or "",
              c.actor, c.sentence, c.headline)
             for c in found
         ],
-        wrapped=("what happened", "came of it"),
+        wrapped=("sentence", "headline"),
     )  # fmt: skip
 
 

@@ -256,7 +256,13 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
         for view in list_models(connection):
             if only not in (None, view.model):
                 continue
-            health = current_health(connection, view, moment, alarm=alarms.get(view.model))
+            health = current_health(
+                connection,
+                view,
+                moment,
+                alarm=alarms.get(view.model),
+                clock_skew_seconds_max=settings.clock_skew_seconds_max,
+            )
             decision = next(iter(list_decisions(connection, model=view.model, limit=1)), None)
             models.append(
                 {

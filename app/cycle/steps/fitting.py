@@ -1,4 +1,4 @@
-"""merge, train, parity: from labelled rows to a candidate whose serving plan equals its pipeline.
+"""train, parity: from merged rows to a candidate whose serving plan equals its pipeline.
 
 Imported when a cycle first trains: one that keeps its model never pays for scikit-learn and MLflow.
 """
@@ -6,24 +6,20 @@ Imported when a cycle first trains: one that keeps its model never pays for scik
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from app.clock import now
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.merging import training_fault
+from app.cycle.steps.registry_runs import record_run
 from app.cycle.steps.residuals import frozen_artefact, residual
 from app.cycle.steps.split import Split, split_rows
-from app.database.locks import exclusive
 from app.ledger.store import Artefact
 from app.projections.labels import LabelledRow
 from app.serving.plan import load_plan
-from app.training.dataset import write_dataset
 from app.training.fit import Trained, fit, predict_pipeline
 from app.training.provenance import code_commit, lock_sha256
-from app.training.tracking import MlflowRegistry, TrainingRecord
-from app.training.versioning import track
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.estimators import Ridge
 from domain.contract.window import stretch_start
@@ -33,89 +29,13 @@ from domain.drift.dependence import Depending, block_of
 from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
-from domain.events.cycle_events import CandidateTrained, CycleHalted, DataMerged, TrainingFailed
+from domain.events.cycle_events import CandidateTrained, TrainingFailed
 from domain.events.events import Row
-from domain.events.findings import WindowCheck
 from domain.events.gate_events import ParityChecked
-from domain.events.verdicts import told_apart
 from domain.residuals.frozen import Residual
 from domain.times import just_after
 
-_EXAMPLE_ROWS: Final = 3  # that show a data scientist what the pipeline reads
 _P_LIMIT: Final = 0.05  # below it a model looks drifted on its own training data
-
-
-def merge(work: Work) -> Done:
-    """Merge and de-duplicate the labelled rows, split them, write and version the data set.
-
-    Where too many of them break the contract of the cycle it halts: what is left is no sample of
-    what the model is asked about.
-    """
-    known = work.known
-    share = known.trainable.left_out_share
-    if share is not None and share > known.contract.refused_share_max:
-        return _halted_by_pool(known, share)
-    try:
-        split = split_rows(known)
-        rows = _rows(known.trainable.rows)
-        repository = known.settings.state_dir / "merged"
-        written = write_dataset(
-            repository / known.started.model, known.started.cycle, known.contract, rows
-        )
-        pointer = _tracked(work, repository, written.csv)
-    except (LedgerBusy, LedgerDamaged):
-        raise  # nothing is wrong with the training: the next attempt reads again
-    except (WhyledgerError, OSError) as error:
-        return Done(event=TrainingFailed(step="merge", reason=reason_of(error)))
-    identities = canonical_bytes([row.identity for row in split.training])
-    identities_sha256 = sha256_hex(identities)
-    return Done(
-        event=DataMerged(
-            merged_rows=len(rows),
-            left_out=known.trainable.left_out,
-            duplicates=known.duplicates,
-            training_rows=len(split.training),
-            holdout_rows=len(split.holdout),
-            holdout_groups=split.drawn.groups,
-            holdout_share=split.drawn.share,
-            window_attempt=known.window_attempt,
-            new_samples=known.new_samples,
-            label_cutoff=known.cutoff,
-            dataset_sha256=written.sha256,
-            identities_sha256=identities_sha256,
-            dvc_pointer=pointer,
-        ),
-        artefacts=(Artefact(identities_sha256, "identities", identities),),
-    )
-
-
-def _halted_by_pool(known: Knowledge, share: float) -> Done:
-    pool, (start, end) = known.trainable, known.bounds
-    rows = len(pool.rows) + pool.left_out_rows
-    high = known.contract.refused_share_max
-    observed, allowed = told_apart(share, high)
-    return Done(
-        event=CycleHalted(
-            window_start=start,
-            window_end=end,
-            rows=rows,
-            refused_rows=pool.left_out_rows,
-            checks=(
-                WindowCheck(
-                    subject="training pool",
-                    statistic="refused_share",
-                    observed=share,
-                    low=None,
-                    high=high,
-                    passed=False,
-                ),
-            ),
-            labels=known.label_shift,
-            reason=f"{pool.left_out_rows:,} of {rows:,} labelled rows break the contract in force "
-            f"({pool.reasons}), a share of {observed}, above the {allowed} it allows; send these "
-            "rows corrected, let the contract allow what is missing, or raise refused_share_max",
-        )
-    )
 
 
 def train(work: Work) -> Done:
@@ -135,7 +55,7 @@ def train(work: Work) -> Done:
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
-        return Done(event=TrainingFailed(step="train", reason=reason_of(error)))
+        return Done(event=TrainingFailed(step="train", reason=training_fault(error)))
     frozen = canonical_bytes(reference.to_document())
     drift = training_drift(reference)
     times = [row.event_time for row in split.training]
@@ -183,35 +103,6 @@ def check(work: Work) -> Done:
     return Done(event=parity_of(known, fitted, plan, split.holdout or split.training))
 
 
-def record_gates(work: Work) -> None:
-    """Add what the gates measured to the candidate's run; what was not measured is left out.
-
-    Raises:
-        UnknownThing: the MLflow store has lost the run.
-    """
-    state = work.state
-    if state.trained is None or state.trained.registry_run is None:
-        return
-    metrics: dict[str, float] = {}
-    if state.parity is not None:
-        metrics["parity_difference"] = state.parity.largest_difference
-    for name, gate in (("evaluation", state.evaluated), ("deployment", state.compared)):
-        if gate is not None:
-            metrics[f"{name}_gate_passed"] = float(gate.passed)
-            metrics[f"{name}_rows"] = float(gate.rows)
-    candidate = state.evaluated.candidate if state.evaluated else None
-    champion = state.compared.champion if state.compared else None
-    for name, errors in (("candidate", candidate), ("champion", champion)):
-        if errors is not None:
-            metrics[f"{name}_rmse"] = errors.rmse
-            metrics[f"{name}_rmse_native"] = errors.rmse_native
-            metrics[f"{name}_mae_native"] = errors.mae_native
-    with exclusive(work.known.settings.by_products_lock):
-        MlflowRegistry(work.known.settings.state_dir, now()).add_metrics(
-            state.trained.registry_run, metrics
-        )
-
-
 def fit_rows(known: Knowledge, labelled: Sequence[LabelledRow]) -> Trained:
     """Fit the contract's pipeline on these rows, in their order. Raises TrainingFailed."""
     return fit(
@@ -231,7 +122,7 @@ def parity_of(
         pipeline=predict_pipeline(known.contract, fitted.pipeline, rows),
         plan=np.asarray(plan.predict_rows(rows).transformed),
         exact=not isinstance(known.contract.estimator, Ridge),
-        terms=plan.terms_of(rows) if form(known.started, "parity") > 1 else None,
+        terms=plan.terms_of(rows) if form(known.started, "parity") > FIRST else None,
     )
 
 
@@ -263,15 +154,6 @@ def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     )
 
 
-def _tracked(work: Work, repository: Path, csv: Path) -> str:
-    """DVC's pointer to the merged rows, relative to their repository; empty when it is not told."""
-    if not work.by_products:
-        return ""
-    with exclusive(work.known.settings.by_products_lock):
-        pointer = track(repository, csv)
-    return str(Path(work.known.started.model) / pointer.name)
-
-
 def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefact, ...]:
     """The candidate's residuals on its holdout; none without a holdout.
 
@@ -282,7 +164,7 @@ def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefac
         return ()
     plan = load_plan(fitted.plan)
     predicted = plan.predict_rows(_rows(split.holdout)).native.tolist()
-    log, group = plan.target.transform == "log", known.contract.group
+    log, group = plan.logarithmic, known.contract.group
     return (
         frozen_artefact(
             Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
@@ -292,53 +174,5 @@ def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefac
     )
 
 
-def record_run(
-    known: Knowledge,
-    candidate: str,
-    labelled: Sequence[LabelledRow],
-    fitted: Trained,
-    merged: DataMerged,
-    **tags: str,
-) -> str:
-    """Keep what was fitted on these rows as a run of the registry; the run's id.
-
-    Raises:
-        TrainingFailed: MLflow's store or folder cannot be written.
-    """
-    residual = fitted.out_of_fold - fitted.target
-    record = TrainingRecord(
-        model=known.started.model,
-        candidate=candidate,
-        pipeline=fitted.pipeline,
-        contract=known.contract,
-        example=_rows(labelled[:_EXAMPLE_ROWS]),
-        plan=fitted.plan,
-        parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
-        metrics={
-            "rmse_out_of_fold": float(np.sqrt(np.mean(residual**2))),
-            "training_rows": float(merged.training_rows),
-            "holdout_rows": float(merged.holdout_rows),
-        },
-        tags={
-            "whyledger.cycle": known.started.cycle,
-            "whyledger.as_of": known.started.as_of,
-            "whyledger.dataset_sha256": merged.dataset_sha256,
-            "whyledger.identities_sha256": merged.identities_sha256,
-            "whyledger.contract_digest": known.started.contract_digest,
-            "whyledger.label_cutoff": str(merged.label_cutoff),
-            **{f"whyledger.{name}": said for name, said in tags.items()},
-        },
-    )
-    with exclusive(known.settings.by_products_lock):
-        return MlflowRegistry(known.settings.state_dir, now()).record_training(record)
-
-
 def _rows(labelled: Sequence[LabelledRow]) -> list[Row]:
     return [row.row for row in labelled]
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong, with its remedy."""
-    return (
-        error.message if isinstance(error, WhyledgerError) else f"{error}. Make room, or mend it."
-    )

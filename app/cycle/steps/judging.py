@@ -14,7 +14,7 @@ from app.projections.champions import ChampionView
 from app.projections.predictions import PredictedRow
 from domain.contract.window import check_window, halt_reason
 from domain.decisions.rule_numbers import FIRST, form
-from domain.drift.blocks import seed_of
+from domain.drift.blocks import exchange_seed
 from domain.drift.clean_rate import clean_rate, clean_rate_words
 from domain.drift.dependence import block_of
 from domain.drift.measurement import measure_drift
@@ -130,7 +130,7 @@ def _drift(work: Work) -> Done:
         predictions,
         first=first,
         blocks=_blocks(known, reference, rows),
-        seed=seed_of(champion.reference_sha256, known.started.cycle),
+        seed=exchange_seed(champion.reference_sha256, known.started.cycle),
     )
     labelled = [row for row in rows if row.identity in known.labels]
     return Done(

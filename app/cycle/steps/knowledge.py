@@ -26,7 +26,7 @@ from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
 from app.projections.predictions import TRAINED_ON, PredictedRow, Window, window_predictions
 from app.projections.refusals import RowCounts, rows_between
-from app.serving.plan import load_plan
+from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
@@ -170,13 +170,16 @@ class Knowledge:
         reference = reference_from_document(
             orjson.loads(self.ledger.artefact(champion.reference_sha256))
         )
-        plan = load_plan(self.ledger.artefact(champion.plan_sha256))
-        if plan.target.transform == "log":
+        if self.plan(champion.plan_sha256).logarithmic:
             labels = [math.log(label) if label > 0 else -math.inf for label in labels]
         return label_shift(reference.target, np.array(labels, np.float64))
 
+    def plan(self, sha256: str) -> ServingPlan:
+        """The stored serving plan with this digest."""
+        return load_plan(self.ledger.artefact(sha256))
+
     @property
-    def window_attempt(self) -> int:
+    def training_on_window(self) -> int:
         """Which training on windows that end on this day this one is, from 1."""
         with self.ledger.connect() as connection:
             return 1 + trainings_until(

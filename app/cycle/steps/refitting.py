@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.cycle.steps.fitting import fit_rows, parity_of, reason_of, record_run
+from app.cycle.steps.fitting import fit_rows, parity_of
 from app.cycle.steps.knowledge import Done, Work
+from app.cycle.steps.merging import training_fault
+from app.cycle.steps.registry_runs import record_run
 from app.ledger.store import Artefact
 from app.projections.labels import LabelledRow
 from app.training.fit import Trained
@@ -54,7 +56,7 @@ def refit(work: Work) -> Done:
         raise
     except (WhyledgerError, OSError) as error:
         why = f"no refit came of {len(rows):,} rows, so the gated plan is promoted as it was: "
-        return Done(event=replace(nothing, reason=why + reason_of(error)))
+        return Done(event=replace(nothing, reason=why + training_fault(error)))
     return Done(
         event=replace(
             nothing,

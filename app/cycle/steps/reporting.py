@@ -24,8 +24,9 @@ from app.projections.predictions import PredictedRow, window_predictions
 from domain.decisions import lifecycle
 from domain.decisions.cycle import Cycle, conclusion
 from domain.decisions.group_interval import rmse_difference_interval
-from domain.decisions.health import WINDOW_ROWS_MIN, Standing, health_state, rates, unjudged
+from domain.decisions.health import WINDOW_ROWS_MIN, HealthFacts, health_state, rates, unjudged
 from domain.decisions.lifecycle import ReportHealth
+from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import PredictionsUnusable
 from domain.events.cycle_events import HealthReported
 from domain.events.events import ValueMeasured
@@ -61,18 +62,22 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
     rmse = _rmse(known, champion, pairs)
     contract = known.contract
-    latest = [(row, label) for row, label in pairs if row.event_time >= known.drift_window_start]
+    whole = form(known.started, "health") == FIRST  # neither window nor value beside the reign
+    start = known.drift_window_start
+    latest = [] if whole else [pair for pair in pairs if pair[0].event_time >= start]
     enough = len(latest) >= WINDOW_ROWS_MIN
     window_error = _rmse(known, champion, latest) if enough else None
     window_interval = _interval(known, champion, latest) if enough else None
-    worth = measured if measured and measured.model_version == model.champion else None
+    worth = None
+    if measured and measured.model_version == model.champion and not whole:
+        worth = measured
     overdue = [
         row
         for row in rows
         if days_between(row.event_time, known.started.as_of) > contract.health.labels_within_days
     ]
     verdict, reasons = health_state(
-        Standing(
+        HealthFacts(
             champion=model.champion,
             alarm=None,  # whether it loads is seen where it serves
             drift_beyond_policy=drifted,
@@ -187,7 +192,12 @@ def _interval(
 
 
 def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> ValueMeasured | None:
-    """What the champion of the cycle is worth in its reign; None: nobody served."""
+    """What the champion of the cycle is worth in its reign; None: nobody served.
+
+    None too by the first form of rule `value`: nobody measured it.
+    """
+    if form(known.started, "value") == FIRST:
+        return None
     with known.ledger.connect() as connection:
         reign = reign_at(connection, known.started.model, before=known.cutoff)
         if reign is None:

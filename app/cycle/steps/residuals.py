@@ -261,8 +261,7 @@ def _blind(holdout_rows: int) -> str:
 
 
 def _log_scale(known: Knowledge, reign: Reign) -> bool:
-    plan = load_plan(known.ledger.artefact(reign.champion.plan_sha256))
-    return plan.target.transform == "log"
+    return known.plan(reign.champion.plan_sha256).logarithmic
 
 
 def _finite(log: float) -> float | None:

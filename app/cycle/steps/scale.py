@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 
 from app.cycle.steps.knowledge import Knowledge
-from app.serving.plan import load_plan
 from domain.contract.contract import Contract
 from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.statistics import Floats
 from domain.errors import PredictionsUnusable
-
-Transform = Literal["log", "none"]
+from domain.target_scale import Transform
 
 
 def scale_of(known: Knowledge, plan_sha256: str) -> Transform:
     """The transform of the stored plan; of the contract in force for cycles of the first form."""
     if form(known.started, "scale") == FIRST:
         return known.contract.target.transform
-    return load_plan(known.ledger.artefact(plan_sha256)).target.transform
+    return known.plan(plan_sha256).target.transform
 
 
 def on_scale(transform: Transform, values: Iterable[float], what: str) -> Floats:

@@ -138,7 +138,7 @@ class DecisionAnswer(BaseModel):
     cycle: str = Field(examples=["car-price-12"])
     outcome: str = Field(examples=["keep: rules not met"])
     headline: str = Field(
-        description="what came of it, and who serves", examples=["Kept: car-price/3 serves on."]
+        description="what happened, and who serves", examples=["Kept: car-price/3 serves on."]
     )
     as_of: str = Field(examples=[examples.TIME])
     recorded_at: str = Field(examples=["2026-02-03T09:30:02.000000Z"])
@@ -207,7 +207,7 @@ class ChangeAnswer(BaseModel):
         examples=["Rolled back from car-price/2 to car-price/1: customers complained."],
     )
     headline: str = Field(
-        description="what came of a decision; empty for any other change", examples=[""]
+        description="what happened, and who serves; empty for any other change", examples=[""]
     )
     set_aside_by: str | None = Field(
         description="the later cycle that set its cycle aside; null: it counts", examples=[None]

@@ -97,7 +97,7 @@ class CycleAnswer(BaseModel):
     @computed_field(examples=["Kept: car-price/3 serves on."])  # type: ignore[prop-decorator]
     @property
     def headline(self) -> str:
-        """What came of it, who serves, and by whom it was set aside."""
+        """What happened, who serves, and by whom it was set aside."""
         return cycle_told(
             self.steps, set_aside_by=self.set_aside_by, set_aside_reason=self.set_aside_reason
         ).headline

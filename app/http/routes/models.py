@@ -82,8 +82,15 @@ class ReignAnswer(BaseModel):
     value: float | None = Field(description="in `unit`; null: see the sentence", examples=[61328.0])
     low: float | None = Field(description="of the 95 % interval", examples=[23910.6])
     high: float | None = Field(examples=[98745.5])
+    as_of: str | None = Field(
+        description="of the last measurement, whose labels count", examples=[examples.TIME]
+    )
+    trained: bool = Field(
+        description="for this reign; a rollback brings back what was trained before",
+        examples=[True],
+    )
     after_cost: float | None = Field(
-        description="less the contract's cost of a retraining; null: none is declared",
+        description="less the cost of its own training; null: none is declared",
         examples=[None],
     )
     unit: str | None = Field(examples=["1983 USD"])
@@ -97,7 +104,15 @@ class ValueAnswer(BaseModel):
 
     reigns: list[ReignAnswer] = Field(description="oldest first")
     value: float | None = Field(description="of all that were measured", examples=[61328.0])
-    after_cost: float | None = Field(examples=[None])
+    trainings: int | None = Field(
+        description="completed since the first model served, promoted or rejected", examples=[1]
+    )
+    retraining_cost: float | None = Field(
+        description="of each of them, in `unit`; null: none is declared", examples=[None]
+    )
+    after_cost: float | None = Field(
+        description="value less what these trainings cost", examples=[None]
+    )
     unit: str | None = Field(examples=["1983 USD"])
     measured: int = Field(description="reigns in the sum", examples=[1])
     sentence: str = Field(examples=["no reign has a measured value yet"])
@@ -183,7 +198,13 @@ def read_health(here: Here, model: str) -> Health:
     serving = here.champions.of(model)
     view, at = _view(here, model), now()
     with here.ledger.connect() as connection:
-        return current_health(connection, view, at, alarm=serving.alarm)
+        return current_health(
+            connection,
+            view,
+            at,
+            alarm=serving.alarm,
+            clock_skew_seconds_max=here.settings.clock_skew_seconds_max,
+        )
 
 
 def _view(here: Process, model: str) -> ModelView:

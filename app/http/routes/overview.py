@@ -36,5 +36,11 @@ class OverviewQuery(Sent):
 )
 def read_overview(here: Here, query: Annotated[OverviewQuery, Query()]) -> HTMLResponse:
     """No script, nothing from elsewhere."""
-    page = overview_page(here.ledger, query.model, now(), here.champions.alarms())
+    page = overview_page(
+        here.ledger,
+        query.model,
+        now(),
+        here.champions.alarms(),
+        clock_skew_seconds_max=here.settings.clock_skew_seconds_max,
+    )
     return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})

@@ -65,7 +65,7 @@ def test_the_page_shows_the_sentence_however_long_ago_the_promotion_was(
     champion = told(sqlite_ledger, car_story(REJECTED_YEAR))  # promoted before the last cycle
     monkeypatch.setattr(overview, "WINDOWS_SHOWN", windows_shown)
 
-    page = overview.overview_page(sqlite_ledger, MODEL, time(1992), {})
+    page = overview.overview_page(sqlite_ledger, MODEL, time(1992), {}, clock_skew_seconds_max=5.0)
 
     assert champion is not None
     assert f'<p class="quiet">{champion.sentence}</p>' in unescape(page)

@@ -26,7 +26,7 @@ def told(ledger: Ledger, story: Story, *, alarm: str | None = None) -> Health:
     with ledger.connect() as connection:
         view = get_model(connection, MODEL)
         assert view is not None
-        return current_health(connection, view, now(), alarm=alarm)
+        return current_health(connection, view, now(), alarm=alarm, clock_skew_seconds_max=5.0)
 
 
 def test_a_healthy_model_gives_no_reasons(sqlite_ledger: Ledger) -> None:
@@ -90,7 +90,9 @@ def test_a_last_cycle_from_beyond_now_is_stale(sqlite_ledger: Ledger) -> None:
     with sqlite_ledger.connect() as connection:
         view = get_model(connection, MODEL)
         assert view is not None
-        health = current_health(connection, view, "2025-01-01T00:00:00.000000Z", alarm=None)
+        health = current_health(
+            connection, view, "2025-01-01T00:00:00.000000Z", alarm=None, clock_skew_seconds_max=5.0
+        )
 
     assert health.state == "stale"
     assert "by a clock that ran ahead" in health.sentence

@@ -19,7 +19,7 @@ from tests.plausible import TIME, an
 ANY_EVIDENCE = document("rules", "policies", "any-evidence.yaml")
 NEEDED = (
     "new samples and cool-down and ((feature drift and prediction drift p) or "
-    "(error growth and error growth p) or residual evidence)"
+    "(error increase and error increase p) or residual evidence)"
 )
 
 
@@ -38,7 +38,7 @@ def test_a_decision_by_a_tree_is_told_with_its_nodes_by_every_door(cars: CarLedg
     assert "and neither " in told.sentence
     root, either, drift, error = told.nodes
     assert (root.node, root.verdict, root.joins) == ("when", "unmet", NEEDED)
-    assert (either.operator, drift.of[0], error.of[0]) == ("any", "feature_drift", "larger_error")
+    assert (either.operator, drift.of[0], error.of[0]) == ("any", "feature_drift", "error_increase")
 
     state = cars.settings.state_dir
     lines = whyledger(state, "why", told.id).stdout.splitlines()

@@ -111,6 +111,7 @@ def test_the_outputs_and_the_summary_hold_the_recorded_sentence(
     assert {"bootstrap", "promoted", "car-price/1"} <= set(outputs)
     assert "| clause | verdict |" in page
     assert "| Deployment | ✓ passed |" in page
+    assert "- car-price/1: no value, not measured yet\n" in page
 
 
 def test_why_says_the_same_sentence_as_decisions(state: Path) -> None:

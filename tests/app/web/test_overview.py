@@ -57,11 +57,11 @@ class Page(HTMLParser):
 @pytest.fixture
 def page(sqlite_ledger: Ledger) -> str:
     record(sqlite_ledger, car_story())
-    return overview_page(sqlite_ledger, MODEL, NOW, {})
+    return overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
 
 def test_a_ledger_without_models_says_how_to_begin(ledger: Ledger) -> None:
-    assert "whyledger adopt" in overview_page(ledger, None, NOW, {})
+    assert "whyledger adopt" in overview_page(ledger, None, NOW, {}, clock_skew_seconds_max=5.0)
 
 
 def test_a_model_without_a_champion_says_that_nobody_serves(sqlite_ledger: Ledger) -> None:
@@ -69,7 +69,7 @@ def test_a_model_without_a_champion_says_that_nobody_serves(sqlite_ledger: Ledge
     story.events = story.events[:2]  # policy and contract
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert "Nothing was decided yet." in page
     assert "nobody" in page
@@ -83,13 +83,13 @@ def test_a_model_without_rows_is_told_to_import_before_its_first_cycle(
     story.events = story.events[:2]
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert 0 < page.index(f"whyledger import {MODEL}") < page.index(f"cycle --model {MODEL}")
 
 
 def test_one_entry_is_no_plural(sqlite_ledger: Ledger) -> None:
-    page = overview_page(sqlite_ledger, None, NOW, {})
+    page = overview_page(sqlite_ledger, None, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert sqlite_ledger.size() == 1
     assert "<span>1</span> ledger entry</p>" in page
@@ -97,7 +97,7 @@ def test_one_entry_is_no_plural(sqlite_ledger: Ledger) -> None:
 
 def test_an_unknown_model_is_refused(ledger: Ledger) -> None:
     with pytest.raises(UnknownModel, match="nowhere"):
-        overview_page(ledger, "nowhere", NOW, {})
+        overview_page(ledger, "nowhere", NOW, {}, clock_skew_seconds_max=5.0)
 
 
 def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> None:
@@ -105,7 +105,7 @@ def test_the_page_of_a_whole_story_is_made_on_both_databases(ledger: Ledger) -> 
     with ledger.connect() as connection:
         recorded = list_decisions(connection, model=MODEL, limit=1)[0]
 
-    page = overview_page(ledger, None, NOW, {})
+    page = overview_page(ledger, None, NOW, {}, clock_skew_seconds_max=5.0)
 
     headline = re.search(r'<h1 class="verdict"[^>]*>(.*?)</h1>', page)
     assert headline is not None
@@ -117,12 +117,14 @@ def test_the_newest_checkpoint_says_since_when_changes_show(
     sqlite_ledger: Ledger, sqlite_settings: Settings
 ) -> None:
     record(sqlite_ledger, car_story())
-    assert "No checkpoint was signed yet." in overview_page(sqlite_ledger, MODEL, NOW, {})
+    assert "No checkpoint was signed yet." in overview_page(
+        sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0
+    )
 
     signed = Checkpoints(sqlite_ledger, sqlite_settings).sign()
 
     says = f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed 20"
-    assert says in overview_page(sqlite_ledger, MODEL, NOW, {})
+    assert says in overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
 
 def test_every_element_is_closed_and_every_id_stands_once(page: str) -> None:
@@ -145,9 +147,9 @@ def test_it_holds_no_script_no_inline_style_and_nothing_from_elsewhere(page: str
 def test_eight_times_the_cycles_weigh_less_than_four_times_as_much(sqlite_ledger: Ledger) -> None:
     two, sixteen = car_story(1976), car_story()
     record(sqlite_ledger, two)
-    after_two = overview_page(sqlite_ledger, MODEL, NOW, {})
+    after_two = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
     record(sqlite_ledger, Story(sixteen.events[len(two.events) :]))
-    after_sixteen = overview_page(sqlite_ledger, MODEL, NOW, {})
+    after_sixteen = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert len(after_sixteen.encode()) < 4 * len(after_two.encode())
 
@@ -164,7 +166,7 @@ def test_every_picture_is_well_formed_and_has_a_name(page: str) -> None:
 def test_a_halted_window_is_shown_and_is_never_called_no_drift(sqlite_ledger: Ledger) -> None:
     record(sqlite_ledger, car_story(HALTED_YEAR))
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     notice = re.search(r'<p class="notice">(.*?)</p>', page)
     assert notice is not None
@@ -175,7 +177,7 @@ def test_a_halted_window_is_shown_and_is_never_called_no_drift(sqlite_ledger: Le
 def test_the_gates_stop_at_the_first_that_failed(sqlite_ledger: Ledger) -> None:
     record(sqlite_ledger, car_story(REJECTED_YEAR))
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert '<li class="gate failed">' in page
     assert '<li class="gate not-evaluated">' in page
@@ -199,7 +201,7 @@ def test_no_sentence_ends_in_two_full_stops(sqlite_ledger: Ledger) -> None:
             told.event = replace(told.event, reason="better on 53 rows.")
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert "better on 53 rows.</p>" in page
     assert "53 rows.." not in page
@@ -218,7 +220,7 @@ def test_rollbacks_are_counted_and_the_other_champions_error_is_not_shown(
     rolled_back(story)
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert "<dt>rollbacks</dt><dd>1</dd>" in page
     assert f"not measured since {MODEL}/1 serves" in page
@@ -234,7 +236,7 @@ def test_a_failed_cycles_reason_stands_once(sqlite_ledger: Ledger) -> None:
     )
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     read = re.sub(r' title="[^"]*"', "", page)  # which holds the whole sentence of the health
     above, _, table = read.partition('<h2 id="decisions">')
@@ -268,7 +270,7 @@ def test_after_a_rollback_the_headline_says_so_and_the_decision_stands_below(
     rolled_back(story)
     record(sqlite_ledger, story)
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     said = f"Rolled back from {MODEL}/16 to {MODEL}/1: customers complained."
     assert headline_of(page) == said
@@ -282,7 +284,7 @@ def test_a_halted_cycle_is_the_headline_and_a_line_among_the_decisions(
 ) -> None:
     record(sqlite_ledger, car_story(HALTED_YEAR))
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert headline_of(page).startswith("Halted, nothing was judged: ")
     assert re.findall(r'class="outcome [^>]*>.*?</span> ([^<]+)<', page)[0] == "halted"
@@ -291,7 +293,7 @@ def test_a_halted_cycle_is_the_headline_and_a_line_among_the_decisions(
 def test_a_turned_away_candidate_is_no_retraining_in_the_headline(sqlite_ledger: Ledger) -> None:
     record(sqlite_ledger, car_story(REJECTED_YEAR))
 
-    said = headline_of(overview_page(sqlite_ledger, MODEL, NOW, {}))
+    said = headline_of(overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0))
 
     assert re.fullmatch(rf"Candidate {MODEL}/\d+ turned away: {MODEL}/\d+ serves on\.", said)
 
@@ -302,7 +304,7 @@ def test_a_model_that_was_promoted_shows_its_gates_however_long_ago_that_was(
     monkeypatch.setattr("app.web.overview.WINDOWS_SHOWN", 1)
     record(sqlite_ledger, car_story(HALTED_YEAR))
 
-    page = overview_page(sqlite_ledger, MODEL, NOW, {})
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
 
     assert "No candidate was trained yet" not in page
     assert re.search(rf'The last gates <span class="quiet">{MODEL}/\d+, 19\d\d</span>', page)
@@ -315,4 +317,6 @@ def test_only_a_model_that_never_had_a_candidate_is_said_to_have_none(
     story.events = story.events[:2]
     record(sqlite_ledger, story)
 
-    assert "No candidate was trained yet" in overview_page(sqlite_ledger, MODEL, NOW, {})
+    assert "No candidate was trained yet" in overview_page(
+        sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0
+    )

@@ -80,6 +80,10 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
         ),
     ),
     (
+        ("/features/0/plausible/mean/max", 5000.0001),
+        ("/features/0/plausible/mean/max", "5000.0001 is outside the possible range 100 to 5000"),
+    ),
+    (
         ("/features/0/plausible/mean/max", 5001),
         (
             "/features/0/plausible/mean/max",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -124,6 +125,18 @@ def test_an_empty_holdout_never_passes_even_when_no_rows_are_asked_for() -> None
     )
     assert not found.passed
     assert found.reason.startswith("not enough rows")
+
+
+def test_an_error_is_told_from_that_of_each_baseline_it_lost_to() -> None:
+    found = evaluate_candidate(
+        predicted=np.full(4, 3.5000001),  # the mean is 3.5, the better median 2
+        actual=ACTUAL,
+        training_target=np.array([2.0, 2.0, 2.0, 8.0]),
+        rows_min=1,
+        inverse=inverse_of("none"),
+    )
+    ours, mean, median = map(float, re.findall(r"\d\.\d+", found.reason))
+    assert ours > mean > median
 
 
 def test_predictions_beyond_a_double_fail_the_gate_with_words() -> None:

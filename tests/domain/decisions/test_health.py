@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.decisions.cycle import Cycle
-from domain.decisions.health import Standing, health_state, unjudged
+from domain.decisions.health import HealthFacts, health_state, unjudged
 from domain.events.findings import GroupInterval
 from tests.domain.events.sample_events import (
     FAILED_TRAINING,
@@ -16,7 +19,7 @@ from tests.domain.events.sample_events import (
     UNDECIDED,
 )
 
-FINE = Standing(
+FINE = HealthFacts(
     champion="car-price/3",
     alarm=None,
     drift_beyond_policy=False,
@@ -145,10 +148,27 @@ def test_a_cycle_recorded_while_the_clock_ran_ahead_is_stale() -> None:
     state, reasons = health_state(replace(FINE, days_since_evaluation=-400.0))
     assert state == "stale"
     assert reasons == (
-        "last evaluated 400.0 days ahead of now, by a clock that ran ahead; run a cycle with a "
-        "reason, which sets that one aside",
+        "last evaluated 400 days ahead of now, by a clock that ran ahead (clocks may differ by "
+        "5 s); run a cycle with a reason, which sets that one aside",
     )
-    assert health_state(replace(FINE, days_since_evaluation=-1e-5))[0] == "healthy"
+
+
+def test_clocks_may_differ_by_as_much_as_the_setting_says() -> None:
+    near = replace(FINE, days_since_evaluation=-5 / 86_400)
+    assert health_state(near)[0] == "healthy"
+    state, [reason] = health_state(replace(near, days_since_evaluation=-5.0001 / 86_400))
+    assert state == "stale"
+    assert "5.0001 s ahead of now" in reason
+    assert health_state(replace(near, clock_skew_seconds_max=4.0))[0] == "stale"
+
+
+@given(st.floats(1e-3, 1e6), st.integers(1, 40))
+def test_no_error_is_said_to_be_what_it_may_be_at_most(bound: float, steps: int) -> None:
+    error = bound * (1 + steps * 1e-15)
+    _, reasons = health_state(replace(FINE, rmse=error, rmse_max=bound))
+    for reason in reasons:  # none when the step was lost in rounding
+        said, allowed = re.findall(r"\d[\d.e+-]*", reason)
+        assert float(said) > float(allowed)
 
 
 def test_no_figure_is_rounded_onto_its_bound() -> None:

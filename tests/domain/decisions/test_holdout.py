@@ -141,3 +141,15 @@ def test_a_year_of_cars_is_held_out_within_half_of_its_share() -> None:
     drawn = drawn_whole(designs)
     assert drawn.share is not None
     assert 0.4 <= drawn.share <= 0.6
+
+
+def test_the_smallest_group_is_never_said_to_be_as_large_as_may_be_drawn() -> None:
+    drawn = hold_out_whole_groups(
+        ["a"] * 20_001 + ["b"] * 20_002,
+        trained=(),
+        model="car-price",
+        window=("1975-01-01", "1976-01-01"),
+        share=0.333325,
+    )
+    assert drawn.groups == ()
+    assert "has 20,001 of 40,003 rows, and 20000.99996 are the most" in drawn.nothing_fits

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
 from domain.decisions.parity import Terms, check_parity
@@ -89,3 +92,22 @@ def test_a_difference_where_nothing_was_added_is_too_large() -> None:
 def test_parity_refuses_sides_with_different_rows() -> None:
     with pytest.raises(ValueError, match="same rows on every side; got 4 of the pipeline and 2"):
         check_parity(pipeline=ACTUAL, plan=ACTUAL[:2], exact=True)
+
+
+@given(st.floats(0.9, 1.1))
+def test_what_plans_differ_by_is_never_rounded_onto_what_is_allowed(times: float) -> None:
+    pipeline = np.array([0.0])
+    found = check_parity(
+        pipeline=pipeline,
+        plan=np.array([1e-12 * times]),
+        exact=False,
+        terms=Terms(np.array([1.0]), ["x"]),
+    )
+    observed, allowed = map(float, re.findall(r"\d[\d.]*e-\d+", found.reason)[:2])
+    assert (observed <= allowed) == found.passed == (found.largest_difference <= found.allowed)
+
+
+def test_plans_that_differ_in_the_sign_of_a_zero_are_not_said_to_differ_by_nothing() -> None:
+    found = check_parity(pipeline=np.array([0.0]), plan=np.array([-0.0]), exact=True)
+    assert not found.passed
+    assert "must agree to the bit; they differ in the sign of a zero, on 1 row" in found.reason

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.drift.blocks import Bins, Dependent, exchange_blocks, exchange_runs, seed_of
+from domain.drift.blocks import Bins, Dependent, exchange_blocks, exchange_runs, exchange_seed
 from domain.drift.statistics import psi
 
 
@@ -147,4 +147,4 @@ def test_a_run_is_always_among_those_it_is_compared_with(
 
 
 def test_the_draws_of_a_cycle_begin_with_the_reference_and_the_cycle() -> None:
-    assert seed_of("ab", "car-price-2") == "whyledger.blocks/1|ab|car-price-2"
+    assert exchange_seed("ab", "car-price-2") == "whyledger.blocks/1|ab|car-price-2"

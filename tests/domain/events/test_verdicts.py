@@ -17,6 +17,7 @@ from domain.events.verdicts import (
     needs_in_words,
     observed_in_words,
     serves_set_aside,
+    told_apart_from_each,
     verdict_sentence,
 )
 
@@ -171,3 +172,11 @@ def test_a_verdict_names_what_held_or_what_blocked_it(
     outcome: str, clauses: tuple[ClauseVerdict, ...], reason: str, said: str
 ) -> None:
     assert verdict_sentence(outcome, clauses, reason) == said
+
+
+@given(NUMBERS, st.lists(NUMBERS | st.integers(-3, 3), max_size=3))
+def test_a_figure_is_told_from_each_of_its_bounds(value: float, others: list[float]) -> None:
+    bounds = [value * (1 + x * 1e-15) if isinstance(x, int) else x for x in others]
+    said, *shown = map(float, told_apart_from_each(value, bounds))
+    for bound, needs in zip(bounds, shown, strict=True):
+        assert (said > needs, said < needs) == (value > bound, value < bound)

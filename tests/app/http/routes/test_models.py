@@ -213,10 +213,13 @@ def test_the_export_comes_as_json_lines_csv_and_a_report(service: TestClient) ->
         "contract adopted",
         "promoted",
         "decided",
+        "reign",
+        "value",
     ]
     table = service.get("/audit/export?format=csv&model=car-price")
     assert table.headers["content-type"].startswith("text/csv")
-    *_, row = csv.DictReader(io.StringIO(table.text))
+    *_, row, reign, value = csv.DictReader(io.StringIO(table.text))
+    assert (reign["kind"], value["kind"]) == ("reign", "value")
     assert (row["id"], row["kind"]) == (id, "decided")
     report = service.get("/audit/export?format=html")
     assert report.headers["content-type"].startswith("text/html")

@@ -1,4 +1,4 @@
-"""How a champion's error has grown since its promotion, in words."""
+"""How a champion's error has increased since its promotion, in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.events.verdicts import significant_digits, told_apart
 from domain.residuals.evidence import fact
 
 
-def error_growth(measured: DriftMeasured | None) -> str:
+def error_increase(measured: DriftMeasured | None) -> str:
     """What the residuals of the window and of the reign said; empty when nothing was measured."""
     said = []
     increase = measured.error_increase if measured else None
@@ -22,7 +22,7 @@ def error_growth(measured: DriftMeasured | None) -> str:
             f"(p = {p_value})"
         )
     elif increase is not None:
-        said.append(f"whether the error has grown is unknown: {increase.note}")
+        said.append(f"whether the error has increased is unknown: {increase.note}")
     evidence = measured.residual_evidence if measured else None
     if evidence is not None:
         days = fact(-math.inf if evidence.log_days is None else evidence.log_days)

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-from app.web.error_since import error_since
-from app.web.windows import Window
-from domain.decisions.cycle import Cycle
-from domain.events.cycle_events import CycleFailed, HealthReported
+from app.audit.error_since import error_since
+from domain.events.cycle_events import HealthReported
 from domain.events.findings import GroupInterval
 from tests.plausible import an
 
@@ -29,22 +27,21 @@ REPORT = an(
 )
 
 
-def _window(number: int, champion: str, rmse: float | None) -> Window:
+def _reported(number: int, champion: str, rmse: float | None) -> tuple[str, HealthReported]:
     report = replace(
         REPORT, champion=champion, rmse_since_promotion=rmse, labelled_since_promotion=40 + number
     )
-    return Window(id=f"car-price-{number}", as_of="", label="", cycle=Cycle(health=report))
+    return f"car-price-{number}", report
 
 
-def _failed(number: int) -> Window:
-    cycle = Cycle(failed=CycleFailed(attempts=3, step="train", reason="the disk is full"))
-    return Window(id=f"car-price-{number}", as_of="", label="", cycle=cycle)
+def _failed(number: int) -> tuple[str, None]:
+    return f"car-price-{number}", None
 
 
 def test_the_newest_report_of_the_serving_champion_is_told() -> None:
-    windows = [_window(3, "car-price/2", 0.3), _window(4, "car-price/2", 0.23456)]
+    reports = [_reported(3, "car-price/2", 0.3), _reported(4, "car-price/2", 0.23456)]
 
-    error, note = error_since("car-price/2", windows, scale="log")
+    error, note = error_since("car-price/2", reports, scale="log")
 
     assert error == "0.2346"
     assert "n = 44 rows" in note
@@ -52,29 +49,29 @@ def test_the_newest_report_of_the_serving_champion_is_told() -> None:
 
 
 def test_after_a_rollback_no_other_champions_figure_is_shown() -> None:
-    windows = [_window(1, "car-price/1", 0.2), _window(2, "car-price/2", 0.3)]
+    reports = [_reported(1, "car-price/1", 0.2), _reported(2, "car-price/2", 0.3)]
 
-    assert error_since("car-price/1", windows, scale="log") == (
+    assert error_since("car-price/1", reports, scale="log") == (
         "unknown",
         "not measured since car-price/1 serves",
     )
 
 
 def test_a_failed_cycle_leaves_the_figure_of_the_report_before_it() -> None:
-    windows = [_window(3, "car-price/2", 0.25), _failed(4)]
+    reports = [_reported(3, "car-price/2", 0.25), _failed(4)]
 
-    assert error_since("car-price/2", windows, scale="log")[0] == "0.25"
+    assert error_since("car-price/2", reports, scale="log")[0] == "0.25"
 
 
 def test_a_report_that_measured_nothing_leaves_the_figure_before_it() -> None:
-    windows = [_window(3, "car-price/2", 0.25), _window(4, "car-price/2", None)]
+    reports = [_reported(3, "car-price/2", 0.25), _reported(4, "car-price/2", None)]
 
-    assert error_since("car-price/2", windows, scale="log")[0] == "0.25"
+    assert error_since("car-price/2", reports, scale="log")[0] == "0.25"
 
 
 def test_without_a_report_nothing_is_claimed_of_the_labels() -> None:
-    for windows in ([], [_failed(1)], [_window(1, "car-price/2", None)]):
-        assert error_since("car-price/2", windows, scale="log") == (
+    for reports in ([], [_failed(1)], [_reported(1, "car-price/2", None)]):
+        assert error_since("car-price/2", reports, scale="log") == (
             "unknown",
             "not measured since car-price/2 serves",
         )
@@ -86,11 +83,7 @@ def test_without_a_champion_nobody_serves() -> None:
 
 def test_the_latest_window_stands_beside_the_whole_reign() -> None:
     noise = GroupInterval(estimate=0.5, low=0.41, high=0.63, confidence=1.0, groups=12)
-    window = _window(1, "car-price/2", 0.25)
-    assert window.cycle.health is not None
-    report = replace(
-        window.cycle.health, window_error=0.5, window_interval=noise, window_labelled=80
-    )
-    shown = replace(window, cycle=Cycle(health=report))
-    _, note = error_since("car-price/2", [shown], scale="log")
+    cycle, report = _reported(1, "car-price/2", 0.25)
+    shown = replace(report, window_error=0.5, window_interval=noise, window_labelled=80)
+    _, note = error_since("car-price/2", [(cycle, shown)], scale="log")
     assert note.endswith("says; in the latest window 0.5 (95 % 0.41 to 0.63), n = 80")
