@@ -21,7 +21,7 @@ from benchmarks.simulations.streams import (
     Rows,
     days,
 )
-from domain.residuals.evidence import Evidence, advance, begun
+from domain.residuals.evidence import Entry, Evidence, advance, begun
 
 BOUND_DAYS: Final = 3_650
 VERSION: Final = "simulated/1"
@@ -44,12 +44,13 @@ def generator_of(run: int, kind: Kind, rows: int, change: Change) -> np.random.G
 
 def holdout_of(generator: np.random.Generator) -> Evidence:
     """What is frozen at the promotion."""
-    return begun((NOISE * generator.normal(size=HOLDOUT_ROWS)).tolist())
+    frozen = (NOISE * generator.normal(size=HOLDOUT_ROWS)).tolist()
+    return begun(Entry.of_row("", residual) for residual in frozen)
 
 
 def entered(state: Evidence, day: int, rows: Rows) -> Evidence:
     """The evidence after one more day."""
-    named = [(f"{day}/{n}", r) for n, r in enumerate(rows.residuals.tolist())]
+    named = [Entry.of_row(f"{day}/{n}", r) for n, r in enumerate(rows.residuals.tolist())]
     return advance(state, named, model_version=VERSION, days=1.0)
 
 

@@ -12,12 +12,22 @@ from typing import Final, Literal
 from domain.events.cycle_events import CycleStarted
 
 Rule = Literal[
-    "bins", "encoding", "holdout", "interval", "merge", "outcomes", "parity", "scale", "window"
+    "bins",
+    "encoding",
+    "evidence",
+    "holdout",
+    "interval",
+    "merge",
+    "outcomes",
+    "parity",
+    "scale",
+    "window",
 ]
 FIRST: Final = 1
 NEWEST: Final[Mapping[str, int]] = {
     "bins": 2,  # long tails by both sides, edges between the numbers of float32
     "encoding": 2,  # an unlisted category is none of the known ones in training too, and counted
+    "evidence": 2,  # residuals of a day or group that the contract calls alike enter as one value
     "holdout": 2,  # drawn by model, window and group; whole groups within half of the share
     "interval": 2,  # over groups, by a jackknife
     "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared

@@ -77,6 +77,9 @@ def test_rows_that_follow_each_other_are_put_in_order_before_runs_are_exchanged(
     assert [found.p_value for found in report.features] == list(expected.p_values)
     assert report.too_few == expected.low_power
     assert len(reference.dependence.bins[0]) == reference.rows
+    evidence = state.drift.residual_evidence
+    assert evidence is not None
+    assert evidence.entered + evidence.skipped == len(rows)  # each row for itself
 
 
 def test_groups_are_exchanged_by_draws_that_reference_and_cycle_alone_begin(
@@ -116,6 +119,10 @@ def test_a_year_whose_rows_are_one_day_cannot_say_no_drift(cars: CarLedger) -> N
     assert state.drift.report.test == "day"
     assert state.drift.report.too_few == "1 block in the window: too few to tell"
     assert state.drift.report.low_power
+    evidence = state.drift.residual_evidence
+    assert evidence is not None
+    assert evidence.entered == 1
+    assert "days of holdout residuals were frozen then" in evidence.note
 
 
 def test_until_the_next_training_rows_are_taken_as_the_champion_was_trained(
