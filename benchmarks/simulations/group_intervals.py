@@ -1,6 +1,6 @@
 """How often the interval over groups covers the truth, on holdouts that are drawn again and again.
 
-    python -m benchmarks.group_intervals
+    python -m benchmarks.simulations.group_intervals
 
 Groups of five rows, or of sizes by Zipf's law, whose errors are alike within a group (intraclass
 correlation .5 and .8). The two models are equally good, or one is 3.8 % worse. The short form is in
