@@ -50,14 +50,13 @@ def heard(
     if alike is None:
         entries = (Entry.of_row(row.identity, row.residual) for row in rows)
         return Heard(rows, tuple(entries), frozenset())
+    named = [(block_of(alike, row.event_time, row.group), row) for row in rows]
     of_block: dict[str, list[Residual]] = {}
-    for row in rows:
-        block = block_of(alike, row.event_time, row.group)
+    for block, row in named:
         if block not in before:
             of_block.setdefault(block, []).append(row)
-    kept = {id(row) for block in of_block.values() for row in block}
     return Heard(
-        tuple(row for row in rows if id(row) in kept),
+        tuple(row for block, row in named if block in of_block),
         tuple(_mean(block) for block in of_block.values()),
         frozenset(of_block),
     )
