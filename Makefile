@@ -56,7 +56,7 @@ imports: $(READY)
 bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_bytes for one)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-simulate: $(READY) ## how often each policy retrains falsely, and how soon rightly (ARGS=short)
+simulate: $(READY) ## everything that is simulated, against what it must come to (ARGS=short)
 	$(BIN)/python -m benchmarks.simulations $(ARGS)
 
 policies: $(READY) ## what each policy would have done with the demo's ledger, into docs/policies.md

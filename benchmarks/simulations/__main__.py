@@ -1,128 +1,133 @@
-"""`make simulate`: how often what may retrain is wrong in a year, and how soon it is right.
+"""`make simulate`: everything that is simulated, against what it must come to.
 
-python -m benchmarks.simulations [short] [--write]
-
-The same seeds give the same table. `--write` puts it into docs/simulations.md.
+The same seeds give the same tables. A bound that is broken is named, and the command ends with 1.
 """
 
 from __future__ import annotations
 
-import math
+import argparse
+import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
+from typing import Final
 
-from benchmarks.simulations import evidence, policies
-from benchmarks.simulations.evidence import Years
-from benchmarks.simulations.streams import KINDS, ROWS_A_DAY, Change, Kind
-
-PAGE = Path(__file__).parents[2] / "docs" / "simulations.md"
-BEGIN, END = "<!-- begin: make simulate -->", "<!-- end: make simulate -->"
-HEAD = (
-    *("what looks", "rows", "rows a day", "change", "years"),
-    *("years with a false retraining", "false retrainings a year", "delay: median, 90 %"),
+from benchmarks.simulations import (
+    dependent_rows,
+    evidence,
+    group_intervals,
+    long_tails,
+    policies,
 )
+from benchmarks.simulations.program import Line, Program, Task
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "simulations.md"
+PROGRAMS: Final[Mapping[str, Program]] = {
+    "evidence": evidence.PROGRAM,
+    "policies": policies.PROGRAM,
+    "long_tails": long_tails.PROGRAM,
+    "dependent_rows": dependent_rows.PROGRAM,
+    "group_intervals": group_intervals.PROGRAM,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How many years are simulated of each cell."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 1 when a bound is broken."""
+    asked = _parsed(arguments)
+    page, broken = PAGE.read_text(encoding="utf-8"), []
+    for name in asked.names or PROGRAMS:
+        program = PROGRAMS[name]
+        runs = asked.runs or (program.short_runs if asked.form == "short" else program.runs)
+        tasks = program.tasks(runs)
+        found = dict(simulated(name, tasks, asked.processes))
+        lines = [(task.name, line) for task in tasks for line in found[task.name]]
+        text = table(program, [line for _, line in lines])
+        print(f"\n## {name}: {program.title}\n\n{text}", flush=True)
+        broken += [
+            f"{name}: {cell}: {bound.sentence}"
+            for cell, line in lines
+            for bound in line.bounds
+            if not bound.kept
+        ]
+        page = written(page, name, text)
+    if asked.write:
+        PAGE.write_text(page, encoding="utf-8")
+    for each in broken:
+        print(f"a bound is broken: {each}", file=sys.stderr)
+    return 1 if broken else 0
 
-    evidence: int
-    policies: int
-    rows_a_day: tuple[int, ...] = ROWS_A_DAY
 
-
-LONG, SHORT = Sizes(100, 4), Sizes(6, 1, (3, 20))
-Cell = tuple[str, Kind, int, Change]
-
-
-def main(asked: Sequence[str]) -> int:
-    """The exit status: 0, or 2 for a word nobody knows."""
-    unknown = set(asked) - {"short", "--write"}
-    if unknown:
-        print(f"no such word: {', '.join(sorted(unknown))}; there are short, --write")
-        return 2
-    text = table(list(rows_of(SHORT if "short" in asked else LONG)))
-    print(text)
-    if "--write" in asked:
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
-    return 0
-
-
-def rows_of(sizes: Sizes) -> Iterator[tuple[str, ...]]:
-    """The lines of the table, each when its years are simulated; progress goes to the screen."""
-    cells = list(_cells(sizes))
-    weights = [_weight(cell, sizes) for cell in cells]
-    began, done = time.monotonic(), 0.0
-    for cell, weight in zip(cells, weights, strict=True):
-        what, kind, rows, change = cell
-        if what == "evidence":
-            found = {
-                "residual evidence > 3,650 days": evidence.years_of(
-                    range(sizes.evidence), kind, rows, change
-                )
-            }
-        else:
-            found = policies.years_of(range(sizes.policies), kind, rows, change)
-        for name, years in found.items():
-            yield (name, kind, str(rows), change, *_figures(years, change))
-        done += weight
-        left = (time.monotonic() - began) * (sum(weights) - done) / done
+def simulated(name: str, tasks: Sequence[Task], processes: int) -> Iterator[tuple[str, list[Line]]]:
+    """The lines of each task as it ends; how far it is goes to the screen."""
+    began, done, whole = time.monotonic(), 0.0, sum(task.weight for task in tasks)
+    for number, (task, lines) in enumerate(_ended(tasks, processes), 1):
+        yield task.name, lines
+        done += task.weight
+        minutes = (time.monotonic() - began) * max(0.0, whole - done) / done / 60
         print(
-            f"{what}, {kind}, {rows} rows a day, {change}: done; {left / 60:.1f} min left",
+            f"{name} {number}/{len(tasks)}: {task.name}; about {minutes:.1f} min left",
             file=sys.stderr,
             flush=True,
         )
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """The lines as a table in Markdown."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *sorted(rows, key=lambda row: row[0])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+def _ended(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, list[Line]]]:
+    """Each task with its lines, as it ends."""
+    if processes == 1:
+        yield from ((task, task.lines()) for task in tasks)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        # what takes longest begins first, so that no process waits for it at the end
+        longest_first = sorted(tasks, key=lambda task: -task.weight)
+        running = {pool.submit(task.lines): task for task in longest_first}
+        for ended in as_completed(running):
+            yield running[ended], ended.result()
 
 
-def written(page: str, text: str) -> str:
-    """The page with this table between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}"
+def table(program: Program, lines: Sequence[Line]) -> str:
+    """The lines as a table in Markdown; their bounds stand in the last column, if there are any."""
+    bound = any(line.bounds for line in lines)
+    rows = [
+        (*line.cells, *(["; ".join(each.short for each in line.bounds)] if bound else []))
+        for line in lines
+    ]
+    head = (*program.head, *(["what must be (and by chance)"] if bound else []))
+    drawn = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in drawn) + "\n"
 
 
-def _cells(sizes: Sizes) -> Iterator[Cell]:
-    for what, changes in (("evidence", ("error",)), ("policies", ("error", "input"))):
-        for rows in sizes.rows_a_day:
-            for kind in KINDS:
-                yield what, kind, rows, "none"
-            for change in changes:
-                yield what, "independent", rows, change  # type: ignore[misc]
+def written(page: str, name: str, text: str) -> str:
+    """The page with this table between the two marks of the program."""
+    begin, end = marks(name)
+    between = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    return between.sub(lambda _: f"{begin}\n\n{text}\n{end}", page)
 
 
-def _weight(cell: Cell, sizes: Sizes) -> float:
-    """About how long a cell takes, in no unit."""
-    what, _, rows, change = cell
-    years = 1.0 if change == "none" else 0.4
-    if what == "evidence":
-        return years * sizes.evidence * rows
-    return years * sizes.policies * (600 + 4 * rows)
+def marks(name: str) -> tuple[str, str]:
+    """What stands on the page before and after a program's table."""
+    return f"<!-- begin: make simulate {name} -->", f"<!-- end: make simulate {name} -->"
 
 
-def _figures(years: Years, change: Change) -> tuple[str, str, str, str]:
-    found = sorted(delay if delay else math.inf for delay in years.delays)
-    at_90 = found[math.ceil(0.9 * len(found)) - 1]
-    return (
-        str(years.years),
-        f"{years.false / years.years:.3f}" if change == "none" else "",
-        f"{years.retrainings / years.years:.2f}" if change == "none" else "",
-        f"{_days(median(found))}, {_days(at_90)}" if change != "none" else "",
-    )
-
-
-def _days(delay: float) -> str:
-    return f"{delay:.0f}" if math.isfinite(delay) else "never"
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulations", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(PROGRAMS)}, short; all: none")
+    parser.add_argument("--runs", type=int, help="years, windows or draws of each cell")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--write", action="store_true", help="put the tables into the page")
+    asked = parser.parse_args(arguments)
+    asked.form = "short" if "short" in asked.names else "long"
+    asked.names = [name for name in asked.names if name != "short"]
+    unknown = [name for name in asked.names if name not in PROGRAMS]
+    if unknown:
+        parser.error(f"no simulation {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
+    if asked.runs is not None and asked.runs < 1:
+        parser.error(f"--runs {asked.runs}: at least 1 of each cell")
+    return asked
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,7 +1,5 @@
 """Rows that depend on each other and do not drift, and the same with one feature that moved.
 
-    python -m benchmarks.simulations.dependent_rows [WINDOWS]
-
 Six features, a reference and a window of one stream, frozen and measured as the drift step does:
 by chi-square, which takes rows one by one, and by what the contract may say instead. Either the
 rows follow each other (AR(1)), or the rows of a day have an effect in common.
@@ -10,14 +8,14 @@ rows follow each other (AR(1)), or the rows of a day have an effect in common.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
 
-from benchmarks.report import report
+from benchmarks.simulations.bounds import Bound, share_bound
+from benchmarks.simulations.program import Line, Program, Task, percent
 from domain.drift.dependence import Depending
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import freeze_reference
@@ -37,6 +35,17 @@ STREAMS: Final[tuple[Stream, ...]] = (
     *(("day", DAY_SD**2, days * ROWS_A_DAY) for days in (2, 3, 5, 10)),
 )
 
+FALSE: Final = {"serial": 0.08, "day": 0.05}  # scores above 0.2 without drift, at most
+PROMISED: Final = 0.8  # the largest correlation of neighbours that this holds for
+FOUND: Final = {  # of features that moved, at least
+    ("serial", 100, 0.0): 0.92,
+    ("serial", 100, 0.8): 0.53,
+    **{
+        ("day", days * ROWS_A_DAY, DAY_SD**2): share
+        for days, share in ((2, 0.13), (3, 0.16), (5, 0.45), (10, 0.7))
+    },
+}
+
 
 class Cell(NamedTuple):
     """What came of the windows of one stream; shares are 0..1."""
@@ -49,22 +58,40 @@ class Cell(NamedTuple):
     moved_found: float  # evidence by blocks for the one feature that moved
 
 
-def run(windows: int, streams: Iterable[Stream] = STREAMS) -> list[Cell]:
-    """One cell for each stream, of so many windows each; the same every time."""
-    return [_cell(windows, stream) for stream in streams]
+def bounds(found: Cell, windows: int) -> tuple[Bound, ...]:
+    """What the figures of a cell must come to."""
+    stream = found.blocks, found.window_rows, found.correlation
+    drift = share_bound("by blocks", found.drift_by_blocks, windows, "at most", FALSE[found.blocks])
+    least = FOUND.get(stream)
+    if least is None:  # neighbours that are nearly the same: told, and promised nothing
+        return () if found.correlation > PROMISED else (drift,)
+    found_moved = share_bound("moved found", found.moved_found, windows, "at least", least)
+    return drift, found_moved
 
 
-def main() -> None:
-    """Print the table of all cells."""
-    windows = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    report(
-        f"Dependent rows without drift, and with one of {FEATURES} features {MOVED} sd off "
-        f"({windows:,} windows a cell, {REFERENCE_ROWS:,} reference rows)",
-        [cell._asdict() for cell in run(windows)],
+def lines(windows: int, stream: Stream) -> list[Line]:
+    """The line of one stream."""
+    found = cell(windows, stream)
+    rows = "follow each other" if found.blocks == "serial" else f"days of {ROWS_A_DAY}"
+    figures = (
+        *(rows, f"{found.correlation:.2g}", str(found.window_rows)),
+        *(percent(found.drift_by_chi_square), f"`{found.blocks}` {percent(found.drift_by_blocks)}"),
+        percent(found.moved_found),
     )
+    return [Line(figures, bounds(found, windows))]
 
 
-def _cell(windows: int, stream: Stream) -> Cell:
+def tasks(windows: int) -> list[Task]:
+    """One for each stream."""
+    return [
+        Task(f"{kind}, correlation {rho:.2g}, {n} rows", windows, partial(lines, windows, stream))
+        for stream in STREAMS
+        for kind, rho, n in [stream]
+    ]
+
+
+def cell(windows: int, stream: Stream) -> Cell:
+    """So many windows of one stream; the same every time."""
     kind, correlation, n = stream
     draw = np.random.default_rng([len(kind), round(correlation * 100), n])
     chi_square = blocks = found = 0
@@ -113,5 +140,13 @@ def _days(rows: int) -> list[str]:
     return [f"{row // ROWS_A_DAY}" for row in range(rows)]
 
 
-if __name__ == "__main__":
-    main()
+PROGRAM: Final = Program(
+    title=f"Dependent rows without drift, and with one of {FEATURES} features {MOVED:g} sd off",
+    head=(
+        *("rows", "correlation", "window rows", "score above 0.2 by χ²", "by `blocks`"),
+        "moved feature found",
+    ),
+    runs=400,
+    short_runs=20,
+    tasks=tasks,
+)

@@ -1,11 +1,12 @@
 """Rows that come day by day while nothing changes, or until something does.
 
 A model with three inputs predicts a target; a quarter of the target's variance is noise. What the
-three kinds differ in is whether the rows of a day, or rows that follow each other, are alike.
+kinds differ in is whether the rows of a day, or rows that follow each other, are alike.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,18 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Kind = Literal["independent", "day effects", "AR(1)"]
-Change = Literal["none", "error", "input"]
+Kind = Literal["independent", "day effects", "small day effects", "groups of 5", "AR(1)"]
+Change = Literal["none", "error", "wider error", "error from the start", "input"]
 
-KINDS: Final[tuple[Kind, ...]] = ("independent", "day effects", "AR(1)")
-ROWS_A_DAY: Final = (3, 20, 100)
 DAYS: Final = 250
 CHANGE_DAY: Final = 60
 REFERENCE_ROWS: Final = 1_000
 HOLDOUT_ROWS: Final = 400
 INPUTS: Final = 3
 NOISE: Final = 0.5  # standard deviation of the target's noise; the target's own is 1
-_DAY_EFFECT: Final = 0.4  # standard deviations, common to the rows of a day
+MOVED: Final = 0.5  # of its own standard deviation, by which an error moves
+WIDER: Final = 1.5  # times its RMSE, to which an error widens
+GROUP_ROWS: Final = 5
+_ALIKE: Final[
+    dict[Kind, float]
+] = {  # standard deviation of what the rows of a block have in common
+    "day effects": 0.4,
+    "small day effects": 0.2,
+    "groups of 5": 0.5**0.5,
+}
 _FOLLOWS: Final = 0.8  # correlation of rows that follow each other
 _WEIGHT: Final = float(np.sqrt((1 - NOISE**2) / INPUTS))
 
@@ -50,22 +58,38 @@ def rows_of(standard: Floats) -> Rows:
     return Rows(inputs, _WEIGHT * inputs.sum(axis=1), NOISE * standard[:, INPUTS])
 
 
+def alike(generator: np.random.Generator, kind: Kind, rows: int, a_block: int) -> Floats:
+    """Standard normal columns whose rows share what is common to a block of `a_block` of them."""
+    noise = generator.normal(size=(rows, INPUTS + 1))
+    if kind not in _ALIKE:
+        return noise
+    common = generator.normal(size=(-(-rows // a_block), INPUTS + 1))
+    shared = _ALIKE[kind]
+    together: Floats = np.repeat(common, a_block, axis=0)[:rows]
+    return shared * together + math.sqrt(1 - shared**2) * noise
+
+
+def rows_a_block(kind: Kind, rows: int) -> int:
+    """How many rows are alike, of `rows` a day."""
+    return GROUP_ROWS if kind == "groups of 5" else rows
+
+
 def days(
     generator: np.random.Generator, kind: Kind, rows: int, *, change: Change = "none"
 ) -> Iterator[Rows]:
-    """250 days of `rows` rows each; from day 60 on, half a residual sd more error, or an input one
-    sd higher, when there is a change."""
+    """250 days of `rows` rows each. From day 60 on there is a change: half a residual sd more
+    error, an error half as wide again, or an input one sd higher."""
     last = generator.normal(size=INPUTS + 1)
     for day in range(DAYS):
-        noise = generator.normal(size=(rows, INPUTS + 1))
-        if kind == "day effects":
-            common = generator.normal(size=INPUTS + 1)
-            noise = _DAY_EFFECT * common + np.sqrt(1 - _DAY_EFFECT**2) * noise
-        elif kind == "AR(1)":
+        noise = alike(generator, kind, rows, rows_a_block(kind, rows))
+        if kind == "AR(1)":
             for row in range(rows):
                 last = _FOLLOWS * last + np.sqrt(1 - _FOLLOWS**2) * noise[row]
                 noise[row] = last
-        if day >= CHANGE_DAY and change != "none":
-            column, by = (INPUTS, 0.5) if change == "error" else (0, 1.0)
-            noise[:, column] += by
+        if change == "error from the start" or (change == "error" and day >= CHANGE_DAY):
+            noise[:, INPUTS] += MOVED
+        elif change == "wider error" and day >= CHANGE_DAY:
+            noise[:, INPUTS] *= WIDER
+        elif change == "input" and day >= CHANGE_DAY:
+            noise[:, 0] += 1.0
         yield rows_of(noise)

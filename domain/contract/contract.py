@@ -174,8 +174,8 @@ class Contract(Part):
     event_time: EventTimeSpec = Field(description="when a row happened in the world")
     blocks: Literal["day", "group", "serial"] | None = Field(
         default=None,
-        description="rows that depend on each other, for drift: those of a UTC day, of a `group`, "
-        "or each on the one before; null: none do",
+        description="rows that depend on each other, for drift and residual evidence: those of a "
+        "UTC day, of a `group`, or (drift alone) each on the one before; null: none do",
     )
     estimator: EstimatorSpec = Field(description="what is fitted, with its parameters")
     drift_window: DriftWindow = Field(description="how far a window reaches back")

@@ -14,6 +14,7 @@ from domain.events.cycle_events import CycleStarted
 Rule = Literal[
     "bins",
     "encoding",
+    "evidence",
     "health",
     "holdout",
     "interval",
@@ -29,6 +30,7 @@ FIRST: Final = 1
 NEWEST: Final[Mapping[str, int]] = {
     "bins": 2,  # long tails by both sides, edges between the numbers of float32
     "encoding": 2,  # an unlisted category is none of the known ones in training too, and counted
+    "evidence": 2,  # residuals of a day or group that the contract calls alike enter as one value
     "health": 2,  # the latest window and the value of the reign beside the error since promotion
     "holdout": 2,  # drawn by model, window and group; whole groups within half of the share
     "interval": 2,  # over groups, by a jackknife

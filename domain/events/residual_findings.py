@@ -38,10 +38,14 @@ class ResidualEvidence:
         tuple[float | None, ...], noted("ln days", "ln R_k of the nine detectors, in their order")
     ]
     days: Annotated[float, noted("days", "since the cycle before of the reign, as staked now")]
-    memory: Annotated[int, noted("rows", "residuals that the next one is ranked among")]
-    holdout_rows: Annotated[int, noted("rows", "of them, frozen at the promotion")]
-    entered: Annotated[int, noted("rows", "that entered now")]
-    skipped: Annotated[int, noted("rows", "of the reign, passed by without a label in time")]
+    memory: Annotated[
+        int, noted("entries", "residuals, or means of alike rows, to rank the next one among")
+    ]
+    holdout_rows: Annotated[int, noted("entries", "of them, frozen at the promotion")]
+    entered: Annotated[int, noted("entries", "new now; one for all rows of a day or group alike")]
+    skipped: Annotated[
+        int, noted("rows", "of the reign, passed by: no label in time, or their block had entered")
+    ]
     corrected: Annotated[int, noted("rows", "of the reign, labelled again; the first label counts")]
     waiting: Annotated[int, noted("rows", "of the reign, later than the front")]
     front: Annotated[

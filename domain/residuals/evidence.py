@@ -7,6 +7,8 @@ nine detectors bet nonetheless, each on one kind of change, and R is what their 
 day adds a stake of 1, so R is expected to be no more than the days elapsed, and it exceeds D about
 once in D days, or less often, as long as nothing changes.
 
+Where the rows of a day or of a group resemble each other, one value is ranked for each of them.
+
 What it cannot see is a change that was there when the champion was promoted: the ranks learn it.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,6 +26,7 @@ Looks = Literal["abs", "signed"]
 HOLDOUT_ROWS_MIN: Final = 200  # below it a change present at promotion is mostly learnt as usual
 FACT_MAX: Final = 1e300  # ln R passes 700, a double does not
 _NEVER: Final = -math.inf
+_LOOKS: Final[tuple[Looks, Looks]] = ("abs", "signed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,25 @@ DETECTORS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a reign has gathered: every residual so far, and what each bet is worth."""
+class Entry:
+    """What is ranked: the residual of a row, or the mean of a block's."""
 
-    magnitudes: tuple[float, ...]  # |residual|, ascending
-    signed: tuple[float, ...]  # residuals, ascending
+    identity: str  # of the row, or of the block's first; it seeds how ties are broken
+    signed: float  # residual, or mean of them
+    magnitude: float  # |residual|, or mean of them
+
+    @classmethod
+    def of_row(cls, identity: str, residual: float) -> Entry:
+        """A row that stands for itself."""
+        return cls(identity, residual, abs(residual))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a reign has gathered: every entry so far, and what each bet is worth."""
+
+    magnitudes: tuple[float, ...]  # ascending
+    signed: tuple[float, ...]  # ascending
     log_wealth: tuple[float, ...] = (_NEVER,) * len(DETECTORS)  # ln R_k; -inf: nothing staked yet
 
     @property
@@ -71,10 +88,12 @@ def fact(log_days: float) -> float:
     return FACT_MAX if log_days >= math.log(FACT_MAX) else math.exp(log_days)
 
 
-def begun(residuals: Iterable[float]) -> Evidence:
-    """A reign begins: `residuals` are those frozen at the promotion, or none."""
-    of = sorted(residuals)
-    return Evidence(tuple(sorted(map(abs, of))), tuple(of))
+def begun(frozen: Iterable[Entry]) -> Evidence:
+    """A reign begins: `frozen` is of the residuals frozen at the promotion, or nothing."""
+    of = tuple(frozen)
+    return Evidence(
+        tuple(sorted(entry.magnitude for entry in of)), tuple(sorted(entry.signed for entry in of))
+    )
 
 
 def restaked(evidence: Evidence) -> Evidence:
@@ -84,7 +103,7 @@ def restaked(evidence: Evidence) -> Evidence:
 
 def advance(
     evidence: Evidence,
-    arrived: Sequence[tuple[str, float]],
+    arrived: Iterable[Entry],
     *,
     model_version: str,
     days: float,
@@ -93,16 +112,17 @@ def advance(
 
     Args:
         evidence: after the cycle before.
-        arrived: identity and residual of each row that enters, in their order.
+        arrived: what enters, in its order.
         model_version: of the champion; with the identity it seeds how ties are broken.
         days: since the cycle before, at least 0.
     """
     magnitudes, signed = list(evidence.magnitudes), list(evidence.signed)
     won = [0.0] * len(DETECTORS)
-    for identity, residual in arrived:
+    for entry in arrived:
+        at_abs, at_signed = (tie(model_version, entry.identity, looks) for looks in _LOOKS)
         ranks: dict[Looks, float] = {
-            "abs": _join(magnitudes, abs(residual), tie(model_version, identity, "abs")),
-            "signed": _join(signed, residual, tie(model_version, identity, "signed")),
+            "abs": _join(magnitudes, entry.magnitude, at_abs),
+            "signed": _join(signed, entry.signed, at_signed),
         }
         for k, detector in enumerate(DETECTORS):
             won[k] += math.log1p(detector.rate * (ranks[detector.looks_at] - 0.5))

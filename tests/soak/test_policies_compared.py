@@ -6,6 +6,7 @@ All of it takes minutes of training, so it is the long form; the short one lives
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
@@ -20,33 +21,55 @@ from domain.events.events import Event, PredictionMade
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.plausible import an
 
-POLICIES = ("challenger", "any-evidence", "strict-and", "strict-and-calibrated")  # best first
 NEVER = "never retrained"
-COMPARED = (NEVER, *POLICIES)
 AS_SIMULATED = dict(NEWEST) | {"holdout": FIRST}  # the draw that the simulation had
-TOLERANCE = 0.02  # of RMSE: one year retrained sooner or later
+TOLERANCE = 0.001  # of RMSE, which are given to three decimals; car-price's .3005 is .300 or .301
+
+
+class Figures(NamedTuple):
+    """What must come of one policy."""
+
+    trained: int
+    promoted: int
+    rmse: float  # mean over the years, on the logarithm of the target
+    value: float | None  # against the first champion: thousand 1983 USD, million cars; None: any
 
 
 @dataclass(frozen=True)
 class Form:
-    """The years that are lived again, and the mean yearly RMSE that must come of each policy."""
+    """The years that are lived again, and what must come of each policy."""
 
     years: range
-    errors: dict[str, dict[str, float]]  # model -> policy -> on the logarithm of the target
+    figures: dict[str, dict[str, Figures]]  # model -> policy
 
 
+# For any-evidence on sales the simulation had 11 trained, 10 promoted, .962 and 13.1: the error
+# clause of 1977 has p = .0485 (of 400,000 draws). Its 1,999 draws came to .052 and those here to
+# .046, so here that model is retrained in one year more.
 LONG = Form(
     range(1976, 1991),
     {
-        "car-price": dict(
-            zip((NEVER, *POLICIES), (0.436, 0.286, 0.291, 0.293, 0.301), strict=True)
-        ),
-        "car-sales": dict(
-            zip((NEVER, *POLICIES), (1.097, 0.935, 0.962, 1.020, 1.023), strict=True)
-        ),
+        "car-price": {
+            NEVER: Figures(0, 0, 0.436, 0),
+            "challenger": Figures(15, 15, 0.286, 1_920),
+            "any-evidence": Figures(12, 12, 0.291, 1_881),
+            "strict-and": Figures(10, 10, 0.293, 1_862),
+            "strict-and-calibrated": Figures(11, 11, 0.301, 1_836),
+        },
+        "car-sales": {
+            NEVER: Figures(0, 0, 1.097, 0),
+            "challenger": Figures(15, 13, 0.935, 16.1),
+            "any-evidence": Figures(12, 11, 0.955, 14.1),
+            "strict-and": Figures(9, 8, 1.020, 6.3),
+            "strict-and-calibrated": Figures(5, 5, 1.023, 6.0),
+        },
     },
 )
-SHORT = Form(range(1976, 1978), {"car-price": {NEVER: 0.285, POLICIES[0]: 0.256}})
+SHORT = Form(
+    range(1976, 1978),
+    {"car-price": {NEVER: Figures(0, 0, 0.285, 0), "challenger": Figures(2, 2, 0.256, None)}},
+)
+UNIT = {"car-price": (1_000, 1), "car-sales": (1_000_000, 0.1)}  # of values, and their last digit
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +110,9 @@ def compared(form: Form, tmp_path_factory: pytest.TempPathFactory) -> list[WhatI
     settings = Settings(state_dir=tmp_path_factory.mktemp("compared") / "state")
     ledger = open_ledger(settings)
     wanted = [
-        (model, policy) for model, of in form.errors.items() for policy in of if policy != NEVER
+        (model, policy) for model, of in form.figures.items() for policy in of if policy != NEVER
     ]
-    for model in form.errors:
+    for model in form.figures:
         lives_on_paper(ledger, settings, model, form.years)
     shipped = {each: document("rules", "policies", f"{each}.yaml") for _, each in wanted}
     if form is LONG:
@@ -106,25 +129,32 @@ def compared(form: Form, tmp_path_factory: pytest.TempPathFactory) -> list[WhatI
     return found
 
 
-def test_each_policy_comes_to_the_error_of_an_independent_simulation(
+def test_each_policy_comes_to_the_figures_of_an_independent_simulation(
     compared: list[WhatIf], form: Form
 ) -> None:
     for found in compared:
-        expected = form.errors[found.model]
+        expected, unit = form.figures[found.model][found.policy], UNIT[found.model]
         assert len(found.judged) == len(form.years)
         assert found.left_out == {}
-        assert found.rmse == pytest.approx(expected[found.policy], abs=TOLERANCE), found.policy
-        assert found.first_rmse == pytest.approx(expected[NEVER], abs=0.001)
+        assert (found.trained, found.promoted) == (expected.trained, expected.promoted), (
+            found.policy
+        )
+        assert found.rmse == pytest.approx(expected.rmse, abs=TOLERANCE), found.policy
+        assert found.first_rmse == pytest.approx(form.figures[found.model][NEVER].rmse, abs=0.001)
+        assert found.value is not None
+        if expected.value is not None:
+            value = found.value / unit[0]
+            assert value == pytest.approx(expected.value, abs=0.6 * unit[1]), found.policy
 
 
 def test_gates_protect_better_than_triggers_and_calibration_costs_where_nothing_is_false(
     compared: list[WhatIf], form: Form
 ) -> None:
-    for model in form.errors:
+    for model, figures in form.figures.items():
         of_model = [found for found in compared if found.model == model]
         errors = [found.rmse for found in of_model if found.rmse is not None]
         values = [found.value for found in of_model if found.value is not None]
         assert errors == sorted(errors)
         assert values == sorted(values, reverse=True)
-        assert max(errors) <= form.errors[model][NEVER] + 0.001
+        assert max(errors) <= figures[NEVER].rmse + 0.001
         assert min(values) >= 0

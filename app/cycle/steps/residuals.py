@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -20,19 +20,23 @@ from app.cycle.reigns import (
 )
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.ledger.store import Artefact, Connection
-from app.projections.cycles import CycleView
+from app.projections.contracts import get_contract
+from app.projections.cycles import CycleView, get_cycle
 from app.projections.cycles_that_count import set_aside
 from app.projections.labels import first_labels
 from app.projections.predictions import PredictedRow
 from app.serving.plan import load_plan
 from domain.canonical import canonical_bytes, sha256_hex
+from domain.contract.contract import parse_contract
 from domain.decisions.refit_comparison import compare_refit
+from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import PredictionsUnusable, RequestInvalid
-from domain.events.cycle_events import DriftMeasured
+from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
+from domain.residuals.blocks import Alike, Heard, heard
 from domain.residuals.error_increase import measure_increase
-from domain.residuals.evidence import HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact, restaked
-from domain.residuals.front import Served, Settled, settle
+from domain.residuals.evidence import HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact
+from domain.residuals.front import Served, settle
 from domain.residuals.frozen import Residual, to_document
 from domain.times import days_between, format_time, parse_time
 from rules.facts import Facts
@@ -144,42 +148,60 @@ def _evidence(
     known: Knowledge, connection: Connection, reign: Reign
 ) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
     before, cycles = _counted(known, connection, reign)
-    holdout = frozen_residuals(connection, reign.champion) or ()
-    state, front, last, entered = _so_far(connection, before, cycles, holdout)
-    served = _served(known, connection, reign)
+    alike, group = _alike(known, connection, reign)
+    frozen = heard(frozen_residuals(connection, reign.champion) or (), alike)
+    so_far = _so_far(connection, before, cycles, frozen, alike)
+    served = _served(known, connection, reign, group)
     settled = settle(
         served,
-        entered=entered,
-        front=front,
+        entered=so_far.identities,
+        front=so_far.front,
         overdue_before=format_time(
             parse_time(known.started.as_of)
             - timedelta(days=known.contract.health.labels_within_days)
         ),
     )
-    days = max(0.0, days_between(last, known.started.as_of))
-    state = advance(
-        state,
-        [(row.identity, row.residual) for row in settled.entered if row.residual is not None],
-        model_version=reign.champion.model_version,
-        days=days,
+    new = heard(
+        (
+            Residual(row.identity, row.group, row.event_time, row.residual)
+            for row in settled.entered
+            if row.residual is not None
+        ),
+        alike,
+        before=so_far.blocks,
     )
-    artefacts = _frozen(settled)
+    days = max(0.0, days_between(so_far.last, known.started.as_of))
+    state = advance(
+        so_far.evidence, new.entries, model_version=reign.champion.model_version, days=days
+    )
     return (
         ResidualEvidence(
             log_days=_finite(state.log_days),
             log_wealth=tuple(map(_finite, state.log_wealth)),
             days=days,
             memory=len(state.signed),
-            holdout_rows=len(holdout),
-            entered=len(settled.entered),
-            skipped=settled.skipped,
-            corrected=_corrected(known, entered | {row.identity for row in settled.entered}),
+            holdout_rows=len(frozen.entries),
+            entered=len(new.entries),
+            skipped=settled.skipped + len(settled.entered) - len(new.rows),
+            corrected=_corrected(known, so_far.identities | new.identities),
             waiting=sum(settled.front is None or r.event_time > settled.front for r in served),
             front=settled.front,
-            note=_blind(len(holdout)),
+            note=_blind(len(frozen.entries), alike),
         ),
-        artefacts,
+        (frozen_artefact(new.rows),) if new.rows else (),
     )
+
+
+def _alike(known: Knowledge, connection: Connection, reign: Reign) -> tuple[Alike | None, str]:
+    """Which of the reign's rows enter as one value, and the column that names their groups.
+
+    It is for the contract that the champion was trained under to say: within a reign it stays.
+    """
+    trained = get_cycle(connection, reign.champion.cycle).state[CycleStarted.type]
+    contract = parse_contract(get_contract(connection, trained["contract_digest"]))
+    if form(known.started, "evidence") == FIRST or contract.blocks in {None, "serial"}:
+        return None, known.contract.group
+    return "day" if contract.blocks == "day" else "group", contract.group
 
 
 def _counted(
@@ -192,37 +214,59 @@ def _counted(
     return before, [view for view in cycles if view.cycle not in aside]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SoFar:
+    """What the reign has gathered before this cycle."""
+
+    evidence: Evidence
+    front: str | None
+    last: str  # `as_of` that the next stake is counted from
+    identities: frozenset[str]  # of the rows that have entered
+    blocks: frozenset[str]  # that have entered, the promotion holdout's among them
+
+
 def _so_far(
     connection: Connection,
     before: CycleView,
     cycles: Sequence[CycleView],
-    holdout: Iterable[Residual],
-) -> tuple[Evidence, str | None, str, frozenset[str]]:
-    """What the reign has gathered, how far its front came, its last `as_of`, and who entered.
+    frozen: Heard,
+    alike: Alike | None,
+) -> _SoFar:
+    """`before` is the cycle that the reign began after, `cycles` are those since.
 
-    `before` is the cycle that the reign began after, `cycles` are those since.
+    What a cycle won by taking alike rows one by one, under an earlier form of this rule, is left.
     """
-    rows = [row.residual for row in holdout]
-    entered: set[str] = set()
-    wealth: tuple[float, ...] = begun(()).log_wealth
-    front, last = None, before.as_of
+    entries, blocks = list(frozen.entries), frozen.blocks
+    identities: frozenset[str] = frozenset()
+    nothing = begun(()).log_wealth
+    wealth, front, last = nothing, None, before.as_of
     for view in cycles:
         measured = view.state.get(DriftMeasured.type) or {}
         found = measured.get("residual_evidence")
         if found is not None:
-            new = residuals_of(connection, measured["residuals_sha256"]) or ()
-            rows += [row.residual for row in new]
-            entered |= {row.identity for row in new}
-            wealth = tuple(map(_log, found["log_wealth"]))
+            rows = residuals_of(connection, measured["residuals_sha256"]) or ()
+            new = heard(rows, alike, before=blocks)
+            entries += new.entries
+            blocks |= new.blocks
+            identities |= frozenset(row.identity for row in rows)
+            by_rows = view.state[CycleStarted.type]["rules"].get("evidence", FIRST) == FIRST
+            won = alike is None or not by_rows
+            wealth = tuple(map(_log, found["log_wealth"])) if won else nothing
             front, last = found["front"], view.as_of
         if view.training_completed:  # and it promoted nobody, or this reign were over
-            wealth, last = restaked(begun(())).log_wealth, view.as_of
-    return replace(begun(rows), log_wealth=wealth), front, last, frozenset(entered)
+            wealth, last = nothing, view.as_of
+    return _SoFar(
+        evidence=replace(begun(entries), log_wealth=wealth),
+        front=front,
+        last=last,
+        identities=identities,
+        blocks=blocks,
+    )
 
 
-def _served(known: Knowledge, connection: Connection, reign: Reign) -> list[Served]:
+def _served(known: Knowledge, connection: Connection, reign: Reign, group: str) -> list[Served]:
     labels = first_labels(connection, reign.model, up_to=known.cutoff)
-    log, group = _log_scale(known, reign), known.contract.group
+    log = _log_scale(known, reign)
     rows: Sequence[PredictedRow] = served_rows(
         connection, reign, until=known.started.as_of, up_to=known.cutoff
     )
@@ -237,26 +281,18 @@ def _served(known: Knowledge, connection: Connection, reign: Reign) -> list[Serv
     ]
 
 
-def _frozen(settled: Settled) -> tuple[Artefact, ...]:
-    new = [
-        Residual(row.identity, row.group, row.event_time, row.residual)
-        for row in settled.entered
-        if row.residual is not None
-    ]
-    return (frozen_artefact(new),) if new else ()
-
-
 def _corrected(known: Knowledge, entered: Iterable[str]) -> int:
     again = {row.identity for row in known.labelled if row.labels > 1}
     return len(again.intersection(entered))
 
 
-def _blind(holdout_rows: int) -> str:
-    if holdout_rows >= HOLDOUT_ROWS_MIN:
+def _blind(frozen: int, alike: Alike | None) -> str:
+    if frozen >= HOLDOUT_ROWS_MIN:
         return ""
+    what = f"{alike}s of holdout residuals" if alike else "holdout residuals"
     return (
-        f"cannot see a change present at promotion: {holdout_rows} holdout residuals were frozen "
-        f"then, and {HOLDOUT_ROWS_MIN} are needed"
+        f"cannot see a change present at promotion: {frozen} {what} were frozen then, and "
+        f"{HOLDOUT_ROWS_MIN} are needed"
     )
 
 

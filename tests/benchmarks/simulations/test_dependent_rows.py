@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.simulations.dependent_rows import STREAMS, run
+import pytest
+
+from benchmarks.simulations.bounds import share_bound
+from benchmarks.simulations.dependent_rows import PROGRAM, Stream, bounds, cell
 
 
-def test_rows_that_follow_each_other_are_drift_to_chi_square_and_seldom_to_runs() -> None:
-    [cell] = run(20, [("serial", 0.8, 100)])
-    assert cell.drift_by_chi_square >= 0.8
-    assert cell.drift_by_blocks <= 0.2  # 0.045 in the long form; 5 of 20 come once in 200 times
-    assert cell.moved_found >= 0.3
+@pytest.mark.parametrize(
+    ("stream", "windows"), [(("serial", 0.8, 100), 30), (("day", 0.64, 100), 10)]
+)
+def test_dependent_rows_are_drift_to_chi_square_and_seldom_to_what_the_contract_says(
+    stream: Stream, windows: int
+) -> None:
+    found = cell(windows, stream)
+    assert [each.sentence for each in bounds(found, windows) if not each.kept] == []
+    by_chi_square = found.drift_by_chi_square
+    told = share_bound("drift by chi-square", by_chi_square, windows, "at least", 0.87)
+    assert told.kept, told.sentence
 
 
-def test_days_that_differ_are_drift_to_chi_square_and_seldom_to_days() -> None:
-    [cell] = run(10, [("day", 0.64, 200)])
-    assert cell.drift_by_chi_square >= 0.8
-    assert cell.drift_by_blocks <= 0.2  # 0.065 in the long form
-    assert cell.moved_found >= 0.4
-
-
-def test_the_long_form_has_eight_streams() -> None:
-    assert len(STREAMS) == 8
+def test_the_long_form_has_eight_streams_of_four_hundred_windows() -> None:
+    assert (len(PROGRAM.tasks(1)), PROGRAM.runs) == (8, 400)

@@ -1,37 +1,78 @@
-"""The short form of `make simulate`: few years, the same every time."""
+"""The short form of what is looked at every day: few years, the same every time."""
 
 from __future__ import annotations
 
-from benchmarks.simulations import evidence, policies
-from benchmarks.simulations.__main__ import BEGIN, END, PAGE, table, written
-from benchmarks.simulations.policies import policy_names
-from rules.facts import FACTS
+import pytest
+
+from benchmarks.simulations import policies
+from benchmarks.simulations.evidence import CELLS, FALSE, Cell, bounds, years_of
+from benchmarks.simulations.policies import (
+    GROWN,
+    facts_of_a_window,
+    policy_names,
+    retrains,
+    shipped_policy,
+)
+from benchmarks.simulations.streams import Change
+from domain.events.findings import SIGNIFICANT
+from rules.facts import FACTS, Facts
+
+SHORT = (
+    (Cell("independent", 3), 40),
+    (Cell("independent", 20, "error", half=5, most=8), 40),
+    (Cell("groups of 5", 20, blocks="group"), 12),
+    (Cell("small day effects", 20, blocks="day"), 30),
+)
 
 
-def test_evidence_is_seldom_wrong_in_clean_years_and_finds_an_error_that_grew() -> None:
-    clean = evidence.years_of(range(12), "independent", 3, "none")
-    assert (clean.years, clean.false <= 2) == (12, True)
-    grown = evidence.years_of(range(6), "independent", 20, "error")
-    assert all(1 <= delay <= 12 for delay in grown.delays)
+@pytest.mark.parametrize(("cell", "years"), SHORT, ids=lambda each: getattr(each, "name", ""))
+def test_evidence_is_seldom_wrong_and_soon_right(cell: Cell, years: int) -> None:
+    assert cell in CELLS
+    must = bounds(years_of(range(years), cell), cell)
+    assert must
+    assert [each.sentence for each in must if not each.kept] == []
 
 
-def test_evidence_takes_days_that_are_alike_for_a_change() -> None:
-    alike = evidence.years_of(range(2), "day effects", 20, "none")
-    assert alike.false == 2
+def test_evidence_takes_alike_rows_for_a_change_unless_it_is_told_of_them() -> None:
+    cells = (Cell("groups of 5", 20), Cell("day effects", 20))
+    assert [years_of(range(2), cell).false for cell in cells] == [2, 2]
 
 
-def test_strict_and_finds_an_input_that_moved_and_no_error_that_grew() -> None:
-    assert "strict-and" in policy_names()
+def test_a_change_from_the_start_is_not_found_where_few_residuals_were_frozen() -> None:
+    few, many = (
+        years_of(range(8), Cell("independent", 20, "error from the start", holdout=holdout))
+        for holdout in (20, 1_000)
+    )
+    assert few.found_in(190) <= 1 < many.found_in(10)
+
+
+def test_false_alarms_are_bounded_by_the_days_looked_at_over_the_bound() -> None:
+    assert f"{FALSE:.4f}" == "0.0685"
+    assert all(cell.promised for cell in CELLS if cell.kind == "independent" or cell.blocks)
+
+
+def test_strict_and_finds_an_input_that_moved() -> None:
     moved = policies.years_of([0], "independent", 20, "input")["strict-and"]
     assert moved.delays[0] > 0
-    offered = policies.facts_of_a_clean_window(rows=20)
-    assert offered.keys() <= FACTS.keys()
-    assert (offered["error_ratio"] or 0) < 1.2
 
 
-def test_a_table_takes_the_place_of_the_one_before() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    once = written(page, table([("strict-and",)]))
-    assert written(once, table([("strict-and",)])) == once
-    assert once.count(BEGIN) == once.count(END) == 1
-    assert once.partition(BEGIN)[0] == page.partition(BEGIN)[0]
+@pytest.mark.parametrize("change", ["none", "input", "wider error"])
+def test_what_is_left_out_of_the_facts_on_quiet_days_changes_no_policys_mind(
+    change: Change,
+) -> None:
+    whole = facts_of_a_window(20, change, cheaply=False)
+    cheap = facts_of_a_window(20, change, cheaply=True)
+    assert whole.keys() == cheap.keys() <= FACTS.keys()
+    others: Facts = {
+        "new_samples": 60.0,
+        "hours_since_last_retraining": 48.0,
+        "residual_evidence": 1.0,
+    }
+    for name in policy_names():
+        policy = shipped_policy(name)
+        assert retrains(policy, whole | others) == retrains(policy, cheap | others), name
+        for clause in policy.clauses:
+            if clause.fact == "feature_drift_score":
+                assert (clause.op, clause.threshold >= SIGNIFICANT) == (">", True)
+            if clause.fact == "error_ratio":
+                assert (clause.op, clause.threshold >= GROWN) == (">", True)

@@ -8,10 +8,24 @@ import numpy as np
 import pytest
 
 from domain.residuals import evidence
-from domain.residuals.evidence import DETECTORS, FACT_MAX, advance, begun, fact, restaked, tie
+from domain.residuals.evidence import (
+    DETECTORS,
+    FACT_MAX,
+    Entry,
+    advance,
+    begun,
+    fact,
+    restaked,
+    tie,
+)
 
 HOLDOUT = (-1.0, -0.5, 0.0, 0.5, 1.0)
 VERSION = "car-price/1"
+
+
+def entries(*residuals: float) -> list[Entry]:
+    """Rows that stand for themselves, named in their order."""
+    return [Entry.of_row(f"row={n}", residual) for n, residual in enumerate(residuals)]
 
 
 @pytest.fixture
@@ -22,7 +36,7 @@ def ties_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("ties_in_the_middle")
 def test_three_cycles_come_to_the_published_figures() -> None:
-    first = advance(begun(HOLDOUT), [("a", 2), ("b", -3)], model_version=VERSION, days=1)
+    first = advance(begun(entries(*HOLDOUT)), entries(2, -3), model_version=VERSION, days=1)
     assert first.log_wealth == pytest.approx(
         (
             *(0.383398, 0.704982, 1.131402),
@@ -33,7 +47,7 @@ def test_three_cycles_come_to_the_published_figures() -> None:
     assert first.log_days == pytest.approx(0.381774, abs=1e-6)
     second = advance(first, [], model_version=VERSION, days=1)
     assert second.log_days == pytest.approx(0.902144, abs=1e-6)
-    third = advance(second, [("c", 0.5)], model_version=VERSION, days=2)
+    third = advance(second, entries(0.5), model_version=VERSION, days=2)
     assert third.log_days == pytest.approx(1.359398, abs=1e-6)
     assert len(third.signed) == len(third.magnitudes) == len(HOLDOUT) + 3
 
@@ -53,24 +67,24 @@ def test_a_tie_is_broken_by_version_row_and_detector_alone() -> None:
 def test_the_detectors_share_one_stake() -> None:
     assert len(DETECTORS) == 9
     assert math.fsum(detector.weight for detector in DETECTORS) == pytest.approx(1)
-    assert begun(HOLDOUT).days == 0
+    assert begun(entries(*HOLDOUT)).days == 0
     no_rows = advance(begun(()), [], model_version=VERSION, days=30)
     assert no_rows.days == pytest.approx(30)
 
 
 def test_no_days_stake_nothing() -> None:
-    assert advance(begun(HOLDOUT), [("a", 2.0)], model_version=VERSION, days=0).days == 0
+    assert advance(begun(entries(*HOLDOUT)), entries(2), model_version=VERSION, days=0).days == 0
 
 
 def test_a_training_that_promoted_nobody_restakes_and_keeps_the_memory() -> None:
-    before = advance(begun(HOLDOUT), [("a", 9.0)], model_version=VERSION, days=10)
+    before = advance(begun(entries(*HOLDOUT)), entries(9), model_version=VERSION, days=10)
     after = restaked(before)
     assert (after.days, after.signed) == (0, before.signed)
 
 
 def test_what_a_double_cannot_hold_is_the_largest_fact() -> None:
-    rows = [(f"row={n}", 5.0 + n) for n in range(3_000)]
-    found = advance(begun(HOLDOUT * 100), rows, model_version=VERSION, days=1)
+    rows = entries(*(5.0 + n for n in range(3_000)))
+    found = advance(begun(entries(*HOLDOUT * 100)), rows, model_version=VERSION, days=1)
     assert found.log_days > 700
     assert found.days == fact(found.log_days) == FACT_MAX
 
@@ -79,11 +93,12 @@ def test_clean_years_stay_below_ten_years_and_a_shift_is_found_within_days() -> 
     generator = np.random.default_rng(20240601)
     runs, false, delays = 40, 0, []
     for run in range(runs):
-        state, over = begun(generator.normal(size=60)), False
+        state, over = begun(entries(*generator.normal(size=60))), False
         for day in range(120):
             shift = 0.5 if day >= 60 else 0.0
             rows = [
-                (f"{run}/{day}/{n}", x + shift) for n, x in enumerate(generator.normal(size=20))
+                Entry.of_row(f"{run}/{day}/{n}", x + shift)
+                for n, x in enumerate(generator.normal(size=20))
             ]
             state = advance(state, rows, model_version=VERSION, days=1)
             if state.log_days > math.log(3_650):
