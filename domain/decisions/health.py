@@ -93,7 +93,7 @@ def _stale(standing: Standing) -> tuple[str, ...]:
     if days is not None and days < -CLOCK_AHEAD_DAYS:
         reasons.append(
             f"last evaluated {-days:.1f} days ahead of now, by a clock that ran ahead; run a cycle "
-            "with a reason, which sets that one aside"
+            "with a reason, which sets that one aside, or set the clock if it is behind now"
         )
     overdue = standing.overdue_predictions
     late = standing.overdue_unlabelled > standing.late_share_max * overdue

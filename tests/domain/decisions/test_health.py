@@ -146,7 +146,7 @@ def test_a_cycle_recorded_while_the_clock_ran_ahead_is_stale() -> None:
     assert state == "stale"
     assert reasons == (
         "last evaluated 400.0 days ahead of now, by a clock that ran ahead; run a cycle with a "
-        "reason, which sets that one aside",
+        "reason, which sets that one aside, or set the clock if it is behind now",
     )
     assert health_state(replace(FINE, days_since_evaluation=-1e-5))[0] == "healthy"
 
