@@ -57,6 +57,7 @@ def told_clock() -> Iterator[ToldClock]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "datetime", Told)
         patch.setattr("time.time_ns", told.nanoseconds)
+        patch.setattr(clock, "_last_tick", clock._last_tick)  # else later ids go on from there
         yield told
 
 
