@@ -12,12 +12,14 @@ VENV := .venv$(if $(PYTHON),-$(or $(shell $(PYTHON) -c \
   'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null),$(error PYTHON=$(PYTHON) does not \
   run here. Install it, or name the Python 3.11 or 3.12 that you have)))
 BIN := $(VENV)/bin
+AUDIT := $(VENV)-audit
 READY := $(VENV)/.ready
 LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help demo serve test coverage soak check lint types imports bench simulate policies lock clean
+.PHONY: help demo serve test coverage soak check lint types imports bench simulate policies lock \
+  audit sbom clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -70,11 +72,35 @@ lock: $(READY) ## pin everything anew, by hash, from what is at least a week old
 	$(COMPILE) requirements/runtime.in -o requirements/runtime.txt
 	$(COMPILE) -c requirements/build.txt -c requirements/runtime.txt \
 	  requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt
+
+audit: $(AUDIT)/.ready ## known vulnerabilities of everything that is pinned, where OSV can be asked
+	@requirements/audit.sh $(AUDIT)/bin/pip-audit
+
+# Names, versions and hashes from the lock; licences from what is installed; the whole then checked.
+sbom: $(READY) $(AUDIT)/.ready ## what is shipped, as CycloneDX: build/sbom.json
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore $(AUDIT)/bin/cyclonedx-py requirements requirements/runtime.txt \
+	  --pyproject pyproject.toml --spec-version 1.6 --output-reproducible --output-file build/pinned.json
+	@$(BIN)/python -m requirements.bill < build/pinned.json > build/sbom.json
+	@$(AUDIT)/bin/python -c 'import sys; from pathlib import Path; \
+	  from cyclonedx.schema import SchemaVersion; \
+	  from cyclonedx.validation.json import JsonStrictValidator; \
+	  bill = Path("build/sbom.json").read_text(encoding="utf-8"); \
+	  sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill))'
+	@rm build/pinned.json && echo "whyledger: build/sbom.json"
 
 clean: ## remove the environment and every cache; the ledger in state/ stays
-	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-3.* .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 # The environment is right when it is newer than the locks it was made from.
 $(READY): $(LOCKS) requirements/runtime.in pyproject.toml requirements/install.sh
 	@requirements/install.sh $(VENV)
+	@touch $@
+
+# Nothing of it is shipped or tested with, so it stands apart from what is.
+$(AUDIT)/.ready: requirements/audit.txt $(READY)
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/audit.txt
 	@touch $@

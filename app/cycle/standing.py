@@ -35,6 +35,7 @@ def how_it_stands(
         latest=latest,
         first_window=_drift_window(view) if newest is not None else None,
         newest_row=newest,
+        last=view.last_as_of,
     )
     number = view.cycles_started + 1
     judged = judged_by(connection, view, as_of=as_of, number=number)

@@ -97,7 +97,8 @@ def _stale(standing: HealthFacts) -> tuple[str, ...]:
         by = f"{ahead} s" if -days < 1 else f"{significant_digits(-days)} days"
         reasons.append(
             f"last evaluated {by} ahead of now, by a clock that ran ahead (clocks may differ by "
-            f"{allowed} s); run a cycle with a reason, which sets that one aside"
+            f"{allowed} s); run a cycle with a reason, which sets that one aside, or set the clock "
+            "if it is behind now"
         )
     overdue = standing.overdue_predictions
     late = standing.overdue_unlabelled > standing.late_share_max * overdue

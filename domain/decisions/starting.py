@@ -52,11 +52,15 @@ def moment(
     latest: str,
     first_window: DriftWindow | None,
     newest_row: str | None,
+    last: str | None = None,
 ) -> tuple[str, str | None]:
     """The time a cycle looks back from, and why, if nobody asked for it and it is not the present.
 
     A model without any cycle whose newest row is older than its drift window has been filled with
     history: a look back from the present would find an empty window and train on the whole of it.
+
+    A clock that went back by no more than clocks may differ (it was set right, or played a leap
+    second twice) has the model looked at again from where its last cycle looked back.
 
     Args:
         asked: for; a time up to `latest` that has not come yet is the present.
@@ -64,9 +68,15 @@ def moment(
         latest: the latest time that is taken from a clock ahead of ours.
         first_window: the contract's drift window while the model has no cycle; None: it has one.
         newest_row: the event time of the newest labelled row; None: there is none.
+        last: as_of of the model's last cycle; None: it has none.
     """
     if asked is not None:
         return (present if present < asked <= latest else asked), None
+    if last is not None and present < last <= latest:
+        return last, (
+            f"as_of was left out, and the clock went back ({present}) by less than clocks may "
+            "differ since the last cycle: so as_of is the one of that cycle"
+        )
     if first_window is None or newest_row is None:
         return present, None
     if newest_row >= window_start(present, first_window):
@@ -112,11 +122,15 @@ def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, 
             f"the contract of {model!r} names policy {standing.policy!r}, which was never "
             "adopted. POST it to /policies first."
         )
-    if as_of > present:
+    if as_of > present and standing.chosen is None:
         raise CycleRefused(f"as_of {as_of} is after now ({present}). Choose an earlier one.")
     last = standing.last_as_of
     if last is not None and as_of < last and command.reason is None:
-        choose = "Choose that or a later one, or" if last <= present else "That has not come yet:"
+        choose = (
+            "Choose that or a later one, or"
+            if last <= present
+            else "That has not come yet: set the clock if it is behind; if it ran ahead then,"
+        )
         raise CycleRefused(
             f"as_of {as_of} is before the last cycle of {model!r} ({last}). {choose} give a reason "
             f"(`reason`, --reason), which sets aside {', '.join(standing.later) or 'no cycle'}."

@@ -11,7 +11,7 @@ import pytest
 from tests.repository import REPOSITORY
 
 REQUIREMENTS = REPOSITORY / "requirements"
-LOCKS = ("build", "runtime", "dev")
+LOCKS = ("build", "runtime", "dev", "audit")
 PIN = re.compile(
     r"^(?P<name>[a-z0-9-]+)(\[[a-z,]+\])?==(?P<version>[^ ]+)"
     r"(?P<marker> ;[^\\\n]+)? \\\n(?P<hashes>(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+)",
@@ -31,7 +31,7 @@ def pins(name: str) -> set[tuple[str, str]]:
 def wanted(name: str) -> set[str]:
     """The packages requirements/`name`.in asks for by itself."""
     lines = (REQUIREMENTS / f"{name}.in").read_text(encoding="utf-8").splitlines()
-    words = [re.match(r"[A-Za-z0-9-]+", line) for line in lines if not line.startswith("-r ")]
+    words = [re.match(r"[A-Za-z0-9-]+", line) for line in lines if line[:3] not in ("-r ", "-c ")]
     return {word[0].lower() for word in words if word}
 
 

@@ -73,7 +73,7 @@ def test_cool_down_and_champion_count_from_the_last_cycle_at_or_before_it(cars: 
     ahead = "2999-01-01T00:00:00.000000Z"
     cars.answers(cars.rows([1976]))
     cars.runs(ahead, force="by mistake")
-    with pytest.raises(CycleRefused, match="That has not come yet: give a reason"):
+    with pytest.raises(CycleRefused, match=r"That has not come yet: .* give a reason"):
         cars.asked(None)
 
     started = cars.asked(year_end(1976), "the clock ran ahead")

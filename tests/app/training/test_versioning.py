@@ -44,6 +44,12 @@ def test_the_pointer_names_the_data_and_dvc_finds_nothing_changed(
     assert changed(tmp_path / "merged", pointer) == []
 
 
+def test_what_of_dvc_asks_for_more_than_a_notice_is_not_loaded(tmp_path: Path, data: Path) -> None:
+    """docs/dependencies.md says so of what comes with DVC under the GPL or the EPL."""
+    track(tmp_path / "merged", data)
+    assert not {"asyncssh", "grandalf", "pygit2"} & set(sys.modules)
+
+
 def test_tracking_again_changes_nothing(tmp_path: Path, data: Path) -> None:
     pointer = track(tmp_path / "merged", data)
     before = pointer.read_bytes()

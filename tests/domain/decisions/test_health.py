@@ -149,7 +149,8 @@ def test_a_cycle_recorded_while_the_clock_ran_ahead_is_stale() -> None:
     assert state == "stale"
     assert reasons == (
         "last evaluated 400 days ahead of now, by a clock that ran ahead (clocks may differ by "
-        "5 s); run a cycle with a reason, which sets that one aside",
+        "5 s); run a cycle with a reason, which sets that one aside, or set the clock if it is "
+        "behind now",
     )
 
 

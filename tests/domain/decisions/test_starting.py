@@ -73,6 +73,22 @@ def test_a_time_from_a_clock_a_little_ahead_is_the_present() -> None:
     assert moment(beyond, first_window=None, newest_row=None, **ASKED) == (beyond, None)
 
 
+def test_a_clock_set_back_a_little_looks_back_from_where_the_last_cycle_did_and_says_so() -> None:
+    last, beyond = "1978-01-01T00:00:05.000000Z", "1978-01-01T00:00:05.000001Z"
+
+    def from_last(asked: str | None, *, last: str) -> tuple[str, str | None]:
+        return moment(asked, first_window=None, newest_row=None, last=last, **ASKED)
+
+    as_of, said = from_last(None, last=last)
+    assert as_of == last
+    assert said is not None
+    assert f"the clock went back ({LATER}) by less than clocks may differ" in said
+    assert from_last(None, last=beyond) == from_last(None, last=LATER) == (LATER, None)
+    assert from_last(AS_OF, last=last) == (AS_OF, None)
+    back = replace(STANDING, as_of=as_of, chosen=said, last_as_of=last)
+    given(back).when(replace(START, as_of=None)).then(replace(STARTED, as_of=as_of, reason=said))
+
+
 def test_a_forced_cycle_says_who_forced_it_and_why() -> None:
     given(STANDING).when(replace(START, force=FORCE)).then(replace(STARTED, force=FORCE))
 
@@ -121,7 +137,9 @@ def test_a_cycle_does_not_look_back_from_before_the_last_one() -> None:
 def test_after_a_cycle_of_a_clock_that_ran_ahead_the_way_out_is_a_reason() -> None:
     ahead = "2999-01-01T00:00:00.000000Z"
     given(replace(STANDING, last_as_of=ahead, later=("car-price-1",))).when(START).then_refused(
-        CycleRefused, saying=rf"\({ahead}\)\. That has not come yet: give a reason"
+        CycleRefused,
+        saying=rf"\({ahead}\)\. That has not come yet: set the clock if it is "
+        r"behind; if it ran ahead then, give a reason \(`reason`, --reason\), which sets aside ",
     )
 
 
