@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.http.declared_body import SHAPES
 from app.http.problems import MEDIA_TYPE
+from domain.errors import FAULTS_MAX
 
 DESCRIPTION: Final = """\
 Every model that serves, and why. Each answer stands on the ledger: committed before it is sent.
@@ -37,7 +38,12 @@ class ProblemBody(BaseModel):
     status: int = Field(examples=[422])
     detail: str = Field(description="the thing, its value, the bound and the remedy")
     instance: str = Field(description="the path that was asked", examples=["/predictions"])
-    faults: list[FaultBody] = Field(default=[], description="everything that is wrong, at once")
+    faults: list[FaultBody] = Field(
+        default=[], max_length=FAULTS_MAX, description="what is wrong, the first of it"
+    )
+    more_faults: int = Field(
+        default=0, description="how many more there are; of rows beyond the list each counts once"
+    )
 
 
 _MEANINGS: Final = {
