@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import VERSION
+from app.http.admission import Admission
 from app.http.documentation import document_of
 from app.http.hot_path import HotPath
 from app.http.problems import install_problems
@@ -39,7 +40,7 @@ Layer = Callable[[ASGIApp], ASGIApp]
 
 # What every request passes once before anything answers it, outermost first. Keys, limits and
 # metrics take their place here, behind the identity that they need.
-EDGE: Final[tuple[Layer, ...]] = (RequestIdentity,)
+EDGE: Final[tuple[Layer, ...]] = (RequestIdentity, Admission)
 HOT: Final = {
     ("POST", "/predictions"): predictions.create_predictions,
     ("POST", "/events"): events.create_events,
@@ -111,6 +112,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     app.state.failure = None  # why it could not start; whoever serves it ends then
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
+    app.state.host_names = settings.names_of_host
     install_problems(app)
     for resource in (
         predictions,

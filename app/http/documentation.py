@@ -47,10 +47,13 @@ class ProblemBody(BaseModel):
 
 
 _MEANINGS: Final = {
+    403: "a browser sent it for a page of another site",
     404: "no such model or thing",
     409: "somebody else was first, or the same id with another body",
     413: "the body is too large",
+    414: "the query is too long",
     415: "the content type is not taken here",
+    421: "called by a name that is not this service's",
     422: "understood and not acceptable; every fault is listed",
     503: "not now: try again after `Retry-After` seconds",
 }
@@ -88,4 +91,6 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     for methods in made["paths"].values():
         for operation in methods.values():
             shapes.update(operation.pop("$defs", {}))
+            for status, refusal in refusals(403, 414, 421).items():  # by the edge, at every door
+                operation["responses"].setdefault(str(status), refusal)
     return made

@@ -20,8 +20,6 @@ from domain.errors import Fault, RequestInvalid, pointer, summary
 
 SHAPED_BYTES_MAX: Final = 16 * 1024  # of a body that is one declared shape: a few short fields
 FIELDS_MAX: Final = 50  # of such a body; each that is unknown would be a fault of its own
-QUERY_BYTES_MAX: Final = 8 * 1024
-PARAMETERS_MAX: Final = 50  # of a query
 
 
 class StrictRoute(APIRoute):
@@ -46,12 +44,9 @@ class StrictRoute(APIRoute):
         required = self.body_field.field_info.is_required()
 
         async def read_and_answer(request: Request) -> Response:
-            if required:
-                content_type(request, JSON)
+            content_type(request, JSON)  # of an empty body, too: a form can send none of ours
             most = min(process_of(request).settings.body_bytes_max, SHAPED_BYTES_MAX)
             body = await read_body(request, most)
-            if body and not required:
-                content_type(request, JSON)
             value = parse_json(body) if body or required else None
             if isinstance(value, dict) and len(value) > FIELDS_MAX:
                 raise RequestInvalid(

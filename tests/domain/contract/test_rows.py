@@ -216,7 +216,7 @@ def test_beyond_the_list_a_bad_row_takes_a_fraction_of_the_steps_of_a_good_one(b
 
         return (of(2000) - of(1000)) / 1000
 
-    assert a_row(bad) <= a_row(ROW) / 3
+    assert a_row(bad) <= a_row(ROW) / 2
 
 
 def test_judging_rows_keeps_the_good_and_counts_the_bad() -> None:
