@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.clock import monotonic_seconds
 from app.http.problems import problem_response
@@ -132,10 +132,11 @@ class Connection(HttpToolsProtocol):
         if self.flow.read_paused:
             self._waits_since = now  # it is we who do not read
             return 0.0
-        if self._in_body and not self.cycle.response_complete:
+        answered = self._answered()
+        if self._in_body and not answered:
             spare = now - self._waits_since - self._body_bytes / BODY_BYTES_PER_SECOND
             return max(0.0, spare)
-        if self.cycle is not None and not self.cycle.response_complete and not self._head_bytes:
+        if not answered and not self._head_bytes:
             return 0.0  # whole, and worked on
         return now - self._waits_since
 
@@ -147,7 +148,7 @@ class Connection(HttpToolsProtocol):
         if self._does_not_read(now):
             self.transport.abort()
             return
-        answered = self.cycle is None or self.cycle.response_complete
+        answered = self._answered()
         in_body = self._in_body and not answered
         most = self.bounds.stall_seconds if in_body else self.bounds.head_seconds
         if self.stalled_seconds(now) <= most:
@@ -157,6 +158,11 @@ class Connection(HttpToolsProtocol):
             self.transport.abort() if self._in_body else self.transport.close()
         else:
             self._say_late()
+
+    def _answered(self) -> bool:
+        """Whether no request waits for its answer, or none has come yet."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
 
     def _does_not_read(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
@@ -180,7 +186,7 @@ class Connection(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     def _cut_head(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if self._answered():
             self.transport.write(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
                 b"content-length: 0\r\nconnection: close\r\n\r\n"

@@ -14,7 +14,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from app.main import EDGE, create_app
+from app.main import EDGE, Layer, create_app
 from app.settings import Settings
 from tests.app.http.layers import NoteAnswers
 from tests.app.http.listening import listening
@@ -107,7 +107,7 @@ def test_a_page_elsewhere_can_start_and_learn_nothing(
         serve_champion(client)
         size = process_behind(client).ledger.size()
     noted: list[tuple[str, str, int, str]] = []
-    edge = (partial(NoteAnswers, noted), *EDGE)
+    edge: tuple[Layer, ...] = (partial(NoteAnswers, noted), *EDGE)
     app = create_app(sqlite_settings, edge)
     with listening(app, sqlite_settings) as service:
         with site_of(PAGE.format(port=service.port)) as port:
