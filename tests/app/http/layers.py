@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from dataclasses import replace
 
@@ -48,6 +49,19 @@ class NameEverybody:
             state = scope["state"]
             state["cause"] = replace(state["cause"], actor="key:ada")
         await self._app(scope, receive, send)
+
+
+class NoRoom:
+    """A layer for which the disk is full, whatever is asked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/why/quarantine")
 
 
 class AskWithBytes:
