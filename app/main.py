@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -112,6 +113,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     app.state.failure = None  # why it could not start; whoever serves it ends then
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
+    app.state.reading = CapacityLimiter(1)  # large bodies; see `bodies.parsed`
     app.state.host_names = settings.names_of_host
     install_problems(app)
     for resource in (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from domain.canonical import DEPTH_MAX, INTEGER_MAX
@@ -48,7 +49,8 @@ def read_json(text: str, *, name: str) -> Any:
     if text.count("[") + text.count("{") > DEPTH_MAX and _is_deeper(value, DEPTH_MAX):
         raise _too_deep(name)
     # Only an escape brings in NUL, or what UTF-8 itself cannot hold.
-    faults = _faults(value) if hooks.refused or "\\u" in text else Faults()
+    escapes = "\\u" in text
+    faults = _faults(value, hooks.refused, escapes) if hooks.refused or escapes else Faults()
     if len(faults):
         raise DocumentInvalid(f"{name} is not taken: {summary(faults)}.", faults)
     return value
@@ -57,10 +59,11 @@ def read_json(text: str, *, name: str) -> Any:
 class _Refused:
     """Stands for a value that is refused, until it is known where, and says why."""
 
-    __slots__ = ("why",)
+    __slots__ = ("is_name", "why")
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, is_name: bool = False) -> None:
         self.why = why
+        self.is_name = is_name  # of a field
 
 
 _UNTOLD: Final = _Refused("is refused as others before it; correct it as those")
@@ -116,38 +119,57 @@ class _Hooks:
 _Place = tuple[Any, str | int] | None
 
 
-def _faults(value: Any) -> Faults:
-    """What is refused in `value`, in its order; time in proportion to what was sent."""
+def _faults(value: Any, refused: int, escapes: bool) -> Faults:
+    """What is refused in `value`, in its order; looked for no longer than it has to be.
+
+    Args:
+        value: what was read.
+        refused: how many values the hooks refused.
+        escapes: whether some text may hold what is refused only now.
+    """
     found = Faults()
-    waiting: list[tuple[Any, _Place]] = [(value, None)]
+    listed = 0  # of those that the hooks refused
+    waiting: list[Iterator[tuple[Any, _Place]]] = [iter([(value, None)])]
     while waiting:
-        here, place = waiting.pop()
-        if isinstance(here, dict):
-            below = [_of_key(key, item, place) for key, item in here.items()]
-        elif isinstance(here, list):
-            below = [(item, (place, index)) for index, item in enumerate(here)]
-        else:
+        for here, place in waiting[-1]:
+            if isinstance(here, dict):
+                waiting.append(_fields(here, place) if escapes else _plain_fields(here, place))
+                break
+            if isinstance(here, list):
+                waiting.append(_items(here, place))
+                break
             why = here.why if isinstance(here, _Refused) else _broken_text(here)
-            if why is not None and found.is_full:
+            if why is None:
+                continue
+            listed += isinstance(here, _Refused) and not here.is_name
+            if found.is_full:
                 found.count()
-            elif why is not None:
+            else:
                 found.add(Fault(_pointer_to(place), why))
-            continue
-        waiting += [each for each in reversed(below) if _may_be_refused(each[0])]
+            if found.is_full and not escapes:
+                found.count(refused - listed)  # the hooks have counted the others
+                return found
+        else:
+            waiting.pop()
     return found
 
 
-def _of_key(key: str, item: Any, place: _Place) -> tuple[Any, _Place]:
-    """What is looked at for one field: its value, or what is wrong with its name."""
-    if (found := _BROKEN.search(key)) is not None:
-        return _Refused(f"has a key with {_sign(found[0])}; send plain text"), place
-    return item, (place, key)
+def _items(values: list[Any], place: _Place) -> Iterator[tuple[Any, _Place]]:
+    return ((item, (place, index)) for index, item in enumerate(values))
 
 
-def _may_be_refused(value: Any) -> bool:
-    return isinstance(value, dict | list | _Refused) or (
-        isinstance(value, str) and _BROKEN.search(value) is not None
-    )
+def _plain_fields(fields: dict[str, Any], place: _Place) -> Iterator[tuple[Any, _Place]]:
+    return ((item, (place, key)) for key, item in fields.items())
+
+
+def _fields(fields: dict[str, Any], place: _Place) -> Iterator[tuple[Any, _Place]]:
+    """As `_plain_fields`; in place of a value whose name is refused, that."""
+    for key, item in fields.items():
+        if (found := _BROKEN.search(key)) is None:
+            yield item, (place, key)
+        else:
+            why = f"has a key with {_sign(found[0])}; send plain text"
+            yield _Refused(why, is_name=True), place
 
 
 def _broken_text(value: Any) -> str | None:
