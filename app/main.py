@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import VERSION
+from app.http.admission import Admission
 from app.http.documentation import document_of
 from app.http.hot_path import HotPath
 from app.http.problems import install_problems
@@ -39,7 +41,7 @@ Layer = Callable[[ASGIApp], ASGIApp]
 
 # What every request passes once before anything answers it, outermost first. Keys, limits and
 # metrics take their place here, behind the identity that they need.
-EDGE: Final[tuple[Layer, ...]] = (RequestIdentity,)
+EDGE: Final[tuple[Layer, ...]] = (RequestIdentity, Admission)
 HOT: Final = {
     ("POST", "/predictions"): predictions.create_predictions,
     ("POST", "/events"): events.create_events,
@@ -111,6 +113,8 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     app.state.failure = None  # why it could not start; whoever serves it ends then
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
+    app.state.reading = CapacityLimiter(1)  # large bodies; see `bodies.parsed`
+    app.state.host_names = settings.names_of_host
     install_problems(app)
     for resource in (
         predictions,

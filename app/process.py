@@ -50,7 +50,9 @@ class Process:
             SigningRefused: the signing key cannot be used; the message says what to do.
         """
         with ExitStack() as made:
-            ledger = open_ledger(settings, progress=progress)
+            ledger = open_ledger(
+                settings, progress=progress, answers_within=settings.busy_timeout_seconds
+            )
             made.callback(ledger.close)
             checkpoints = Checkpoints(ledger, settings)
             made.callback(checkpoints.close)

@@ -6,6 +6,7 @@ Each is read from the environment variable `WHYLEDGER_<NAME>`; `docs/settings.md
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +15,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MIB: Final = 1024 * 1024
 _DRIVERS: Final = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")
+_HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}")
+
+
+def _names(listed: str) -> list[str]:
+    return [name for part in listed.split(",") if (name := part.strip().lower())]
 
 
 class Settings(BaseSettings):
@@ -41,6 +47,11 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1",
         description="Address to listen on. Loopback only: there are no keys yet.",
+    )
+    host_names: str = Field(
+        "",
+        description="Names by which clients call the service beside loopback's, separated by "
+        "commas: a proxy's, for one. A request for any other host is answered with 421.",
     )
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     busy_timeout_seconds: float = Field(
@@ -79,6 +90,31 @@ class Settings(BaseSettings):
         True,
         description="Whether a cycle's worker goes on when the service ends. When `false` it stays "
         "in the service's process group, for whoever ends the whole group.",
+    )
+    connections_max: int = Field(
+        500,
+        ge=2,
+        le=100_000,
+        description="Connections that may be open. One more closes the one that keeps the service "
+        "waiting the longest, or is answered with 503.",
+    )
+    head_seconds_max: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="Seconds until a connection has brought the head of a request.",
+    )
+    stall_seconds_max: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="Seconds a body may lag behind 1 KiB a second, and an answer may stand unread.",
+    )
+    shutdown_seconds: float = Field(
+        10.0,
+        ge=2,
+        le=3600,
+        description="Seconds after SIGTERM until the process has ended, whatever it waits for.",
     )
     retry_after_seconds: int = Field(
         1, ge=1, le=3600, description="Seconds a client is told to wait after a 503."
@@ -145,6 +181,17 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("host_names")
+    @classmethod
+    def _names_hosts(cls, value: str) -> str:
+        for name in _names(value):
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(
+                    f"host_names has {name[:100]!r}, which is no name of a host. Write names "
+                    "without scheme and port, separated by commas: rules.example.org"
+                )
+        return value
+
     @field_validator("anchor_webhook")
     @classmethod
     def _knows_the_scheme(cls, value: str) -> str:
@@ -154,6 +201,11 @@ class Settings(BaseSettings):
                 "http:// on this machine."
             )
         return value
+
+    @property
+    def names_of_host(self) -> frozenset[str]:
+        """The names of `host_names`, in small letters."""
+        return frozenset(_names(self.host_names))
 
     @property
     def signing_key_path(self) -> Path:

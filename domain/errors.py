@@ -6,9 +6,16 @@ the bound and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import ClassVar, Final
+
+FAULTS_MAX: Final = 100  # that one error lists; what is beyond them is counted
+STEP_LENGTH_MAX: Final = 200  # characters of one step of a pointer; a client may invent the names
+_PATH_SHOWN_MAX: Final = 500  # characters of a whole pointer, and
+_MESSAGE_SHOWN_MAX: Final = 1000  # of what is said there
+_VALUE_SHOWN_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +39,84 @@ class Fault:
         return self.path.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
     def as_json(self) -> dict[str, object]:
-        """The fault as JSON; a value that JSON cannot hold is shown as its text."""
-        fault = asdict(self)
-        if not isinstance(self.value, str | int | float | bool | None) or self.value != self.value:
-            fault["value"] = repr(self.value)[:200]
-        elif isinstance(self.value, float) and self.value in (float("inf"), float("-inf")):
-            fault["value"] = repr(self.value)
-        elif isinstance(self.value, str):
-            fault["value"] = self.value[:200]
-        return fault
+        """The fault as JSON, short whatever was sent; what JSON cannot hold is told in words."""
+        value = self.value
+        if isinstance(value, str):
+            value = value[:_VALUE_SHOWN_MAX]
+        elif not is_scalar(value):
+            value = shown(value)  # never its text, which may be as long as the whole body
+        elif isinstance(value, float) and not isfinite(value):
+            value = repr(value)
+        return {
+            "path": _cut(self.path, _PATH_SHOWN_MAX),
+            "message": _cut(self.message, _MESSAGE_SHOWN_MAX),
+            "value": value,
+        }
+
+
+class Faults:
+    """The first faults of something, in order, and how many more there are.
+
+    What is beyond the list is counted and not kept, so that a refusal costs no more than its list.
+    """
+
+    __slots__ = ("listed", "more")
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self.listed: list[Fault] = []
+        self.more = 0
+        self.extend(faults)
+
+    def __len__(self) -> int:
+        """All of them, whether listed or only counted."""
+        return len(self.listed) + self.more
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another one would only be counted: then `count` it, and do not word it."""
+        return len(self.listed) >= FAULTS_MAX
+
+    def add(self, fault: Fault) -> None:
+        """One more."""
+        if self.is_full:
+            self.more += 1
+        else:
+            self.listed.append(fault)
+
+    def extend(self, faults: Iterable[Fault] | Faults) -> None:
+        """Several more."""
+        for fault in faults.listed if isinstance(faults, Faults) else faults:
+            self.add(fault)
+        if isinstance(faults, Faults):
+            self.more += faults.more
+
+    def count(self, further: int = 1) -> None:
+        """So many more, which nobody words."""
+        self.more += further
 
 
 def pointer(*steps: str | int, below: str = "") -> str:
     """The JSON pointer (RFC 6901) of what stands `steps` below the place `below`.
 
-    Every name that somebody else chose goes through here: `/` and `~` in it are escaped.
+    Every name that somebody else chose goes through here: `/` and `~` in it are escaped, and one
+    of more than `STEP_LENGTH_MAX` characters is cut.
 
     >>> pointer("rows", 3, "a/b"), pointer("~", below="/data")
     ('/rows/3/a~1b', '/data/~0')
     """
-    return below + "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+    return below + "".join(
+        f"/{_cut(str(step), STEP_LENGTH_MAX).replace('~', '~0').replace('/', '~1')}"
+        for step in steps
+    )
 
 
-def summary(faults: Sequence[Fault], most: int = 3) -> str:
+def summary(faults: Sequence[Fault] | Faults, most: int = 3) -> str:
     """The first faults, and how many more there are, without a full stop at the end."""
+    first = (faults.listed if isinstance(faults, Faults) else faults)[:most]
     said = "; ".join(
-        f"{fault.path or '/'}: {fault.message.removesuffix('.')}" for fault in faults[:most]
+        f"{_cut(fault.path, _PATH_SHOWN_MAX) or '/'}: "
+        f"{_cut(fault.message, _MESSAGE_SHOWN_MAX).removesuffix('.')}"
+        for fault in first
     )
     more = len(faults) - most
     return f"{said}; and {more} more" if more > 0 else said
@@ -83,15 +142,24 @@ def is_scalar(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 class WhyledgerError(Exception):
-    """The base of every error we raise on purpose."""
+    """The base of every error we raise on purpose.
+
+    `faults` are the first `FAULTS_MAX` of those it is given, `more_faults` how many more there are.
+    """
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, faults: Sequence[Fault] | Faults = ()) -> None:
         super().__init__(message)
         self.message = message
-        self.faults = tuple(faults)
+        listed = faults.listed if isinstance(faults, Faults) else faults[:FAULTS_MAX]
+        self.faults = tuple(listed)
+        self.more_faults = len(faults) - len(self.faults)
 
 
 class NotCanonical(WhyledgerError):
@@ -119,18 +187,25 @@ class PolicyInvalid(WhyledgerError):
 
 
 class RowsRefusedError(WhyledgerError):
-    """Rows break the contract; nothing of the request was kept. Every bad row is listed.
+    """Rows break the contract; nothing of the request was kept.
 
-    `reasons` counts refusals by reason ("hpwt: out of range") for the ledger.
+    `reasons` counts refusals by reason ("hpwt: out of range") for the ledger, and `rows` the rows
+    that were refused.
     """
 
     code = "rows-refused"
 
     def __init__(
-        self, message: str, faults: Sequence[Fault] = (), reasons: Mapping[str, int] | None = None
+        self,
+        message: str,
+        faults: Sequence[Fault] | Faults = (),
+        reasons: Mapping[str, int] | None = None,
+        *,
+        rows: int = 1,
     ) -> None:
         super().__init__(message, faults)
         self.reasons = dict(reasons or {})
+        self.rows = rows
 
 
 class RequestInvalid(WhyledgerError):

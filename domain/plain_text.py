@@ -10,16 +10,21 @@ from typing import Final
 from unicodedata import is_normalized, name, normalize
 
 TEXT_LENGTH_MAX: Final = 200  # characters of a text value or a category, after NFC
+_SHORTENED_MAX: Final = 4  # characters that NFC makes one
 BIN_LABELS: Final = frozenset({"(missing)", "(new)", "(other)"})  # of the drift bins themselves
 
 
 def composed(text: str) -> str:
-    """`text` in Unicode's NFC.
+    """`text` in Unicode's NFC; as it is where it is too long in any form.
+
+    Putting a long run of marks in order takes time with the square of its length.
 
     >>> composed("Cafe\\u0301")
     'Café'
     """
-    return text if text.isascii() or is_normalized("NFC", text) else normalize("NFC", text)
+    if text.isascii() or len(text) > TEXT_LENGTH_MAX * _SHORTENED_MAX:
+        return text
+    return text if is_normalized("NFC", text) else normalize("NFC", text)
 
 
 def text_refused(text: str) -> str | None:

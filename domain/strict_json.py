@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.canonical import DEPTH_MAX, INTEGER_MAX
-from domain.errors import DocumentInvalid, Fault, pointer, summary
+from domain.errors import FAULTS_MAX, DocumentInvalid, Fault, Faults, pointer, summary
 
 _INTEGER_LENGTH_MAX: Final = len(str(-INTEGER_MAX))
+_DIGITS_SHOWN_MAX: Final = 40
+_BROKEN: Final = re.compile("[\0\ud800-\udfff]")  # what no database or no UTF-8 takes
 
 
 def read_json(text: str, *, name: str) -> Any:
@@ -26,7 +28,7 @@ def read_json(text: str, *, name: str) -> Any:
         name: what it is called in errors: a file name, "the body".
 
     Raises:
-        DocumentInvalid: it is no JSON, or not strictly; every fault with its JSON pointer.
+        DocumentInvalid: it is no JSON, or not strictly; the first faults with their JSON pointers.
     """
     hooks = _Hooks()
     decoder = json.JSONDecoder(
@@ -47,24 +49,31 @@ def read_json(text: str, *, name: str) -> Any:
     if text.count("[") + text.count("{") > DEPTH_MAX and _is_deeper(value, DEPTH_MAX):
         raise _too_deep(name)
     # Only an escape brings in NUL, or what UTF-8 itself cannot hold.
-    faults = list(_faults(value, "")) if hooks.refused or "\\u" in text else []
-    if faults:
+    escapes = "\\u" in text
+    faults = _faults(value, hooks.refused, escapes) if hooks.refused or escapes else Faults()
+    if len(faults):
         raise DocumentInvalid(f"{name} is not taken: {summary(faults)}.", faults)
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class _Refused:
     """Stands for a value that is refused, until it is known where, and says why."""
 
-    why: str
+    __slots__ = ("is_name", "why")
+
+    def __init__(self, why: str, *, is_name: bool = False) -> None:
+        self.why = why
+        self.is_name = is_name  # of a field
+
+
+_UNTOLD: Final = _Refused("is refused as others before it; correct it as those")
 
 
 class _Hooks:
     """What Python's JSON reader asks about each object and number."""
 
     def __init__(self) -> None:
-        self.refused = False
+        self.refused = 0
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -72,13 +81,14 @@ class _Hooks:
             seen: set[str] = set()
             for key, _ in pairs:
                 if key in seen:
-                    why = f"the key {key[:100]!r} stands twice in one object; keep one"
-                    found[key] = self._refuse(why)
+                    found[key] = self._refuse(
+                        "the key {!r} stands twice in one object; keep one", key
+                    )
                 seen.add(key)
         return found
 
     def constant(self, name: str) -> _Refused:
-        return self._refuse(f"{name} is not JSON; leave the field out, or send null")
+        return self._refuse("{} is not JSON; leave the field out, or send null", name)
 
     def integer(self, digits: str) -> int | _Refused:
         if len(digits) <= _INTEGER_LENGTH_MAX:
@@ -86,46 +96,98 @@ class _Hooks:
             if -INTEGER_MAX <= number <= INTEGER_MAX:
                 return number
         return self._refuse(
-            f"the integer {digits[:40]} is beyond ±{INTEGER_MAX} (2^53 - 1), where readers lose "
-            "digits; send one within it, or text where the contract wants text"
+            f"the integer {{}} is beyond ±{INTEGER_MAX} (2^53 - 1), where readers lose "
+            "digits; send one within it, or text where the contract wants text",
+            digits[:_DIGITS_SHOWN_MAX],
         )
 
     def fraction(self, digits: str) -> float | _Refused:
         number = float(digits)
         if math.isfinite(number):
             return number
-        return self._refuse(f"the number {digits[:40]} is too large; send a finite one, or null")
+        why = "the number {} is too large; send a finite one, or null"
+        return self._refuse(why, digits[:_DIGITS_SHOWN_MAX])
 
-    def _refuse(self, why: str) -> _Refused:
-        self.refused = True
-        return _Refused(why)
+    def _refuse(self, why: str, what: str) -> _Refused:
+        """A refusal; of more than can be listed none is worded."""
+        self.refused += 1
+        return _Refused(why.format(what[:100])) if self.refused <= FAULTS_MAX else _UNTOLD
 
 
-def _faults(value: Any, path: str) -> Iterator[Fault]:
-    if isinstance(value, _Refused):
-        yield Fault(path, value.why)
-    elif isinstance(value, str):
-        if (sign := _broken_sign(value)) is not None:
-            yield Fault(path, f"holds {sign}; send plain text")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if (sign := _broken_sign(key)) is not None:
-                yield Fault(path, f"has a key with {sign}; send plain text")
+# A place in the value: the place it stands in, and the step from there; None at the top. A pointer
+# is made of it only where there is a fault to list.
+_Place = tuple[Any, str | int] | None
+
+
+def _faults(value: Any, refused: int, escapes: bool) -> Faults:
+    """What is refused in `value`, in its order; looked for no longer than it has to be.
+
+    Args:
+        value: what was read.
+        refused: how many values the hooks refused.
+        escapes: whether some text may hold what is refused only now.
+    """
+    found = Faults()
+    listed = 0  # of those that the hooks refused
+    waiting: list[Iterator[tuple[Any, _Place]]] = [iter([(value, None)])]
+    while waiting:
+        for here, place in waiting[-1]:
+            if isinstance(here, dict):
+                waiting.append(_fields(here, place) if escapes else _plain_fields(here, place))
+                break
+            if isinstance(here, list):
+                waiting.append(_items(here, place))
+                break
+            why = here.why if isinstance(here, _Refused) else _broken_text(here)
+            if why is None:
                 continue
-            yield from _faults(item, pointer(key, below=path))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _faults(item, pointer(index, below=path))
+            listed += isinstance(here, _Refused) and not here.is_name
+            if found.is_full:
+                found.count()
+            else:
+                found.add(Fault(_pointer_to(place), why))
+            if found.is_full and not escapes:
+                found.count(refused - listed)  # the hooks have counted the others
+                return found
+        else:
+            waiting.pop()
+    return found
 
 
-def _broken_sign(text: str) -> str | None:
-    """The first sign of `text` that no database or no UTF-8 takes; None without one."""
-    for sign in text:
-        if sign == "\0":
-            return "U+0000 (NUL)"
-        if "\ud800" <= sign <= "\udfff":
-            return f"U+{ord(sign):04X} (a lone surrogate)"
-    return None
+def _items(values: list[Any], place: _Place) -> Iterator[tuple[Any, _Place]]:
+    return ((item, (place, index)) for index, item in enumerate(values))
+
+
+def _plain_fields(fields: dict[str, Any], place: _Place) -> Iterator[tuple[Any, _Place]]:
+    return ((item, (place, key)) for key, item in fields.items())
+
+
+def _fields(fields: dict[str, Any], place: _Place) -> Iterator[tuple[Any, _Place]]:
+    """As `_plain_fields`; in place of a value whose name is refused, that."""
+    for key, item in fields.items():
+        if (found := _BROKEN.search(key)) is None:
+            yield item, (place, key)
+        else:
+            why = f"has a key with {_sign(found[0])}; send plain text"
+            yield _Refused(why, is_name=True), place
+
+
+def _broken_text(value: Any) -> str | None:
+    """Why text holds what no database or no UTF-8 takes; None for every other value."""
+    found = _BROKEN.search(value) if isinstance(value, str) else None
+    return f"holds {_sign(found[0])}; send plain text" if found else None
+
+
+def _sign(sign: str) -> str:
+    return "U+0000 (NUL)" if sign == "\0" else f"U+{ord(sign):04X} (a lone surrogate)"
+
+
+def _pointer_to(place: _Place) -> str:
+    steps: list[str | int] = []
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    return pointer(*reversed(steps))
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

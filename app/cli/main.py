@@ -16,6 +16,7 @@ from app.cli.commands.models import adopt, import_rows, rollback, state
 from app.cli.commands.running import demo, replay, serve
 from app.cli.commands.whatif import whatif
 from app.cli.terminal import CommandRefused, Exit, exit_code_of, say, say_error
+from app.database.storage import StorageFailed
 from domain.errors import WhyledgerError
 
 app = typer.Typer(
@@ -72,7 +73,7 @@ def main() -> None:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             sys.exit(Exit.ERROR)  # the reader of our output went away
-        say_error(CommandRefused(f"{error}. Correct the path or its rights, and try again."))
+        say_error(StorageFailed.of(error))
         sys.exit(Exit.ERROR)
     except KeyboardInterrupt:
         sys.exit(130)  # as shells say it: ended by Ctrl-C

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
 from typing import Final
 
 import uvicorn
 
 from app.cli.terminal import CommandRefused
+from app.http.connections import Server, configured
 from app.main import create_app
 from app.settings import Settings
 from domain.errors import WhyledgerError
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted
+_ENDED: Final = b"the service did not end in its time; it is ended, and what it answered is kept\n"
 _LOG: Final = logging.getLogger("whyledger.serving")
 
 
@@ -43,12 +50,7 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
     logging.getLogger("whyledger").setLevel(logging.INFO)
     _LOG.info("the ledger in %s is opened", settings.state_dir)
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nobody stands before us on loopback, and every request would pay
-    )
+    config = configured(app, settings)
     # What refuses the start is said in one line at the end; uvicorn would show where it was raised.
     logging.getLogger("uvicorn.error").addFilter(
         lambda record: (
@@ -58,7 +60,9 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
     )
     with taken:
         try:
-            _Server(config, listening, lambda: app.state.failure is not None).run(sockets=[taken])
+            _Server(
+                config, listening, lambda: app.state.failure is not None, settings.shutdown_seconds
+            ).run(sockets=[taken])
         except KeyboardInterrupt:
             return  # Ctrl-C is how it is ended
         except SystemExit:
@@ -66,6 +70,13 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
             raise _reason(app.state.failure) from None
     if app.state.failure is not None:
         raise _reason(app.state.failure)
+
+
+def _end_now(number: int) -> None:
+    with suppress(OSError):  # whoever reads the log may be what hangs
+        os.set_blocking(sys.stderr.fileno(), False)
+        os.write(sys.stderr.fileno(), _ENDED)
+    os._exit(128 + number)  # as a shell says it of a process that the signal ended
 
 
 def _reason(failure: BaseException | None) -> WhyledgerError:
@@ -76,18 +87,32 @@ def _reason(failure: BaseException | None) -> WhyledgerError:
     )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which tells when it listens, and ends when what it serves has failed."""
+class _Server(Server):
+    """The server, which tells when it listens, and ends when what it serves has failed.
+
+    Told to end, it ends within `shutdown_seconds`, whoever is connected and whatever hangs: what
+    was acknowledged is committed, so there is nothing that a sudden end could lose.
+    """
 
     def __init__(
         self,
         config: uvicorn.Config,
         listening: Callable[[int], None],
         failed: Callable[[], bool],
+        shutdown_seconds: float,
     ) -> None:
         super().__init__(config)
+        self._shutdown_seconds = shutdown_seconds
         self._listening = listening
         self._failed = failed
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to end."""
+        if not self.should_exit:
+            end = threading.Timer(self._shutdown_seconds, _end_now, [sig])
+            end.daemon = True
+            end.start()
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""

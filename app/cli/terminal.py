@@ -104,6 +104,8 @@ def say_error(error: WhyledgerError) -> None:
               f"error: {error.message}", markup=ERR.is_terminal)  # fmt: skip
     for fault in error.faults:
         ERR.print(f"  {fault.path or '/'}: {fault.message}", markup=False)
+    if error.more_faults:
+        ERR.print(f"  and {error.more_faults} more", markup=False)
 
 
 def say(text: str) -> None:

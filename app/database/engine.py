@@ -34,12 +34,18 @@ _POSTGRES_NO_ROOM: Final = frozenset({"53100", "53200", "58030"})
 _POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
 
 
-def create_database(url: str, settings: Settings) -> Engine:
+def create_database(url: str, settings: Settings, *, answers_within: float | None = None) -> Engine:
     """The engine for `url`; connects to nothing yet, but makes SQLite's directory.
 
     `postgresql://` and `postgres://` mean psycopg 3. Every transaction begins explicitly: plain
     for readers, through `locks.take_lock` for writers. Tables of the schema `read_models` stand in
     that schema on PostgreSQL, and beside the ledger's own on SQLite, which has no schemas.
+
+    Args:
+        url: of the database.
+        settings: of the process.
+        answers_within: seconds that PostgreSQL may take for one answer, and a second more; then
+            it is taken to hang. None: as long as it wants, for work that may take long.
 
     Raises:
         LedgerBusy: SQLite's directory cannot be made.
@@ -64,6 +70,8 @@ def create_database(url: str, settings: Settings) -> Engine:
     )
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
+    elif answers_within is not None:
+        _end_waits(engine, answers_within)
     return engine
 
 
@@ -155,6 +163,18 @@ def _insert_statement(table: Table, dialect: str, rows: int) -> str:
     values = ", ".join([f"({marks})"] * rows)
     name = table.name if dialect == "sqlite" else table.fullname
     return f"INSERT INTO {name} ({columns}) VALUES {values}"  # noqa: S608 - our own names
+
+
+def _end_waits(engine: Engine, seconds: float) -> None:
+    from app.database.hanging import Hanging  # noqa: PLC0415 - psycopg, which SQLite never needs
+
+    hanging = Hanging(seconds)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        _dialect: object, _record: object, arguments: list[Any], parameters: dict[str, Any]
+    ) -> Any:
+        return hanging.connect(*arguments, **parameters)
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
+from anyio import to_thread
 from fastapi import Request
 
 from domain.canonical import INTEGER_MAX
@@ -20,6 +21,9 @@ INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, 
 GZIP: Final = ("gzip", "x-gzip")
 _GZIP_FORM: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 _PIECE_BYTES: Final = 64 * 1024  # unpacked at once
+_SLICE_BYTES: Final = 4096  # packed, handed over at once: zlib copies what follows a member's end
+_MEMBERS_MAX: Final = 64  # of a gzip body, and one more for each
+_MEMBER_BYTES: Final = 1024  # that they unpack to: many that hold nothing are only work
 _INTEGER_DIGITS_MAX: Final = len(str(INTEGER_MAX))
 
 
@@ -87,8 +91,11 @@ async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
     ):
         raise _too_large(bytes_max)
     unpack = _unpacking(request)
-    size = 0
+    size = packed = 0
     async for received in request.stream():
+        packed += len(received)
+        if packed > bytes_max:  # of a packed body, too: what unpacks to nothing would never end
+            raise _too_large(bytes_max)
         for chunk in unpack.pieces(received) if unpack else (received,):
             size += len(chunk)
             if size > bytes_max:
@@ -115,13 +122,25 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP_FORM)
+        self._members = 1
+        self._unpacked = 0
 
     def pieces(self, received: bytes) -> Iterator[bytes]:
         """What `received` unpacks to. Raises RequestInvalid when it is no gzip."""
+        for start in range(0, len(received), _SLICE_BYTES):
+            yield from self._pieces(received[start : start + _SLICE_BYTES])
+
+    def _pieces(self, received: bytes) -> Iterator[bytes]:
         waiting = received
         while waiting:
             if self._member.eof:  # members may follow each other
                 self._member = zlib.decompressobj(_GZIP_FORM)
+                self._members += 1
+                if self._members > _MEMBERS_MAX + self._unpacked // _MEMBER_BYTES:
+                    raise RequestInvalid(
+                        f"the gzip body has {self._members} members that unpack to "
+                        f"{self._unpacked} bytes; send it as one."
+                    )
             try:
                 piece = self._member.decompress(waiting, _PIECE_BYTES)
             except zlib.error as error:
@@ -131,6 +150,7 @@ class _Gzip:
                 ) from None
             waiting = self._member.unused_data or self._member.unconsumed_tail
             if piece:
+                self._unpacked += len(piece)
                 yield piece
 
     def end(self) -> None:
@@ -150,6 +170,17 @@ def parse_json(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise DocumentInvalid(f"the body is not UTF-8 at byte {error.start}; send UTF-8.") from None
     return read_json(text, name="the body")
+
+
+async def parsed(request: Request, body: bytes) -> Any:
+    """As `parse_json`, without holding up the event loop when the body is large.
+
+    One large body of a process is read at a time. Reading is work for the interpreter alone, so
+    that several at once would end no sooner, and all others would wait for each of them.
+    """
+    if len(body) <= INLINE_BYTES_MAX:
+        return parse_json(body)
+    return await to_thread.run_sync(parse_json, body, limiter=request.app.state.reading)
 
 
 def _too_large(bytes_max: int) -> BodyTooLarge:

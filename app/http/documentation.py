@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.http.declared_body import SHAPES
 from app.http.problems import MEDIA_TYPE
+from domain.errors import FAULTS_MAX
 
 DESCRIPTION: Final = """\
 Every model that serves, and why. Each answer stands on the ledger: committed before it is sent.
@@ -37,14 +38,22 @@ class ProblemBody(BaseModel):
     status: int = Field(examples=[422])
     detail: str = Field(description="the thing, its value, the bound and the remedy")
     instance: str = Field(description="the path that was asked", examples=["/predictions"])
-    faults: list[FaultBody] = Field(default=[], description="everything that is wrong, at once")
+    faults: list[FaultBody] = Field(
+        default=[], max_length=FAULTS_MAX, description="what is wrong, the first of it"
+    )
+    more_faults: int = Field(
+        default=0, description="how many more there are; of rows beyond the list each counts once"
+    )
 
 
 _MEANINGS: Final = {
+    403: "a browser sent it for a page of another site",
     404: "no such model or thing",
     409: "somebody else was first, or the same id with another body",
     413: "the body is too large",
+    414: "the query is too long",
     415: "the content type is not taken here",
+    421: "called by a name that is not this service's",
     422: "understood and not acceptable; every fault is listed",
     503: "not now: try again after `Retry-After` seconds",
 }
@@ -82,4 +91,6 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     for methods in made["paths"].values():
         for operation in methods.values():
             shapes.update(operation.pop("$defs", {}))
+            for status, refusal in refusals(403, 414, 421).items():  # by the edge, at every door
+                operation["responses"].setdefault(str(status), refusal)
     return made

@@ -18,10 +18,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from domain.errors import CycleRunning, Fault, WhyledgerError, summary
+from domain.errors import FAULTS_MAX, CycleRunning, Fault, Faults, WhyledgerError, summary
 from domain.reported_faults import reported_faults
 
 MEDIA_TYPE: Final = "application/problem+json"
+DETAIL_LENGTH_MAX: Final = 4000  # characters; a message may quote what was sent
 _LOG: Final = logging.getLogger("whyledger.http")
 
 
@@ -53,6 +54,9 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "promotion-refused": Problem(409, "The promotion is refused"),
     "rollback-refused": Problem(409, "The rollback is refused"),
     "cycle-running": Problem(409, "A cycle of this model is running", later=True),
+    "cross-site-request": Problem(403, "A page of another site sent the request"),
+    "query-too-long": Problem(414, "The query is too long"),
+    "misdirected-request": Problem(421, "The request names another host"),
     "unauthenticated": Problem(401, "Nobody is known who asks"),
     "unknown-model": Problem(404, "No such model"),
     "not-found": Problem(404, "No such thing"),
@@ -60,10 +64,12 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "body-too-large": Problem(413, "The body is too large"),
     "unsupported-content-type": Problem(415, "The content type is not taken here"),
     "unsupported-content-encoding": Problem(415, "The content encoding is not taken here"),
+    "overloaded": Problem(503, "Too many connections are open", later=True),
     "no-champion": Problem(503, "The model has no champion yet", later=True),
     "champion-unfit": Problem(503, "The champion cannot serve under this contract", later=True),
     "not-ready": Problem(503, "The service is not ready", later=True),
     "ledger-busy": Problem(503, "The ledger is busy; nothing was kept", later=True),
+    "storage-failed": Problem(503, "A file of the service cannot be used", later=True),
     "policy-not-decided": Problem(500, "The policy could not be decided"),
     "training-failed": Problem(500, "A candidate could not be trained"),
     "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
@@ -89,23 +95,28 @@ def problem_response(
     detail: str,
     *,
     instance: str,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[Fault] | Faults = (),
     extra: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
     status: int | None = None,
     retry_after_seconds: int = 1,
 ) -> Response:
-    """One problem. `faults` lists every wrong thing with its JSON pointer into what was sent."""
+    """One problem. `faults` are listed with their JSON pointers into what was sent; what they
+    count beyond their list is counted in `more_faults`."""
     problem = PROBLEMS.get(code, PROBLEMS["error"])
     body: dict[str, object] = {
         "type": f"urn:whyledger:problem:{code}",
         "title": problem.title,
         "status": status or problem.status,
-        "detail": detail,
+        "detail": detail if len(detail) <= DETAIL_LENGTH_MAX else f"{detail[:DETAIL_LENGTH_MAX]}…",
         "instance": instance,
     }
-    if faults:
-        body["faults"] = [fault.as_json() for fault in faults]
+    if not isinstance(faults, Faults):
+        faults = Faults(faults)
+    if faults.listed:
+        body["faults"] = [fault.as_json() for fault in faults.listed]
+    if faults.more:
+        body["more_faults"] = faults.more
     body.update(extra or {})
     sent = dict(headers or {})
     if problem.later:
@@ -126,6 +137,8 @@ async def refused(request: Request, error: Exception) -> Response:
     problem = PROBLEMS.get(error.code, PROBLEMS["error"])
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _LOG.error("%s: %s", error.code, error.message)
+    faults = Faults(error.faults)
+    faults.count(error.more_faults)
     extra: dict[str, object] = {}
     headers: dict[str, str] = {}
     if isinstance(error, CycleRunning):
@@ -134,7 +147,7 @@ async def refused(request: Request, error: Exception) -> Response:
         error.code,
         error.message,
         instance=request.scope["path"],
-        faults=error.faults,
+        faults=faults,
         extra=extra,
         headers=headers,
         retry_after_seconds=request.app.state.retry_after_seconds,
@@ -150,12 +163,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
         "body": error.body,
     }
     # A pointer leads into what was sent; that it was the body goes without saying.
-    faults = [
+    found = error.errors()
+    faults = Faults(
         replace(each, path=each.path.removeprefix("/body"))
-        for each in reported_faults(error.errors(), sent)
-    ]
+        for each in reported_faults(found[:FAULTS_MAX], sent)
+    )
+    faults.count(max(0, len(found) - FAULTS_MAX))
     return problem_response(
-        "request-invalid", f"{summary(faults)}.", instance=request.scope["path"], faults=faults
+        "request-invalid",
+        f"{summary(faults)}.",
+        instance=request.scope["path"],
+        faults=faults,
     )
 
 

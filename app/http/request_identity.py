@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.cause import UNAUTHENTICATED, Cause
 from app.clock import new_id
+from app.database.storage import StorageFailed
 from app.http.problems import problem_response
 
 REQUEST_ID: Final = "X-Request-Id"
@@ -70,6 +71,17 @@ class RequestIdentity:
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:
+            storage = StorageFailed.found(error)
+            if storage is not None and not begun:
+                _LOG.error("request %s: %s", echoed, storage)
+                failure = problem_response(
+                    storage.code,
+                    storage.message,
+                    instance=scope["path"],
+                    retry_after_seconds=scope["app"].state.retry_after_seconds,
+                )
+                await failure(scope, receive, send_with_headers)
+                return
             # Our mistake: the log gets the trace, the client gets none.
             _LOG.exception("request %s: %s %s failed", echoed, scope["method"], scope["path"])
             if begun:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.utils import get_dependant
@@ -17,6 +17,9 @@ from app.http.bodies import JSON, content_type, parse_json, read_body
 from app.http.dependencies import process_of
 from app.http.request_shapes import NoQuery
 from domain.errors import Fault, RequestInvalid, pointer, summary
+
+SHAPED_BYTES_MAX: Final = 16 * 1024  # of a body that is one declared shape: a few short fields
+FIELDS_MAX: Final = 50  # of such a body; each that is unknown would be a fault of its own
 
 
 class StrictRoute(APIRoute):
@@ -41,12 +44,15 @@ class StrictRoute(APIRoute):
         required = self.body_field.field_info.is_required()
 
         async def read_and_answer(request: Request) -> Response:
-            if required:
-                content_type(request, JSON)
-            body = await read_body(request, process_of(request).settings.body_bytes_max)
-            if body and not required:
-                content_type(request, JSON)
+            content_type(request, JSON)  # of an empty body, too: a form can send none of ours
+            most = min(process_of(request).settings.body_bytes_max, SHAPED_BYTES_MAX)
+            body = await read_body(request, most)
             value = parse_json(body) if body or required else None
+            if isinstance(value, dict) and len(value) > FIELDS_MAX:
+                raise RequestInvalid(
+                    f"the body has {len(value)} fields; no shape of this route has more than "
+                    f"{FIELDS_MAX}."
+                )
             return await answer(_Read(request, body, value))
 
         return read_and_answer

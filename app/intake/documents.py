@@ -18,6 +18,9 @@ from domain.errors import DocumentInvalid, NotCanonical
 from domain.strict_json import read_json
 
 DOCUMENT_LENGTH_MAX: Final = 1_000_000  # a contract of 500 features has about 200,000
+VALUES_MAX: Final = 50_000  # keys and values; a contract of 500 features has about 15,000
+# libyaml where PyYAML was built with it: twenty times as fast, and the same events.
+_PARSER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 DEPTH_MAX: Final = 32  # levels; our own documents have six
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -51,7 +54,7 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
             line = error.object[: error.start].count(b"\n") + 1
             raise DocumentInvalid(f"{name}, line {line}: not UTF-8; save it as UTF-8.") from None
     is_json = text.lstrip().startswith("{")
-    value = read_json(text, name=name) if is_json else _from_yaml(text, name)
+    value = _from_json(text, name) if is_json else _from_yaml(text, name)
     if not isinstance(value, dict):
         raise DocumentInvalid(f"{name} holds no object; write `key: value` lines.")
     try:
@@ -61,16 +64,24 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
     return value
 
 
+def _from_json(text: str, name: str) -> object:
+    # Every value but the first stands after one of these; in a text they may stand for nothing.
+    if text.count(",") + text.count(":") + text.count("[") > 2 * VALUES_MAX:
+        raise _too_many(name)
+    return read_json(text, name=name)
+
+
 def _from_yaml(text: str, name: str) -> object:
     reader = _YamlReader(name)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=_PARSER):
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DocumentInvalid(f"{name}, line {line}: {error.problem}; correct the YAML.") from None
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
+    except yaml.reader.ReaderError:
+        # libyaml tells the place in bytes, PyYAML in characters: told again, so that both agree.
+        line = text[: _unreadable_at(text)].count("\n") + 1
         raise DocumentInvalid(
             f"{name}, line {line}: a character that YAML does not allow; remove it."
         ) from None
@@ -84,6 +95,7 @@ class _YamlReader:
         self.root: object = None
         self._name = name
         self._documents = 0
+        self._values = 0
         self._open: list[dict[str, object] | list[object]] = []
         self._keys: list[str | None] = []  # per open container: the key that waits for its value
 
@@ -101,7 +113,7 @@ class _YamlReader:
             case yaml.ScalarEvent(tag=str() as tag) | yaml.CollectionStartEvent(tag=str() as tag):
                 raise self._refused(event, f"the tag {tag}", "remove it")
             case yaml.ScalarEvent():
-                plain = event.style is None
+                plain = not event.style  # libyaml says '', PyYAML None
                 self._add(event, self._scalar(event) if plain else event.value)
             case yaml.MappingStartEvent():
                 self._start(event, {})
@@ -121,6 +133,9 @@ class _YamlReader:
         self._keys.append(None)
 
     def _add(self, event: yaml.Event, value: object) -> None:
+        self._values += 1
+        if self._values > VALUES_MAX:
+            raise _too_many(self._name)
         if not self._open:
             self.root = value
             return
@@ -157,6 +172,19 @@ class _YamlReader:
     def _refused(self, event: yaml.Event, what: str, remedy: str) -> DocumentInvalid:
         line = event.start_mark.line + 1 if event.start_mark else 1
         return DocumentInvalid(f"{self._name}, line {line}: {what} is refused; {remedy}.")
+
+
+def _unreadable_at(text: str) -> int:
+    """Where in `text` the first character stands that YAML does not allow."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    return found.start() if found else 0
+
+
+def _too_many(name: str) -> DocumentInvalid:
+    return DocumentInvalid(
+        f"{name} has more than {VALUES_MAX:,} keys and values; a document has at most so many. "
+        "Shorten it."
+    )
 
 
 def _shown(value: object) -> str:

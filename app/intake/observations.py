@@ -17,7 +17,13 @@ from pydantic import ValidationError
 
 from app.cause import Cause
 from app.clock import latest_taken, now
-from app.intake.cloud_events import OBSERVATION, CloudEvent, Observation, Outcome
+from app.intake.cloud_events import (
+    OBSERVATION,
+    CloudEvent,
+    Observation,
+    Outcome,
+    too_many_fields,
+)
 from app.intake.refusals import Refusals
 from app.intake.relayed_events import (
     UNPREDICTED,
@@ -33,6 +39,7 @@ from app.serving.champions import Champions, Serving
 from domain.canonical import digest
 from domain.errors import (
     Fault,
+    Faults,
     IdempotencyConflict,
     NotCanonical,
     RequestInvalid,
@@ -80,9 +87,30 @@ class _Judged:
 
     passed_over: Counter[str] = field(default_factory=Counter)
 
-    faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
+    faults: Faults = field(default_factory=Faults)
+    codes: set[str] = field(default_factory=set)  # of what is wrong
     bad_rows: Counter[str] = field(default_factory=Counter)  # model -> refused rows
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def refuse(self, code: str, fault: Fault) -> None:
+        """One more thing that is wrong."""
+        self.codes.add(code)
+        self.faults.add(fault)
+
+    def refuse_shape(self, error: ValidationError, sent: object, below: str) -> None:
+        """What pydantic found wrong with `sent`; worded only as far as it is listed."""
+        self.codes.add(RequestInvalid.code)
+        if self.faults.is_full:
+            self.faults.count(error.error_count())
+        else:
+            found = error.errors(include_url=False)
+            self.faults.extend(reported_faults(found, sent, below=below))
+
+    def refuse_row(self, refusal: WhyledgerError) -> None:
+        """What a row was refused for."""
+        self.codes.add(refusal.code)
+        self.faults.extend(refusal.faults)
+        self.faults.count(refusal.more_faults)
 
 
 class Observations:
@@ -143,8 +171,9 @@ class Observations:
                     ids.append(id)
                     continue
                 if first.setdefault(id, request_digest) != request_digest:
-                    judged.faults[IdempotencyConflict.code].append(
-                        Fault(f"{pointer}/id", "was used before in this source with another body")
+                    judged.refuse(
+                        IdempotencyConflict.code,
+                        Fault(f"{pointer}/id", "was used before in this source with another body"),
                     )
                     continue
                 if id not in known and id not in new:
@@ -178,16 +207,13 @@ class Observations:
             data = kind.model_validate(event.data)
             serving = self._champions.of(data.model)
         except ValidationError as error:
-            found = error.errors(include_url=False)
-            judged.faults[RequestInvalid.code] += reported_faults(
-                found, event.data, below=f"{pointer}/data"
-            )
+            judged.refuse_shape(error, event.data, f"{pointer}/data")
             return None
         except UnknownModel as error:
-            judged.faults[error.code].append(Fault(f"{pointer}/data/model", error.message))
+            judged.refuse(error.code, Fault(f"{pointer}/data/model", error.message))
             return None
         except RequestInvalid as error:
-            judged.faults[error.code].append(Fault(f"{pointer}/time", error.message, event.time))
+            judged.refuse(error.code, Fault(f"{pointer}/time", error.message, event.time))
             return None
         try:
             if isinstance(data, Observation):
@@ -195,27 +221,27 @@ class Observations:
             prediction = _prediction(data, serving, pointer, connection, each.relayed)
             return _outcome(event, data, serving, pointer, time, prediction)
         except RowsRefusedError as refusal:
-            judged.faults[refusal.code].extend(refusal.faults)
+            judged.refuse_row(refusal)
             judged.bad_rows[data.model] += 1
             judged.reasons[data.model].update(refusal.reasons)
         except UnknownPrediction as refusal:
             if each.relayed:
                 judged.passed_over[UNPREDICTED] += 1
                 return None
-            judged.faults[refusal.code].append(Fault(f"{pointer}/data", refusal.message))
+            judged.refuse(refusal.code, Fault(f"{pointer}/data", refusal.message))
         except RequestInvalid as refusal:
-            judged.faults[refusal.code].extend(refusal.faults)
+            judged.refuse_row(refusal)
         return None
 
     def _refuse_if_any(self, judged: _Judged, sent: int, cause: Cause) -> None:
-        """Raise what weighs most, with the faults of every bad event."""
-        if not judged.faults:
+        """Raise what weighs most, with the first faults, by the events they stand in."""
+        if not judged.codes:
             return
         for model, rows in judged.bad_rows.items():
             self._refusals.count(model, DOOR, rows, judged.reasons[model], cause)
-        code = next(code for code in _BY_WEIGHT if code in judged.faults)
-        faults = [fault for of_code in judged.faults.values() for fault in of_code]
-        faults.sort(key=lambda fault: _index_of(fault.path))
+        code = next(code for code in _BY_WEIGHT if code in judged.codes)
+        faults = judged.faults
+        faults.listed.sort(key=lambda fault: _index_of(fault.path))
         said = (
             f"{summary(faults)}. Nothing of the {sent} events was kept; "
             "correct them and send all again."
@@ -244,15 +270,17 @@ def _parse(
         judged.passed_over[emitted.why] += 1
         return None
     item = emitted.sent if emitted else item
+    if (crowded := too_many_fields(item)) is not None:
+        judged.refuse(RequestInvalid.code, Fault(pointer, crowded))
+        return None
     try:
         event = CloudEvent.model_validate(item)
         request_digest = bytes.fromhex(digest(item))
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        judged.faults[RequestInvalid.code] += reported_faults(found, item, below=pointer)
+        judged.refuse_shape(error, item, pointer)
         return None
     except NotCanonical as error:
-        judged.faults[RequestInvalid.code].append(Fault(pointer, error.message))
+        judged.refuse(RequestInvalid.code, Fault(pointer, error.message))
         return None
     id = source_event_id(event.source, event.id)
     return _Parsed(pointer, event, id, request_digest, emitted)

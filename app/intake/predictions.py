@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, Final
 
 from app.cause import Cause
@@ -22,7 +23,9 @@ from app.serving.champions import Champions, Loaded
 from domain.canonical import digest
 from domain.contract.rows import RowGuard
 from domain.errors import (
+    FAULTS_MAX,
     Fault,
+    Faults,
     IdempotencyConflict,
     RequestInFlight,
     RequestInvalid,
@@ -35,6 +38,7 @@ from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
 
 DOOR: Final = "predictions"
+_FIELDS: Final = frozenset({"model", "row", "rows"})
 
 
 class IdempotencyKeyReused(WhyledgerError):
@@ -97,23 +101,25 @@ def _read(body: object, rows_max: int) -> PredictionRequest:
         raise RequestInvalid(
             'the body is not an object; send {"model": …, "row": …} or {"model": …, "rows": […]}.'
         )
-    faults = [
+    faults = Faults(
         Fault(pointer(name), "is not a known field; remove it, or correct its spelling")
-        for name in body
-        if name not in ("model", "row", "rows")
-    ]
+        for name in islice(body, FAULTS_MAX + len(_FIELDS))
+        if name not in _FIELDS
+    )
+    if faults.is_full:
+        faults.more = len(body) - len(_FIELDS.intersection(body)) - len(faults.listed)
     model, rows = body.get("model"), body.get("rows")
     if not isinstance(model, str):
-        faults.append(Fault("/model", "should be the model's name", model))
+        faults.add(Fault("/model", "should be the model's name", model))
     if ("row" in body) == ("rows" in body):
-        faults.append(Fault("/rows", 'send either "row" or "rows", one of the two'))
+        faults.add(Fault("/rows", 'send either "row" or "rows", one of the two'))
     elif "rows" in body and not isinstance(rows, list):
-        faults.append(Fault("/rows", "should be a list of rows", rows))
+        faults.add(Fault("/rows", "should be a list of rows", rows))
     elif isinstance(rows, list) and not 1 <= len(rows) <= rows_max:
-        faults.append(
+        faults.add(
             Fault("/rows", f"has {len(rows)} rows; send 1 to {rows_max} in one request", len(rows))
         )
-    if faults:
+    if len(faults):
         raise RequestInvalid(f"{summary(faults)}.", faults)
     single = "row" in body
     return PredictionRequest(
@@ -225,10 +231,7 @@ class Predictions:
         return [known[id][0] for id in ids]
 
     def _count(self, request: PredictionRequest, refusal: RowsRefusedError, cause: Cause) -> None:
-        bad = (
-            {fault.path.split("/")[2] for fault in refusal.faults} if not request.pointers else {""}
-        )
-        self._refusals.count(request.model, DOOR, len(bad), refusal.reasons, cause)
+        self._refusals.count(request.model, DOOR, refusal.rows, refusal.reasons, cause)
 
 
 def _accepted(guard: RowGuard, request: PredictionRequest) -> list[Row]:

@@ -75,6 +75,7 @@ class Writer:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._refusal: LedgerBusy | None = None  # of the last transaction
 
     def append(self, append: PreparedAppend) -> Committed:
         """Queue `append` and wait, in this thread, for its commit.
@@ -180,10 +181,24 @@ class Writer:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         answers: Sequence[Answer]
         try:
+            if self._refusal is not None:
+                batch = self._in_time(batch, self._refusal)
+                if not batch:
+                    return
             answers = self._committed([waiting.append for waiting in batch], batch[0].deadline)
+            self._refusal = None
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear it
+            self._refusal = error if isinstance(error, LedgerBusy) else None
             answers = [error] * len(batch)
         _answer(batch, answers)
+
+    def _in_time(self, batch: Sequence[_Waiting], refusal: LedgerBusy) -> list[_Waiting]:
+        """Those whose time is not over. The others have waited for nothing but the last refusal,
+        and would wait for another."""
+        now = monotonic_seconds()
+        late = [waiting for waiting in batch if waiting.deadline < now]
+        _answer(late, [refusal] * len(late))
+        return [waiting for waiting in batch if waiting.deadline >= now]
 
     def _committed(self, appends: Sequence[PreparedAppend], deadline: float) -> Sequence[Answer]:
         while True:

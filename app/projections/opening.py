@@ -30,6 +30,7 @@ def open_ledger(
     begin: bool = True,
     progress: Progress = lambda done, of: None,
     keeping: Keeping = apply,
+    answers_within: float | None = None,
 ) -> Ledger:
     """The ledger of these settings: migrated, folded, and with its first entry. Safe to race.
 
@@ -39,13 +40,14 @@ def open_ledger(
         settings: where it is.
         begin: whether an empty one gets its first entry; no, when it is only looked at.
         progress: told how many entries of how many are folded, when that takes more than a page.
+        answers_within: see `create_database`; for a process that serves.
         keeping: the read models, those of this version of the service unless told otherwise.
 
     Raises:
         LedgerBusy: the database is in use or out of reach.
         LedgerDamaged: its schema is newer than this code, or an entry cannot be read.
     """
-    engine = create_database(settings.ledger_url, settings)
+    engine = create_database(settings.ledger_url, settings, answers_within=answers_within)
     ledger = Ledger(engine, keeping, busy_timeout_seconds=settings.busy_timeout_seconds)
     try:
         migrate(engine, settings.busy_timeout_seconds)

@@ -46,7 +46,7 @@ from domain.contract.estimators import (
     Rows,
 )
 from domain.contract.faults import adoption_faults, cross_faults
-from domain.errors import ContractInvalid, Fault, NotCanonical, summary
+from domain.errors import ContractInvalid, Fault, NotCanonical, shown, summary
 from domain.reported_faults import reported_faults
 
 __all__ = [
@@ -274,7 +274,7 @@ def _invalid(document: object, faults: list[Fault]) -> ContractInvalid:
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     name = document.get("model") if isinstance(document, Mapping) else None
     return ContractInvalid(
-        f"the contract of {name!r} has {count}: {summary(faults, FAULTS_SHOWN_MAX)}. "
+        f"the contract of {shown(name)} has {count}: {summary(faults, FAULTS_SHOWN_MAX)}. "
         "Correct and adopt it again.",
         faults,
     )

@@ -7,12 +7,15 @@ pydantic refuses it passes over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from domain.errors import Fault, shown
 from domain.plain_text import BIN_LABELS, TEXT_LENGTH_MAX, composed, text_refused
 
+_NAMES_SHOWN_MAX: Final = 50
 _NOT_PLAIN: Final = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 
 
@@ -38,14 +41,17 @@ def cross_faults(document: object) -> Iterator[Fault]:
             low,
         )
     yield from _plausible("/target", target)
-    former = _list(target.get("formerly"))
-    for index, name in enumerate(former):
-        if name == target.get("name") or name in former[:index]:
+    before: set[str] = set()
+    for index, name in enumerate(_list(target.get("formerly"))):
+        if not isinstance(name, str):
+            continue
+        if name == target.get("name") or name in before:
             yield Fault(
                 f"/target/formerly/{index}",
                 f"{name!r} is the name it has, or stands twice; name each earlier one once",
                 name,
             )
+        before.add(name)
     if document.get("retraining_cost") is not None and document.get("value_of_error") is None:
         yield Fault(
             "/retraining_cost",
@@ -110,8 +116,14 @@ class _Columns:
         for index, rule in enumerate(_list(self._document.get("rules"))):
             yield from _again(rules, f"/rules/{index}", rule)
 
+    @cached_property
     def known(self) -> str:
-        return ", ".join([*self.by_name, *([self.target] if isinstance(self.target, str) else [])])
+        """What a name may be, in a message, however many there are."""
+        names = [*self.by_name, *([self.target] if isinstance(self.target, str) else [])]
+        more = (
+            f" (and {len(names) - _NAMES_SHOWN_MAX} more)" if len(names) > _NAMES_SHOWN_MAX else ""
+        )
+        return ", ".join(names[:_NAMES_SHOWN_MAX]) + more
 
 
 def _again(seen: dict[str, str], path: str, field: object) -> Iterator[Fault]:
@@ -222,14 +234,14 @@ def _keys(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
     reading = event_time.get("as")
     types = {"mid-year": ("integer",), "timestamp": ("text",)}.get(str(reading))
     keys.append(("/event_time/column", event_time.get("column"), types or (*whole, "number")))
-    names = [name for _, name, _ in keys[:-2]]
+    names = Counter(name for _, name, _ in keys[:-2] if isinstance(name, str))
     for path, name, allowed in keys:
         if not isinstance(name, str):
             continue
         if name == columns.target:
             yield Fault(path, f"{name!r} is the target, which predictions lack; name another", name)
         elif name not in columns.by_name:
-            yield Fault(path, f"{name!r} is no column; name one of {columns.known()}", name)
+            yield Fault(path, f"{name!r} is no column; name one of {columns.known}", name)
         else:
             field = columns.by_name[name]
             if field.get("type") not in allowed:
@@ -250,7 +262,7 @@ def _keys(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
                 )
             if path == "/event_time/column" and reading == "mid-year":
                 yield from _year(path, name, field)
-        if path.startswith("/identity") and names.count(name) > 1:
+        if path.startswith("/identity") and names[name] > 1:
             yield Fault(path, f"{name!r} stands twice; remove one", name)
 
 
@@ -270,7 +282,7 @@ def _rules(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
                 continue
             path = f"/rules/{index}/{side}"
             if name not in columns.by_name:
-                yield Fault(path, f"{name!r} is no column; name one of {columns.known()}", name)
+                yield Fault(path, f"{name!r} is no column; name one of {columns.known}", name)
             elif columns.by_name[name].get("type") not in ("number", "integer"):
                 yield Fault(
                     path,

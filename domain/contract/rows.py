@@ -13,12 +13,12 @@ from typing import Final, NamedTuple, cast
 
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import CategoryFeature, Contract
-from domain.errors import Fault, RequestInvalid, RowsRefusedError, pointer, shown
+from domain.errors import Fault, Faults, RequestInvalid, RowsRefusedError, pointer, shown
 from domain.events.events import Row
 from domain.times import mid_year
 
 UNKNOWN_FIELDS_SHOWN_MAX: Final = 20  # a row; a body made of thousands is answered shortly
-INDEXES_SHOWN_MAX: Final = 20  # in the message; the faults list every one
+INDEXES_SHOWN_MAX: Final = 20  # in the message
 _ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
 _NUMBER_TEXT: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _INTEGER_TEXT: Final = re.compile(r"[+-]?[0-9]{1,19}")
@@ -83,23 +83,44 @@ class RowGuard:
     def check_rows(self, rows: Sequence[object], *, labelled: bool, path: str = "") -> list[Row]:
         """All rows as the contract keeps them, in order.
 
+        Once so many faults are found as an error lists, a row is judged up to its first one: rows
+        without a single column would otherwise cost as many faults as the contract has columns.
+
         Raises:
-            RowsRefusedError: some row breaks the contract, so none is kept; every bad row and
-                every fault is listed.
+            RowsRefusedError: some row breaks the contract, so none is kept. Every bad row is
+                counted, those beyond the listed faults as one fault each.
         """
-        judged = self.judge_rows(rows, labelled=labelled, path=path)
-        if judged.refused:
-            shown_rows = ", ".join(map(str, judged.refused[:INDEXES_SHOWN_MAX]))
-            more = ", …" if len(judged.refused) > INDEXES_SHOWN_MAX else ""
+        accepted: list[Row] = []
+        refused: list[int] = []
+        faults = Faults()
+        reasons: Counter[str] = Counter()
+        for index, row in enumerate(rows):
+            if faults.is_full and (first := self._first_fault(row, labelled)) is not None:
+                refused.append(index)
+                faults.count()
+                reasons[_reason(*first)] += 1
+                continue
+            kept, found = self._judge(row, labelled)
+            if not found:
+                accepted.append(kept)
+                continue
+            refused.append(index)
+            for field, value, refusal in found:
+                faults.add(_fault(f"{path}/{index}", field, value, refusal))
+                reasons[_reason(field, refusal)] += 1
+        if refused:
+            shown_rows = ", ".join(map(str, refused[:INDEXES_SHOWN_MAX]))
+            more = ", …" if len(refused) > INDEXES_SHOWN_MAX else ""
             raise RowsRefusedError(
-                f"{len(judged.refused)} of {len(rows)} rows break the contract of "
+                f"{len(refused)} of {len(rows)} rows break the contract of "
                 f"{self.contract.model!r} (index {shown_rows}{more}), first "
-                f"{judged.faults[0].name} {judged.faults[0].message}. Nothing was kept; "
+                f"{faults.listed[0].name} {faults.listed[0].message}. Nothing was kept; "
                 "correct them and send all again.",
-                judged.faults,
-                judged.reasons,
+                faults,
+                reasons,
+                rows=len(refused),
             )
-        return judged.accepted
+        return accepted
 
     def judge_rows(self, rows: Iterable[object], *, labelled: bool, path: str = "") -> Judged:
         """As `check_rows`, without refusing: what would be accepted and what would not."""
@@ -228,6 +249,16 @@ class RowGuard:
                 if broken:
                     found.append((rule.rule.left, get(rule.rule.left), broken))
         return accepted, found
+
+    def _first_fault(self, row: object, labelled: bool) -> tuple[str | None, Refusal] | None:
+        """The field and why of one fault of a row that has some in its columns; None otherwise."""
+        if not isinstance(row, dict):
+            return None, Refusal("not an object", "")
+        for name, check in self._labelled_checks if labelled else self._checks:
+            value = check(row.get(name))
+            if type(value) is Refusal:
+                return name, value
+        return None
 
     def _unknown(self, row: dict[object, object], labelled: bool) -> list[Found]:
         names = [name for name in row if name not in self._known and name not in self._ignored]

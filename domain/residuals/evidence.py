@@ -23,7 +23,9 @@ from typing import Final, Literal
 
 Looks = Literal["abs", "signed"]
 
-HOLDOUT_ROWS_MIN: Final = 200  # below it a change present at promotion is mostly learnt as usual
+EVIDENCE_HOLDOUT_ROWS_MIN: Final = (
+    200  # below it a change present at promotion is mostly learnt as usual
+)
 FACT_MAX: Final = 1e300  # ln R passes 700, a double does not
 _NEVER: Final = -math.inf
 _LOOKS: Final[tuple[Looks, Looks]] = ("abs", "signed")

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import (
+    FAULTS_MAX,
     CycleRunning,
     Fault,
+    Faults,
     LedgerDamaged,
     UnknownThing,
     VersionConflict,
@@ -34,8 +36,8 @@ from tests.domain.fault_places import leads_nowhere
         (float("nan"), "nan"),
         (float("inf"), "inf"),
         (float("-inf"), "-inf"),
-        (["a", {"b": 1}], "['a', {'b': 1}]"),
-        (list(range(1000)), repr(list(range(1000)))[:200]),
+        (["a", {"b": 1}], "a list"),
+        ({"b": 1}, "an object"),
     ],
 )
 def test_a_fault_shows_any_value_as_short_json(value: object, shown: object) -> None:
@@ -68,6 +70,29 @@ def test_a_pointer_leads_back_to_its_steps_whatever_they_are_called(
     assert not leads_nowhere(fault, document)
     assert fault.path == pointer(name, below=pointer(*steps))
     assert fault.name == name
+
+
+def test_an_error_lists_the_first_faults_and_counts_the_others() -> None:
+    many = [Fault(f"/{number}", "is wrong") for number in range(FAULTS_MAX + 7)]
+    counted = Faults(many)
+    counted.count(5)
+    for faults, more in ((many, 7), (counted, 12)):
+        error = WhyledgerError("wrong.", faults)
+        assert error.faults == tuple(many[:FAULTS_MAX])
+        assert error.more_faults == more
+        assert summary(faults, most=1) == f"/0: is wrong; and {FAULTS_MAX + more - 1} more"
+    joined = Faults(many[:2])
+    joined.extend(counted)
+    assert joined.is_full
+    assert len(joined) == 2 + len(counted)
+
+
+def test_a_name_that_a_client_made_up_is_cut_before_it_is_said() -> None:
+    name, place = "n" * 100_000, pointer(*["m" * 1000] * 64)
+    assert pointer(name) == "/" + "n" * 200 + "…"
+    said = Fault(place, name).as_json()
+    assert len(json.dumps(said)) < 2000
+    assert len(summary([Fault(place, name)] * 3)) < 6000
 
 
 def test_the_first_faults_are_said_and_the_others_counted() -> None:

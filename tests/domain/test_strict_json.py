@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DocumentInvalid, Fault
+from domain.errors import FAULTS_MAX, DocumentInvalid, Fault
 from domain.strict_json import read_json
 from tests.domain.fault_places import VALUES, broken, leads_nowhere
+from tests.steps import steps
 
 
 def faults_of(text: str) -> dict[str, str]:
@@ -103,3 +105,37 @@ def test_every_fault_points_at_what_was_sent(document: Any, twice: bool) -> None
         faults = refused.faults
         assert faults
     assert not [fault for fault in faults if leads_nowhere(fault, document)]
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "a key again and again": lambda count: "{" + '"a":1,' * count + '"a":1}',
+    "keys that each stand twice": lambda count: (
+        "{" + ",".join(f'"{n}":1,"{n}":2' for n in range(count // 2)) + "}"
+    ),
+    "no numbers": lambda count: "[" + "NaN," * count + "NaN]",
+    "numbers too large": lambda count: "[" + "1e999," * count + "1e999]",
+    "integers too large": lambda count: "[" + "9" * 17 + ("," + "9" * 17) * count + "]",
+    "NUL": lambda count: "[" + '"\\u0000",' * count + "1]",
+    "names with NUL": lambda count: "{" + ",".join(f'"\\u0000{n}":1' for n in range(count)) + "}",
+    "a long name above": lambda count: '{"' + "n" * count * 4 + '":[' + "NaN," * count + "1]}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_refused_takes_steps_in_proportion_to_its_bytes(name: str) -> None:
+    def refused(count: int) -> None:
+        with pytest.raises(DocumentInvalid) as said:
+            read_json(HOSTILE[name](count), name="the body")
+        assert len(said.value.faults) <= FAULTS_MAX
+        assert said.value.more_faults + len(said.value.faults) >= min(count // 2, 1)
+        assert len(said.value.message) < 2000
+
+    once, again = steps(lambda: refused(2000)), steps(lambda: refused(4000))
+    assert again <= 2.2 * once
+
+
+def test_faults_are_listed_in_the_order_of_the_text_and_the_others_counted() -> None:
+    with pytest.raises(DocumentInvalid) as refused:
+        read_json('{"a": [' + "NaN," * 150 + '1], "b": Infinity, "c": {"d": 1, "d": 2}}', name="it")
+    assert [fault.path for fault in refused.value.faults] == [f"/a/{n}" for n in range(FAULTS_MAX)]
+    assert refused.value.more_faults == 52

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,24 @@ class StoppablePostgres:
     def start(self) -> None:
         """Start it again, where it was."""
         self._server.ensure_postgres_running()
+
+    def hang(self) -> None:
+        """Let it stand still: whoever asks gets no answer, and no refusal."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on where it stood still."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the server and to each process it began for somebody."""
+        server = int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0])
+        os.kill(server, number)
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                parent = int(status.read_text().rpartition(")")[2].split()[1])
+                if parent == server:
+                    os.kill(int(status.parent.name), number)
 
     def close(self) -> None:
         """Stop it and remove everything."""

@@ -17,16 +17,17 @@ from tests.patience import HANGS_SECONDS
 from tests.repository import REPOSITORY
 
 PROGRAM = """
-import uvicorn
+from app.http.connections import Server, configured
 from app.main import create_app
 from app.settings import Settings
 
-class Server(uvicorn.Server):
+class Listening(Server):
     async def startup(self, sockets=None):
         await super().startup(sockets)
         print("listening", self.servers[0].sockets[0].getsockname()[1], flush=True)
 
-Server(uvicorn.Config(create_app(Settings()), port=0, log_level="critical")).run()
+settings = Settings()
+Listening(configured(create_app(settings), settings, port=0, log_level="critical")).run()
 """
 NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # over plain http no certificate need be read
 Answer = tuple[int, Any]  # status and body

@@ -15,6 +15,7 @@ import pytest
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
+from tests.app.http.routes.running import AMC
 from tests.soak.service import Service, cars, send
 from tests.soak.watching import Watch
 
@@ -77,6 +78,31 @@ def test_a_full_quota_is_answered_with_503_and_needs_no_restart(
         acknowledged |= send_again(client, refused)
         assert service.process.poll() is None
     assert_nothing_lost(sqlite_settings, acknowledged)
+
+
+def test_too_many_open_files_are_answered_with_503_and_need_no_restart(
+    sqlite_settings: Settings,
+) -> None:
+    row = {**AMC, "price": 4.9}
+    csv = ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n"
+
+    def upload() -> httpx2.Response:
+        path, kind = "/models/car-price/datasets", {"Content-Type": "text/csv"}
+        return client.post(path, content=csv, headers=kind)
+
+    with Service(sqlite_settings) as service, service.client() as client:
+        service.adopt()
+        assert client.get("/models").status_code == 200  # a connection that stays
+        process = service.process.pid
+        soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (3, hard))  # and no further file
+        refused = upload()
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (soft, hard))
+        assert refused.status_code == 503, refused.text
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert "Too many open files" in refused.json()["detail"]
+        assert upload().status_code == 200
+        assert service.process.poll() is None
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
 from domain.residuals.blocks import Alike, Heard, heard
 from domain.residuals.error_increase import measure_increase
-from domain.residuals.evidence import HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact
+from domain.residuals.evidence import EVIDENCE_HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact
 from domain.residuals.front import Served, settle
 from domain.residuals.frozen import Residual, to_document
 from domain.times import days_between, format_time, parse_time
@@ -287,12 +287,12 @@ def _corrected(known: Knowledge, entered: Iterable[str]) -> int:
 
 
 def _blind(frozen: int, alike: Alike | None) -> str:
-    if frozen >= HOLDOUT_ROWS_MIN:
+    if frozen >= EVIDENCE_HOLDOUT_ROWS_MIN:
         return ""
     what = f"{alike}s of holdout residuals" if alike else "holdout residuals"
     return (
         f"cannot see a change present at promotion: {frozen} {what} were frozen then, and "
-        f"{HOLDOUT_ROWS_MIN} are needed"
+        f"{EVIDENCE_HOLDOUT_ROWS_MIN} are needed"
     )
 
 

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
 from app.http.binary_mode import binary_attributes
-from app.http.bodies import INLINE_BYTES_MAX, parse_json
+from app.http.bodies import parsed
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, cause_of, process_of
 from app.http.documentation import refusals
@@ -128,12 +128,11 @@ async def create_events(request: Request) -> Response:
     most = process.settings.rows_per_request_max
     attributes = binary_attributes(request.headers) if kind == EITHER else None
     events: list[object]
+    sent = await parsed(request, body)
     if attributes is not None:
-        events, batch = [attributes | {"data": parse_json(body)}], False
-    elif len(body) > INLINE_BYTES_MAX:
-        events, batch = await run_in_threadpool(_sent, kind, body, most)
+        events, batch = [attributes | {"data": sent}], False
     else:
-        events, batch = _sent(kind, body, most)
+        events, batch = _sent(kind, sent, most)
     taken = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))
     recorded = taken.recorded
     answer = _answer(taken)
@@ -170,9 +169,8 @@ def _answer(taken: Taken) -> EventsAnswer:
     return EventsAnswer.model_validate(taken, from_attributes=True)
 
 
-def _sent(kind: str, body: bytes, events_max: int) -> tuple[list[object], bool]:
-    """The events in `body`, and whether they came as a batch."""
-    sent = parse_json(body)
+def _sent(kind: str, sent: object, events_max: int) -> tuple[list[object], bool]:
+    """The events in a body, and whether they came as a batch."""
     batch = isinstance(sent, list)
     if kind != EITHER and batch != (kind == BATCH):
         raise RequestInvalid(

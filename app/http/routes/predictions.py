@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.cause import Cause
 from app.http import examples
-from app.http.bodies import INLINE_BYTES_MAX, JSON, parse_json
+from app.http.bodies import INLINE_BYTES_MAX, JSON, parsed
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import cause_of, process_of
 from app.http.documentation import refusals
@@ -112,20 +112,19 @@ async def create_predictions(request: Request) -> Response:
             "send a UUID, for one."
         )
     cause, receipts = cause_of(request), wants_receipts(request)
+    asked = await parsed(request, body)
     if receipts or len(body) > INLINE_BYTES_MAX:
-        content = await run_in_threadpool(_answer_many, process, body, key, cause, receipts)
+        content = await run_in_threadpool(_answer_many, process, asked, key, cause, receipts)
     else:
-        made = await process.predictions.make_soon(
-            parse_json(body), idempotency_key=key, cause=cause
-        )
+        made = await process.predictions.make_soon(asked, idempotency_key=key, cause=cause)
         content = _answer(made, ())
     return Response(content, media_type="application/json")
 
 
 def _answer_many(
-    process: Process, body: bytes, key: str | None, cause: Cause, receipts: bool
+    process: Process, asked: object, key: str | None, cause: Cause, receipts: bool
 ) -> bytes:
-    recorded = process.predictions.make(parse_json(body), idempotency_key=key, cause=cause)
+    recorded = process.predictions.make(asked, idempotency_key=key, cause=cause)
     proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
     return _answer(recorded, proved)
 

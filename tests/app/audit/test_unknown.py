@@ -69,7 +69,7 @@ def test_an_unknown_model_is_refused_alike_by_every_route(service: TestClient) -
         said(service.get(f"/?model={NOBODY}")),
         said(service.get(f"/audit/decisions?model={NOBODY}")),
         said(service.get(f"/audit/export?format=csv&model={NOBODY}")),
-        said(service.post(f"/models/{NOBODY}/cycles")),
+        said(service.post(f"/models/{NOBODY}/cycles", json={})),
         said(service.post(f"/models/{NOBODY}/datasets", content="a", headers=csv)),
         said(service.post(f"/models/{NOBODY}/rollbacks", json={"to": "x", "reason": "y"})),
         said(service.post("/predictions", json={"model": NOBODY, "row": {}})),

@@ -3,8 +3,10 @@
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,9 +17,10 @@ from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.app.cli.command_line import environment, whyledger
+from tests.app.http.routes.running import CAR_PRICE
 from tests.app.proof.forger import drop_guards
 from tests.ledger_events import put, refused
-from tests.patience import HANGS_SECONDS
+from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
 
 
@@ -71,6 +74,46 @@ def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: 
         assert process.wait(HANGS_SECONDS) == 0
 
     assert answer.status_code == 200
+
+
+def test_told_to_end_it_ends_in_its_time_whoever_is_connected_and_whatever_hangs(
+    sqlite_settings: Settings,
+) -> None:
+    open_ledger(sqlite_settings).close()
+    patient = {"WHYLEDGER_BUSY_TIMEOUT_SECONDS": "300", "WHYLEDGER_SHUTDOWN_SECONDS": "2"}
+    contract = (
+        "POST /contracts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/yaml\r\n"
+        f"Content-Length: {len(CAR_PRICE)}\r\n\r\n"
+    ).encode()
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
+            cwd=REPOSITORY,
+            env=environment(sqlite_settings.state_dir) | sqlite_settings.as_environment() | patient,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        closing(sqlite3.connect(sqlite_settings.ledger_url.removeprefix("sqlite:///"))) as held,
+    ):
+        assert process.stdout is not None
+        told = ""
+        while not told.endswith("}\n"):
+            told += process.stdout.readline()
+        port = int(json.loads(told)["address"].rpartition(":")[2])
+        held.execute("BEGIN IMMEDIATE")  # whoever appends waits for five minutes
+        with (
+            socket.create_connection(("127.0.0.1", port)) as slow,
+            socket.create_connection(("127.0.0.1", port)) as waiting,
+        ):
+            slow.sendall(contract)
+            waiting.sendall(contract + CAR_PRICE)
+            until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=HANGS_SECONDS)[1]
+
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
+    assert "it is ended, and what it answered is kept" in said
 
 
 def test_a_start_that_fails_after_it_began_to_answer_ends_the_service_with_its_words(

@@ -123,7 +123,9 @@ def asked(cars: CarLedger, cycles: Cycles, *, reason: str | None = None) -> Cycl
 
 def health(cars: CarLedger) -> Health:
     with cars.ledger.connect() as connection:
-        return current_health(connection, cars.view(), now(), alarm=None)
+        return current_health(
+            connection, cars.view(), now(), alarm=None, clock_skew_seconds_max=5.0
+        )
 
 
 def lives(cars: CarLedger) -> Decided:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from dataclasses import replace
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import problem_response
 
@@ -50,6 +51,19 @@ class NameEverybody:
         await self._app(scope, receive, send)
 
 
+class NoRoom:
+    """A layer for which the disk is full, whatever is asked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/why/quarantine")
+
+
 class AskWithBytes:
     """A layer that puts `query`, bytes that need be no text, in the place of the one asked."""
 
@@ -59,3 +73,20 @@ class AskWithBytes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app({**scope, "query_string": self._query}, receive, send)
+
+
+class NoteAnswers:
+    """A layer that notes in `noted` each method, path and status, and what a browser said of it."""
+
+    def __init__(self, noted: list[tuple[str, str, int, str]], app: ASGIApp) -> None:
+        self._noted = noted
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                site = dict(scope["headers"]).get(b"sec-fetch-site", b"").decode()
+                self._noted.append((scope["method"], scope["path"], message["status"], site))
+            await send(message)
+
+        await self._app(scope, receive, noting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from functools import partial
 
@@ -12,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.main import EDGE, HOT, create_app
 from app.settings import Settings
-from tests.app.http.layers import CountEverybody, NameEverybody, RefuseEverybody
+from tests.app.http.layers import CountEverybody, NameEverybody, NoRoom, RefuseEverybody
 from tests.app.http.routes.running import (
     AMC,
     STRICT_AND,
@@ -127,6 +128,38 @@ def test_the_count_of_what_a_request_brought_in_vain_belongs_to_that_request(
     assert entry.event.type == "observations.rows-refused"
     assert entry.actor == "key:ada"
     assert entry.correlation_id == refused.headers["X-Request-Id"]
+
+
+def test_a_full_disk_is_answered_with_503_and_the_reason_at_every_door(
+    sqlite_settings: Settings,
+) -> None:
+    with running(sqlite_settings, edge=(*EDGE, NoRoom)) as client:
+        for method, path in doors(sqlite_settings):
+            answer = client.request(method, path)
+            assert answer.status_code == 503, (method, path)
+            assert answer.headers["Retry-After"] == "1"
+            if method != "HEAD":
+                assert answer.json()["type"] == "urn:whyledger:problem:storage-failed"
+                assert answer.json()["detail"] == (
+                    "/srv/why/quarantine cannot be used: No space left on device. Make room on its "
+                    "disk, and try again."
+                )
+
+
+def test_what_cannot_be_written_is_answered_with_503_until_it_can(
+    sqlite_settings: Settings,
+) -> None:
+    with running(sqlite_settings) as client:
+        adopt(client)
+        where = sqlite_settings.state_dir / "quarantine"
+        shutil.rmtree(where, ignore_errors=True)
+        where.write_text("a file where a directory should be")
+        path = "/models/car-price/datasets"
+        refused = client.post(path, content=one_car(), headers=CSV)
+        where.unlink()
+        taken = client.post(path, content=one_car(), headers=CSV)
+    assert (refused.status_code, taken.status_code) == (503, 200)
+    assert str(where) in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/models"])

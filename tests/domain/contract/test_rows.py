@@ -11,6 +11,7 @@ from domain.contract.rows import RowGuard
 from domain.errors import Fault, RequestInvalid, RowsRefusedError
 from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.repository import REPOSITORY
+from tests.steps import steps
 
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
 
@@ -198,10 +199,24 @@ def test_a_batch_of_good_rows_comes_back_in_order() -> None:
     assert [row["batch"] for row in GUARD.check_rows(rows, labelled=False)] == [0, 1, 2, 3, 4]
 
 
-def test_a_long_batch_of_bad_rows_shows_the_first_twenty_and_lists_all() -> None:
-    with pytest.raises(RowsRefusedError, match=r"index 0, .*, 19, …\)") as refused:
-        GUARD.check_rows([{}] * 30, labelled=False)
-    assert {fault.path.split("/")[1] for fault in refused.value.faults} == set(map(str, range(30)))
+def test_a_long_batch_of_bad_rows_shows_the_first_twenty_and_lists_the_first_hundred() -> None:
+    bad: list[object] = [{**ROW, "tilt": 99}] * 130
+    with pytest.raises(RowsRefusedError, match=r"130 of 131 .*index 0, .*, 19, …\)") as refused:
+        GUARD.check_rows([*bad, ROW], labelled=False)
+    assert [fault.path.split("/")[1] for fault in refused.value.faults] == [*map(str, range(100))]
+    assert refused.value.more_faults == 30
+    assert (refused.value.rows, refused.value.reasons) == (130, {"tilt: out of range": 130})
+
+
+@pytest.mark.parametrize("bad", [{}, None, 1, [], {"power": 1}], ids=repr)
+def test_beyond_the_list_a_bad_row_takes_a_fraction_of_the_steps_of_a_good_one(bad: object) -> None:
+    def a_row(row: object) -> float:
+        def of(count: int) -> int:
+            return steps(lambda: GUARD.check_rows([row] * count, labelled=False))
+
+        return (of(2000) - of(1000)) / 1000
+
+    assert a_row(bad) <= a_row(ROW) / 2
 
 
 def test_judging_rows_keeps_the_good_and_counts_the_bad() -> None:

@@ -139,7 +139,7 @@ def test_without_policy_or_data_there_is_nothing_to_decide(empty_service: TestCl
     assert without_policy.status_code == 422
     assert "POST it to /policies first" in without_policy.json()["detail"]
     empty_service.post("/policies", content=STRICT_AND, headers=YAML)
-    without_data = empty_service.post("/models/car-price/cycles")
+    without_data = empty_service.post("/models/car-price/cycles", json={})
     assert without_data.status_code == 422
     assert "no labelled row" in without_data.json()["detail"]
 

@@ -1,0 +1,236 @@
+"""Bodies made to cost more than they weigh: what is answered is short, whatever was sent."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from fastapi.testclient import TestClient
+
+from app.intake.documents import parse_document
+from app.settings import Settings
+from domain.errors import FAULTS_MAX
+from tests.app.http.routes.running import (
+    AMC,
+    CAR_PRICE,
+    CLOUDEVENTS,
+    adopt,
+    events_of,
+    observation,
+    process_behind,
+    running,
+    serve_champion,
+)
+from tests.steps import steps
+
+ANSWER_BYTES_MAX = 200_000  # of a hundred faults, each with a long pointer and a long message
+JSON = "application/json"
+YAML = "application/yaml"
+ONE = {"model": "car-price", "row": AMC}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The contract car-price is adopted, and car-price/1 answers."""
+    state: Path = tmp_path_factory.mktemp("state")
+    with running(Settings(state_dir=state)) as client:
+        adopt(client)
+        serve_champion(client)
+        yield client
+
+
+def keys(count: int) -> str:
+    return ",".join(f'"k{number}":1' for number in range(count))
+
+
+HOSTILE: dict[str, tuple[str, str, str | bytes, int]] = {
+    "a key a hundred thousand times": (
+        "/predictions",
+        JSON,
+        "{" + '"a":1,' * 99_999 + '"a":1}',
+        422,
+    ),
+    "keys that each stand twice": (
+        "/predictions",
+        JSON,
+        "{" + ",".join(f'"k{n}":1,"k{n}":2' for n in range(30_000)) + "}",
+        422,
+    ),
+    "numbers that are none": ("/predictions", JSON, "[" + "NaN," * 200_000 + "NaN]", 422),
+    "numbers that are too large": ("/predictions", JSON, "[" + "1e999," * 100_000 + "1]", 422),
+    "none below a long name": (
+        "/predictions",
+        JSON,
+        '{"' + "n" * 500_000 + '":[' + "NaN," * 100_000 + "1]}",
+        422,
+    ),
+    "none below many names": (
+        "/predictions",
+        JSON,
+        ('{"' + "n" * 300 + '":') * 40 + "[" + "NaN," * 1000 + "1]" + "}" * 40,
+        422,
+    ),
+    "signs that no database takes": ("/predictions", JSON, "[" + '"\\u0000",' * 90_000 + "1]", 422),
+    "lists in lists": ("/predictions", JSON, "[" * 900_000, 422),
+    "fields that nobody knows": ("/predictions", JSON, "{" + keys(80_000) + "}", 422),
+    "columns that nobody knows": (
+        "/predictions",
+        JSON,
+        '{"model":"car-price","row":{' + keys(80_000) + "}}",
+        422,
+    ),
+    "rows without a column": (
+        "/predictions",
+        JSON,
+        '{"model":"car-price","rows":[' + "{}," * 999 + "{}]}",
+        422,
+    ),
+    "rows that are one long text": (
+        "/predictions",
+        JSON,
+        '{"model":"car-price","rows":"' + "x" * 900_000 + '"}',
+        422,
+    ),
+    "marks in disorder": (
+        "/predictions",
+        JSON,
+        orjson.dumps({**ONE, "row": {**AMC, "region": "a" + "\u0301\u0316" * 200_000}}),
+        422,
+    ),
+    "events without a field": ("/events", CLOUDEVENTS, "[" + "{}," * 999 + "{}]", 422),
+    "an event of many fields": ("/events", JSON, "{" + keys(80_000) + "}", 422),
+    "an event of much data": (
+        "/events",
+        JSON,
+        orjson.dumps({**observation("1"), "data": dict.fromkeys(map(str, range(80_000)), 1)}),
+        422,
+    ),
+    "events of rows without a column": (
+        "/events",
+        CLOUDEVENTS,
+        orjson.dumps(
+            [
+                {**observation(str(n)), "data": {"model": "car-price", "row": {}}}
+                for n in range(1000)
+            ]
+        ),
+        422,
+    ),
+    "a request of many fields": (
+        "/models/car-price/cycles",
+        JSON,
+        "{" + keys(1500) + "}",
+        422,
+    ),
+    "a request of many bytes": ("/models/car-price/cycles", JSON, " " * 900_000 + "{}", 413),
+    "a document of many values": ("/contracts", YAML, "- a\n" * 240_000, 422),
+    "a document in JSON of many values": (
+        "/contracts",
+        JSON,
+        '{"a":[' + "1," * 400_000 + "1]}",
+        422,
+    ),
+    "a document without an end to its lists": ("/contracts", YAML, "[a," * 300_000, 422),
+    "names that the target had formerly": (
+        "/contracts",
+        JSON,
+        orjson.dumps(
+            {
+                **parse_document(CAR_PRICE, name="the contract"),
+                "target": {"name": "price", "formerly": [f"n{n}" for n in range(20_000)]},
+            }
+        ),
+        422,
+    ),
+    "an identity of many names": (
+        "/contracts",
+        JSON,
+        orjson.dumps(
+            {
+                **parse_document(CAR_PRICE, name="the contract"),
+                "identity": [f"n{n}" for n in range(20_000)],
+            }
+        ),
+        422,
+    ),
+    "a contract with a long name": ("/contracts", JSON, '{"model":"' + "m" * 900_000 + '"}', 422),
+    "clauses that are none": (
+        "/policies",
+        JSON,
+        '{"id":"p","version":1,"clauses":[' + "1," * 20_000 + "1]}",
+        422,
+    ),
+    "a header of many columns": (
+        "/models/car-price/datasets",
+        "text/csv",
+        ",".join(f"c{n}" for n in range(12_000)) + "\n",
+        422,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_refusal_is_short_whatever_was_sent(service: TestClient, name: str) -> None:
+    path, kind, body, status = HOSTILE[name]
+    answer = service.post(path, content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status, answer.text[:500]
+    assert len(answer.content) < ANSWER_BYTES_MAX
+    assert len(answer.json().get("faults", ())) <= FAULTS_MAX
+
+
+def test_what_is_beyond_the_list_is_counted(service: TestClient) -> None:
+    def refused(name: str) -> dict[str, Any]:
+        path, kind, body, _ = HOSTILE[name]
+        problem: dict[str, Any] = service.post(
+            path, content=body, headers={"Content-Type": kind}
+        ).json()
+        assert len(problem["faults"]) == FAULTS_MAX
+        return problem
+
+    assert refused("numbers that are none")["more_faults"] == 200_001 - FAULTS_MAX
+    assert refused("fields that nobody knows")["more_faults"] == 80_000 - FAULTS_MAX + 2
+    problem = refused("rows without a column")
+    judged_whole = 1 + int(problem["faults"][-1]["path"].split("/")[2])
+    assert problem["more_faults"] >= 1000 - judged_whole
+    assert "1000 of 1000 rows break the contract" in problem["detail"]
+
+
+def test_rows_beyond_the_list_are_counted_in_the_ledger_all_the_same(
+    sqlite_settings: Settings,
+) -> None:
+    with running(sqlite_settings) as client:
+        adopt(client)
+        serve_champion(client)
+        path, kind, body, _ = HOSTILE["rows without a column"]
+        client.post(path, content=body, headers={"Content-Type": kind})
+        process_behind(client).refusals.flush()
+        (event,) = events_of(client, "observations.rows-refused")
+    assert event["rows"] == 1000
+
+
+def test_members_of_gzip_that_hold_nothing_end_with_a_refusal(service: TestClient) -> None:
+    def sent(body: bytes) -> tuple[int, str]:
+        headers = {"Content-Type": JSON, "Content-Encoding": "gzip"}
+        answer = service.post("/predictions", content=body, headers=headers)
+        return answer.status_code, answer.json().get("detail", "")
+
+    nothing = gzip.compress(b"")
+    status, said = sent(nothing * 40_000)
+    assert status == 422
+    assert "members that unpack to 0 bytes; send it as one" in said
+    status, said = sent(nothing * 100_000)  # more bytes than a body may have, packed or not
+    assert status in (413, 422)
+    body = orjson.dumps(ONE)
+    assert sent(b"".join(gzip.compress(body[n : n + 8]) for n in range(0, len(body), 8)))[0] == 200
+
+
+def test_a_refused_document_costs_no_more_steps_than_its_bound() -> None:
+    values = {
+        count: steps(lambda count=count: parse_document("- a\n" * count, name="x"))  # type: ignore[misc]
+        for count in (50_000, 200_000)
+    }
+    assert values[200_000] <= values[50_000] * 1.1, "the rest is not read"

@@ -1,0 +1,176 @@
+"""Hostile bodies from many clients, and what a good prediction takes beside them.
+
+Each is compared with good bodies of the same bytes from as many clients: whoever sends something
+that is refused must not hold the others up more than whoever sends something that is taken.
+"""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import orjson
+import pytest
+
+from app.projections.opening import open_ledger
+from app.settings import Settings
+from tests.app.http.listening import all_of, request
+from tests.app.http.routes.running import AMC, CLOUDEVENTS, observation, plan_bytes, promote
+from tests.app.http.routes.test_hostile_bodies import HOSTILE
+from tests.patience import until
+from tests.soak.service import Service
+
+CLIENTS = 40
+ROWS_MAX = 100  # of a good body: with more, what is taken would wait for the disk, and not for us
+RATIO_MAX = 1.5  # p99 beside hostile bodies, as a multiple of that beside good ones
+MEMORY_MAX = 1.05  # after a second round of everything, as a multiple of that after the first
+ROUNDS = {True: 5, False: 1}  # of each, hostile and good by turns; the median counts
+SECONDS = {True: 4.0, False: 0.5}  # of one round
+SHORT = ("rows without a column", "numbers that are none")  # those that `make test` looks at
+LOOKS_MIN = 5
+JSON = "Content-Type: application/json"
+GOOD = request("POST", "/predictions", JSON, body=orjson.dumps({"model": "car-price", "row": AMC}))
+
+
+def good_of(size: int, path: str) -> tuple[str, str, bytes]:
+    """A body of as many bytes that is taken: as many rows as it has room for, at most ROWS_MAX."""
+    if path == "/events":
+        one = len(orjson.dumps(observation("000000"))) + 1
+        many = [observation(f"{n:06}") for n in range(max(1, min(ROWS_MAX, size // one)))]
+        return path, CLOUDEVENTS, orjson.dumps(many).ljust(size)
+    rows = max(1, min(ROWS_MAX, size // (len(orjson.dumps(AMC)) + 1)))
+    body = orjson.dumps({"model": "car-price", "rows": [AMC] * rows})
+    return "/predictions", "application/json", body.ljust(size)
+
+
+@contextmanager
+def clients(port: int, sent: bytes) -> Iterator[None]:
+    """`CLIENTS` that send the same again and again until the block ends."""
+    over = threading.Event()
+
+    def one() -> None:
+        while not over.is_set():
+            ask(port, sent)
+
+    threads = [threading.Thread(target=one) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def ask(port: int, sent: bytes) -> bytes:
+    """The answer; empty where the connection was cut."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        try:
+            connection.sendall(sent)
+        except ConnectionError:
+            pass  # a body that is too large is not read to its end
+        return all_of(connection)
+
+
+def p99(port: int, seconds: float) -> float:
+    """The 99th percentile of a good prediction's seconds, one after the other for so long."""
+    taken: list[float] = []
+    until_then = time.monotonic() + seconds
+    while time.monotonic() < until_then or len(taken) < LOOKS_MIN:
+        began = time.monotonic()
+        answer = ask(port, GOOD)
+        taken.append(time.monotonic() - began)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
+    return statistics.quantiles(taken, n=100, method="inclusive")[98]
+
+
+def beside(port: int, sent: bytes, seconds: float) -> float:
+    with clients(port, sent):
+        return p99(port, seconds)
+
+
+@pytest.fixture
+def service(sqlite_settings: Settings) -> Iterator[tuple[Service, int]]:
+    with Service(sqlite_settings) as running:
+        running.adopt()
+        ledger = open_ledger(sqlite_settings)
+        promote(ledger, 1, plan_bytes(0.25))
+        ledger.close()
+        with running.client() as client:
+            until(lambda: client.get("/models/car-price").json()["answers"] is not None)
+        yield running, int(running.address.rpartition(":")[2])
+
+
+def test_a_hostile_body_holds_nobody_up_more_than_a_good_one_of_its_bytes(
+    service: tuple[Service, int], soaking: bool
+) -> None:
+    _, port = service
+    ratios: dict[str, float] = {}
+    for name in HOSTILE if soaking else SHORT:
+        path, kind, text, _ = HOSTILE[name]
+        body = text.encode() if isinstance(text, str) else text
+        hostile = request("POST", path, f"Content-Type: {kind}", body=body)
+        good_path, good_kind, good_body = good_of(len(body), path)
+        good = request("POST", good_path, f"Content-Type: {good_kind}", body=good_body)
+        assert ask(port, good)[9:12] in (b"200", b"201")
+        assert ask(port, hostile)[9:12] in (b"413", b"422", b"")
+        bad, well = [], []
+        for _ in range(ROUNDS[soaking]):
+            bad.append(beside(port, hostile, SECONDS[soaking]))
+            well.append(beside(port, good, SECONDS[soaking]))
+        ratios[name] = statistics.median(bad) / statistics.median(well)
+        print(  # noqa: T201 the table that `make soak` shows
+            f"{ratios[name]:5.2f}  p99 {statistics.median(bad) * 1e3:7.1f} ms beside hostile, "
+            f"{statistics.median(well) * 1e3:7.1f} ms beside good: {len(body):>9,} bytes, {name}"
+        )
+    if soaking:
+        assert {name: r for name, r in ratios.items() if r > RATIO_MAX} == {}
+
+
+def test_what_clients_leave_behind_keeps_no_memory_and_no_thread(
+    service: tuple[Service, int], soaking: bool
+) -> None:
+    running, port = service
+    kept = [after_a_round(running, port, HOSTILE if soaking else SHORT) for _ in range(4)]
+    print("MB and threads after each round:", kept)  # noqa: T201
+    (_, before), (first, threads), (second, again) = kept[0], kept[-2], kept[-1]
+    assert again <= max(before, threads)
+    if soaking:
+        assert second <= first * MEMORY_MAX
+
+
+def after_a_round(running: Service, port: int, names: Iterable[str]) -> tuple[float, int]:
+    """Memory (MB) and threads of the service after every body, and after clients who just leave."""
+    senders: list[Callable[[], object]] = []
+    for name in names:
+        path, kind, text, _ = HOSTILE[name]
+        body = text.encode() if isinstance(text, str) else text
+        whole = request("POST", path, f"Content-Type: {kind}", body=body)
+        senders += [partial(ask, port, whole), partial(leave, port, whole)]
+    for sender in senders:
+        threads = [threading.Thread(target=sender) for _ in range(CLIENTS // 4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with running.client() as client:
+        assert client.get("/readyz").status_code == 200
+    status = Path(f"/proc/{running.process.pid}/status").read_text()
+    said = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return int(said["VmRSS"].split()[0]) / 1024, int(said["Threads"])
+
+
+def leave(port: int, sent: bytes) -> None:
+    """Send half of it, and go."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        try:
+            connection.sendall(sent[: len(sent) // 2])
+        except ConnectionError:
+            return
