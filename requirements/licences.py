@@ -58,19 +58,22 @@ class Licences:
 
     def said(self, metadata: PackageMetadata) -> str | None:
         """The SPDX expression a package's metadata gives, by its field or its one classifier."""
-        if expression := metadata["License-Expression"]:
-            return str(expression)
-        field = str(metadata["License"] or "").strip()
-        classifiers = [str(each) for each in metadata.get_all("Classifier") or ()]
+        # Where somebody imported `importlib_metadata`, what is missing raises unless asked for so.
+        expression, field, classifiers = (
+            [str(each) for each in metadata.get_all(name) or ()]
+            for name in ("License-Expression", "License", "Classifier")
+        )
+        if expression:
+            return expression[0]
         named = [each.rpartition(" :: ")[2] for each in classifiers if "License :: " in each]
-        one_way = [field, *named] if len(named) == 1 else [field]
-        for words in one_way:
+        one_way = [*field, *named] if len(named) == 1 else field
+        for words in map(str.strip, one_way):
             if words in self.words:
                 return self.words[words]
             if words and ids(words) <= self.allowed:
                 return words
         known = {found.expression for found in self.looked_at.values()}
-        return field if field in known else None
+        return next((words for words in field if words in known), None)
 
     def objection(self, package: str, expression: str) -> str | None:
         """Why `package` may not come under `expression`; None: it may."""

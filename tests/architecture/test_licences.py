@@ -84,6 +84,13 @@ def test_what_metadata_says_is_read_as_an_spdx_expression(
     assert said("newcomer", **fields) == expression
 
 
+def test_a_licence_is_read_where_another_library_has_taken_over_reading_metadata() -> None:
+    import importlib_metadata  # it puts itself first, as it does where MLflow is loaded
+
+    assert LICENCES.of("huey", cast("Any", importlib_metadata.metadata("huey"))) == "MIT"
+    assert LICENCES.of("huey", metadata("huey")) == "MIT"
+
+
 @pytest.mark.parametrize("words", ["", "see the file", "GPL"])
 def test_metadata_that_says_nothing_clear_asks_for_somebody_to_read_the_package(words: str) -> None:
     with pytest.raises(LicenceUnknown, match=r"newcomer: .* write its SPDX expression into"):
