@@ -13,9 +13,7 @@ from typing import ClassVar, Final
 
 FAULTS_MAX: Final = 100  # that one error lists; what is beyond them is counted
 STEP_LENGTH_MAX: Final = 200  # characters of one step of a pointer; a client may invent the names
-_PATH_SHOWN_MAX: Final = 500  # characters of a whole pointer, and
-_MESSAGE_SHOWN_MAX: Final = 1000  # of what is said there
-_VALUE_SHOWN_MAX: Final = 200
+_PATH_SHOWN_MAX, _MESSAGE_SHOWN_MAX, _VALUE_SHOWN_MAX = 500, 1000, 200  # characters, in answers
 
 
 @dataclass(frozen=True, slots=True)

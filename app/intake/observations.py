@@ -54,6 +54,7 @@ from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 
 DOOR: Final = "events"
+_NEEDED: Final = frozenset({"specversion", "id", "source", "type"})  # of every event
 
 
 class UnknownPrediction(WhyledgerError):
@@ -96,6 +97,11 @@ class _Judged:
         """One more thing that is wrong."""
         self.codes.add(code)
         self.faults.add(fault)
+
+    def count(self, code: str) -> None:
+        """One more, which nobody words."""
+        self.codes.add(code)
+        self.faults.count()
 
     def refuse_shape(self, error: ValidationError, sent: object, below: str) -> None:
         """What pydantic found wrong with `sent`; worded only as far as it is listed."""
@@ -265,6 +271,9 @@ def _parse(
     item: object, pointer: str, judged: _Judged, ledger_id: Callable[[], str]
 ) -> _Parsed | None:
     """The event as it was sent; None when `judged` now says why not."""
+    if judged.faults.is_full and not (isinstance(item, Mapping) and item.keys() >= _NEEDED):
+        judged.count(RequestInvalid.code)  # it would cost more to say what else is wrong with it
+        return None
     emitted = relayed(item, ledger_id())
     if isinstance(emitted, PassedOver):
         judged.passed_over[emitted.why] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, cast
 
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
@@ -56,6 +57,7 @@ class RowGuard:
         self._ignored = frozenset(column.name for column in contract.ignored)
         self._known = frozenset(checks)
         self._known_labelled = self._known | {self._target}
+        self._taken = self._known_labelled | self._ignored
         about_target = [self._target in (rule.left, rule.right) for rule in contract.rules]
         rules = tuple(CompiledRule(rule) for rule in contract.rules)
         self._rules = tuple(r for r, target in zip(rules, about_target, strict=True) if not target)
@@ -261,18 +263,19 @@ class RowGuard:
         return None
 
     def _unknown(self, row: dict[object, object], labelled: bool) -> list[Found]:
-        names = [name for name in row if name not in self._known and name not in self._ignored]
+        taken = self._taken
+        others = (name for name in row if name not in taken)
+        names = list(islice(others, UNKNOWN_FIELDS_SHOWN_MAX))  # a client may send thousands
+        more = len(row) - sum(name in row for name in taken) - len(names)
         found: list[Found] = []
-        if self._target in names:
-            names.remove(self._target)
+        if self._target in row:
             if not labelled:
                 refusal = Refusal(
                     "target in a prediction",
                     "is the target; send it as an outcome, once it is known",
                 )
                 found.append((self._target, row[self._target], refusal))
-        more = len(names) - UNKNOWN_FIELDS_SHOWN_MAX
-        for name in names[:UNKNOWN_FIELDS_SHOWN_MAX]:
+        for name in names:
             also = f" (and {more} more)" if more > 0 else ""
             message = f"is no column of {self.contract.model!r}{also}; remove it, or check its name"
             found.append((str(name), row[name], Refusal("unknown field", message)))
