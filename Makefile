@@ -61,8 +61,11 @@ bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_byte
 simulate: $(READY) ## everything that is simulated, against what it must come to (ARGS=short)
 	$(BIN)/python -m benchmarks.simulations $(ARGS)
 
-policies: $(READY) ## what each policy would have done with the demo's ledger, into docs/policies.md
-	@$(BIN)/whyledger whatif --policy all --into docs/policies.md $(ARGS)
+DEMO ?= $(lastword $(sort $(wildcard state/demo-*)))
+
+policies: $(READY) ## each policy over the newest demo's years, into docs/policies.md (DEMO=state/demo-…)
+	@test -n "$(DEMO)" || { echo "no state/demo-* is here: make demo first, or name one with DEMO=" >&2; exit 1; }
+	@WHYLEDGER_STATE_DIR=$(DEMO) $(BIN)/whyledger whatif --policy all --into docs/policies.md $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
   --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --exclude-newer "7 days"
