@@ -212,7 +212,9 @@ def test_out_of_a_cycle_of_a_clock_that_ran_ahead_leads_a_reason_which_is_an_eve
     assert mistaken.as_of > format_time(datetime.now(UTC) + ahead / 2)
     clock.ahead = timedelta()
 
-    assert "by a clock that ran ahead; run a cycle with a reason" in health(cars).sentence
+    said = health(cars).sentence
+    assert "by a clock that ran ahead" in said
+    assert "run a cycle with a reason" in said
     with pytest.raises(
         CycleRefused, match=r"not come yet: .* give a reason .* aside car-price-2\."
     ):
