@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from domain.contract.contract import Contract
-from domain.errors import DocumentInvalid, Fault, pointer
+from domain.errors import FAULTS_MAX, DocumentInvalid, Fault, Faults, pointer
 
 LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread
-FAULTS_SAID_MAX: Final = 5  # of a header, in the message; the faults list every one
+FAULTS_SAID_MAX: Final = 5  # of a header, in the message
+_ABSENT: Final = "is missing from the header, and the contract refuses that; add it"
 # One cell with what ends it: quoted, with a quote inside written twice; or plain up to the comma.
 _CELL: Final = re.compile(r'\s*+(?:"([^"]*(?:""[^"]*)*)"\s*|([^",][^,]*)?)(,|\Z)')
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -94,25 +95,22 @@ def csv_header(cells: list[str], contract: Contract) -> list[str]:
     ignored = {column.name for column in contract.ignored}
     known = {*contract.row_columns, contract.target.name} | ignored
     _separated_by_commas(cells, known)
-    faults = [
-        Fault(pointer(name), "stands twice in the header; keep one", name)
-        for name, count in Counter(cells).items()
-        if count > 1
-    ]
-    faults += [
-        Fault(pointer(name), f"is no column of {contract.model!r}; remove it", name)
-        for name in cells
-        if name not in known
-    ]
-    faults += [
-        Fault(pointer(name), "is missing from the header, and the contract refuses that; add it")
-        for name in sorted(required - set(cells))
-    ]
-    if faults:
-        told = [f"{fault.name[:100]!r} {fault.message}" for fault in faults]
-        more = [f"and {len(told) - FAULTS_SAID_MAX} more"] if len(told) > FAULTS_SAID_MAX else []
+    wrong = (
+        ("stands twice in the header; keep one", [n for n, c in Counter(cells).items() if c > 1]),
+        (f"is no column of {contract.model!r}; remove it", [n for n in cells if n not in known]),
+        (_ABSENT, sorted(required - set(cells))),
+    )
+    faults = Faults()
+    for message, names in wrong:
+        room = FAULTS_MAX - len(faults.listed)
+        for name in names[:room]:
+            faults.add(Fault(pointer(name), message, None if message is _ABSENT else name))
+        faults.count(len(names) - len(names[:room]))
+    if len(faults):
+        told = [f"{each.name[:100]!r} {each.message}" for each in faults.listed[:FAULTS_SAID_MAX]]
+        more = [f"and {len(faults) - len(told)} more"] if len(faults) > len(told) else []
         raise DocumentInvalid(
-            f"the CSV's header does not fit: {'; '.join([*told[:FAULTS_SAID_MAX], *more])}. "
+            f"the CSV's header does not fit: {'; '.join([*told, *more])}. "
             f"Nothing was kept; send the file again with the columns of {contract.model!r}.",
             faults,
         )

@@ -98,11 +98,6 @@ class _Judged:
         self.codes.add(code)
         self.faults.add(fault)
 
-    def count(self, code: str) -> None:
-        """One more, which nobody words."""
-        self.codes.add(code)
-        self.faults.count()
-
     def refuse_shape(self, error: ValidationError, sent: object, below: str) -> None:
         """What pydantic found wrong with `sent`; worded only as far as it is listed."""
         self.codes.add(RequestInvalid.code)
@@ -160,11 +155,18 @@ class Observations:
         is passed over."""
         judged = _Judged()
         parsed: list[_Parsed] = []
+        full = False
+        bare = 0  # of those beyond the list: to say what else is wrong would cost more than they
         for index, item in enumerate(sent):
+            if full and not (type(item) is dict and item.keys() >= _NEEDED):
+                bare += 1
+                continue
             pointer = f"/{index}" if batch else ""
             one = _parse(item, pointer, judged, self._ledger_id)
             if one is not None:
                 parsed.append(one)
+            full = judged.faults.is_full
+        judged.faults.count(bare)
         known = self._ledger.known([each.id for each in parsed])
         ids: list[str] = []
         # An erased event has no digest: nothing equals it, so its id is not taken again.
@@ -271,9 +273,6 @@ def _parse(
     item: object, pointer: str, judged: _Judged, ledger_id: Callable[[], str]
 ) -> _Parsed | None:
     """The event as it was sent; None when `judged` now says why not."""
-    if judged.faults.is_full and not (isinstance(item, Mapping) and item.keys() >= _NEEDED):
-        judged.count(RequestInvalid.code)  # it would cost more to say what else is wrong with it
-        return None
     emitted = relayed(item, ledger_id())
     if isinstance(emitted, PassedOver):
         judged.passed_over[emitted.why] += 1
