@@ -144,7 +144,7 @@ def tasks(runs: int) -> list[Task]:
     return [
         Task(
             f"{kind}, {rows} rows a day, {change}",
-            runs * (40 + rows) * (4 if kind == "AR(1)" else 1),
+            runs * (40 + rows) * (2 if kind == "AR(1)" else 1),
             partial(lines, runs, kind, rows, change),
         )
         for kind, rows, change in cells
