@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 import orjson
 import rfc8785
 
-from domain.errors import NotCanonical, pointer, shown
+from domain.errors import NotCanonical
+from domain.faults import pointer, shown
 
 INTEGER_MAX: Final = 2**53 - 1  # beyond it, JSON readers that use doubles lose digits
 _PLAIN_FLOAT_MIN: Final = 1e-5  # orjson and RFC 8785 write the same digits between these two

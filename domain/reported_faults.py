@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from domain.errors import Fault, is_scalar, pointer, shown
+from domain.faults import Fault, is_scalar, pointer, shown
 
 _REMEDIES: Final[Mapping[str, str]] = {
     "missing": "add it",

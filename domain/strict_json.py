@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from domain.canonical import DEPTH_MAX, INTEGER_MAX
-from domain.errors import FAULTS_MAX, DocumentInvalid, Fault, Faults, pointer, summary
+from domain.errors import DocumentInvalid
+from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 
 _INTEGER_LENGTH_MAX: Final = len(str(-INTEGER_MAX))
 _DIGITS_SHOWN_MAX: Final = 40

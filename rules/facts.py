@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Final
 
 from domain.canonical import INTEGER_MAX
-from domain.errors import Fault, PolicyNotDecided, pointer
+from domain.errors import PolicyNotDecided
 from domain.events.findings import Band, psi_band
+from domain.faults import Fault, pointer
 
 Facts = dict[str, float | None]  # name -> value in the fact's unit; None: unknown
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from domain.canonical import INTEGER_MAX
 from domain.canonical import digest as canonical_digest
-from domain.errors import Fault, PolicyInvalid, summary
+from domain.errors import PolicyInvalid
 from domain.events.verdicts import ROOT, Junction
+from domain.faults import Fault, summary
 from domain.reported_faults import reported_faults
 from rules.clause import CLAUSE_REMEDIES, Clause
 from rules.tree import Node, Tree, many_clauses, read_tree, repeated_names

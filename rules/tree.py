@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from domain.errors import Fault
 from domain.events.verdicts import ROOT, Junction
+from domain.faults import Fault
 from domain.reported_faults import reported_faults
 from rules.clause import CLAUSE_REMEDIES, Clause
 

@@ -6,9 +6,10 @@ from typing import Final, get_args
 
 from app.ledger.store import Connection
 from app.projections.models import get_model
-from domain.errors import Fault, RequestInvalid, UnknownModel
+from domain.errors import RequestInvalid, UnknownModel
 from domain.events.cycle_events import Outcome
 from domain.events.verdicts import NOT_DECIDED
+from domain.faults import Fault
 
 OUTCOMES: Final = (*get_args(Outcome), NOT_DECIDED)
 

@@ -10,7 +10,8 @@ import httpx
 import orjson
 
 from app.cli.terminal import ServiceUnreachable
-from domain.errors import Fault, WhyledgerError
+from domain.errors import WhyledgerError
+from domain.faults import Fault
 
 _SECONDS: Final = 90.0  # longer than a request may wait for a cycle
 _PROBLEM: Final = "urn:whyledger:problem:"

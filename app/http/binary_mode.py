@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 
-from domain.errors import Fault, RequestInvalid, pointer
+from domain.errors import RequestInvalid
+from domain.faults import Fault, pointer
 
 _PREFIX: Final = "ce-"
 _TELLS: Final = "ce-specversion"  # every event has it, and no other request

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.http.declared_body import SHAPES
 from app.http.problems import MEDIA_TYPE
-from domain.errors import FAULTS_MAX
+from domain.faults import FAULTS_MAX
 
 DESCRIPTION: Final = """\
 Every model that serves, and why. Each answer stands on the ledger: committed before it is sent.

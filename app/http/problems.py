@@ -18,7 +18,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from domain.errors import FAULTS_MAX, CycleRunning, Fault, Faults, WhyledgerError, summary
+from domain.errors import CycleRunning, WhyledgerError
+from domain.faults import FAULTS_MAX, Fault, Faults, summary
 from domain.reported_faults import reported_faults
 
 MEDIA_TYPE: Final = "application/problem+json"

@@ -16,7 +16,8 @@ from fastapi.routing import APIRoute
 from app.http.bodies import JSON, content_type, parse_json, read_body
 from app.http.dependencies import process_of
 from app.http.request_shapes import NoQuery
-from domain.errors import Fault, RequestInvalid, pointer, summary
+from domain.errors import RequestInvalid
+from domain.faults import Fault, pointer, summary
 
 SHAPED_BYTES_MAX: Final = 16 * 1024  # of a body that is one declared shape: a few short fields
 FIELDS_MAX: Final = 50  # of such a body; each that is unknown would be a fault of its own

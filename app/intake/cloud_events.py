@@ -20,7 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from domain.contract.contract import MODEL_PATTERN
-from domain.errors import shown
+from domain.faults import shown
 from domain.plain_text import unprintable
 
 OBSERVATION: Final = "org.whyledger.observation.v1"

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from domain.contract.contract import Contract
-from domain.errors import FAULTS_MAX, DocumentInvalid, Fault, Faults, pointer
+from domain.errors import DocumentInvalid
+from domain.faults import FAULTS_MAX, Fault, Faults, pointer
 
 LINE_LENGTH_MAX: Final = 100_000  # characters; a longer line is refused unread
 FAULTS_SAID_MAX: Final = 5  # of a header, in the message

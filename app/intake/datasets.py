@@ -32,9 +32,10 @@ from app.projections.labels import latest_rows
 from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from domain.canonical import digest
-from domain.errors import DocumentInvalid, Fault, RowsRefusedError, UnknownThing
+from domain.errors import DocumentInvalid, RowsRefusedError, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
+from domain.faults import Fault
 from domain.plain_text import unprintable
 
 DOOR: Final = "datasets"

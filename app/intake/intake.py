@@ -11,9 +11,9 @@ from typing import Final, cast
 from app.ledger.reading import Past
 from app.ledger.streams import observations_stream
 from domain.canonical import INTEGER_MAX
-from domain.errors import Fault
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, RowsRefused
+from domain.faults import Fault
 
 ALSO: Final = ("corrections", "repeated_keys", "labelled_predictions")  # counted beside the three
 FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one

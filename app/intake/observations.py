@@ -38,18 +38,16 @@ from app.projections.predictions import StoredPrediction, find_prediction, lates
 from app.serving.champions import Champions, Serving
 from domain.canonical import digest
 from domain.errors import (
-    Fault,
-    Faults,
     IdempotencyConflict,
     NotCanonical,
     RequestInvalid,
     RowsRefusedError,
     UnknownModel,
     WhyledgerError,
-    summary,
 )
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded
+from domain.faults import Fault, Faults, summary
 from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 

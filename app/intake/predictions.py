@@ -23,19 +23,15 @@ from app.serving.champions import Champions, Loaded
 from domain.canonical import digest
 from domain.contract.rows import RowGuard
 from domain.errors import (
-    FAULTS_MAX,
-    Fault,
-    Faults,
     IdempotencyConflict,
     RequestInFlight,
     RequestInvalid,
     RowsRefusedError,
     WhyledgerError,
-    pointer,
-    summary,
 )
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
+from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 
 DOOR: Final = "predictions"
 _FIELDS: Final = frozenset({"model", "row", "rows"})

@@ -11,7 +11,8 @@ from typing import Annotated, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from domain.errors import Fault, WhyledgerError
+from domain.errors import WhyledgerError
+from domain.faults import Fault
 from domain.reported_faults import reported_faults
 from domain.target_scale import Transform
 

@@ -21,7 +21,8 @@ from domain.contract.contract import (
     Range,
     RowRule,
 )
-from domain.errors import RequestInvalid, shown
+from domain.errors import RequestInvalid
+from domain.faults import shown
 from domain.plain_text import BIN_LABELS, composed, text_refused
 from domain.times import normalise_time
 

@@ -46,7 +46,8 @@ from domain.contract.estimators import (
     Rows,
 )
 from domain.contract.faults import adoption_faults, cross_faults
-from domain.errors import ContractInvalid, Fault, NotCanonical, shown, summary
+from domain.errors import ContractInvalid, NotCanonical
+from domain.faults import Fault, shown, summary
 from domain.reported_faults import reported_faults
 
 __all__ = [

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from domain.errors import Fault, shown
+from domain.faults import Fault, shown
 from domain.plain_text import BIN_LABELS, TEXT_LENGTH_MAX, composed, text_refused
 
 _NAMES_SHOWN_MAX: Final = 50

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple, cast
 
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import CategoryFeature, Contract
-from domain.errors import Fault, Faults, RequestInvalid, RowsRefusedError, pointer, shown
+from domain.errors import RequestInvalid, RowsRefusedError
 from domain.events.events import Row
+from domain.faults import Fault, Faults, pointer, shown
 from domain.times import mid_year
 
 UNKNOWN_FIELDS_SHOWN_MAX: Final = 20  # a row; a body made of thousands is answered shortly

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from domain.errors import Fault
+from domain.faults import Fault
 
 KEYS = st.text('a/~01" é', max_size=4) | st.sampled_from(["/", "~", "~1", "a/b", "~0/~1", ""])
 VALUES = st.recursive(

@@ -9,18 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import (
-    FAULTS_MAX,
-    CycleRunning,
-    Fault,
-    Faults,
-    LedgerDamaged,
-    UnknownThing,
-    VersionConflict,
-    WhyledgerError,
-    pointer,
-    summary,
-)
+from domain.errors import CycleRunning, LedgerDamaged, UnknownThing, VersionConflict, WhyledgerError
+from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 from tests.domain.fault_places import leads_nowhere
 
 

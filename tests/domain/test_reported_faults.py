@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from domain.contract.contract import parse_contract
-from domain.errors import Fault, WhyledgerError, pointer
+from domain.errors import WhyledgerError
+from domain.faults import Fault, pointer
 from domain.reported_faults import reported_faults
 from tests.domain.fault_places import broken, leads_nowhere
 from tests.domain.kettles import GUARD, kettle_document

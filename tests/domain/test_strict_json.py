@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import FAULTS_MAX, DocumentInvalid, Fault
+from domain.errors import DocumentInvalid
+from domain.faults import FAULTS_MAX, Fault
 from domain.strict_json import read_json
 from tests.domain.fault_places import VALUES, broken, leads_nowhere
 from tests.steps import steps

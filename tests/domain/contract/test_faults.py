@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from domain.contract.contract import parse_contract
 from domain.contract.faults import adoption_faults
-from domain.errors import ContractInvalid, Fault
+from domain.errors import ContractInvalid
+from domain.faults import Fault
 from tests.domain.kettles import kettle_document
 
 

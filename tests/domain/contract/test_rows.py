@@ -8,7 +8,8 @@ import pytest
 
 from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
-from domain.errors import Fault, RequestInvalid, RowsRefusedError
+from domain.errors import RequestInvalid, RowsRefusedError
+from domain.faults import Fault
 from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.repository import REPOSITORY
 from tests.steps import steps

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.intake.documents import parse_document
 from app.settings import Settings
-from domain.errors import Fault
+from domain.faults import Fault
 from tests.app.http.routes.running import (
     AMC,
     CAR_PRICE,

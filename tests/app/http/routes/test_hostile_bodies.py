@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.intake.documents import parse_document
 from app.settings import Settings
-from domain.errors import FAULTS_MAX
+from domain.faults import FAULTS_MAX
 from tests.app.http.routes.running import (
     AMC,
     CAR_PRICE,
