@@ -6,13 +6,13 @@ row's identity. The same (`source`, `id`) with the same body gets the first answ
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar, Final
 
+from anyio import CapacityLimiter, to_thread
 from pydantic import ValidationError
 
 from app.cause import Cause
@@ -52,6 +52,7 @@ from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 
 DOOR: Final = "events"
+FEW: Final = 16  # events that are judged beside others
 _NEEDED: Final = frozenset({"specversion", "id", "source", "type"})  # of every event
 
 
@@ -123,6 +124,7 @@ class Observations:
         self._refusals = refusals
         self._skew_seconds = skew_seconds
         self._ledger_id = cache(ledger.ledger_id)  # asked for once it is needed
+        self._judging_many = CapacityLimiter(1)
 
     async def record_soon(self, sent: Sequence[object], *, batch: bool, cause: Cause) -> Taken:
         """One recorded event for each one sent, in order, committed together.
@@ -130,7 +132,9 @@ class Observations:
         Of what another instance emitted, only labelled rows and labels are recorded.
 
         `batch`: whether `sent` came as a list, so that faults point to `/<index>`. Judging reads
-        the ledger, so it is done in a thread; nobody's thread waits for the commit.
+        the ledger, so it is done in a thread; nobody's thread waits for the commit. One batch of
+        more than `FEW` is judged at a time: it is work for the interpreter, so that several at
+        once would end no sooner, and all others would wait for each of them.
 
         Raises:
             RequestInvalid, UnknownModel, UnknownPrediction, RowsRefusedError: some event cannot be
@@ -138,8 +142,9 @@ class Observations:
             IdempotencyConflict: a (source, id) was used with another body.
             LedgerBusy: nothing was kept.
         """
-        ids, entries, appends, passed_over = await asyncio.to_thread(
-            self._judge, sent, batch, cause
+        limiter = self._judging_many if len(sent) > FEW else None
+        ids, entries, appends, passed_over = await to_thread.run_sync(
+            self._judge, sent, batch, cause, limiter=limiter
         )
         if appends:
             recorded = await self._ledger.append_soon(appends, cause)
