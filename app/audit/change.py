@@ -21,7 +21,7 @@ class Change(ChangeView):
     """One change as recorded, in words."""
 
     sentence: str  # of a decision the verdict sentence, as recorded
-    headline: str  # what happened, and who serves; empty for any other change
+    headline: str  # of a decision what happened, and who serves; empty for any other change
     set_aside_by: str | None  # the later cycle that set aside the one it is a step of
     set_aside: str  # 'Set aside by car-price-13: the clock ran ahead.'; empty: it was not
 

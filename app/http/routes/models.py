@@ -142,9 +142,9 @@ class HealthAnswer(BaseModel):
         description="older than the contract lets labels take", examples=[0]
     )
     overdue_unlabelled: int = Field(description="of those, without a label", examples=[0])
-    halted: int = Field(description="cycles of the model that halted", examples=[0])
-    failed: int = Field(description="cycles that failed", examples=[0])
-    undecided: int = Field(description="cycles whose policy came to no decision", examples=[0])
+    halted: int = Field(description="cycles that count and halted", examples=[0])
+    failed: int = Field(description="cycles that count and failed", examples=[0])
+    undecided: int = Field(description="cycles that count and came to no decision", examples=[0])
     counts: CountsAnswer
     success_rate: float | None = Field(description="promotions / trainings", examples=[0.875])
     promotion_rate: float | None = Field(description="promotions / decisions", examples=[0.583])
