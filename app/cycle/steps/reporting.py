@@ -58,7 +58,7 @@ def report(work: Work, history: StreamHistory, cause: Cause) -> None:
 def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
-    model, champion, drifted = _standing_now(known)
+    model, champion, drifted = _model_and_champion(known)
     rows = _since_promotion(known, champion) if champion else ()
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
     rmse = _rmse(known, champion, pairs)
@@ -92,6 +92,7 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             value_unit=contract.value_of_error.unit if contract.value_of_error else "",
             replaced=champion.replaced if champion else None,
             days_since_evaluation=0.0,
+            clock_skew_seconds_max=known.settings.clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,
             overdue_predictions=len(overdue),
             overdue_unlabelled=sum(row.identity not in known.labels for row in overdue),
@@ -133,7 +134,7 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     )
 
 
-def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
+def _model_and_champion(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
     """The model, who serves, and whether drift found for that champion stands unanswered."""
     with known.ledger.connect() as connection:
         model = model_now(connection, known.started.model)

@@ -29,7 +29,7 @@ from app.serving.plan import load_plan
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.contract import parse_contract
 from domain.decisions.refit_comparison import compare_refit
-from domain.decisions.rule_numbers import FIRST, form
+from domain.decisions.rule_numbers import FIRST, form, form_in
 from domain.errors import PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
@@ -249,8 +249,8 @@ def _so_far(
             entries += new.entries
             blocks |= new.blocks
             identities |= frozenset(row.identity for row in rows)
-            by_rows = view.state[CycleStarted.type]["rules"].get("evidence", FIRST) == FIRST
-            won = alike is None or not by_rows
+            rules = view.state[CycleStarted.type]["rules"]
+            won = alike is None or form_in(rules, "evidence") > FIRST
             wealth = tuple(map(_log, found["log_wealth"])) if won else nothing
             front, last = found["front"], view.as_of
         if view.training_completed:  # and it promoted nobody, or this reign were over
