@@ -9,7 +9,7 @@ from typing import Final
 
 FAULTS_MAX: Final = 100  # that one error lists; what is beyond them is counted
 STEP_LENGTH_MAX: Final = 200  # characters of one step of a pointer; a client may invent the names
-_PATH_SHOWN_MAX, _MESSAGE_SHOWN_MAX, _VALUE_SHOWN_MAX = 500, 1000, 200  # characters, in answers
+PATH_SHOWN_MAX, MESSAGE_SHOWN_MAX, VALUE_SHOWN_MAX = 500, 1000, 200  # characters, in answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Fault:
         """The fault as JSON, short whatever was sent; what JSON cannot hold is told in words."""
         value = self.value
         if isinstance(value, str):
-            value = value[:_VALUE_SHOWN_MAX]
+            value = value[:VALUE_SHOWN_MAX]
         elif not is_scalar(value):
             value = shown(value)  # never its text, which may be as long as the whole body
         elif isinstance(value, float) and not isfinite(value):
             value = repr(value)
         return {
-            "path": _cut(self.path, _PATH_SHOWN_MAX),
-            "message": _cut(self.message, _MESSAGE_SHOWN_MAX),
+            "path": _cut(self.path, PATH_SHOWN_MAX),
+            "message": _cut(self.message, MESSAGE_SHOWN_MAX),
             "value": value,
         }
 
@@ -108,8 +108,8 @@ def summary(faults: Sequence[Fault] | Faults, most: int = 3) -> str:
     """The first faults, and how many more there are, without a full stop at the end."""
     first = (faults.listed if isinstance(faults, Faults) else faults)[:most]
     said = "; ".join(
-        f"{_cut(fault.path, _PATH_SHOWN_MAX) or '/'}: "
-        f"{_cut(fault.message, _MESSAGE_SHOWN_MAX).removesuffix('.')}"
+        f"{_cut(fault.path, PATH_SHOWN_MAX) or '/'}: "
+        f"{_cut(fault.message, MESSAGE_SHOWN_MAX).removesuffix('.')}"
         for fault in first
     )
     more = len(faults) - most

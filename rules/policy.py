@@ -62,7 +62,7 @@ def parse_policy(document: object) -> Policy:
     """The policy that a parsed document holds; any other value is refused, never crashed on.
 
     Raises:
-        PolicyInvalid: with every fault at once, each with its JSON pointer, value and remedy.
+        PolicyInvalid: with its faults, each with its JSON pointer, value and remedy.
     """
     in_tree = isinstance(document, dict) and document.get("policy") == TREE
     faults: list[Fault] = []

@@ -6,13 +6,14 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Final, Unpack
 
-from app.audit.cycle import set_aside_sentence, told_of
+from app.audit.cycle import told_of
 from app.audit.decision import Bounds, Decision, decisions
+from app.audit.setting_aside import set_aside_sentence, sets_aside_sentence
 from app.ledger.store import Connection
 from app.projections.changes import DECISIONS_AMONG, ChangeView, Kind, list_changes
 from app.projections.cycles import SetAside, list_cycles, set_aside_among
-from domain.events.verdicts import in_words
 
+NOTHING_DECIDED: Final = "Nothing was decided yet."  # of a model whose `happened_last` is None
 _DIGITS: Final = 12  # of a digest in a sentence
 
 
@@ -21,7 +22,7 @@ class Change(ChangeView):
     """One change as recorded, in words."""
 
     sentence: str  # of a decision the verdict sentence, as recorded
-    headline: str  # what happened, and who serves; empty for any other change
+    headline: str  # of a decision what happened, and who serves; empty for any other change
     set_aside_by: str | None  # the later cycle that set aside the one it is a step of
     set_aside: str  # 'Set aside by car-price-13: the clock ran ahead.'; empty: it was not
 
@@ -113,7 +114,7 @@ def _sentence(view: ChangeView) -> str:
         case "halted" | "failed":
             said = _because(f"{view.cycle} {view.kind}", view.reason)
         case "set aside":
-            said = _because(f"{view.cycle} set aside {in_words(body['sets_aside'])}", view.reason)
+            return sets_aside_sentence(view.cycle or "", body["sets_aside"], view.reason)
         case "contract adopted":
             said = f"Contract {_short(view.digest)} of {view.model} adopted by {view.actor}"
         case "policy adopted":

@@ -9,10 +9,11 @@ from typing import Any, Final
 from app.audit.clauses import Clause, Node, clauses_of, nodes_of
 from app.audit.error_increase import error_increase
 from app.audit.gates import Gate, gates_of
+from app.audit.setting_aside import set_aside_sentence, sets_aside_sentence
 from app.projections.cycles import CycleView
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
-from domain.events.verdicts import NOT_DECIDED, in_words
+from domain.events.verdicts import NOT_DECIDED
 
 NOT_FINISHED: Final = "not finished"
 NOBODY_SERVES: Final = "nobody serves yet"
@@ -94,18 +95,6 @@ def told_of(view: CycleView) -> CycleTold:
     )
 
 
-def set_aside_sentence(by: str | None, reason: str | None) -> str:
-    """By whom a cycle was set aside, and why; empty when it was not.
-
-    >>> set_aside_sentence("car-price-13", "the clock ran ahead.")
-    'Set aside by car-price-13: the clock ran ahead.'
-    """
-    if by is None:
-        return ""
-    because = f": {reason.removesuffix('.')}" if reason else ""
-    return f"Set aside by {by}{because}."
-
-
 def conclusion_of(cycle: Cycle) -> Conclusion | None:
     """How the cycle ended; None until it has."""
     if cycle.failed:
@@ -143,10 +132,8 @@ def aftermath_of(cycle: Cycle) -> str:
         against = cycle.compared.champion_version if cycle.compared else None
         compared = f" against champion {against}" if against else ""
         said.append(f"Candidate {cycle.trained.candidate}{compared}.")
-    if cycle.begun.sets_aside:
-        why = f": {cycle.begun.reason.removesuffix('.')}" if cycle.begun.reason else ""
-        said.append(f"It set aside {in_words(cycle.begun.sets_aside)}{why}.")
-    return " ".join(said)
+    said.append(sets_aside_sentence("It", cycle.begun.sets_aside, cycle.begun.reason))
+    return " ".join(said).rstrip()
 
 
 def reason_of(cycle: Cycle) -> str:

@@ -171,14 +171,14 @@ def errors_told(figures: Mapping[str, float]) -> dict[str, str]:
 
 
 def _drawn(merged: DataMerged | None) -> str:
-    """How the rows that judge were drawn: `holdout 40.6 % of ...; training 3 on this window`."""
+    """How the rows that judge were drawn: `holdout 40.6 % of the rows that could judge; ...`."""
     if merged is None:
         return ""
     said = []
     if merged.holdout_share is not None:
         said.append(f"holdout {100 * merged.holdout_share:.3g} % of the rows that could judge")
     if merged.window_attempt is not None and merged.window_attempt > 1:
-        said.append(f"training {merged.window_attempt} on this window")
+        said.append(f"training {merged.window_attempt} on windows that end this day")
     if merged.left_out:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in merged.left_out.items())
         said.append(f"rows that break the contract in force were left out: {reasons}")

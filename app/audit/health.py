@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
@@ -58,6 +59,7 @@ class Health:
     counts: ModelCounts  # of the cycles that count
     success_rate: float | None  # promotions / trainings started
     promotion_rate: float | None  # promotions / decisions
+    rates: str  # both in words, with the numbers behind them
     last_report: dict[str, Any] | None  # what the last ended cycle measured
     last_cycle: str | None
     value: ValueTold  # what its champions were worth
@@ -133,6 +135,7 @@ def current_health(
         counts=counts,
         success_rate=success_rate,
         promotion_rate=promotion_rate,
+        rates=_rates(model, counts, success_rate, promotion_rate),
         last_report={name: report[name] for name in _REPORTED} if report else None,
         last_cycle=cycle.cycle if cycle else None,
         value=value_told(connection, model.model),
@@ -162,6 +165,20 @@ def _interval(report: dict[str, Any] | None, name: str) -> GroupInterval | None:
 def _sentence(model: str, state: State, reasons: tuple[str, ...]) -> str:
     said = f"{model} {'has' if state == 'no champion' else 'is'} {state}"
     return f"{said}: {'; '.join(reasons)}" if reasons else said
+
+
+def _rates(
+    model: ModelView, counts: ModelCounts, success: float | None, promotion: float | None
+) -> str:
+    aside = not_counted(counts.set_aside)
+    if success is None or promotion is None:
+        if not model.trainings:
+            return "no training was started yet"
+        return f"no training was started by a cycle that counts ({aside})"
+    return (
+        f"{success:.0%} of trainings and {promotion:.0%} of decisions ended in a promotion "
+        f"(n = {counts.trainings} and {counts.decisions}{aside and '; '}{aside})"
+    )
 
 
 def _overdue(

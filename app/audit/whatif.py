@@ -24,7 +24,7 @@ CYCLE_HEADINGS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class ServedRows:
     """The rows that were served between two cycles, or since the last, and are labelled by now.
 
     A row counts once: where it was first answered. Errors are RMSE on the scale of the contract's
@@ -50,7 +50,7 @@ class CycleRelived:
     gates: tuple[str, ...]  # 'Deployment passed', in their order; empty where nothing was trained
     trained: bool
     promoted: bool
-    before: Stretch  # served since the cycle before
+    before: ServedRows  # served since the cycle before
     champion: str | None  # who serves afterwards
 
     def line(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class WhatIf:
     policy_version: int
     policy_digest: str
     cycles: tuple[CycleRelived, ...]  # oldest first
-    since: Stretch  # the rows served after the last cycle
+    since: ServedRows  # the rows served after the last cycle
     left_out: Mapping[str, int]  # reason -> rows that could not be lived again
     per_unit: float | None  # what an error of one unit of the target costs; None: nobody has said
     unit: str  # of the value: '1983 USD'; that of the target where nobody has said
@@ -96,24 +96,24 @@ class WhatIf:
         return sum(each.promoted for each in self.judged)
 
     @property
-    def stretches(self) -> tuple[Stretch, ...]:
-        """The stretches with rows, oldest first; the rows since the last cycle are one of them."""
+    def served(self) -> tuple[ServedRows, ...]:
+        """What was served, oldest first; the rows since the last cycle are one of them."""
         return tuple(each for each in (*(c.before for c in self.cycles), self.since) if each.rows)
 
     @property
     def rmse(self) -> float | None:
-        """The mean over the stretches of the error of who served."""
-        return _mean([each.rmse for each in self.stretches])
+        """The mean, over what was served between cycles, of the error of who served."""
+        return _mean([each.rmse for each in self.served])
 
     @property
     def first_rmse(self) -> float | None:
-        """The mean over the stretches of the first champion's error."""
-        return _mean([each.first_rmse for each in self.stretches])
+        """The mean, over what was served between cycles, of the first champion's error."""
+        return _mean([each.first_rmse for each in self.served])
 
     @property
     def value(self) -> float | None:
         """What was saved against the first champion, in `unit`; None where nothing was labelled."""
-        saved = [each.saved for each in self.stretches if each.saved is not None]
+        saved = [each.saved for each in self.served if each.saved is not None]
         return sum(saved) * (1 if self.per_unit is None else self.per_unit) if saved else None
 
     @property
@@ -163,11 +163,11 @@ class WhatIf:
         stored = {name: document[name] for name in cls.__dataclass_fields__}
         cycles = tuple(
             CycleRelived(
-                **(each | {"gates": tuple(each["gates"]), "before": Stretch(**each["before"])})
+                **(each | {"gates": tuple(each["gates"]), "before": ServedRows(**each["before"])})
             )
             for each in stored["cycles"]
         )
-        return cls(**(stored | {"cycles": cycles, "since": Stretch(**stored["since"])}))
+        return cls(**(stored | {"cycles": cycles, "since": ServedRows(**stored["since"])}))
 
 
 def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
@@ -179,8 +179,8 @@ def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
     return lines
 
 
-def _figures(stretch: Stretch) -> tuple[str, str, str]:
-    return str(stretch.rows), _number(stretch.rmse), _number(stretch.first_rmse)
+def _figures(served: ServedRows) -> tuple[str, str, str]:
+    return str(served.rows), _number(served.rmse), _number(served.first_rmse)
 
 
 def table_block(found: Sequence[WhatIf]) -> str:

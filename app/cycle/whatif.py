@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.audit.cycle import told_of
-from app.audit.whatif import CycleRelived, Stretch, WhatIf
+from app.audit.whatif import CycleRelived, ServedRows, WhatIf
 from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
@@ -187,10 +187,10 @@ class _Relived:
             policy_version=self._policy.version,
             policy_digest=self._digest,
             cycles=tuple(
-                self._cycle(cycle, _stretch(served, labels, contract))
+                self._cycle(cycle, _served_rows(served, labels, contract))
                 for cycle, served in zip(self.cycles, self._served[:-1], strict=True)
             ),
-            since=_stretch(self._served[-1], labels, contract),
+            since=_served_rows(self._served[-1], labels, contract),
             left_out={reason: rows for reason, rows in self._left_out.items() if rows},
             per_unit=declared.per_unit if declared else None,
             unit=declared.unit if declared else contract.target.unit,
@@ -273,7 +273,7 @@ class _Relived:
             self._plan = load_plan(self._scratch.artefact(view.plan_sha256))
             self._first = self._first or self._plan
 
-    def _cycle(self, cycle: str, before: Stretch) -> CycleRelived:
+    def _cycle(self, cycle: str, before: ServedRows) -> CycleRelived:
         with self._scratch.connect() as connection:
             view = get_cycle(connection, cycle)
         told = told_of(view)
@@ -292,11 +292,13 @@ class _Relived:
         )
 
 
-def _stretch(served: dict[str, _Served], labels: dict[str, float], contract: Contract) -> Stretch:
+def _served_rows(
+    served: dict[str, _Served], labels: dict[str, float], contract: Contract
+) -> ServedRows:
     """The rows of `served` that have a label."""
     pairs = [(row, labels[identity]) for identity, row in served.items() if identity in labels]
     saved = [abs(row.by_first - label) - abs(row.prediction - label) for row, label in pairs]
-    return Stretch(
+    return ServedRows(
         rows=len(pairs),
         rmse=_rmse([(row.prediction, label) for row, label in pairs], contract),
         first_rmse=_rmse([(row.by_first, label) for row, label in pairs], contract),

@@ -54,7 +54,7 @@ _MEANINGS: Final = {
     414: "the query is too long",
     415: "the content type is not taken here",
     421: "called by a name that is not this service's",
-    422: "understood and not acceptable; every fault is listed",
+    422: f"understood and not acceptable; {FAULTS_MAX} faults are listed, further ones counted",
     503: "not now: try again after `Retry-After` seconds",
 }
 

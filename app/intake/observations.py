@@ -1,4 +1,4 @@
-"""Take in observations and outcomes as CloudEvents: all of a batch, or nothing and every bad index.
+"""Take in observations and outcomes as CloudEvents: all of a batch, or nothing and its faults.
 
 An observation is a labelled row; an outcome is the label of a prediction, named by its id or by the
 row's identity. The same (`source`, `id`) with the same body gets the first answer again.
@@ -138,7 +138,7 @@ class Observations:
 
         Raises:
             RequestInvalid, UnknownModel, UnknownPrediction, RowsRefusedError: some event cannot be
-                taken; nothing was kept, and every bad index is listed.
+                taken; nothing was kept; the first faults are listed by index, the others counted.
             IdempotencyConflict: a (source, id) was used with another body.
             LedgerBusy: nothing was kept.
         """

@@ -91,7 +91,7 @@ def _read(body: object, rows_max: int) -> PredictionRequest:
     `PredictionOfRow` and `PredictionOfRows`. That a row is an object, the contract's guard says.
 
     Raises:
-        RequestInvalid: anything else, with every fault.
+        RequestInvalid: anything else, with its faults.
     """
     if not isinstance(body, dict):
         raise RequestInvalid(
@@ -146,7 +146,7 @@ class Predictions:
         `body` is `{"model", "row"}` or `{"model", "rows"}`.
 
         Raises:
-            RequestInvalid: it is neither; with every fault.
+            RequestInvalid: it is neither; with its faults.
             UnknownModel, NoChampion, ChampionUnfit: nobody can answer.
             RowsRefusedError: some row breaks the contract; nothing was recorded but the count.
             IdempotencyKeyReused, RequestInFlight: the key belongs to another request.

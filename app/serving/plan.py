@@ -44,7 +44,7 @@ def load_plan(content: bytes, expected_sha256: str | None = None) -> ServingPlan
 
     Raises:
         PlanInvalid: the bytes do not hash to `expected_sha256` (64 hex digits; None skips the
-            check), or they are no plan that may serve; every fault is named.
+            check), or they are no plan that may serve; the first faults are named.
     """
     sha256 = sha256_hex(content)
     if expected_sha256 is not None and sha256 != expected_sha256:

@@ -29,7 +29,7 @@ Index = Annotated[int, Field(strict=True, ge=0, le=NODES_MAX)]
 
 
 class PlanInvalid(WhyledgerError):
-    """A serving plan is not one that may serve; every fault is listed."""
+    """A serving plan is not one that may serve; its first faults are listed."""
 
     code = "plan-invalid"
 

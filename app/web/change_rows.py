@@ -35,7 +35,7 @@ class ChangeRow:
     kind: str  # retrain (somebody new serves), keep, interrupted: for the stylesheet
     symbol: str
     word: str  # a decision's outcome, or the change's kind
-    headline: str  # what happened, and who serves; empty for another change
+    headline: str  # of a decision what happened, and who serves; empty for another change
     sentence: str
     errors: str  # 'champion → candidate', RMSE on the holdout; empty when none was trained
     ended: str  # how a decision's cycle ended; empty for another change

@@ -10,13 +10,12 @@ import orjson
 
 from app.audit.champion import champion_told
 from app.audit.change import changes, changes_and_decisions, happened_last
+from app.audit.checkpoint import checkpoint_sentence
 from app.audit.decision import decisions
 from app.audit.health import Health, current_health
-from app.audit.templates import moment
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import get_cycle, list_cycles
 from app.projections.models import ModelView, get_model, list_models
-from app.proof.checkpoints import Signed, latest_signed
 from app.web.change_rows import SHOWN
 from app.web.overview_view import (
     CHANGES_SHOWN,
@@ -52,7 +51,7 @@ def overview_page(
     with ledger.connect() as connection:
         names = tuple(view.model for view in list_models(connection))
         chosen = model or (names[0] if names else None)
-        checkpoint = _checkpoint(latest_signed(connection))
+        checkpoint = checkpoint_sentence(connection)
         if chosen is None:
             empty = Overview(now=now, ledger_size=size, checkpoint=checkpoint, models=())
             return render("overview.html", view=empty)
@@ -99,14 +98,6 @@ def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> W
             return None  # a promotion by a cycle nobody started
         return window_of(view.cycle, view.as_of, view.state)
     return None
-
-
-def _checkpoint(signed: Signed | None) -> str:
-    """What the newest signed checkpoint vouches for."""
-    if signed is None:
-        return "No checkpoint was signed yet."
-    at = moment(signed.signed_at)
-    return f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed {at}."
 
 
 def _facts(connection: Connection, view: ModelView, health: Health) -> ModelFacts:

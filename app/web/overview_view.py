@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from app.audit.champion import ChampionTold
-from app.audit.change import Change
+from app.audit.change import NOTHING_DECIDED, Change
 from app.audit.clauses import Clause, Node
 from app.audit.cycle import aftermath_of, conclusion_of, reason_of
 from app.audit.decision import Decision
@@ -143,7 +143,7 @@ def overview_of(
         scale=facts.scale,
         contract_digest=facts.model.contract_digest,
         policy=facts.model.policy,
-        headline=facts.happened_last or "Nothing was decided yet.",
+        headline=facts.happened_last or NOTHING_DECIDED,
         health=facts.health,
         state_symbol=STATE_SYMBOL[facts.health.state],
         reasons=_not_yet_said(facts.health.reasons, notice),
@@ -157,7 +157,7 @@ def overview_of(
         nodes=latest.nodes if latest else (),
         met=sum(clause.verdict == "met" for clause in clauses),
         counts=_counts(facts),
-        rates=_rates(facts),
+        rates=facts.health.rates,
         error_since=error,
         error_since_note=note,
         features=tuple(features_of(judged)),
@@ -208,14 +208,3 @@ def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
     )
     aside = (Figure(name="set aside", value=str(counts.set_aside)),) if counts.set_aside else ()
     return figures + aside
-
-
-def _rates(facts: ModelFacts) -> str:
-    counts, health = facts.health.counts, facts.health
-    if health.success_rate is None or health.promotion_rate is None:
-        return "no training was started yet"
-    aside = f"; {counts.set_aside} set aside, not counted" if counts.set_aside else ""
-    return (
-        f"{health.success_rate:.0%} of trainings and {health.promotion_rate:.0%} of decisions "
-        f"ended in a promotion (n = {counts.trainings} and {counts.decisions}{aside})"
-    )

@@ -30,7 +30,7 @@ from benchmarks.simulations.streams import (
     rows_a_block,
 )
 from domain.residuals.blocks import Alike, heard
-from domain.residuals.evidence import Entry, Evidence, advance, begun
+from domain.residuals.evidence import Evidence, Ranked, advance, begun
 from domain.residuals.frozen import Residual
 
 BOUND_DAYS: Final = 3_650
@@ -115,13 +115,13 @@ def holdout_of(generator: np.random.Generator, cell: Cell) -> Evidence:
     return begun(entries(frozen, "", a_block, cell.blocks))
 
 
-def entries(residuals: Floats, name: str, a_block: int, blocks: Alike | None) -> tuple[Entry, ...]:
+def entries(residuals: Floats, name: str, a_block: int, blocks: Alike | None) -> tuple[Ranked, ...]:
     """What enters of these rows, whose names begin with `name`; `a_block` rows are alike."""
     rows = (
         Residual(f"{name}{n}", f"{name}{n // a_block}", f"{name}{n // a_block}T", residual)
         for n, residual in enumerate(residuals.tolist())
     )
-    return heard(rows, blocks).entries
+    return heard(rows, blocks).values
 
 
 def years_of(runs: Iterable[int], cell: Cell) -> Years:

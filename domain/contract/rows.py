@@ -1,7 +1,7 @@
 """The row guard: what a client sent becomes rows the contract allows, or a refusal of all of it.
 
 Compiled once a contract and fast, because every prediction passes it. A batch is all or nothing;
-the refusal lists every bad row with field, value and bound.
+the refusal lists the first faults with row, field, value and bound, and counts the others.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class RowGuard:
         is the JSON pointer of the row in what was sent.
 
         Raises:
-            RowsRefusedError: the row breaks the contract; every fault is listed.
+            RowsRefusedError: the row breaks the contract; the first faults are listed, the others
+                counted.
         """
         accepted, found = self._judge(row, labelled)
         if found:

@@ -32,7 +32,7 @@ class HealthFacts:
     value_unit: str = ""  # of that
     replaced: str | None = None  # who served before it
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
-    clock_skew_seconds_max: float = 5.0  # that the last cycle may lie ahead of now
+    clock_skew_seconds_max: float  # that the last cycle may lie ahead of now
     evaluation_within_days: float | None  # the contract's bound on it
     overdue_predictions: int  # champion's predictions older than the contract's labels_within_days
     overdue_unlabelled: int  # of those, without a label
@@ -41,16 +41,16 @@ class HealthFacts:
     late_rows_min: int = 1  # overdue predictions below which nobody calls labels late
 
 
-def health_state(standing: HealthFacts) -> tuple[State, tuple[str, ...]]:
+def health_state(facts: HealthFacts) -> tuple[State, tuple[str, ...]]:
     """The state and the reasons for it; no reasons when healthy. Stale is never green.
 
     Labels are late when more than the contract's share of the overdue predictions have none, and
     there are as many of them as it asks for.
     """
-    if standing.champion is None:
+    if facts.champion is None:
         return "no champion", ("no model version was promoted yet",)
-    stale = _stale(standing)
-    degraded = _degraded(standing)
+    stale = _stale(facts)
+    degraded = _degraded(facts)
     if stale:
         return "stale", (*stale, *degraded)
     if degraded:
@@ -85,13 +85,13 @@ def rates(*, promotions: int, trainings: int, decisions: int) -> tuple[float | N
     )
 
 
-def _stale(standing: HealthFacts) -> tuple[str, ...]:
+def _stale(facts: HealthFacts) -> tuple[str, ...]:
     reasons = []
-    days, bound = standing.days_since_evaluation, standing.evaluation_within_days
+    days, bound = facts.days_since_evaluation, facts.evaluation_within_days
     if days is not None and bound is not None and days > bound:
         observed, needs = told_apart(days, bound, 2)
         reasons.append(f"last evaluated {observed} days ago (contract: within {needs})")
-    skew = standing.clock_skew_seconds_max
+    skew = facts.clock_skew_seconds_max
     if days is not None and -days * _SECONDS_A_DAY > skew:
         ahead, allowed = told_apart(-days * _SECONDS_A_DAY, skew)
         by = f"{ahead} s" if -days < 1 else f"{significant_digits(-days)} days"
@@ -100,35 +100,35 @@ def _stale(standing: HealthFacts) -> tuple[str, ...]:
             f"{allowed} s); run a cycle with a reason, which sets that one aside, or set the clock "
             "if it is behind now"
         )
-    overdue = standing.overdue_predictions
-    late = standing.overdue_unlabelled > standing.late_share_max * overdue
-    if late and overdue >= standing.late_rows_min:
+    overdue = facts.overdue_predictions
+    late = facts.overdue_unlabelled > facts.late_share_max * overdue
+    if late and overdue >= facts.late_rows_min:
         reasons.append(
-            f"{standing.overdue_unlabelled} of {standing.overdue_predictions} predictions older "
-            f"than {standing.labels_within_days:.15g} days have no label"
+            f"{facts.overdue_unlabelled} of {facts.overdue_predictions} predictions older "
+            f"than {facts.labels_within_days:.15g} days have no label"
         )
     return tuple(reasons)
 
 
-def _degraded(standing: HealthFacts) -> tuple[str, ...]:
+def _degraded(facts: HealthFacts) -> tuple[str, ...]:
     reasons = []
-    if standing.alarm is not None:
-        reasons.append(standing.alarm)
-    if standing.unjudged is not None:
-        reasons.append(standing.unjudged)
-    if standing.drift_beyond_policy:
+    if facts.alarm is not None:
+        reasons.append(facts.alarm)
+    if facts.unjudged is not None:
+        reasons.append(facts.unjudged)
+    if facts.drift_beyond_policy:
         reasons.append("features and predictions have drifted beyond the policy's bounds")
-    if standing.rmse is not None and standing.rmse_max is not None:
-        if standing.rmse > standing.rmse_max:
-            reasons.append(f"error since promotion {_beyond(standing.rmse, standing.rmse_max)}")
-    if standing.window_error is not None and standing.rmse_max is not None:
-        if standing.window_error > standing.rmse_max:
+    if facts.rmse is not None and facts.rmse_max is not None:
+        if facts.rmse > facts.rmse_max:
+            reasons.append(f"error since promotion {_beyond(facts.rmse, facts.rmse_max)}")
+    if facts.window_error is not None and facts.rmse_max is not None:
+        if facts.window_error > facts.rmse_max:
             reasons.append(
                 f"error in the latest window "
-                f"{_beyond(standing.window_error, standing.rmse_max)}{_in_window(standing)}"
+                f"{_beyond(facts.window_error, facts.rmse_max)}{_in_window(facts)}"
             )
-    if standing.value_interval is not None and standing.value_interval.high < 0:
-        reasons.append(_has_not_paid(standing, standing.value_interval))
+    if facts.value_interval is not None and facts.value_interval.high < 0:
+        reasons.append(_has_not_paid(facts, facts.value_interval))
     return tuple(reasons)
 
 
@@ -137,8 +137,8 @@ def _beyond(error: float, bound: float) -> str:
     return f"{observed} (contract: at most {needs}, transformed scale)"
 
 
-def _in_window(standing: HealthFacts) -> str:
-    rows, found = standing.window_labelled, standing.window_interval
+def _in_window(facts: HealthFacts) -> str:
+    rows, found = facts.window_labelled, facts.window_interval
     if found is None:
         return f", on {rows:,} rows"
     return (
@@ -147,10 +147,10 @@ def _in_window(standing: HealthFacts) -> str:
     )
 
 
-def _has_not_paid(standing: HealthFacts, value: GroupInterval) -> str:
-    unit = f" {standing.value_unit}" if standing.value_unit else ""
-    remedy = f"; a rollback to {standing.replaced} would mend it" if standing.replaced else ""
+def _has_not_paid(facts: HealthFacts, value: GroupInterval) -> str:
+    unit = f" {facts.value_unit}" if facts.value_unit else ""
+    remedy = f"; a rollback to {facts.replaced} would mend it" if facts.replaced else ""
     return (
-        f"{standing.champion} has not paid: value {value.estimate:,.6g}{unit}, 95 % interval "
+        f"{facts.champion} has not paid: value {value.estimate:,.6g}{unit}, 95 % interval "
         f"{value.low:,.6g} to {value.high:,.6g}{remedy}"
     )

@@ -46,4 +46,9 @@ NEWEST: Final[Mapping[str, int]] = {
 
 def form(started: CycleStarted, rule: Rule) -> int:
     """Which form of `rule` the cycle follows."""
-    return started.rules.get(rule, FIRST)
+    return form_in(started.rules, rule)
+
+
+def form_in(rules: Mapping[str, int], rule: Rule) -> int:
+    """The same by the rules as recorded: one that is not named is in its first form."""
+    return rules.get(rule, FIRST)

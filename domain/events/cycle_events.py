@@ -302,11 +302,13 @@ class HealthReported:
     ]
     reasons: Annotated[tuple[str, ...], noted("words", "why it is not healthy; empty when it is")]
     champion: Annotated[str | None, noted("name/number", "who serves now")]
-    cycles: Annotated[int, noted("cycles", "of this model that ended, this one included")]
+    cycles: Annotated[
+        int, noted("cycles", "of this model that ended, set aside ones and this one too")
+    ]
     decisions: Annotated[int, noted("decisions", "of its cycles that count, this one included")]
-    halted: Annotated[int | None, noted("cycles", "that halted, this one included")]
-    failed: Annotated[int | None, noted("cycles", "that failed, this one included")]
-    undecided: Annotated[int | None, noted("cycles", "that were not decided, this one included")]
+    halted: Annotated[int | None, noted("cycles", "that count and halted, this one included")]
+    failed: Annotated[int | None, noted("cycles", "that count and failed, this one included")]
+    undecided: Annotated[int | None, noted("cycles", "that count, undecided, this one included")]
     trainings: Annotated[int, noted("trainings", "started by those, failed ones included")]
     promotions: Annotated[int, noted("promotions", "by those; rollbacks do not count")]
     success_rate: Annotated[float | None, noted("share 0..1", "promotions / trainings started")]

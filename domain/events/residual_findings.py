@@ -39,10 +39,10 @@ class ResidualEvidence:
     ]
     days: Annotated[float, noted("days", "since the cycle before of the reign, as staked now")]
     memory: Annotated[
-        int, noted("entries", "residuals, or means of alike rows, to rank the next one among")
+        int, noted("values", "residuals, or means of alike rows, to rank the next one among")
     ]
-    holdout_rows: Annotated[int, noted("entries", "of them, frozen at the promotion")]
-    entered: Annotated[int, noted("entries", "new now; one for all rows of a day or group alike")]
+    holdout_rows: Annotated[int, noted("values", "of them, frozen at the promotion")]
+    entered: Annotated[int, noted("values", "new now; one for all rows of a day or group alike")]
     skipped: Annotated[
         int, noted("rows", "of the reign, passed by: no label in time, or their block had entered")
     ]

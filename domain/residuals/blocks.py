@@ -13,7 +13,7 @@ from math import fsum
 from typing import Literal
 
 from domain.drift.dependence import block_of
-from domain.residuals.evidence import Entry
+from domain.residuals.evidence import Ranked
 from domain.residuals.frozen import Residual
 
 Alike = Literal["day", "group"]
@@ -24,7 +24,7 @@ class Heard:
     """What entered at one time."""
 
     rows: tuple[Residual, ...]  # those of blocks that had not entered before, in their order
-    entries: tuple[Entry, ...]  # one a block, in the order of their first rows
+    values: tuple[Ranked, ...]  # one a block, in the order of their first rows
     blocks: frozenset[str]  # which they are of
 
     @property
@@ -48,8 +48,8 @@ def heard(
     """
     rows = tuple(settled)
     if alike is None:
-        entries = (Entry.of_row(row.identity, row.residual) for row in rows)
-        return Heard(rows, tuple(entries), frozenset())
+        values = (Ranked.of_row(row.identity, row.residual) for row in rows)
+        return Heard(rows, tuple(values), frozenset())
     named = [(block_of(alike, row.event_time, row.group), row) for row in rows]
     of_block: dict[str, list[Residual]] = {}
     for block, row in named:
@@ -62,8 +62,8 @@ def heard(
     )
 
 
-def _mean(block: list[Residual]) -> Entry:
-    return Entry(
+def _mean(block: list[Residual]) -> Ranked:
+    return Ranked(
         block[0].identity,
         fsum(row.residual for row in block) / len(block),
         fsum(abs(row.residual) for row in block) / len(block),

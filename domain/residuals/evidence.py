@@ -47,7 +47,7 @@ DETECTORS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Ranked:
     """What is ranked: the residual of a row, or the mean of a block's."""
 
     identity: str  # of the row, or of the block's first; it seeds how ties are broken
@@ -55,14 +55,14 @@ class Entry:
     magnitude: float  # |residual|, or mean of them
 
     @classmethod
-    def of_row(cls, identity: str, residual: float) -> Entry:
+    def of_row(cls, identity: str, residual: float) -> Ranked:
         """A row that stands for itself."""
         return cls(identity, residual, abs(residual))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a reign has gathered: every entry so far, and what each bet is worth."""
+    """What a reign has gathered: every value so far, and what each bet is worth."""
 
     magnitudes: tuple[float, ...]  # ascending
     signed: tuple[float, ...]  # ascending
@@ -90,11 +90,11 @@ def fact(log_days: float) -> float:
     return FACT_MAX if log_days >= math.log(FACT_MAX) else math.exp(log_days)
 
 
-def begun(frozen: Iterable[Entry]) -> Evidence:
+def begun(frozen: Iterable[Ranked]) -> Evidence:
     """A reign begins: `frozen` is of the residuals frozen at the promotion, or nothing."""
     of = tuple(frozen)
     return Evidence(
-        tuple(sorted(entry.magnitude for entry in of)), tuple(sorted(entry.signed for entry in of))
+        tuple(sorted(each.magnitude for each in of)), tuple(sorted(each.signed for each in of))
     )
 
 
@@ -105,7 +105,7 @@ def restaked(evidence: Evidence) -> Evidence:
 
 def advance(
     evidence: Evidence,
-    arrived: Iterable[Entry],
+    arrived: Iterable[Ranked],
     *,
     model_version: str,
     days: float,
@@ -120,11 +120,11 @@ def advance(
     """
     magnitudes, signed = list(evidence.magnitudes), list(evidence.signed)
     won = [0.0] * len(DETECTORS)
-    for entry in arrived:
-        at_abs, at_signed = (tie(model_version, entry.identity, looks) for looks in _LOOKS)
+    for each in arrived:
+        at_abs, at_signed = (tie(model_version, each.identity, looks) for looks in _LOOKS)
         ranks: dict[Looks, float] = {
-            "abs": _join(magnitudes, entry.magnitude, at_abs),
-            "signed": _join(signed, entry.signed, at_signed),
+            "abs": _join(magnitudes, each.magnitude, at_abs),
+            "signed": _join(signed, each.signed, at_signed),
         }
         for k, detector in enumerate(DETECTORS):
             won[k] += math.log1p(detector.rate * (ranks[detector.looks_at] - 0.5))

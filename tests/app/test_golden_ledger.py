@@ -16,10 +16,10 @@ from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
 from domain.canonical import canonical_bytes
-from domain.events.cycle_events import Conclusion, Decided, HealthReported
+from domain.events.cycle_events import Conclusion, CycleStarted, Decided, HealthReported
 from domain.events.envelope import Recorded, envelope_bytes
 from domain.events.erasure import Erased
-from domain.events.events import EVENT_TYPES
+from domain.events.events import EVENT_TYPES, ValueMeasured
 from tests.app.golden_story import named_artefacts, placed, replayed
 from tests.app.older_payloads import as_first_written, undo_in_read_models
 from tests.repository import REPOSITORY
@@ -142,6 +142,23 @@ def test_the_first_version_is_written_the_same_but_for_upcasts_and_ends_in_every
 def test_every_event_there_is_stands_in_a_golden_ledger() -> None:
     found = {entry.event.type for path in GOLDEN for entry, _ in entries_of(path)}
     assert found == {event.type for event in EVENT_TYPES}
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=NAMES)
+def test_what_a_ledger_holds_and_not_a_rules_name_says_whether_value_was_measured(
+    path: Path,
+) -> None:
+    """Services measured before the rules had names: ledgers with the same names differ in it."""
+    events = [entry.event for entry, _ in entries_of(path)]
+    named = {rule for each in events if isinstance(each, CycleStarted) for rule in each.rules}
+    windows = [each.window_error for each in events if isinstance(each, HealthReported)]
+    measured = path.stem in {"0003-reigns", "0004-refits"}
+
+    assert not named & {"health", "value"}
+    assert any(isinstance(each, ValueMeasured) for each in events) == measured
+    assert any(error is not None for error in windows) == measured
+    said = (REPOSITORY / "docs" / "semantics.md").read_text(encoding="utf-8")
+    assert "a cycle without it may hold `champion.value-measured` and window errors" in said
 
 
 def test_in_the_second_one_a_person_was_forgotten_and_others_were_not() -> None:

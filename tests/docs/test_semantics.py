@@ -6,11 +6,14 @@ import pytest
 
 from app.cli.terminal import Exit
 from app.http.problems import PROBLEMS
+from app.projections.changes import Kind
 from domain.decisions import health
 from domain.decisions.cycle import ATTEMPTS_MAX, Step
+from domain.decisions.rule_numbers import NEWEST
 from domain.drift import levels, power
 from domain.events import findings
 from domain.events.cycle_events import Conclusion, Outcome
+from domain.faults import FAULTS_MAX
 from rules.facts import FACTS
 from tests.docs.markdown import links, prose, read, spans
 
@@ -53,6 +56,20 @@ def test_every_band_of_drift_is_explained(band: str) -> None:
     assert f"| {band} |" in section("Drift")
 
 
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_change_is_named(kind: str) -> None:
+    told = PAGE.split("A *change* is")[1].split("\n\n")[0]
+
+    assert f"`{kind}`" in told
+
+
+def test_every_rule_stands_with_its_newest_number() -> None:
+    rows = [row.split("|") for row in section("Rules and their numbers").splitlines()]
+    told = {row[1].strip(" `"): int(row[2]) for row in rows if len(row) > 2 and "`" in row[1]}
+
+    assert told == NEWEST
+
+
 def test_no_fact_or_outcome_is_explained_that_code_does_not_know() -> None:
     facts = {row.split("`")[1] for row in section("Facts").splitlines() if row.startswith("| `")}
     outcomes = {
@@ -74,6 +91,9 @@ def test_the_figures_on_the_page_are_those_in_the_code() -> None:
     assert f"above {findings.SIGNIFICANT:g}" in section("Drift")
     assert f"fewer than {power.ROWS_MIN} rows" in section("Drift")
     assert f"fewer than {levels.EXPECTED_MIN} of the" in section("Drift")
+    assert FAULTS_MAX == 100
+    for page in ("semantics", "contract", "command-line", "api"):
+        assert "first hundred" in read(f"docs/{page}.md")
     assert ATTEMPTS_MAX == 3
     assert "After three\nattempts" in section("A cycle")
 

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import CycleRunning, LedgerDamaged, UnknownThing, VersionConflict, WhyledgerError
-from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
+from domain.faults import (
+    FAULTS_MAX,
+    MESSAGE_SHOWN_MAX,
+    PATH_SHOWN_MAX,
+    STEP_LENGTH_MAX,
+    VALUE_SHOWN_MAX,
+    Fault,
+    Faults,
+    pointer,
+    summary,
+)
 from tests.domain.fault_places import leads_nowhere
 
 
@@ -22,7 +32,7 @@ from tests.domain.fault_places import leads_nowhere
         (12, 12),
         (1.5, 1.5),
         ("blue", "blue"),
-        ("b" * 1000, "b" * 200),
+        ("b" * 1000, "b" * VALUE_SHOWN_MAX),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
         (float("-inf"), "-inf"),
@@ -79,10 +89,10 @@ def test_an_error_lists_the_first_faults_and_counts_the_others() -> None:
 
 def test_a_name_that_a_client_made_up_is_cut_before_it_is_said() -> None:
     name, place = "n" * 100_000, pointer(*["m" * 1000] * 64)
-    assert pointer(name) == "/" + "n" * 200 + "…"
-    said = Fault(place, name).as_json()
-    assert len(json.dumps(said)) < 2000
-    assert len(summary([Fault(place, name)] * 3)) < 6000
+    assert pointer(name) == "/" + "n" * STEP_LENGTH_MAX + "…"
+    path, message = f"{place[:PATH_SHOWN_MAX]}…", f"{name[:MESSAGE_SHOWN_MAX]}…"
+    assert Fault(place, name).as_json() == {"path": path, "message": message, "value": None}
+    assert summary([Fault(place, name)] * 3) == "; ".join([f"{path}: {message}"] * 3)
 
 
 def test_the_first_faults_are_said_and_the_others_counted() -> None:

@@ -116,6 +116,19 @@ def test_a_shipped_policy_is_named_as_its_file_is(path: Any) -> None:
     assert parse_policy(yaml.safe_load(path.read_text("utf-8"))).id == path.stem
 
 
+def test_a_shipped_policy_that_changes_gets_another_version() -> None:
+    """A ledger that adopted one could never take other words under the same version."""
+    shipped = [yaml.safe_load(path.read_text("utf-8")) for path in SHIPPED]
+    assert {(each["id"], each["version"]): policy_digest(each) for each in shipped} == {
+        ("any-evidence", 2): "3c48539162941a2c8e08e236a3d65d42ec1ca4b7960dd0ccca94696b14b40598",
+        ("challenger", 1): "892a1fe6e9a57f79c7d83f51ffe7b4fceb821006cfa7299d9f59567df119cbdc",
+        ("strict-and", 1): "5f75369f15b78280308190a20e607d607304d6fdf381d8a8d484812695520581",
+        ("strict-and-calibrated", 1): (
+            "6da01c66b379ead8d9b673abad7b90f0ee7865d1e6b4e76d17766dc9828ea04f"
+        ),
+    }
+
+
 def test_four_policies_are_shipped_and_each_needs_labels_and_a_cool_down() -> None:
     policies = [parse_policy(yaml.safe_load(path.read_text("utf-8"))) for path in SHIPPED]
     assert [policy.id for policy in policies] == [

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.audit.cycle import NOBODY_SERVES, CycleTold, cycle_told
+from app.audit.setting_aside import sets_aside_sentence
 from app.audit.value import value_told
 from app.cli.cycle_tables import say_cycle
 from app.cli.job_summary import summary, write_outputs, write_summary
@@ -119,7 +120,7 @@ def _say_begun(watched: Watched) -> None:
     """How as_of came about, when nobody asked for it; which cycles were set aside."""
     begun = watched.steps.get(CycleStarted.type, {})
     if begun.get("sets_aside"):
-        note(f"{', '.join(begun['sets_aside'])} are set aside: {begun['reason']}")
+        note(sets_aside_sentence(watched.cycle, begun["sets_aside"], begun["reason"]))
     elif begun.get("reason"):
         note(f"as_of {begun['as_of']}: {begun['reason']}; --as-of chooses another")
 
@@ -224,9 +225,7 @@ def _worth(model: str, url: str) -> Sequence[str]:
             with opened(read_settings()) as ledger, ledger.connect() as connection:
                 return value_told(connection, model).sentences
         with Service(url) as service:
-            value = service.get(f"/models/{model}/health")["value"]
+            return list(service.get(f"/models/{model}/health")["value"]["sentences"])
     except WhyledgerError as error:
         note(f"the summary does not say what the champions were worth: {error.message}")
         return ()
-    said = [*value["reigns"], value] if value["reigns"] else []
-    return [each["sentence"] for each in said]

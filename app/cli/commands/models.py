@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 
-import orjson
 import typer
 
-from app.audit.change import happened_last
+from app.audit.change import NOTHING_DECIDED, happened_last
 from app.audit.health import Health, current_health
+from app.audit.model import model_told
+from app.audit.setting_aside import not_counted
 from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
 from app.cli.terminal import (
@@ -152,8 +153,8 @@ def state(
                 one["cycles"],
                 one["trainings"],
                 one["promotions"],
-                one["headline"] or "nothing yet",
-                one["sentence"] or "nothing was decided yet",
+                one["headline"] or NOTHING_DECIDED,
+                one["sentence"] or NOTHING_DECIDED,
             )
             for one in document["models"]
         ],
@@ -165,7 +166,7 @@ def state(
         for sentence in one["value"]:
             note(sentence)
         if one["set_aside"]:
-            note(f"{one['model']}: cycles set aside, and not counted: {one['set_aside']}")
+            note(f"{one['model']}: {not_counted(one['set_aside'])}")
     note(f"ledger {document['ledger']['id']}: {document['ledger']['entries']} entries")
 
 
@@ -263,12 +264,11 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                 alarm=alarms.get(view.model),
                 clock_skew_seconds_max=settings.clock_skew_seconds_max,
             )
+            told = model_told(view, health.counts)
             decision = next(iter(list_decisions(connection, model=view.model, limit=1)), None)
             models.append(
                 {
-                    **{name: value for name, value in asdict(view).items() if name != "contract"},
-                    **asdict(health.counts),
-                    "title": orjson.loads(view.contract)["title"],
+                    **{name: value for name, value in asdict(told).items() if name != "contract"},
                     "health": health.state,
                     "health_sentence": health.sentence,
                     "reasons": health.reasons,

@@ -14,6 +14,7 @@ from app.cycle.steps.knowledge import Knowledge, Work, model_now
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.cycle.value import Looked, measure_value
 from app.ledger.deciding import decide, folded
+from app.ledger.reading import read_stream
 from app.ledger.store import StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
@@ -57,12 +58,12 @@ def report(work: Work, history: StreamHistory, cause: Cause) -> None:
 def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
-    model, champion, drifted = _standing_now(known)
+    model, champion, drifted = _model_and_champion(known)
     rows = _since_promotion(known, champion) if champion else ()
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
     rmse = _rmse(known, champion, pairs)
     contract = known.contract
-    whole = form(known.started, "health") == FIRST  # neither window nor value beside the reign
+    whole = _first_form(known, "health")  # neither window nor value beside the reign
     start = known.drift_window_start
     latest = [] if whole else [pair for pair in pairs if pair[0].event_time >= start]
     enough = len(latest) >= WINDOW_ROWS_MIN
@@ -91,6 +92,7 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             value_unit=contract.value_of_error.unit if contract.value_of_error else "",
             replaced=champion.replaced if champion else None,
             days_since_evaluation=0.0,
+            clock_skew_seconds_max=known.settings.clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,
             overdue_predictions=len(overdue),
             overdue_unlabelled=sum(row.identity not in known.labels for row in overdue),
@@ -132,7 +134,7 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     )
 
 
-def _standing_now(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
+def _model_and_champion(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
     """The model, who serves, and whether drift found for that champion stands unanswered."""
     with known.ledger.connect() as connection:
         model = model_now(connection, known.started.model)
@@ -194,9 +196,9 @@ def _interval(
 def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> ValueMeasured | None:
     """What the champion of the cycle is worth in its reign; None: nobody served.
 
-    None too by the first form of rule `value`: nobody measured it.
+    None too by the first form of rule `value`, by which nobody measures it.
     """
-    if form(known.started, "value") == FIRST:
+    if _first_form(known, "value"):
         return None
     with known.ledger.connect() as connection:
         reign = reign_at(connection, known.started.model, before=known.cutoff)
@@ -204,6 +206,21 @@ def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> V
             return None
         looked = Looked(occasion=occasion, as_of=known.started.as_of, up_to=known.cutoff)
         return measure_value(connection, reign, known.contract, looked)
+
+
+def _first_form(known: Knowledge, rule: Literal["health", "value"]) -> bool:
+    """Whether the cycle follows the first form of the rule.
+
+    Services measured before these rules had names, so a cycle that names none does as was done
+    before it began: it measures where a champion of its model had been measured by then.
+    """
+    if rule in known.started.rules:
+        return form(known.started, rule) == FIRST
+    with known.ledger.connect() as connection:
+        before = read_stream(connection, model_stream(known.started.model)).entries
+    return not any(
+        isinstance(entry.event, ValueMeasured) and entry.position < known.cutoff for entry in before
+    )
 
 
 def _against_target(state: Cycle) -> tuple[float | None, float | None]:

@@ -29,7 +29,7 @@ from app.serving.plan import load_plan
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.contract import parse_contract
 from domain.decisions.refit_comparison import compare_refit
-from domain.decisions.rule_numbers import FIRST, form
+from domain.decisions.rule_numbers import FIRST, form, form_in
 from domain.errors import PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ErrorIncrease, RefitComparison, ResidualEvidence
@@ -172,7 +172,7 @@ def _evidence(
     )
     days = max(0.0, days_between(so_far.last, known.started.as_of))
     state = advance(
-        so_far.evidence, new.entries, model_version=reign.champion.model_version, days=days
+        so_far.evidence, new.values, model_version=reign.champion.model_version, days=days
     )
     return (
         ResidualEvidence(
@@ -180,13 +180,13 @@ def _evidence(
             log_wealth=tuple(map(_finite, state.log_wealth)),
             days=days,
             memory=len(state.signed),
-            holdout_rows=len(frozen.entries),
-            entered=len(new.entries),
+            holdout_rows=len(frozen.values),
+            entered=len(new.values),
             skipped=settled.skipped + len(settled.entered) - len(new.rows),
             corrected=_corrected(known, so_far.identities | new.identities),
             waiting=sum(settled.front is None or r.event_time > settled.front for r in served),
             front=settled.front,
-            note=_blind(len(frozen.entries), alike),
+            note=_blind(len(frozen.values), alike),
         ),
         (frozen_artefact(new.rows),) if new.rows else (),
     )
@@ -236,7 +236,7 @@ def _so_far(
 
     What a cycle won by taking alike rows one by one, under an earlier form of this rule, is left.
     """
-    entries, blocks = list(frozen.entries), frozen.blocks
+    values, blocks = list(frozen.values), frozen.blocks
     identities: frozenset[str] = frozenset()
     nothing = begun(()).log_wealth
     wealth, front, last = nothing, None, before.as_of
@@ -246,17 +246,17 @@ def _so_far(
         if found is not None:
             rows = residuals_of(connection, measured["residuals_sha256"]) or ()
             new = heard(rows, alike, before=blocks)
-            entries += new.entries
+            values += new.values
             blocks |= new.blocks
             identities |= frozenset(row.identity for row in rows)
-            by_rows = view.state[CycleStarted.type]["rules"].get("evidence", FIRST) == FIRST
-            won = alike is None or not by_rows
+            rules = view.state[CycleStarted.type]["rules"]
+            won = alike is None or form_in(rules, "evidence") > FIRST
             wealth = tuple(map(_log, found["log_wealth"])) if won else nothing
             front, last = found["front"], view.as_of
         if view.training_completed:  # and it promoted nobody, or this reign were over
             wealth, last = nothing, view.as_of
     return _SoFar(
-        evidence=replace(begun(entries), log_wealth=wealth),
+        evidence=replace(begun(values), log_wealth=wealth),
         front=front,
         last=last,
         identities=identities,

@@ -55,7 +55,7 @@ class AdoptionAnswer(BaseModel):
 async def create_contract(
     here: Here, cause: RequestCause, request: Request, response: Response
 ) -> Recorded:
-    """YAML or JSON. A wrong contract is refused with every fault at once."""
+    """YAML or JSON. A wrong contract is refused with all its faults at once, 100 of them listed."""
     _, text = await CONTRACT.read(request, here.settings.body_bytes_max)
     recorded, _, new = await to_thread.run_sync(
         adopt_contract, here.ledger, text, cause, limiter=request.app.state.reading

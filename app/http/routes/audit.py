@@ -207,7 +207,8 @@ class ChangeAnswer(BaseModel):
         examples=["Rolled back from car-price/2 to car-price/1: customers complained."],
     )
     headline: str = Field(
-        description="what happened, and who serves; empty for any other change", examples=[""]
+        description="of a decision: what happened, and who serves; empty for any other change",
+        examples=[""],
     )
     set_aside_by: str | None = Field(
         description="the later cycle that set its cycle aside; null: it counts", examples=[None]

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, Json
 
 from app.audit.health import Health, current_health
+from app.audit.model import model_told
 from app.clock import now
 from app.http import examples
 from app.http.dependencies import Here
@@ -116,6 +117,10 @@ class ValueAnswer(BaseModel):
     unit: str | None = Field(examples=["1983 USD"])
     measured: int = Field(description="reigns in the sum", examples=[1])
     sentence: str = Field(examples=["no reign has a measured value yet"])
+    sentences: list[str] = Field(
+        description="each reign's, oldest first, and this one; none before anybody reigned",
+        examples=[[]],
+    )
 
 
 class CountsAnswer(BaseModel):
@@ -142,12 +147,18 @@ class HealthAnswer(BaseModel):
         description="older than the contract lets labels take", examples=[0]
     )
     overdue_unlabelled: int = Field(description="of those, without a label", examples=[0])
-    halted: int = Field(description="cycles of the model that halted", examples=[0])
-    failed: int = Field(description="cycles that failed", examples=[0])
-    undecided: int = Field(description="cycles whose policy came to no decision", examples=[0])
+    halted: int = Field(description="cycles that count and halted", examples=[0])
+    failed: int = Field(description="cycles that count and failed", examples=[0])
+    undecided: int = Field(description="cycles that count and came to no decision", examples=[0])
     counts: CountsAnswer
     success_rate: float | None = Field(description="promotions / trainings", examples=[0.875])
     promotion_rate: float | None = Field(description="promotions / decisions", examples=[0.583])
+    rates: str = Field(
+        description="both in words",
+        examples=[
+            "88% of trainings and 58% of decisions ended in a promotion (n = 8 and 12)",
+        ],
+    )
     last_cycle: str | None = Field(description="that ended", examples=["car-price-12"])
     last_report: dict[str, Any] | None = Field(description="what that cycle measured; or null")
     value: ValueAnswer
@@ -169,7 +180,7 @@ def list_all_models(
     with here.ledger.connect() as connection:
         views = {view.model: view for view in list_models(connection) if view.model in serving}
         names = sorted(name for name in views if name > query.cursor)[:limit]
-        found = [_standing(connection, views[name], serving[name]) for name in names]
+        found = [_answer(connection, views[name], serving[name]) for name in names]
     link_next(request, response, names, limit, str)
     return {"models": found}
 
@@ -184,7 +195,7 @@ def read_model(here: Here, model: str) -> dict[str, Any]:
     """Who serves and since when, from the ledger; and what this process answers with."""
     serving, view = here.champions.of(model), _view(here, model)
     with here.ledger.connect() as connection:
-        return _standing(connection, view, serving)
+        return _answer(connection, view, serving)
 
 
 @router.get(
@@ -215,12 +226,10 @@ def _view(here: Process, model: str) -> ModelView:
     return view
 
 
-def _standing(connection: Connection, view: ModelView, serving: Serving) -> dict[str, Any]:
+def _answer(connection: Connection, view: ModelView, serving: Serving) -> dict[str, Any]:
     """The model as the ledger has it, and as it answers in this process."""
     return {
-        **asdict(view),
-        **asdict(model_counts(connection, view)),
-        "title": serving.contract.title,
+        **asdict(model_told(view, model_counts(connection, view))),
         "answers": serving.champion.model_version if serving.champion else None,
         "alarm": serving.alarm,
     }

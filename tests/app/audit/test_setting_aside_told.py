@@ -16,8 +16,9 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from app.audit.cycle import cycle_told, set_aside_sentence
+from app.audit.cycle import cycle_told
 from app.audit.health import Health, current_health
+from app.audit.setting_aside import set_aside_sentence, sets_aside_sentence
 from app.cli.job_summary import summary
 from app.cli.main import app
 from app.clock import new_id
@@ -37,8 +38,8 @@ SAID = "Set aside by car-price-5: the clock ran ahead."
 NOW = "1979-02-01T00:00:00.000000Z"
 
 
-def setting_aside() -> list[bytes]:
-    """The entries of a cycle that starts after all of them, sets two aside, and ends."""
+def setting_aside(cycles: tuple[str, ...] = ASIDE, **fields: object) -> list[bytes]:
+    """The entries of a cycle that starts after all of them, sets these aside, and ends."""
     last = {each["type"]: each for each in map(orjson.loads, LINES)}
     started, ended = last[CycleStarted.type], last[HealthReported.type]
     data = {
@@ -47,12 +48,23 @@ def setting_aside() -> list[bytes]:
         "as_of": "1977-06-01T00:00:00.000000Z",
         "champion": "car-price/1",
         "serves": "car-price/2",
-        "sets_aside": list(ASIDE),
+        "sets_aside": list(cycles),
         "reason": "the clock ran ahead",
+        **fields,
     }
     entries = [started | {"data": started["data"] | data}, ended]
     mine = "cycle-car-price-5"
     return [canonical_bytes(each | {"stream": mine, "id": new_id()}) for each in entries]
+
+
+def health_in(settings: Settings) -> Health:
+    ledger = open_ledger(settings)
+    with ledger.connect() as connection:
+        view = get_model(connection, "car-price")
+        assert view is not None
+        found = current_health(connection, view, NOW, alarm=None, clock_skew_seconds_max=5.0)
+    ledger.close()
+    return found
 
 
 class Doors:
@@ -61,19 +73,10 @@ class Doors:
     def __init__(self, state: Path) -> None:
         self.settings = Settings(state_dir=state)
         replayed(LINES, self.settings.ledger_url)
-        self.before = self._health()
+        self.before = health_in(self.settings)
         self.settings = Settings(state_dir=state / "aside")
         replayed([*LINES, *setting_aside()], self.settings.ledger_url)
-        self.after = self._health()
-
-    def _health(self) -> Health:
-        ledger = open_ledger(self.settings)
-        with ledger.connect() as connection:
-            view = get_model(connection, "car-price")
-            assert view is not None
-            found = current_health(connection, view, NOW, alarm=None, clock_skew_seconds_max=5.0)
-        ledger.close()
-        return found
+        self.after = health_in(self.settings)
 
     def command(self, *arguments: str) -> str:
         env = {"WHYLEDGER_STATE_DIR": str(self.settings.state_dir), "COLUMNS": "300"}
@@ -198,9 +201,32 @@ def test_counts_and_rates_are_of_the_cycles_that_count_and_the_others_stand_apar
     [state] = json.loads(doors.command("state", "--json"))["models"]
     assert (state["promotions"], state["set_aside"]) == (1, 2)
     page = html.unescape(service.get("/?model=car-price").text)
-    assert "(n = 1 and 2; 2 set aside, not counted)" in page
+    assert "(n = 1 and 2; 2 cycles set aside, not counted)" in page
+
+
+def test_a_bootstrap_that_was_set_aside_is_no_training_that_was_never_started(
+    tmp_path: Path,
+) -> None:
+    """Given a champion whose every training was set aside, the rates do not deny that it serves."""
+    every = tuple(f"car-price-{number}" for number in range(1, 5))
+    settings = Settings(state_dir=tmp_path)
+    early = setting_aside(every, as_of="1971-06-01T00:00:00.000000Z", champion=None)
+    replayed([*LINES, *early], settings.ledger_url)
+
+    found = health_in(settings)
+
+    assert (found.champion, found.counts.trainings) == ("car-price/1", 0)
+    assert found.rates == (
+        "no training was started by a cycle that counts (4 cycles set aside, not counted)"
+    )
+    with running(settings) as client:
+        page = html.unescape(client.get("/?model=car-price").text)
+        assert client.get("/models/car-price/health").json()["rates"] == found.rates
+    assert found.rates in page
+    assert "no training was started yet" not in page
 
 
 def test_a_cycle_that_nobody_set_aside_says_nothing() -> None:
     assert set_aside_sentence(None, None) == ""
+    assert sets_aside_sentence("cars-3", (), None) == ""
     assert set_aside_sentence("cars-3", None) == "Set aside by cars-3."

@@ -51,6 +51,7 @@ def test_what_champions_were_worth_is_said_alike_by_every_door(tmp_path: Path) -
     assert "; 500 after its training at 500 USD" in reigns[0]
     assert [reign["sentence"] for reign in health["reigns"]] == reigns
     assert health["sentence"] == told.sentence
+    assert health["sentences"] == [*told.sentences]
     assert {reigns[-1], told.sentence} <= set(page)
     assert {*reigns, told.sentence} <= set(report)
     assert state["value"] == [f"{MODEL}: {reigns[-1]}", f"{MODEL}: {told.sentence}"]

@@ -13,7 +13,7 @@ from app.audit.whatif import (
     END,
     FIRST_CHAMPION,
     CycleRelived,
-    Stretch,
+    ServedRows,
     WhatIf,
     around_table,
     comparison,
@@ -21,8 +21,8 @@ from app.audit.whatif import (
 )
 from tests.repository import REPOSITORY
 
-NOBODY = Stretch(rows=0, rmse=None, first_rmse=None, saved=None)
-SAME = Stretch(rows=10, rmse=0.5, first_rmse=0.5, saved=0.0)
+NOBODY = ServedRows(rows=0, rmse=None, first_rmse=None, saved=None)
+SAME = ServedRows(rows=10, rmse=0.5, first_rmse=0.5, saved=0.0)
 
 
 def relived(number: int, **said: Any) -> CycleRelived:
@@ -53,7 +53,7 @@ RETRAINED = relived(
     promoted=True,
     champion="cars/2",
 )
-LESS_ERROR = Stretch(rows=10, rmse=0.3, first_rmse=0.7, saved=2.5)
+LESS_ERROR = ServedRows(rows=10, rmse=0.3, first_rmse=0.7, saved=2.5)
 BETTER = relived(3, before=LESS_ERROR, champion="cars/2")
 
 

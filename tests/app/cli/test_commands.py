@@ -1,7 +1,9 @@
 """The commands, on real rows."""
 
 import csv
+import html
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -176,13 +178,22 @@ def test_a_rollback_to_who_never_served_is_one_line_with_a_remedy(state: Path) -
     assert "it never was champion. Earlier champions: none." in done.stderr
 
 
-def test_a_cycle_over_http_exits_0_for_a_recorded_keep(state: Path, service: str) -> None:
+def test_a_cycle_over_http_exits_0_for_a_recorded_keep_and_its_summary_says_the_worth(
+    state: Path, service: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "summary.md"
     done = whyledger(
-        state, "cycle", "--model", "car-price", "--as-of", "1977-01-01", "--url", service, "--json"
+        *(state, "cycle", "--model", "car-price", "--as-of", "1977-01-01", "--url", service),
+        "--json",
+        GITHUB_STEP_SUMMARY=str(page),
     )
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sentence"] == "KEEP: nothing to judge, the window is empty"
+    worth = httpx.get(f"{service}/models/car-price/health").json()["value"]["sentences"]
+    assert len(worth) == 2  # the one reign's, and the sum's
+    said = html.unescape(re.sub(r"\\(.)", r"\1", page.read_text(encoding="utf-8")))
+    assert "".join(f"- {sentence}\n" for sentence in worth) in said
 
 
 def test_rows_go_in_over_http(state: Path, service: str, rows: Path) -> None:

@@ -35,8 +35,8 @@ def test_trying_again_draws_no_other_holdout_and_is_counted(cars: CarLedger) -> 
     assert (first.merged.window_attempt, again.merged.window_attempt) == (1, 2)
     assert first.merged.holdout_share is not None
     assert 0.4 <= first.merged.holdout_share <= 0.6
-    assert "on this window" not in notes(first)["Evaluation"]
-    assert notes(again)["Evaluation"].endswith("; training 2 on this window")
+    assert "windows that end this day" not in notes(first)["Evaluation"]
+    assert notes(again)["Evaluation"].endswith("; training 2 on windows that end this day")
     assert (again.compared.confidence_min, again.compared.passed) == (0.9, False)
     assert again.compared.interval is not None
     assert "95 % interval over" in notes(again)["Deployment"]

@@ -27,6 +27,7 @@ FINE = HealthFacts(
     rmse=0.2,
     rmse_max=0.4,
     days_since_evaluation=3.0,
+    clock_skew_seconds_max=5.0,
     evaluation_within_days=7.0,
     overdue_predictions=10,
     overdue_unlabelled=5,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.residuals.blocks import heard
-from domain.residuals.evidence import Entry
+from domain.residuals.evidence import Ranked
 from domain.residuals.frozen import Residual
 
 
@@ -19,27 +19,27 @@ def row(name: str, residual: float, group: str = "g", day: int = 1) -> Residual:
 def test_a_block_enters_as_the_mean_of_its_residuals_and_of_their_sizes() -> None:
     rows = [row("a", -3.0), row("b", 0.5, group="h"), row("c", 1.0)]
     found = heard(rows, "group")
-    assert found.entries == (Entry("a", -1.0, 2.0), Entry("b", 0.5, 0.5))
+    assert found.values == (Ranked("a", -1.0, 2.0), Ranked("b", 0.5, 0.5))
     assert (found.blocks, found.rows) == (frozenset({"g", "h"}), tuple(rows))
 
 
 def test_a_day_is_a_block_whatever_its_groups() -> None:
     found = heard([row("a", 1.0), row("b", 2.0, group="h"), row("c", 4.0, day=2)], "day")
-    assert [entry.signed for entry in found.entries] == [1.5, 4.0]
+    assert [each.signed for each in found.values] == [1.5, 4.0]
     assert found.blocks == {"2026-01-01", "2026-01-02"}
 
 
 def test_later_rows_of_a_block_that_has_entered_are_skipped() -> None:
     first = heard([row("a", 1.0)], "group")
     again = heard([row("b", 9.0), row("c", 2.0, group="h")], "group", before=first.blocks)
-    assert again.entries == (Entry("c", 2.0, 2.0),)
+    assert again.values == (Ranked("c", 2.0, 2.0),)
     assert again.identities == {"c"}
 
 
 def test_without_blocks_each_row_stands_for_itself() -> None:
     rows = [row("a", -1.0), row("b", 2.0)]
     found = heard(rows, None)
-    assert found.entries == (Entry("a", -1.0, 1.0), Entry("b", 2.0, 2.0))
+    assert found.values == (Ranked("a", -1.0, 1.0), Ranked("b", 2.0, 2.0))
     assert (found.rows, found.blocks) == (tuple(rows), frozenset())
 
 
@@ -52,16 +52,16 @@ def test_each_block_enters_once_or_had_entered_and_no_row_is_heard_twice(
 ) -> None:
     rows = [row(str(n), residual, group) for n, (group, residual) in enumerate(drawn)]
     found = heard(rows, "group", before=frozenset(before))
-    assert len(found.entries) == len(found.blocks) == len({group for group, _ in drawn} - before)
+    assert len(found.values) == len(found.blocks) == len({group for group, _ in drawn} - before)
     assert [each.group in before for each in rows if each not in found.rows] == [True] * (
         len(rows) - len(found.rows)
     )
-    whole = math.fsum(entry.magnitude for entry in found.entries)
-    assert all(abs(entry.signed) <= entry.magnitude + 1e-12 for entry in found.entries)
-    assert whole <= 9 * len(found.entries) + 1e-9
-    assert heard(rows, "group", before=frozenset(before) | found.blocks).entries == ()
+    whole = math.fsum(each.magnitude for each in found.values)
+    assert all(abs(each.signed) <= each.magnitude + 1e-12 for each in found.values)
+    assert whole <= 9 * len(found.values) + 1e-9
+    assert heard(rows, "group", before=frozenset(before) | found.blocks).values == ()
 
 
 def test_a_block_of_one_row_is_that_row() -> None:
     alone = [row("a", -2.0, group="a"), row("b", 3.0, group="b")]
-    assert heard(alone, "group").entries == heard(alone, None).entries
+    assert heard(alone, "group").values == heard(alone, None).values

@@ -11,7 +11,7 @@ from domain.residuals import evidence
 from domain.residuals.evidence import (
     DETECTORS,
     FACT_MAX,
-    Entry,
+    Ranked,
     advance,
     begun,
     fact,
@@ -23,9 +23,9 @@ HOLDOUT = (-1.0, -0.5, 0.0, 0.5, 1.0)
 VERSION = "car-price/1"
 
 
-def entries(*residuals: float) -> list[Entry]:
+def entries(*residuals: float) -> list[Ranked]:
     """Rows that stand for themselves, named in their order."""
-    return [Entry.of_row(f"row={n}", residual) for n, residual in enumerate(residuals)]
+    return [Ranked.of_row(f"row={n}", residual) for n, residual in enumerate(residuals)]
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_clean_years_stay_below_ten_years_and_a_shift_is_found_within_days() -> 
         for day in range(120):
             shift = 0.5 if day >= 60 else 0.0
             rows = [
-                Entry.of_row(f"{run}/{day}/{n}", x + shift)
+                Ranked.of_row(f"{run}/{day}/{n}", x + shift)
                 for n, x in enumerate(generator.normal(size=20))
             ]
             state = advance(state, rows, model_version=VERSION, days=1)

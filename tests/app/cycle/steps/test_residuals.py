@@ -40,16 +40,16 @@ def test_a_group_enters_once_as_the_mean_of_its_rows_and_the_holdout_is_taken_al
 
     holdout = heard(kept(cars, 1, "cycle.candidate-trained"), "group")
     entered = heard(kept(cars, 2, "cycle.drift-measured"), "group")
-    assert len(entered.rows) >= 2 * len(entered.entries) > 2
+    assert len(entered.rows) >= 2 * len(entered.values) > 2
     assert not entered.blocks & holdout.blocks
-    assert (found.holdout_rows, found.entered) == (len(holdout.entries), len(entered.entries))
+    assert (found.holdout_rows, found.entered) == (len(holdout.values), len(entered.values))
     assert found.memory == found.holdout_rows + found.entered
     expected = advance(
-        begun(holdout.entries), entered.entries, model_version="car-price/1", days=found.days
+        begun(holdout.values), entered.values, model_version="car-price/1", days=found.days
     )
     assert found.log_days == pytest.approx(expected.log_days, abs=1e-12)
     assert found.note == (
-        f"cannot see a change present at promotion: {len(holdout.entries)} groups of holdout "
+        f"cannot see a change present at promotion: {len(holdout.values)} groups of holdout "
         "residuals were frozen then, and 200 are needed"
     )
 
