@@ -120,7 +120,7 @@ def start_cycle(standing: Standing, command: StartCycle) -> tuple[CycleStarted, 
     if standing.policy_digest is None:
         raise NothingToDecide(
             f"the contract of {model!r} names policy {standing.policy!r}, which was never "
-            "adopted. POST it to /policies first."
+            "adopted. Adopt it first: `whyledger adopt FILE`, or POST /policies."
         )
     if as_of > present and standing.chosen is None:
         raise CycleRefused(f"as_of {as_of} is after now ({present}). Choose an earlier one.")

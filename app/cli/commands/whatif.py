@@ -29,6 +29,7 @@ from domain.events.verdicts import in_words
 from rules.policy import parse_policy
 
 _SHIPPED: Final = Path(__file__).parents[3] / "rules" / "policies"
+_CYCLES_MIN: Final = 2  # the first trains under any policy
 _ALL: Final = "all"
 
 
@@ -62,6 +63,12 @@ def whatif(
             for name, cycles in _models(ledger, model)
             for document in documents
         ]
+    if into is not None and all(run.cycles < _CYCLES_MIN for run in runs):
+        raise CommandRefused(
+            f"--into: no model of this ledger has {_CYCLES_MIN} cycles, so that no policy could "
+            f"have retrained, and {into} would lose its table for nothing. Name a ledger with a "
+            "history."
+        )
     total = sum(run.cycles for run in runs)
     with progress("living the cycles again", total, unit="cycles") as advance:
         found = what_ifs(settings, runs, advance)

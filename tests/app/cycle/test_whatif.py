@@ -174,6 +174,19 @@ def test_the_command_lives_them_again_in_a_process_under_a_policy_never_adopted(
     assert page.read_text() == f"before\n\n{block}\nafter\n"
 
 
+def test_a_ledger_without_a_history_writes_no_table(cars: CarLedger) -> None:
+    """Given a model with its first cycle alone, then the page keeps the table that it has."""
+    cars.ledger.close()
+    folder = cars.settings.state_dir.parent
+    page = folder / "page.md"
+    page.write_text(was := f"{BEGIN}\n| old |\n{END}\n")
+    asked = ("whatif", "--policy", "challenger", "--into", page)
+    ran = whyledger(folder, *asked, WHYLEDGER_STATE_DIR=str(cars.settings.state_dir))
+    assert ran.returncode != 0
+    assert "no model of this ledger has 2 cycles" in " ".join(ran.stderr.split())
+    assert page.read_text() == was
+
+
 def test_a_page_without_a_place_for_the_table_is_refused_before_anything_is_trained(
     cars: CarLedger,
 ) -> None:

@@ -108,7 +108,7 @@ def test_without_its_policy_nothing_can_be_decided() -> None:
     given(replace(STANDING, policy_digest=None)).when(START).then_refused(
         NothingToDecide,
         saying=r"^the contract of 'car-price' names policy 'strict-and', which was never adopted\. "
-        r"POST it to /policies first\.$",
+        r"Adopt it first: `whyledger adopt FILE`, or POST /policies\.$",
     )
 
 

@@ -137,7 +137,7 @@ def test_without_policy_or_data_there_is_nothing_to_decide(empty_service: TestCl
     adopt(empty_service)
     without_policy = start(empty_service)
     assert without_policy.status_code == 422
-    assert "POST it to /policies first" in without_policy.json()["detail"]
+    assert "Adopt it first: `whyledger adopt FILE`" in without_policy.json()["detail"]
     empty_service.post("/policies", content=STRICT_AND, headers=YAML)
     without_data = empty_service.post("/models/car-price/cycles", json={})
     assert without_data.status_code == 422
