@@ -8,7 +8,13 @@ from typing import Final, Literal
 
 from domain.decisions.cycle import Cycle
 from domain.events.cycle_events import CandidateCompared, DataMerged
-from domain.events.findings import LabelShift
+from domain.events.findings import (
+    LEVEL,
+    MEAN_SHIFT_MARKED,
+    OUTSIDE_SHARE_MARKED,
+    SPREAD_RATIO_MARKED,
+    LabelShift,
+)
 from domain.events.gate_events import ParityChecked
 from domain.events.verdicts import significant_digits, told_apart, told_apart_from_each
 
@@ -186,15 +192,18 @@ def _drawn(merged: DataMerged | None) -> str:
 
 
 def _labels(shift: LabelShift | None) -> str:
-    """How far the window's labels lie from the training target."""
+    """How far the window's labels lie from the training target; nothing is rounded onto a bound."""
     if shift is None:
         return ""
-    said = [f"KS p = {significant_digits(shift.ks_p_value)}"]
+    said = [f"KS p = {told_apart(shift.ks_p_value, LEVEL)[0]}"]
     if shift.mean_shift is not None:
-        said.append(f"mean {shift.mean_shift:+.3g} sd")
+        size, _ = told_apart(abs(shift.mean_shift), MEAN_SHIFT_MARKED, 3)
+        said.append(f"mean {'-' if shift.mean_shift < 0 else '+'}{size} sd")
     if shift.spread_ratio is not None:
-        said.append(f"spread x {significant_digits(shift.spread_ratio)}")
-    said.append(f"{100 * shift.outside_share:.3g} % outside the trained range")
+        bounds = (SPREAD_RATIO_MARKED, 1 / SPREAD_RATIO_MARKED)
+        said.append(f"spread x {told_apart_from_each(shift.spread_ratio, bounds)[0]}")
+    outside, _ = told_apart(100 * shift.outside_share, 100 * OUTSIDE_SHARE_MARKED, 3)
+    said.append(f"{outside} % outside the trained range")
     marked = ": a marked shift, look at them before you trust the gates" if shift.marked else ""
     return f"{shift.rows:,} labels against the training target: {', '.join(said)}{marked}"
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from domain.drift.reference import Reference
 from domain.drift.statistics import LEVEL
+from domain.events.verdicts import told_apart_from_each
 
 SAYS_NOTHING: Final = 0.5  # a rate from which the clause says nothing, inclusive
 SAYS_LITTLE: Final = 0.2  # from which it says little, inclusive
@@ -61,7 +62,8 @@ def clean_rate_words(rate: float) -> str:
     if rate < SAYS_LITTLE:
         return ""
     says = "says nothing here" if rate >= SAYS_NOTHING else "says little"
-    return f"holds on unchanged data in about {10 * rate:.2g} of 10 windows: {says}"
+    tenths, *_ = told_apart_from_each(10 * rate, (10 * SAYS_LITTLE, 10 * SAYS_NOTHING), 2)
+    return f"holds on unchanged data in about {tenths} of 10 windows: {says}"
 
 
 def _seed(reference_sha256: str, rows: int) -> int:

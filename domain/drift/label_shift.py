@@ -6,17 +6,16 @@ holdout that is poisoned alike, and wins. So whoever promotes is told how far th
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from domain.drift.bins import Numbers, numbers_of
 from domain.drift.statistics import LEVEL, Floats, ks, shift
-from domain.events.findings import LabelShift
-
-MEAN_SHIFT_MARKED: Final = 0.5  # training standard deviations
-SPREAD_RATIO_MARKED: Final = 1.5  # or one divided by it
-OUTSIDE_SHARE_MARKED: Final = 0.05  # of the labels
+from domain.events.findings import (
+    MEAN_SHIFT_MARKED,
+    OUTSIDE_SHARE_MARKED,
+    SPREAD_RATIO_MARKED,
+    LabelShift,
+)
 
 
 def label_shift(target: Numbers, labels: Floats) -> LabelShift | None:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from domain.events import findings
+
 Floats = NDArray[np.float64]
 
-LEVEL: Final = 0.05  # probability of a false alarm that every test here accepts
+LEVEL: Final = findings.LEVEL
 EXACT_ROWS_MAX: Final = 10_000  # up to here ks_2samp(method="auto") counts lattice paths
 _ROUNDING: Final = 64 * float(np.finfo(np.float64).eps)  # relative; below it a spread is noise
 

@@ -13,6 +13,10 @@ from domain.units import noted
 Band = Literal["stable", "minor", "significant"]
 MINOR: Final = 0.1  # PSI from which a shift is minor, inclusive
 SIGNIFICANT: Final = 0.2  # PSI above which it is significant, exclusive
+LEVEL: Final = 0.05  # probability of a false alarm that every test here accepts
+MEAN_SHIFT_MARKED: Final = 0.5  # of labels, in training standard deviations, inclusive
+SPREAD_RATIO_MARKED: Final = 1.5  # of labels, or one divided by it, inclusive
+OUTSIDE_SHARE_MARKED: Final = 0.05  # of labels outside the trained range, exclusive
 Gate = Literal["parity", "evaluation", "deployment"]
 
 

@@ -55,7 +55,9 @@ def test_predictions_that_are_all_alike_are_measured_too() -> None:
     [
         (0.195, ""),
         (0.2, "holds on unchanged data in about 2 of 10 windows: says little"),
-        (0.495, "holds on unchanged data in about 5 of 10 windows: says little"),
+        (0.2004, "holds on unchanged data in about 2.004 of 10 windows: says little"),
+        (0.495, "holds on unchanged data in about 4.95 of 10 windows: says little"),
+        (0.4996, "holds on unchanged data in about 4.996 of 10 windows: says little"),
         (0.5, "holds on unchanged data in about 5 of 10 windows: says nothing here"),
         (1.0, "holds on unchanged data in about 10 of 10 windows: says nothing here"),
     ],
