@@ -11,8 +11,9 @@ from app import VERSION
 from app.cli.commands.cycle import cycle
 from app.cli.commands.decisions import changes, decisions, export, why
 from app.cli.commands.erasure import erase
+from app.cli.commands.importing import import_rows
 from app.cli.commands.integrity import verify
-from app.cli.commands.models import adopt, import_rows, rollback, state
+from app.cli.commands.models import adopt, rollback, state
 from app.cli.commands.running import demo, replay, serve
 from app.cli.commands.whatif import whatif
 from app.cli.terminal import CommandRefused, Exit, exit_code_of, say, say_error

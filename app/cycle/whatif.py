@@ -11,10 +11,9 @@ Nothing is written to the ledger that is read.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from app.audit.cycle import told_of
@@ -22,7 +21,7 @@ from app.audit.whatif import CycleRelived, ServedRows, WhatIf
 from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
-from app.cycle.steps.scale import rmse_on_scale
+from app.cycle.whatif_served import Asked, ServedAgain, both_answers, served_rows
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import (
     cycle_stream,
@@ -38,8 +37,8 @@ from app.projections.labels import labelled_rows
 from app.projections.models import ModelView, get_model
 from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
-from domain.contract.contract import Contract, parse_contract
-from domain.errors import PredictionsUnusable, RequestInvalid, UnknownModel
+from domain.contract.contract import parse_contract
+from domain.errors import UnknownModel
 from domain.events.cycle_events import CandidateTrained, CycleStarted
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
@@ -62,15 +61,6 @@ _COMES_IN: Final = (ContractAdopted, ObservationRecorded, OutcomeRecorded, RowsR
 _EVENTS_PER_APPEND: Final = 500
 _FOR_EVER: Final = "9999-12-31T23:59:59.999999Z"
 Progress = Callable[[int, int], None]  # cycles lived again, of how many
-Asked = tuple[Recorded, PredictionMade]
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """One row as it was served in the scratch ledger; both in the target's unit."""
-
-    prediction: float
-    by_first: float  # what the first champion would have said
 
 
 def relive(
@@ -141,7 +131,9 @@ class _Relived:
         self._first: ServingPlan | None = None
         self._lost: set[str] = set()  # ids of predictions that were left out
         self._left_out: Counter[str] = Counter()
-        self._served: list[dict[str, _Served]] = [{}]  # by identity: before each cycle, and since
+        self._served: list[dict[str, ServedAgain]] = [
+            {}
+        ]  # by identity: before each cycle, and since
         self._answered: set[str] = set()  # identities that were served: the first answer counts
         self.cycles: list[str] = []
         adopted = PolicyAdopted(
@@ -187,10 +179,10 @@ class _Relived:
             policy_version=self._policy.version,
             policy_digest=self._digest,
             cycles=tuple(
-                self._cycle(cycle, _served_rows(served, labels, contract))
+                self._cycle(cycle, served_rows(served, labels, contract))
                 for cycle, served in zip(self.cycles, self._served[:-1], strict=True)
             ),
-            since=_served_rows(self._served[-1], labels, contract),
+            since=served_rows(self._served[-1], labels, contract),
             left_out={reason: rows for reason, rows in self._left_out.items() if rows},
             per_unit=declared.per_unit if declared else None,
             unit=declared.unit if declared else contract.target.unit,
@@ -225,13 +217,15 @@ class _Relived:
                 self._lose(self._asked, NOBODY_SERVED)
             return []
         made = []
-        for (entry, event), prediction, by_first in _answers(self._asked, self._plan, self._first):
+        for (entry, event), prediction, by_first in both_answers(
+            self._asked, self._plan, self._first
+        ):
             if prediction is None or by_first is None:
                 self._lose([(entry, event)], NOT_PREDICTED)
                 continue
             if event.identity not in self._answered:
                 self._answered.add(event.identity)
-                self._served[-1][event.identity] = _Served(prediction, by_first)
+                self._served[-1][event.identity] = ServedAgain(prediction, by_first)
             again = replace(
                 event,
                 model_version=self._champion or "",
@@ -290,44 +284,6 @@ class _Relived:
             before=before,
             champion=told.champion,
         )
-
-
-def _served_rows(
-    served: dict[str, _Served], labels: dict[str, float], contract: Contract
-) -> ServedRows:
-    """The rows of `served` that have a label."""
-    pairs = [(row, labels[identity]) for identity, row in served.items() if identity in labels]
-    saved = [abs(row.by_first - label) - abs(row.prediction - label) for row, label in pairs]
-    return ServedRows(
-        rows=len(pairs),
-        rmse=_rmse([(row.prediction, label) for row, label in pairs], contract),
-        first_rmse=_rmse([(row.by_first, label) for row, label in pairs], contract),
-        saved=math.fsum(saved) if pairs else None,
-    )
-
-
-def _answers(
-    asked: list[Asked], plan: ServingPlan, first: ServingPlan
-) -> Iterator[tuple[Asked, float | None, float | None]]:
-    """What both models answer to each, target's unit; None where one of them cannot."""
-    rows = [event.row for _, event in asked]
-    try:
-        native = plan.predict_rows(rows).native.tolist() if rows else []
-        by_first = first.predict_rows(rows).native.tolist() if rows else []
-    except (RequestInvalid, PredictionsUnusable):
-        if len(asked) == 1:
-            yield asked[0], None, None
-        else:  # one by one, so that only those are lost that cannot be predicted
-            for one in asked:
-                yield from _answers([one], plan, first)
-        return
-    yield from zip(asked, native, by_first, strict=True)
-
-
-def _rmse(pairs: list[tuple[float, float]], contract: Contract) -> float | None:
-    """RMSE on the target's scale; None without rows, or where one has no logarithm."""
-    predicted, labels = [predicted for predicted, _ in pairs], [label for _, label in pairs]
-    return rmse_on_scale(contract.target.transform, predicted, labels)
 
 
 def _new(event: Event, occurred_at: str, id: str = "") -> NewEvent:

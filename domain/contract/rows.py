@@ -6,27 +6,30 @@ the refusal lists the first faults with row, field, value and bound, and counts 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, cast
 
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
-from domain.contract.contract import CategoryFeature, Contract
+from domain.contract.contract import Contract
+from domain.contract.csv_cells import cell_types
+from domain.contract.refused_rows import (
+    Found,
+    ahead_of,
+    counted_reason,
+    printable,
+    row_fault,
+    safe_value,
+)
 from domain.errors import RequestInvalid, RowsRefusedError
 from domain.events.events import Row
-from domain.faults import Fault, Faults, pointer, shown
+from domain.faults import Fault, Faults, shown
 from domain.times import mid_year
 
 UNKNOWN_FIELDS_SHOWN_MAX: Final = 20  # a row; a body made of thousands is answered shortly
 INDEXES_SHOWN_MAX: Final = 20  # in the message
 _ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
-_NUMBER_TEXT: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_INTEGER_TEXT: Final = re.compile(r"[+-]?[0-9]{1,19}")
-
-
-Found = tuple[str | None, object, Refusal]  # field (None: the row itself), value, why
 
 
 class Judged(NamedTuple):
@@ -67,7 +70,7 @@ class RowGuard:
         )
         self._identity = contract.identity
         self._identity_checks = {name: checks[name] for name in contract.identity}
-        self._csv_types = _csv_types(contract)
+        self._csv_types = cell_types(contract)
 
     def check_row(self, row: object, *, labelled: bool, path: str = "") -> Row:
         """The row as the contract keeps it: its columns in the contract's order, the target last.
@@ -102,7 +105,7 @@ class RowGuard:
             if faults.is_full and (first := self._first_fault(row, labelled)) is not None:
                 refused.append(index)
                 faults.count()
-                reasons[_reason(*first)] += 1
+                reasons[counted_reason(*first)] += 1
                 continue
             kept, found = self._judge(row, labelled)
             if not found:
@@ -110,8 +113,8 @@ class RowGuard:
                 continue
             refused.append(index)
             for field, value, refusal in found:
-                faults.add(_fault(f"{path}/{index}", field, value, refusal))
-                reasons[_reason(field, refusal)] += 1
+                faults.add(row_fault(f"{path}/{index}", field, value, refusal))
+                reasons[counted_reason(field, refusal)] += 1
         if refused:
             shown_rows = ", ".join(map(str, refused[:INDEXES_SHOWN_MAX]))
             more = ", …" if len(refused) > INDEXES_SHOWN_MAX else ""
@@ -139,8 +142,8 @@ class RowGuard:
                 continue
             refused.append(index)
             for field, value, refusal in found:
-                faults.append(_fault(f"{path}/{index}", field, value, refusal))
-                reasons[_reason(field, refusal)] += 1
+                faults.append(row_fault(f"{path}/{index}", field, value, refusal))
+                reasons[counted_reason(field, refusal)] += 1
         return Judged(accepted, tuple(refused), tuple(faults), dict(reasons))
 
     def check_label(self, label: object, row: Row, *, path: str = "/label") -> float:
@@ -159,8 +162,8 @@ class RowGuard:
                 return cast("float", value)
         raise RowsRefusedError(
             f"the label of {self._target} {refusals[0].message}. Correct it and send it again.",
-            tuple(Fault(path, f"{self._target} {r.message}", _safe(label)) for r in refusals),
-            Counter(_reason(self._target, r) for r in refusals),
+            tuple(Fault(path, f"{self._target} {r.message}", safe_value(label)) for r in refusals),
+            Counter(counted_reason(self._target, r) for r in refusals),
         )
 
     def parse_csv_row(self, cells: Mapping[str, str | None]) -> dict[str, object]:
@@ -199,7 +202,7 @@ class RowGuard:
             RequestInvalid: other columns than the identity, or a value that can be none of it.
         """
         if set(identity) != set(self._identity):
-            sent_names = sorted(map(_printable, identity))[:UNKNOWN_FIELDS_SHOWN_MAX]
+            sent_names = sorted(map(printable, identity))[:UNKNOWN_FIELDS_SHOWN_MAX]
             named = ", ".join(map(repr, sent_names))
             message = (
                 f"names {named or 'nothing'}; the identity of {self.contract.model!r} is "
@@ -216,7 +219,7 @@ class RowGuard:
             elif type(sent) is str or type(sent) is int:
                 row[name] = sent
             else:
-                faults.append(_fault(path, name, sent, value))
+                faults.append(row_fault(path, name, sent, value))
         if faults:
             raise RequestInvalid(f"{faults[0].name} {faults[0].message}.", faults)
         return self.identity_of(row)
@@ -244,7 +247,7 @@ class RowGuard:
         if not (self._known_labelled if labelled else self._known).issuperset(row):
             found.extend(self._unknown(row, labelled))
         if self._latest is not None and self._time_column in accepted:
-            ahead = _ahead(accepted[self._time_column], self._latest())
+            ahead = ahead_of(accepted[self._time_column], self._latest())
             if ahead is not None:
                 found.append((self._time_column, get(self._time_column), ahead))
         if self._rules or (labelled and self._label_rules):
@@ -288,72 +291,7 @@ class RowGuard:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return RowsRefusedError(
             f"the row breaks the contract of {self.contract.model!r}: "
-            f"{'it' if field is None else _printable(field)} {refusal.message}{more}.",
-            tuple(_fault(path, *fault) for fault in found),
-            Counter(_reason(field, refusal) for field, _, refusal in found),
+            f"{'it' if field is None else printable(field)} {refusal.message}{more}.",
+            tuple(row_fault(path, *fault) for fault in found),
+            Counter(counted_reason(field, refusal) for field, _, refusal in found),
         )
-
-
-def _ahead(happened: object, latest: str) -> Refusal | None:
-    """Why a row that happened then cannot be known yet; of a year only its beginning counts."""
-    ahead = happened > latest if isinstance(happened, str) else happened > int(latest[:4])  # type: ignore[operator]
-    if not ahead:
-        return None
-    return Refusal(
-        "in the future",
-        f"is {happened}, after now ({latest} is the latest that is taken); send the row once it "
-        "has happened, and set the clock",
-    )
-
-
-def _fault(path: str, field: str | None, value: object, refusal: Refusal) -> Fault:
-    if field is not None:
-        path = pointer(_valid(field), below=path)
-    return Fault(path, refusal.message, _safe(value))
-
-
-def _safe(value: object) -> object:
-    """`value`, or its text where a JSON writer would refuse it."""
-    if isinstance(value, str):
-        return _printable(value)
-    if type(value) is int and value.bit_length() > 64:  # noqa: PLR2004 more than writers take
-        return shown(value)
-    return value
-
-
-def _printable(text: str) -> str:
-    """At most 200 characters of `text`."""
-    return _valid(text[:200])
-
-
-def _valid(text: str) -> str:
-    """`text` with lone surrogates escaped: answers must be valid Unicode."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _reason(field: str | None, refusal: Refusal) -> str:
-    """How the refusal is counted in the ledger. A name that a client made up is never kept."""
-    if refusal.reason == "unknown field":
-        return "(any): unknown field"
-    return f"{'(row)' if field is None else field}: {refusal.reason}"
-
-
-def _csv_types(contract: Contract) -> dict[str, Callable[[str], object]]:
-    types: dict[str, Callable[[str], object]] = {contract.target.name: _as_number}
-    for feature in contract.features:
-        if not isinstance(feature, CategoryFeature):
-            types[feature.name] = _as_number
-        elif isinstance(feature.categories[0], int):
-            types[feature.name] = _as_integer
-    for column in contract.columns:
-        if column.type != "text":
-            types[column.name] = _as_integer if column.type == "integer" else _as_number
-    return types
-
-
-def _as_number(cell: str) -> object:
-    return float(cell) if _NUMBER_TEXT.fullmatch(cell) else cell
-
-
-def _as_integer(cell: str) -> object:
-    return int(cell) if _INTEGER_TEXT.fullmatch(cell) else _as_number(cell)

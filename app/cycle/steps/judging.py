@@ -8,7 +8,7 @@ from dataclasses import replace
 import orjson
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
-from app.cycle.steps.residuals import residual_facts, with_residuals
+from app.cycle.steps.residual_evidence import residual_facts, with_residuals
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView
 from app.projections.predictions import PredictedRow

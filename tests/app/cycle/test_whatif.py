@@ -15,10 +15,10 @@ from app.cycle.run import run_cycle
 from app.cycle.whatif import (
     NO_PREDICTION,
     NOBODY_SERVED,
-    _answers,
     relive,
 )
 from app.cycle.whatif_runs import Run, WhatIfFailed, what_ifs
+from app.cycle.whatif_served import both_answers
 from app.ledger.store import Ledger
 from app.projections.cycles import get_cycle
 from app.projections.models import get_model
@@ -225,7 +225,7 @@ def test_a_row_that_cannot_be_predicted_takes_no_other_with_it(cars: CarLedger) 
     rows = [whole[0], broken, whole[1]]
     made = [an(PredictionMade, model="car-price", row=row) for row in rows]
     recorded = cars.append("predictions-car-price", [(event, TIME) for event in made])
-    answered = list(_answers(list(zip(recorded, made, strict=True)), plan, plan))
+    answered = list(both_answers(list(zip(recorded, made, strict=True)), plan, plan))
     assert [entry.id for (entry, _), _, _ in answered] == [entry.id for entry in recorded]
     assert [prediction is None for _, prediction, _ in answered] == [False, True, False]
 
