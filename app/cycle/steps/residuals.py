@@ -184,7 +184,11 @@ def _evidence(
             entered=len(new.values),
             skipped=settled.skipped + len(settled.entered) - len(new.rows),
             corrected=_corrected(known, so_far.identities | new.identities),
-            waiting=sum(settled.front is None or r.event_time > settled.front for r in served),
+            waiting=sum(
+                (settled.front is None or r.event_time > settled.front)
+                and r.identity not in so_far.identities
+                for r in served
+            ),
             front=settled.front,
             note=_blind(len(frozen.values), alike),
         ),
