@@ -93,7 +93,7 @@ class Knowledge:
     @cached_property
     def champion(self) -> ChampionView | None:
         """Who is judged, and how it was trained: who served when the cycle started, or, where that
-        one's cycle is set aside, the last that a cycle which counts has promoted."""
+        one's cycle is set aside, who served last of those that cycles which count have made."""
         if self.started.champion is None:
             return None
         with self.ledger.connect() as connection:
@@ -234,7 +234,7 @@ class Knowledge:
             cycles = counted_cycles(
                 connection, self.started.model, before_number=number, aside=aside
             )
-            return basis(connection, cycles)
+            return basis(connection, self.started.model, cycles, up_to=self.cutoff)
 
     @cached_property
     def new_samples(self) -> int:
