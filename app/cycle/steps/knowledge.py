@@ -21,7 +21,7 @@ from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle, trainings_until
 from app.projections.cycles_that_count import Basis, basis, counted_cycles, set_aside
-from app.projections.labels import LabelledRow, labelled_rows
+from app.projections.labels import LabelledRow, labelled_identities, labelled_rows
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
 from app.projections.predictions import TRAINED_ON, PredictedRow, Window, window_predictions
@@ -240,18 +240,18 @@ class Knowledge:
     def new_samples(self) -> int:
         """Rows that the last completed training which counts could not have had.
 
-        They were first labelled after it read its labels, or happened at its as_of or later:
-        history that is filled in at once is new to each of its years. By the first form of rule
-        `samples` the second does not count.
+        By the labels that it read they had none yet, or happened at its as_of or later: history
+        that is filled in at once is new to each of its years, and no later correction makes a row
+        new. By the first form of rule `samples` only what had no label is new.
         """
         after, before = self.basis.consumed_until, self.basis.consumed_before
+        if after is None:
+            return len(self.labelled)
         if form(self.started, "samples") == FIRST:
-            before = None
-        return sum(
-            row.first_position > (-1 if after is None else after)
-            or (before is not None and row.event_time >= before)
-            for row in self.labelled
-        )
+            return sum(row.first_position > after for row in self.labelled)
+        with self.ledger.connect() as connection:
+            had = labelled_identities(connection, self.started.model, before=before, up_to=after)
+        return sum(row.identity not in had for row in self.labelled)
 
     @cached_property
     def champion_identities(self) -> frozenset[str]:
