@@ -267,10 +267,14 @@ class Knowledge:
         champion = self.champion
         if champion is None or champion.trained_from is None:
             return None
+        reference = self.trained_under(champion).reference
+        return max(champion.trained_from, stretch_start(champion.as_of, reference))
+
+    def trained_under(self, champion: ChampionView) -> Contract:
+        """The contract of the cycle that made this champion: what its reference was frozen by."""
         with self.ledger.connect() as connection:
             started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
-            trained_by = parse_contract(get_contract(connection, started["contract_digest"]))
-        return max(champion.trained_from, stretch_start(champion.as_of, trained_by.reference))
+            return parse_contract(get_contract(connection, started["contract_digest"]))
 
     @cached_property
     def reference_end(self) -> str | None:

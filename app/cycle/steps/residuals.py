@@ -20,14 +20,12 @@ from app.cycle.reigns import (
 )
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.ledger.store import Artefact, Connection
-from app.projections.contracts import get_contract
-from app.projections.cycles import CycleView, get_cycle
+from app.projections.cycles import CycleView
 from app.projections.cycles_that_count import set_aside
 from app.projections.labels import first_labels
 from app.projections.predictions import PredictedRow
 from app.serving.plan import load_plan
 from domain.canonical import canonical_bytes, sha256_hex
-from domain.contract.contract import parse_contract
 from domain.decisions.refit_comparison import compare_refit
 from domain.decisions.rule_numbers import FIRST, form, form_in
 from domain.errors import PredictionsUnusable, RequestInvalid
@@ -128,7 +126,8 @@ def _increase(known: Knowledge, connection: Connection, reign: Reign) -> ErrorIn
     """The labelled rows of the window, each by its label in force, against the holdout."""
     champion = reign.champion
     seen = known.champion_identities | held_out(connection, champion)
-    log, group = _log_scale(known, reign), known.contract.group
+    # By the group of the holdout's residuals, which were frozen under the champion's contract.
+    log, group = _log_scale(known, reign), known.trained_under(champion).group
     window = [
         Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
         for row in known.window.rows
@@ -148,7 +147,7 @@ def _evidence(
     known: Knowledge, connection: Connection, reign: Reign
 ) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
     before, cycles = _counted(known, connection, reign)
-    alike, group = _alike(known, connection, reign)
+    alike, group = _alike(known, reign)
     frozen = heard(frozen_residuals(connection, reign.champion) or (), alike)
     so_far = _so_far(connection, before, cycles, frozen, alike)
     served = _served(known, connection, reign, group)
@@ -196,13 +195,12 @@ def _evidence(
     )
 
 
-def _alike(known: Knowledge, connection: Connection, reign: Reign) -> tuple[Alike | None, str]:
+def _alike(known: Knowledge, reign: Reign) -> tuple[Alike | None, str]:
     """Which of the reign's rows enter as one value, and the column that names their groups.
 
     It is for the contract that the champion was trained under to say: within a reign it stays.
     """
-    trained = get_cycle(connection, reign.champion.cycle).state[CycleStarted.type]
-    contract = parse_contract(get_contract(connection, trained["contract_digest"]))
+    contract = known.trained_under(reign.champion)
     if form(known.started, "evidence") == FIRST or contract.blocks in {None, "serial"}:
         return None, known.contract.group
     return "day" if contract.blocks == "day" else "group", contract.group
