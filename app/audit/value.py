@@ -114,10 +114,11 @@ def _sentence(reign: ReignView) -> str:
         if reign.low is not None and reign.high is not None
         else f"({reign.note})"
     )
+    beside = f"; {reign.note}" if reign.low is not None and reign.note else ""
     return (
         f"{reign.model_version} {_saved(reign.value)} {reign.unit} against {reign.previous} "
         f"{interval}, on {reign.labelled_rows} labelled of {reign.served_rows} rows served, "
-        f"{_by_labels(reign)}"
+        f"{_by_labels(reign)}{beside}"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from app.cycle.reigns import Reign, served_rows
+from app.cycle.reigns import Reign, held_out, served_rows, trained_on
 from app.ledger.reading import stored_artefact
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
@@ -35,9 +35,9 @@ def measure_value(
 ) -> ValueMeasured:
     """The sum of |previous error| - |champion's error| over the reign, in the contract's unit.
 
-    Rows that the champion served in its reign and that got labels, never of its training or its
-    holdout; the label in force. Who served before is scored again on those rows. Where there is no
-    value, the note says why.
+    Rows that the champion served in its reign and that got labels, never of either one's training
+    or holdout; the label in force. Who served before is scored again on those rows. Where there is
+    no value, the note says why; it counts the rows that who served before had seen.
     """
     found = _Found()
     try:
@@ -75,14 +75,16 @@ class _Found:
 def _measure(
     found: _Found, connection: Connection, reign: Reign, contract: Contract, looked: Looked
 ) -> None:
-    served = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
+    answered = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
+    served = _unseen_before(connection, reign, answered)
     labels = {
         row.identity: row.label
         for row in labelled_rows(connection, reign.model, before=looked.as_of, up_to=looked.up_to)
     }
     labelled = [row for row in served if row.identity in labels]
     found.served_rows, found.labelled_rows = len(served), len(labelled)
-    found.note = _missing(reign, contract, len(labelled))
+    seen = _seen_words(reign, len(answered) - len(served))
+    found.note = _together(_missing(reign, contract, len(labelled)), seen)
     declared = contract.value_of_error
     if declared is None or reign.previous is None or not labelled:
         return
@@ -97,9 +99,34 @@ def _measure(
     groups = [str(row.row.get(contract.group)) for row in labelled]
     found.value, found.interval = float(saved.sum()), sum_interval(saved, groups)
     if found.interval is None:
-        found.note = (
-            f"not enough groups for an interval: {len(set(groups))} of {INTERVAL_GROUPS_MIN}"
-        )
+        few = f"not enough groups for an interval: {len(set(groups))} of {INTERVAL_GROUPS_MIN}"
+        found.note = _together(few, seen)
+
+
+def _unseen_before(
+    connection: Connection, reign: Reign, served: tuple[PredictedRow, ...]
+) -> tuple[PredictedRow, ...]:
+    """Those of `served` that neither trained nor judged who served before.
+
+    After a rollback that one is the later model, and has seen what comes again.
+    """
+    if reign.previous is None or not served:
+        return served
+    previous = get_champion(connection, reign.model, reign.previous)
+    seen = trained_on(connection, previous) | held_out(connection, previous)
+    return tuple(row for row in served if row.identity not in seen)
+
+
+def _seen_words(reign: Reign, rows: int) -> str:
+    """How many rows who served before had seen; empty: none."""
+    if not rows:
+        return ""
+    number = "1 row is" if rows == 1 else f"{rows:,} rows are"
+    return f"{number} left out, which {reign.previous} was trained on or judged by"
+
+
+def _together(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _missing(reign: Reign, contract: Contract, labelled: int) -> str:

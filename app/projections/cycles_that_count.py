@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Connection, select
 
+from app.projections.champions import get_champion
 from app.projections.cycles import CYCLES, get_cycle
 from app.projections.models import ModelView
+from app.projections.reigns import reigns_of
 from domain.decisions.cycle import RETRAINING
 from domain.events.cycle_events import CandidateTrained, PromotionSettled
 from domain.events.verdicts import NOT_DECIDED
@@ -27,14 +29,13 @@ class Counted:
     as_of: str
     outcome: str | None
     training_completed: bool
-    promoted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """What the cycles that count leave a next one to start from."""
 
-    champion: str | None  # the last model version one of them promoted
+    champion: str | None  # the last version of theirs that a gate or a rollback let serve
     last_retraining_as_of: str | None
     consumed_until: int | None  # label cut-off of the last completed training
     consumed_before: str | None  # its as_of: the end of the event times that it could read
@@ -51,15 +52,17 @@ class Judged:
 def judged_by(connection: Connection, model: ModelView, *, as_of: str, number: int) -> Judged:
     """Whom the model's cycle with this number judges when it looks back from `as_of`.
 
-    Who serves, unless a cycle that counts no longer made that one: then the last that a cycle
-    which counts has promoted.
+    Who serves, unless a cycle that counts no longer made that one: then who served last of those
+    that cycles which count have made. A rollback among them stays what a person wanted.
     """
     aside = set_aside(connection, model.model, before_number=number)
     cycles = counted_cycles(connection, model.model, before_number=number, aside=aside)
     later = tuple(each.cycle for each in cycles if each.as_of > as_of)
     champion = model.champion
     if model.champion_cycle in {*aside, *later}:
-        champion = basis(connection, [each for each in cycles if each.cycle not in later]).champion
+        champion = basis(
+            connection, model.model, [each for each in cycles if each.cycle not in later]
+        ).champion
     return Judged(champion=champion, sets_aside=later)
 
 
@@ -117,7 +120,6 @@ def counted_cycles(
             CYCLES.c.as_of,
             CYCLES.c.outcome,
             CYCLES.c.training_completed,
-            CYCLES.c.conclusion,
         )
         .where(CYCLES.c.model == model, CYCLES.c.number < before_number)
         .order_by(CYCLES.c.number)
@@ -128,28 +130,40 @@ def counted_cycles(
             as_of=row.as_of,
             outcome=row.outcome,
             training_completed=bool(row.training_completed),
-            promoted=row.conclusion == "promoted",
         )
         for row in rows
         if row.cycle not in aside
     ]
 
 
-def basis(connection: Connection, cycles: list[Counted]) -> Basis:
-    """What `cycles`, the ones that count, leave a next one to start from."""
-    promoted = [each.cycle for each in cycles if each.promoted]
+def basis(
+    connection: Connection, model: str, cycles: list[Counted], *, up_to: int | None = None
+) -> Basis:
+    """What `cycles`, the ones of `model` that count, leave a next one to start from.
+
+    `up_to`: a position; no promotion or rollback after it is looked at.
+    """
     retrained = [each.as_of for each in cycles if each.outcome in RETRAINING]
     completed = [each for each in cycles if each.training_completed]
-    champion = consumed_until = None
-    if promoted:
-        settled = get_cycle(connection, promoted[-1]).state[PromotionSettled.type]
-        champion = settled["model_version"]
+    consumed_until = None
     if completed:
         trained = get_cycle(connection, completed[-1].cycle).state[CandidateTrained.type]
         consumed_until = trained["label_cutoff"]
     return Basis(
-        champion=champion,
+        champion=_last_of_theirs(connection, model, {each.cycle for each in cycles}, up_to),
         last_retraining_as_of=retrained[-1] if retrained else None,
         consumed_until=consumed_until,
         consumed_before=completed[-1].as_of if completed else None,
     )
+
+
+def _last_of_theirs(
+    connection: Connection, model: str, cycles: set[str], up_to: int | None
+) -> str | None:
+    """Who served last of the versions that these cycles made; None: they made none."""
+    for reign in reversed(reigns_of(connection, model)):
+        if up_to is not None and reign.since > up_to:
+            continue
+        if get_champion(connection, model, reign.model_version).cycle in cycles:
+            return reign.model_version
+    return None

@@ -97,6 +97,21 @@ def labelled_rows(
     )
 
 
+def labelled_identities(
+    connection: Connection, model: str, *, before: str | None, up_to: int
+) -> frozenset[str]:
+    """The rows that `labelled_rows` gives for the same; None: whatever their event time."""
+    last = (
+        select(func.max(LABELS.c.position))
+        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        .group_by(LABELS.c.identity)
+    )
+    found = select(LABELS.c.identity).where(LABELS.c.position.in_(last))
+    if before is not None:
+        found = found.where(LABELS.c.event_time < before)
+    return frozenset(connection.execute(found).scalars())
+
+
 def first_labels(connection: Connection, model: str, *, up_to: int) -> dict[str, float]:
     """Row identity -> the first label it was given (target's unit), up to a position.
 

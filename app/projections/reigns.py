@@ -34,7 +34,7 @@ class ReignView:
     groups: int | None  # that the interval is over
     unit: str | None
     retraining_cost: float | None  # in `unit`
-    note: str  # why there is no value, or no interval; or empty
+    note: str  # why there is no value or interval, and what was left out; or empty
 
 
 REIGNS: Final = table_of(ReignView, "reigns", number=1, key="since", indexes=[("model",)])

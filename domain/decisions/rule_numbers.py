@@ -37,7 +37,7 @@ NEWEST: Final[Mapping[str, int]] = {
     "merge": 2,  # rows held to the contract of the cycle; what both can predict is compared
     "outcomes": 2,  # below the bounds, power by feature, no expectation where none is right
     "parity": 2,  # relative to the terms added
-    "samples": 2,  # new is also what happened after the last training, though labelled before it
+    "samples": 2,  # new is also what happened after the last training, by the labels it read
     "scale": 2,  # drift and error on the scale of the plan that predicted, not of the contract
     "value": 2,  # a reign is measured to its end, in every cycle
     "window": 2,  # without the rows that the champion was trained on

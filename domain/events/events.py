@@ -126,7 +126,7 @@ class ChampionRolledBack:
 class ValueMeasured:
     """What a champion was worth so far in its reign, against who served before it.
 
-    Over the rows that it served in the reign and that got labels, never its training or its
+    Over the rows that it served in the reign and that got labels, never either's training or
     holdout; each measurement begins at the reign's begin, so a later one replaces an earlier one.
     """
 
@@ -143,7 +143,7 @@ class ValueMeasured:
         noted("name", "a cycle ended in the reign; or what ended the reign itself"),
     ]
     as_of: Annotated[str, noted("time", "rows with event time before it are looked at")]
-    served_rows: Annotated[int, noted("rows", "that it served in its reign, none seen before")]
+    served_rows: Annotated[int, noted("rows", "that it served in its reign, none that either saw")]
     labelled_rows: Annotated[int, noted("rows", "of them, with a label")]
     value: Annotated[
         float | None,
@@ -154,7 +154,7 @@ class ValueMeasured:
     retraining_cost: Annotated[
         float | None, noted("contract's value unit", "of one training; null: nobody has said")
     ]
-    note: Annotated[str, noted("words", "why there is no value, or no interval; or empty")]
+    note: Annotated[str, noted("words", "why there is no value or interval, and what was left out")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

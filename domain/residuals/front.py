@@ -2,7 +2,8 @@
 
 A row enters once every row that the champion served with no later event time is labelled, or is
 older than a label may take; what is unlabelled by then is skipped for good. So a label that comes
-late because the error was large does not come late into the evidence.
+late because the error was large does not come late into the evidence. A row that has entered and
+is asked about again, at a later time, does not enter again and holds nothing back.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ def settle(
     behind = 0
     ordered = sorted(rows, key=lambda row: (row.event_time, row.identity))
     for time, together in groupby(ordered, key=lambda row: row.event_time):
-        of_time = list(together)
+        fresh = [row for row in together if row.identity not in entered]
         if front is None or time > front:
-            if time >= overdue_before and any(row.residual is None for row in of_time):
+            if time >= overdue_before and any(row.residual is None for row in fresh):
                 break
-            new += [row for row in of_time if row.residual is not None]
+            new += [row for row in fresh if row.residual is not None]
             front = time
-        behind += sum(row.identity not in entered for row in of_time)
+        behind += len(fresh)
     return Settled(tuple(new), front, behind - len(new))

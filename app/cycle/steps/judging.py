@@ -129,7 +129,7 @@ def _drift(work: Work) -> Done:
         {f.name: [row.row.get(f.name) for row in rows] for f in reference.features},
         predictions,
         first=first,
-        blocks=_blocks(known, reference, rows),
+        blocks=_blocks(known, champion, reference, rows),
         seed=exchange_seed(champion.reference_sha256, known.started.cycle),
     )
     labelled = [row for row in rows if row.identity in known.labels]
@@ -154,11 +154,16 @@ def _drift(work: Work) -> Done:
     )
 
 
-def _blocks(known: Knowledge, reference: Reference, rows: Sequence[PredictedRow]) -> list[str]:
-    """The block of each row, where the champion was trained on rows that depend."""
+def _blocks(
+    known: Knowledge, champion: ChampionView, reference: Reference, rows: Sequence[PredictedRow]
+) -> list[str]:
+    """The block of each row, where the champion was trained on rows that depend.
+
+    As those were: a later contract may call another column the group.
+    """
     if reference.dependence is None:
         return []
-    kind, group = reference.dependence.kind, known.contract.group
+    kind, group = reference.dependence.kind, known.trained_under(champion).group
     return [block_of(kind, row.event_time, row.row.get(group)) for row in rows]
 
 

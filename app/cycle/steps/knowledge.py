@@ -21,7 +21,7 @@ from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle, trainings_until
 from app.projections.cycles_that_count import Basis, basis, counted_cycles, set_aside
-from app.projections.labels import LabelledRow, labelled_rows
+from app.projections.labels import LabelledRow, labelled_identities, labelled_rows
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
 from app.projections.predictions import TRAINED_ON, PredictedRow, Window, window_predictions
@@ -93,7 +93,7 @@ class Knowledge:
     @cached_property
     def champion(self) -> ChampionView | None:
         """Who is judged, and how it was trained: who served when the cycle started, or, where that
-        one's cycle is set aside, the last that a cycle which counts has promoted."""
+        one's cycle is set aside, who served last of those that cycles which count have made."""
         if self.started.champion is None:
             return None
         with self.ledger.connect() as connection:
@@ -234,24 +234,24 @@ class Knowledge:
             cycles = counted_cycles(
                 connection, self.started.model, before_number=number, aside=aside
             )
-            return basis(connection, cycles)
+            return basis(connection, self.started.model, cycles, up_to=self.cutoff)
 
     @cached_property
     def new_samples(self) -> int:
         """Rows that the last completed training which counts could not have had.
 
-        They were first labelled after it read its labels, or happened at its as_of or later:
-        history that is filled in at once is new to each of its years. By the first form of rule
-        `samples` the second does not count.
+        By the labels that it read they had none yet, or happened at its as_of or later: history
+        that is filled in at once is new to each of its years, and no later correction makes a row
+        new. By the first form of rule `samples` only what had no label is new.
         """
         after, before = self.basis.consumed_until, self.basis.consumed_before
+        if after is None:
+            return len(self.labelled)
         if form(self.started, "samples") == FIRST:
-            before = None
-        return sum(
-            row.first_position > (-1 if after is None else after)
-            or (before is not None and row.event_time >= before)
-            for row in self.labelled
-        )
+            return sum(row.first_position > after for row in self.labelled)
+        with self.ledger.connect() as connection:
+            had = labelled_identities(connection, self.started.model, before=before, up_to=after)
+        return sum(row.identity not in had for row in self.labelled)
 
     @cached_property
     def champion_identities(self) -> frozenset[str]:
@@ -267,10 +267,14 @@ class Knowledge:
         champion = self.champion
         if champion is None or champion.trained_from is None:
             return None
+        reference = self.trained_under(champion).reference
+        return max(champion.trained_from, stretch_start(champion.as_of, reference))
+
+    def trained_under(self, champion: ChampionView) -> Contract:
+        """The contract of the cycle that made this champion: what its reference was frozen by."""
         with self.ledger.connect() as connection:
             started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
-            trained_by = parse_contract(get_contract(connection, started["contract_digest"]))
-        return max(champion.trained_from, stretch_start(champion.as_of, trained_by.reference))
+            return parse_contract(get_contract(connection, started["contract_digest"]))
 
     @cached_property
     def reference_end(self) -> str | None:

@@ -18,11 +18,9 @@ from app.cycle.steps.residuals import (
     residual,
 )
 from app.ledger.store import Artefact, Connection
-from app.projections.contracts import get_contract
-from app.projections.cycles import CycleView, get_cycle
+from app.projections.cycles import CycleView
 from app.projections.labels import first_labels
 from app.projections.predictions import PredictedRow
-from domain.contract.contract import parse_contract
 from domain.decisions.rule_numbers import FIRST, form, form_in
 from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ResidualEvidence
@@ -70,7 +68,7 @@ def _evidence(
     known: Knowledge, connection: Connection, reign: Reign
 ) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
     before, cycles = counted_cycles(known, connection, reign)
-    alike, group = _alike(known, connection, reign)
+    alike, group = _alike(known, reign)
     frozen = heard(frozen_residuals(connection, reign.champion) or (), alike)
     so_far = _so_far(connection, before, cycles, frozen, alike)
     served = _served(known, connection, reign, group)
@@ -106,7 +104,11 @@ def _evidence(
             entered=len(new.values),
             skipped=settled.skipped + len(settled.entered) - len(new.rows),
             corrected=_corrected(known, so_far.identities | new.identities),
-            waiting=sum(settled.front is None or r.event_time > settled.front for r in served),
+            waiting=sum(
+                (settled.front is None or r.event_time > settled.front)
+                and r.identity not in so_far.identities
+                for r in served
+            ),
             front=settled.front,
             note=_blind(len(frozen.values), alike),
         ),
@@ -114,13 +116,12 @@ def _evidence(
     )
 
 
-def _alike(known: Knowledge, connection: Connection, reign: Reign) -> tuple[Alike | None, str]:
+def _alike(known: Knowledge, reign: Reign) -> tuple[Alike | None, str]:
     """Which of the reign's rows enter as one value, and the column that names their groups.
 
     It is for the contract that the champion was trained under to say: within a reign it stays.
     """
-    trained = get_cycle(connection, reign.champion.cycle).state[CycleStarted.type]
-    contract = parse_contract(get_contract(connection, trained["contract_digest"]))
+    contract = known.trained_under(reign.champion)
     if form(known.started, "evidence") == FIRST or contract.blocks in {None, "serial"}:
         return None, known.contract.group
     return "day" if contract.blocks == "day" else "group", contract.group

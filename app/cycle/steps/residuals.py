@@ -76,7 +76,8 @@ def error_increase(known: Knowledge, connection: Connection, reign: Reign) -> Er
     """The labelled rows of the window, each by its label in force, against the holdout."""
     champion = reign.champion
     seen = known.champion_identities | held_out(connection, champion)
-    log, group = log_scale(known, reign), known.contract.group
+    # By the group of the holdout's residuals, which were frozen under the champion's contract.
+    log, group = log_scale(known, reign), known.trained_under(champion).group
     window = [
         Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
         for row in known.window.rows

@@ -44,3 +44,21 @@ def test_a_late_label_of_an_earlier_year_is_new_too(new_cars: CarLedger) -> None
     started = cars.asked(year_end(1972))
     known = Knowledge(cars.ledger, cars.settings, started, cutoff=cars.ledger.size())
     assert known.new_samples == 5 + len(cars.rows([1972]))
+
+
+def test_a_correction_that_moves_a_row_in_time_makes_no_new_sample(new_cars: CarLedger) -> None:
+    """Given rows named by car alone that a training had, when corrections move them past its end,
+    then they are not new; those that it could not have, for the time they had then, are."""
+    cars = new_cars.adopts(identity=["car_id"])
+    had, later = (
+        [row | {"car_id": 10_000 * year + n} for n, row in enumerate(cars.rows([year], most=40))]
+        for year in (1971, 1973)
+    )
+    cars.observes([*had, *later])
+    cars.runs(year_end(1971))
+    cars.observes([row | {"year": 1972} for row in had[:30]])
+    cars.observes([row | {"year": 1971} for row in later[:5]])
+    started = cars.asked(year_end(1972))
+    known = Knowledge(cars.ledger, cars.settings, started, cutoff=cars.ledger.size())
+    assert len(known.labelled) == 45
+    assert known.new_samples == 5

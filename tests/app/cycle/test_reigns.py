@@ -20,9 +20,12 @@ from app.audit.value import value_told
 from app.cause import Cause
 from app.cycle.promotions import roll_back
 from app.cycle.reigns import reign_at
+from app.cycle.value import Looked, measure_value
+from app.ledger.streams import model_stream
 from app.projections.opening import open_ledger
 from app.projections.reigns import reigns_of
 from app.settings import Settings
+from domain.contract.contract import parse_contract
 from domain.decisions.cycle import Cycle
 from domain.events.events import ValueMeasured
 from tests.app.car_ledger import CarLedger, moved_to, year_end
@@ -170,4 +173,32 @@ def test_a_rollback_begins_another_reign_and_measures_the_one_it_ends(
     assert state.drift.residual_evidence.entered == 40  # not those of its first reign
     assert (last.since, last.labelled_rows) == (entries[-1].position, 40)
     assert back.type == "model.champion-rolled-back"
+    ledger.close()
+
+
+def test_rows_that_who_served_before_was_trained_on_are_left_out_of_the_value_and_counted(
+    years: Years, tmp_path: Path
+) -> None:
+    """Given a rollback, when rows come again that the model taken away was made of, then nothing
+    is said of what the other is worth against it: it would score what it has learnt."""
+    settings = Settings(state_dir=copied(years.cars.settings.state_dir, tmp_path / "state"))
+    ledger = open_ledger(settings)
+    cars = CarLedger(ledger, settings)
+    roll_back(ledger, "car-price", to="car-price/2", reason="to see", cause=ASKED)
+    cars.answers(cars.rows([1979]), labelled=False)
+    with ledger.connect() as connection:
+        reign = reign_at(connection, "car-price", before=ledger.size())
+        assert reign is not None
+        at = Looked(occasion="cycle", as_of=year_end(1979), up_to=ledger.size())
+        contract = parse_contract(orjson.loads(cars.view().contract))
+        found = measure_value(connection, reign, contract, at)
+    assert (found.served_rows, found.labelled_rows, found.value) == (0, 0, None)
+    assert found.note == (
+        f"no row that it served has a label yet; {len(cars.rows([1979]))} rows are left out, which "
+        "car-price/3 was trained on or judged by"
+    )
+    cars.append(model_stream("car-price"), [(found, year_end(1979))])
+    with ledger.connect() as connection:
+        told = value_told(connection, "car-price").reigns[-1].sentence
+    assert told == f"car-price/2: no value, {found.note}"
     ledger.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.audit.champion import champion_told
+from app.cause import Cause
+from app.cycle.promotions import roll_back
 from app.cycle.run import run_cycle
 from app.cycle.steps.judging import facts_of
 from app.cycle.steps.knowledge import Knowledge
@@ -88,3 +90,22 @@ def test_cool_down_and_champion_count_from_the_last_cycle_at_or_before_it(cars: 
     new = facts["new_samples"]
     assert new is not None
     assert new > 0, "the forced training consumed nothing that counts"
+
+
+def test_a_rollback_outlives_the_mistake_that_was_set_aside_after_it(cars: CarLedger) -> None:
+    """Given a champion that a person rolled back, when a later mistaken promotion is set aside,
+    then whom the person brought back is judged, and not whom they removed."""
+    cars.answers(cars.rows([1976]))
+    cars.runs(year_end(1976), force="to have another")
+    assert cars.view().champion == "car-price/2"
+    cause = Cause.unauthenticated("asked")
+    roll_back(cars.ledger, "car-price", to="car-price/1", reason="absurd prices", cause=cause)
+    cars.answers(cars.rows([1977]))
+    cars.runs("1978-01-02T00:00:00.000000Z", force="the wrong day")
+    assert cars.view().champion == "car-price/3"
+
+    started = cars.asked(year_end(1977), "the day was wrong")
+
+    assert started.sets_aside == ("car-price-3",)
+    assert (started.champion, started.serves) == ("car-price/1", "car-price/3")
+    assert knowledge(cars, started).basis.champion == "car-price/1"

@@ -54,6 +54,45 @@ def test_a_row_that_comes_behind_the_front_is_counted_as_skipped() -> None:
     assert found.skipped == 1
 
 
+def test_a_row_that_has_entered_and_is_asked_about_again_does_not_enter_again() -> None:
+    """Given a row that entered, when it is asked about again at a later time, then the front goes
+    past it and over a row beside it, and nothing is counted of it."""
+    once = settle([row(1, name="a")], entered=NOTHING, front=None, overdue_before="2026-01-01")
+    later = [row(9, name="a"), row(9, name="b")]
+    again = settle(later, entered=frozenset({"a"}), front=once.front, overdue_before="2026-01-01")
+    assert [each.identity for each in again.entered] == ["b"]
+    assert (again.front, again.skipped) == ("2026-01-09", 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.booleans()), max_size=8),
+    st.none() | st.integers(1, 6),
+    st.integers(1, 7),
+)
+def test_no_row_enters_twice_and_none_is_skipped_less_than_not_at_all(
+    drawn: list[tuple[int, bool, bool]], front: int | None, overdue: int
+) -> None:
+    rows = [
+        row(day, 1.0 if labelled or before else None, name=str(n))
+        for n, (day, labelled, before) in enumerate(drawn)
+    ]
+    entered = frozenset(str(n) for n, (_, _, before) in enumerate(drawn) if before)
+    found = settle(
+        rows,
+        entered=entered,
+        front=None if front is None else f"2026-01-{front:02d}",
+        overdue_before=f"2026-01-{overdue:02d}",
+    )
+    new = {each.identity for each in found.entered}
+    assert not new & entered
+    waiting = [
+        each
+        for each in rows
+        if each.identity not in entered and (found.front is None or each.event_time > found.front)
+    ]
+    assert found.skipped == len(rows) - len(entered) - len(new) - len(waiting) >= 0
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=8),
     st.integers(1, 7),

@@ -101,9 +101,12 @@ def test_rows_that_follow_each_other_are_put_in_order_before_runs_are_exchanged(
 def test_groups_are_exchanged_by_draws_that_reference_and_cycle_alone_begin(
     new_cars: CarLedger,
 ) -> None:
+    """As the champion's contract names the groups, though a later one calls a column of three
+    values the group."""
     cars = bootstrapped(new_cars, blocks="group")
     sha256, reference = champions_reference(cars)
     rows = in_order(cars, cars.rows([1976]))
+    cars.adopts(blocks="group", group="region")
 
     state = cars.lives_through(1976)
 
@@ -122,6 +125,9 @@ def test_groups_are_exchanged_by_draws_that_reference_and_cycle_alone_begin(
     found = [feature.p_value for feature in state.drift.report.features]
     assert state.drift.report.test == "group"
     assert found == list(expected.p_values)
+    increase = state.drift.error_increase
+    assert increase is not None
+    assert increase.groups == len(set(groups))
 
 
 def test_a_year_whose_rows_are_one_day_cannot_say_no_drift(cars: CarLedger) -> None:
