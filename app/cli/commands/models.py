@@ -47,6 +47,8 @@ _ALSO: Final = {
     "corrections": "of them are corrections: their row was labelled otherwise before",
     "repeated_keys": "lines name a row that an earlier line of the file names; the last one holds",
 }
+_POLICY_FORMATS: Final = "whyledger.policy/"
+_POLICY_KEYS: Final = frozenset({"clauses", "when"})  # of format 1, of format 2
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 
 
@@ -196,16 +198,18 @@ def rollback(
 
 
 def _document(file: Path) -> tuple[str, bytes]:
-    """Whether it is a contract or a policy, by the keys only one of them has; and its bytes."""
+    """Whether it is a contract or a policy, by what only one of them has; and its bytes."""
     content = file.read_bytes()
     document = parse_document(content, name=str(file))
     if "contract" in document:
         return "contract", content
-    if "clauses" in document:
+    # A contract has a key `policy` too, which names the one that decides for it.
+    named = str(document.get("policy", "")).startswith(_POLICY_FORMATS)
+    if named or not _POLICY_KEYS.isdisjoint(document):
         return "policy", content
     raise DocumentInvalid(
-        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`). "
-        "Add the one that it is."
+        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`, and no "
+        "key `when` as in format 2). Add the one that it is."
     )
 
 
