@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final
 
 from app.audit.cycle import told_of
@@ -63,6 +64,7 @@ _EVENTS_PER_APPEND: Final = 500
 _FOR_EVER: Final = "9999-12-31T23:59:59.999999Z"
 Progress = Callable[[int, int], None]  # cycles lived again, of how many
 Asked = tuple[Recorded, PredictionMade]
+Waits = tuple[int, str, NewEvent]  # position in the ledger that is read, stream, event
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,11 @@ class _Relived:
     ) -> None:
         self._ledger, self._scratch, self._settings = ledger, scratch, settings
         self._model = model
-        self._streams = {
-            model_stream(model): 0,  # in this order: an outcome needs its prediction
-            predictions_stream(model): 1,
-            observations_stream(model): 2,
-        }
+        self._streams = frozenset(
+            (model_stream(model), predictions_stream(model), observations_stream(model))
+        )
         self._policy, self._digest = parse_policy(policy), policy_digest(policy)
-        self._waiting: list[tuple[str, NewEvent]] = []
+        self._waiting: list[Waits] = []
         self._asked: list[Asked] = []  # predictions, before whoever serves has made them again
         self._champion: str | None = None
         self._plan: ServingPlan | None = None
@@ -166,7 +166,7 @@ class _Relived:
             self._asked.append((entry, event))
         elif isinstance(event, _COMES_IN):
             new = _new(event, entry.occurred_at, entry.id)
-            self._waiting.append((entry.stream, new))
+            self._waiting.append((entry.position, entry.stream, new))
         if len(self._waiting) + len(self._asked) >= _EVENTS_PER_APPEND:
             self._come_in()
 
@@ -197,10 +197,15 @@ class _Relived:
         )
 
     def _come_in(self) -> None:
-        """Predict what was asked, then append everything that waits."""
+        """Predict what was asked, then append everything that waits, in the order it came in.
+
+        A label means what the contract in force said when it came, and labels a prediction that
+        was made before it.
+        """
         made = self._predicted()
-        events = [*made, *(each for each in self._waiting if not self._labels_nothing(each[1]))]
-        self._append(sorted(events, key=lambda each: self._streams[each[0]]))
+        events = [*made, *(each for each in self._waiting if not self._labels_nothing(each[2]))]
+        in_order = sorted(events, key=lambda each: each[0])
+        self._append([(stream, new) for _, stream, new in in_order])
         self._waiting, self._asked = [], []
 
     def _labels_nothing(self, new: NewEvent) -> bool:
@@ -212,13 +217,13 @@ class _Relived:
     def _append(self, events: list[tuple[str, NewEvent]]) -> None:
         if not events:
             return
-        by_stream: dict[str, list[NewEvent]] = {}
-        for stream, event in events:
-            by_stream.setdefault(stream, []).append(event)
-        appends = [StreamAppend(stream, tuple(new), None) for stream, new in by_stream.items()]
+        appends = [
+            StreamAppend(stream, tuple(new for _, new in run), None)
+            for stream, run in groupby(events, key=lambda each: each[0])
+        ]
         self._scratch.append(appends, Cause.unauthenticated(new_id()))
 
-    def _predicted(self) -> list[tuple[str, NewEvent]]:
+    def _predicted(self) -> list[Waits]:
         """What was asked, as who serves in the scratch ledger answers it."""
         if self._plan is None or self._first is None:
             if self._asked:
@@ -238,7 +243,8 @@ class _Relived:
                 plan_sha256=self._plan_sha256,
                 prediction=prediction,
             )
-            made.append((entry.stream, _new(again, entry.occurred_at, entry.id)))
+            new = _new(again, entry.occurred_at, entry.id)
+            made.append((entry.position, entry.stream, new))
         return made
 
     def _lose(self, asked: list[Asked], reason: str) -> None:

@@ -25,6 +25,7 @@ from app.projections.models import get_model
 from app.projections.opening import open_ledger
 from app.serving.plan import load_plan
 from app.settings import Settings
+from domain.decisions.cycle import fold_state
 from domain.errors import NothingToDecide, UnknownModel
 from domain.events.cycle_events import CycleStarted
 from domain.events.events import OutcomeRecorded, PredictionMade
@@ -110,6 +111,28 @@ def test_a_mistaken_cycle_that_was_set_aside_is_set_aside_again(
         assert relived.state[CycleStarted.type] == before
     assert [each.set_aside_by for each in found.cycles] == [None, "car-price-3", None, None]
     assert found.cycles[1].line()[3] == "promoted, set aside"
+
+
+def test_labels_that_came_before_the_target_was_renamed_are_read_by_the_name_they_had(
+    cars: CarLedger, apart: Settings
+) -> None:
+    """Given a year's labels, and then a contract that calls the target otherwise, when the year is
+    lived again, then its cycle judges by them as it did."""
+    rows = cars.rows([1976], most=40)
+    cars.answers(rows, labelled=False).observes(rows)
+    target = document("data", "contracts", "car-price.yaml")["target"]
+    cars.adopts(target=target | {"name": "cost", "formerly": ["price"]})
+    judged = cars.runs(year_end(1976))
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", STRICT_AND)
+    with scratch.connect() as connection:
+        again = fold_state(get_cycle(connection, "car-price-2").state)
+    scratch.close()
+    assert judged.drift is not None
+    assert judged.drift.labelled_rows == 40
+    assert again.drift == judged.drift
+    assert again.decided == judged.decided
+    assert found.cycles[1].before.rows == 40
 
 
 def test_what_came_in_after_the_last_cycle_counts_too(cars: CarLedger, apart: Settings) -> None:
