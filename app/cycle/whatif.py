@@ -49,6 +49,7 @@ from domain.events.events import (
     Event,
     ObservationRecorded,
     OutcomeRecorded,
+    PayloadErased,
     PolicyAdopted,
     PredictionMade,
     RowsRefused,
@@ -158,10 +159,12 @@ class _Relived:
         if isinstance(event, CycleStarted) and event.model == self._model:
             self._come_in()
             self._run(event)
+        elif isinstance(event, PayloadErased) and event.model == self._model:
+            self._left_out[ERASED] += 1  # one row, whatever had been recorded of it
         elif entry.stream not in self._streams:
             return
         elif isinstance(event, Erased):
-            self._left_out[ERASED] += 1
+            self._lost.add(entry.id)  # a prediction, it may be, that an outcome labels
         elif isinstance(event, PredictionMade):
             self._asked.append((entry, event))
         elif isinstance(event, _COMES_IN):

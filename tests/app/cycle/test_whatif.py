@@ -13,6 +13,7 @@ from app.audit.cycle import told_of
 from app.audit.whatif import BEGIN, END, WhatIf, table_block
 from app.cycle.run import run_cycle
 from app.cycle.whatif import (
+    ERASED,
     NO_PREDICTION,
     NOBODY_SERVED,
     _answers,
@@ -31,6 +32,7 @@ from domain.events.cycle_events import CycleStarted
 from domain.events.events import OutcomeRecorded, PredictionMade
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.cli.command_line import whyledger
+from tests.app.people import forgets, key_of, one_owned, owned
 from tests.plausible import TIME, an
 
 STRICT_AND = document("rules", "policies", "strict-and.yaml")
@@ -224,6 +226,27 @@ def test_rows_that_nobody_could_answer_are_counted_with_the_outcomes_that_label_
     scratch.close()
     assert found.left_out == {NOBODY_SERVED: 1, NO_PREDICTION: 1}
     assert found.sentence.endswith("no row was served and labelled.")
+
+
+def test_a_row_that_was_erased_is_one_row_whatever_was_recorded_of_it(
+    new_cars: CarLedger, apart: Settings
+) -> None:
+    """Given one row that was observed, predicted and labelled, and then erased, then one row could
+    not be lived again."""
+    cars = new_cars.adopts(**owned())
+    [row] = one_owned(cars.rows([1975], most=1))
+    cars.observes([row])
+    asked = an(PredictionMade, model="car-price", identity=key_of(row), row=row)
+    [made] = cars.append("predictions-car-price", [(asked, TIME)])
+    label = an(OutcomeRecorded, model="car-price", prediction_id=made.id, identity=key_of(row))
+    cars.append("observations-car-price", [(label, TIME)])
+    event = forgets(cars, row).event
+    assert event is not None
+    assert len(event.entries) == 3
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER)
+    scratch.close()
+    assert found.left_out == {ERASED: 1}
 
 
 def test_a_row_that_cannot_be_predicted_takes_no_other_with_it(cars: CarLedger) -> None:
