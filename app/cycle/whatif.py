@@ -4,8 +4,9 @@ The facts of a cycle depend on who served before it, so a policy is not judged o
 alone: rows come in as they did, whoever serves in the scratch ledger predicts them anew, and each
 cycle runs whole, with its training and its gates, under the rules and the `as_of` it was recorded
 with; whom it judges and which cycles it sets aside follows from the scratch ledger, by the rule
-that starts real cycles. Forced retrainings stay forced; rollbacks are not repeated. A row counts
-once, with its first answer: what answers a row that comes again may have been trained on it.
+that starts real cycles. One that was cut off three times fails again. Forced retrainings stay
+forced; rollbacks are not repeated. A row counts once, with its first answer: what answers a row
+that comes again may have been trained on it.
 Nothing is written to the ledger that is read.
 """
 
@@ -41,7 +42,12 @@ from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
 from domain.contract.contract import Contract, parse_contract
 from domain.errors import PredictionsUnusable, RequestInvalid, UnknownModel
-from domain.events.cycle_events import CandidateTrained, CycleStarted
+from domain.events.cycle_events import (
+    CandidateTrained,
+    CycleFailed,
+    CycleStarted,
+    PromotionSettled,
+)
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
 from domain.events.events import (
@@ -269,8 +275,13 @@ class _Relived:
             serves=before.champion,
             sets_aside=judged.sets_aside,
         )
-        self._append([(cycle_stream(started.cycle), _new(started, started.as_of))])
-        run_cycle(self._scratch, self._settings, started.cycle, by_products=False)
+        stream = cycle_stream(started.cycle)
+        self._append([(stream, _new(started, started.as_of))])
+        failed = self._cut_off(recorded.cycle)
+        if failed is None:
+            run_cycle(self._scratch, self._settings, started.cycle, by_products=False)
+        else:
+            self._append([(stream, failed)])
         self.cycles.append(started.cycle)
         self._served.append({})
         with self._scratch.connect() as connection:
@@ -282,6 +293,18 @@ class _Relived:
             self._plan = load_plan(self._scratch.artefact(view.plan_sha256))
             self._first = self._first or self._plan
 
+    def _cut_off(self, cycle: str) -> NewEvent | None:
+        """How the recorded cycle failed; None: it came to an end, or had promoted before.
+
+        What cut it off three times was no policy, so it fails again and trains nobody.
+        """
+        entries = self._ledger.read_stream(cycle_stream(cycle)).entries
+        last = entries[-1]
+        settled = (each.event for each in entries if isinstance(each.event, PromotionSettled))
+        if not isinstance(last.event, CycleFailed) or any(each.promoted for each in settled):
+            return None
+        return _new(last.event, last.occurred_at)
+
     def _cycle(self, cycle: str, before: ServedRows) -> CycleRelived:
         with self._scratch.connect() as connection:
             view = get_cycle(connection, cycle)
@@ -289,7 +312,7 @@ class _Relived:
         return CycleRelived(
             cycle=cycle,
             as_of=told.as_of,
-            outcome=told.outcome or "halted",
+            outcome=told.outcome or told.conclusion or "halted",
             sentence=told.sentence,
             conclusion=told.conclusion or "",
             set_aside_by=told.set_aside_by,

@@ -21,6 +21,7 @@ from app.cycle.whatif import (
 )
 from app.cycle.whatif_runs import Run, WhatIfFailed, what_ifs
 from app.ledger.store import Ledger
+from app.ledger.streams import cycle_stream
 from app.projections.cycles import get_cycle
 from app.projections.models import get_model
 from app.projections.opening import open_ledger
@@ -28,7 +29,7 @@ from app.serving.plan import load_plan
 from app.settings import Settings
 from domain.decisions.cycle import fold_state
 from domain.errors import NothingToDecide, UnknownModel
-from domain.events.cycle_events import CycleStarted
+from domain.events.cycle_events import CycleFailed, CycleStarted
 from domain.events.events import OutcomeRecorded, PredictionMade
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.cli.command_line import whyledger
@@ -226,6 +227,22 @@ def test_rows_that_nobody_could_answer_are_counted_with_the_outcomes_that_label_
     scratch.close()
     assert found.left_out == {NOBODY_SERVED: 1, NO_PREDICTION: 1}
     assert found.sentence.endswith("no row was served and labelled.")
+
+
+def test_a_cycle_that_was_cut_off_three_times_fails_again_and_trains_nobody(
+    new_cars: CarLedger, apart: Settings
+) -> None:
+    cars = new_cars.adopts()
+    cars.observes(cars.rows([1975]))
+    cycle = cars.starts(year_end(1975), force="all three attempts die")
+    why = an(CycleFailed, attempts=3, step="guard", reason="3 attempts were cut off")
+    cars.append(cycle_stream(cycle), [(why, TIME)])
+    scratch = open_ledger(apart)
+    [found] = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER).cycles
+    scratch.close()
+    assert (found.outcome, found.conclusion, found.champion) == ("failed", "failed", None)
+    assert found.sentence == "FAILED: 3 attempts were cut off"
+    assert not found.trained
 
 
 def test_a_row_that_was_erased_is_one_row_whatever_was_recorded_of_it(
