@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from app.cycle.next_cycle import next_cycle
 from app.cycle.starting import Cycles
 from app.intake.datasets import Datasets
 from app.intake.observations import Observations
@@ -85,7 +87,12 @@ class Process:
                 observations=Observations(
                     ledger, champions, refusals, settings.clock_skew_seconds_max
                 ),
-                datasets=Datasets(ledger, settings.state_dir, settings.events_per_append_max),
+                datasets=Datasets(
+                    ledger,
+                    settings.state_dir,
+                    settings.events_per_append_max,
+                    partial(next_cycle, ledger, skew_seconds=settings.clock_skew_seconds_max),
+                ),
                 cycles=cycles,
                 _made=made.pop_all(),
             )

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Final, Self
 
+from app.audit.setting_aside import not_counted
+from domain.events.verdicts import in_words
+
 FIRST_CHAMPION: Final = "never retrained"  # the model that nobody replaced, whom all are against
 BEGIN: Final = "<!-- whatif begins -->"
 END: Final = "<!-- whatif ends -->"
@@ -87,13 +90,24 @@ class WhatIf:
 
     @property
     def trained(self) -> int:
-        """Candidates trained after the first one served."""
-        return sum(each.trained for each in self.judged)
+        """Candidates trained after the first one served, by cycles that count."""
+        return sum(each.trained for each in self._counted)
 
     @property
     def promoted(self) -> int:
-        """Candidates promoted after the first one served."""
-        return sum(each.promoted for each in self.judged)
+        """Candidates promoted after the first one served, by cycles that count."""
+        return sum(each.promoted for each in self._counted)
+
+    @property
+    def set_aside(self) -> int:
+        """Cycles that a later one set aside: nothing of them is in the two counts before."""
+        return sum(each.set_aside_by is not None for each in self.cycles)
+
+    @property
+    def _counted(self) -> tuple[CycleRelived, ...]:
+        """The cycles that count of those that began when somebody served, asked or not."""
+        first = next((n for n, each in enumerate(self.cycles) if each.champion), len(self.cycles))
+        return tuple(each for each in self.cycles[first + 1 :] if each.set_aside_by is None)
 
     @property
     def served(self) -> tuple[ServedRows, ...]:
@@ -121,11 +135,21 @@ class WhatIf:
         """What the other policy would have come to, in one sentence."""
         if self.rmse is None or self.first_rmse is None or self.value is None:
             return f"{self.model} under {self.policy}: no row was served and labelled."
+        aside = not_counted(self.set_aside)
         return (
-            f"{self.model} under {self.policy}: {self.trained} trained, {self.promoted} promoted; "
+            f"{self.model} under {self.policy}: {self.trained} trained, {self.promoted} promoted"
+            f"{aside and f' ({aside})'}; "
             f"mean RMSE {self.rmse:.3f}, {self.first_rmse:.3f} had nobody retrained; "
             f"worth {self.value:,.0f} {self.unit} against the first champion."
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the counts and sums leave out, a sentence each."""
+        lost = in_words([f"{rows} ({reason})" for reason, rows in self.left_out.items()])
+        said = [f"rows that could not be lived again: {lost}" if lost else ""]
+        said.append(not_counted(self.set_aside))
+        return tuple(f"{self.model} under {self.policy}: {each}" for each in said if each)
 
     def lines(self) -> list[tuple[str, ...]]:
         """The cycles under CYCLE_HEADINGS, and last the rows served since, when there are any."""
@@ -151,7 +175,7 @@ class WhatIf:
 
     def to_document(self) -> dict[str, Any]:
         """The same as JSON, with the sums."""
-        sums = ("trained", "promoted", "rmse", "first_rmse", "value", "sentence")
+        sums = ("trained", "promoted", "set_aside", "rmse", "first_rmse", "value", "sentence")
         stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
         stored["cycles"] = [asdict(each) for each in self.cycles]
         stored["since"] = asdict(self.since)

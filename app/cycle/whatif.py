@@ -4,8 +4,9 @@ The facts of a cycle depend on who served before it, so a policy is not judged o
 alone: rows come in as they did, whoever serves in the scratch ledger predicts them anew, and each
 cycle runs whole, with its training and its gates, under the rules and the `as_of` it was recorded
 with; whom it judges and which cycles it sets aside follows from the scratch ledger, by the rule
-that starts real cycles. Forced retrainings stay forced; rollbacks are not repeated. A row counts
-once, with its first answer: what answers a row that comes again may have been trained on it.
+that starts real cycles. One that was cut off three times fails again. Forced retrainings stay
+forced; rollbacks are not repeated. A row counts once, with its first answer: what answers a row
+that comes again may have been trained on it.
 Nothing is written to the ledger that is read.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, Final
 
 from app.audit.cycle import told_of
@@ -39,7 +41,12 @@ from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
 from domain.contract.contract import parse_contract
 from domain.errors import UnknownModel
-from domain.events.cycle_events import CandidateTrained, CycleStarted
+from domain.events.cycle_events import (
+    CandidateTrained,
+    CycleFailed,
+    CycleStarted,
+    PromotionSettled,
+)
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
 from domain.events.events import (
@@ -47,6 +54,7 @@ from domain.events.events import (
     Event,
     ObservationRecorded,
     OutcomeRecorded,
+    PayloadErased,
     PolicyAdopted,
     PredictionMade,
     RowsRefused,
@@ -61,6 +69,7 @@ _COMES_IN: Final = (ContractAdopted, ObservationRecorded, OutcomeRecorded, RowsR
 _EVENTS_PER_APPEND: Final = 500
 _FOR_EVER: Final = "9999-12-31T23:59:59.999999Z"
 Progress = Callable[[int, int], None]  # cycles lived again, of how many
+Waits = tuple[int, str, NewEvent]  # position in the ledger that is read, stream, event
 
 
 def relive(
@@ -117,13 +126,11 @@ class _Relived:
     ) -> None:
         self._ledger, self._scratch, self._settings = ledger, scratch, settings
         self._model = model
-        self._streams = {
-            model_stream(model): 0,  # in this order: an outcome needs its prediction
-            predictions_stream(model): 1,
-            observations_stream(model): 2,
-        }
+        self._streams = frozenset(
+            (model_stream(model), predictions_stream(model), observations_stream(model))
+        )
         self._policy, self._digest = parse_policy(policy), policy_digest(policy)
-        self._waiting: list[tuple[str, NewEvent]] = []
+        self._waiting: list[Waits] = []
         self._asked: list[Asked] = []  # predictions, before whoever serves has made them again
         self._champion: str | None = None
         self._plan: ServingPlan | None = None
@@ -150,15 +157,17 @@ class _Relived:
         if isinstance(event, CycleStarted) and event.model == self._model:
             self._come_in()
             self._run(event)
+        elif isinstance(event, PayloadErased) and event.model == self._model:
+            self._left_out[ERASED] += 1  # one row, whatever had been recorded of it
         elif entry.stream not in self._streams:
             return
         elif isinstance(event, Erased):
-            self._left_out[ERASED] += 1
+            self._lost.add(entry.id)  # a prediction, it may be, that an outcome labels
         elif isinstance(event, PredictionMade):
             self._asked.append((entry, event))
         elif isinstance(event, _COMES_IN):
             new = _new(event, entry.occurred_at, entry.id)
-            self._waiting.append((entry.stream, new))
+            self._waiting.append((entry.position, entry.stream, new))
         if len(self._waiting) + len(self._asked) >= _EVENTS_PER_APPEND:
             self._come_in()
 
@@ -189,10 +198,15 @@ class _Relived:
         )
 
     def _come_in(self) -> None:
-        """Predict what was asked, then append everything that waits."""
+        """Predict what was asked, then append everything that waits, in the order it came in.
+
+        A label means what the contract in force said when it came, and labels a prediction that
+        was made before it.
+        """
         made = self._predicted()
-        events = [*made, *(each for each in self._waiting if not self._labels_nothing(each[1]))]
-        self._append(sorted(events, key=lambda each: self._streams[each[0]]))
+        events = [*made, *(each for each in self._waiting if not self._labels_nothing(each[2]))]
+        in_order = sorted(events, key=lambda each: each[0])
+        self._append([(stream, new) for _, stream, new in in_order])
         self._waiting, self._asked = [], []
 
     def _labels_nothing(self, new: NewEvent) -> bool:
@@ -204,13 +218,13 @@ class _Relived:
     def _append(self, events: list[tuple[str, NewEvent]]) -> None:
         if not events:
             return
-        by_stream: dict[str, list[NewEvent]] = {}
-        for stream, event in events:
-            by_stream.setdefault(stream, []).append(event)
-        appends = [StreamAppend(stream, tuple(new), None) for stream, new in by_stream.items()]
+        appends = [
+            StreamAppend(stream, tuple(new for _, new in run), None)
+            for stream, run in groupby(events, key=lambda each: each[0])
+        ]
         self._scratch.append(appends, Cause.unauthenticated(new_id()))
 
-    def _predicted(self) -> list[tuple[str, NewEvent]]:
+    def _predicted(self) -> list[Waits]:
         """What was asked, as who serves in the scratch ledger answers it."""
         if self._plan is None or self._first is None:
             if self._asked:
@@ -232,7 +246,8 @@ class _Relived:
                 plan_sha256=self._plan_sha256,
                 prediction=prediction,
             )
-            made.append((entry.stream, _new(again, entry.occurred_at, entry.id)))
+            new = _new(again, entry.occurred_at, entry.id)
+            made.append((entry.position, entry.stream, new))
         return made
 
     def _lose(self, asked: list[Asked], reason: str) -> None:
@@ -254,8 +269,13 @@ class _Relived:
             serves=before.champion,
             sets_aside=judged.sets_aside,
         )
-        self._append([(cycle_stream(started.cycle), _new(started, started.as_of))])
-        run_cycle(self._scratch, self._settings, started.cycle, by_products=False)
+        stream = cycle_stream(started.cycle)
+        self._append([(stream, _new(started, started.as_of))])
+        failed = self._cut_off(recorded.cycle)
+        if failed is None:
+            run_cycle(self._scratch, self._settings, started.cycle, by_products=False)
+        else:
+            self._append([(stream, failed)])
         self.cycles.append(started.cycle)
         self._served.append({})
         with self._scratch.connect() as connection:
@@ -267,6 +287,18 @@ class _Relived:
             self._plan = load_plan(self._scratch.artefact(view.plan_sha256))
             self._first = self._first or self._plan
 
+    def _cut_off(self, cycle: str) -> NewEvent | None:
+        """How the recorded cycle failed; None: it came to an end, or had promoted before.
+
+        What cut it off three times was no policy, so it fails again and trains nobody.
+        """
+        entries = self._ledger.read_stream(cycle_stream(cycle)).entries
+        last = entries[-1]
+        settled = (each.event for each in entries if isinstance(each.event, PromotionSettled))
+        if not isinstance(last.event, CycleFailed) or any(each.promoted for each in settled):
+            return None
+        return _new(last.event, last.occurred_at)
+
     def _cycle(self, cycle: str, before: ServedRows) -> CycleRelived:
         with self._scratch.connect() as connection:
             view = get_cycle(connection, cycle)
@@ -274,7 +306,7 @@ class _Relived:
         return CycleRelived(
             cycle=cycle,
             as_of=told.as_of,
-            outcome=told.outcome or "halted",
+            outcome=told.outcome or told.conclusion or "halted",
             sentence=told.sentence,
             conclusion=told.conclusion or "",
             set_aside_by=told.set_aside_by,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import tempfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -22,7 +22,6 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
-from app.intake.next_cycle import next_cycle
 from app.intake.quarantine import Quarantine
 from app.intake.refusals import bounded_reasons
 from app.ledger.reading import Past
@@ -51,10 +50,17 @@ class Upload:
 
 
 class Datasets:
-    """The use case of one process."""
+    """The use case of one process; `next_cycle` says what a model's next cycle would do."""
 
-    def __init__(self, ledger: Ledger, state_dir: Path, events_per_append_max: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        state_dir: Path,
+        events_per_append_max: int,
+        next_cycle: Callable[[str], str],
+    ) -> None:
         self._ledger = ledger
+        self._next_cycle = next_cycle
         self._quarantine = state_dir / "quarantine"
         self._chunk_rows = events_per_append_max
         self._under_way: dict[tuple[str, str], Intake] = {}  # by model and SHA-256
@@ -122,8 +128,7 @@ class Datasets:
 
     def _finished(self, intake: Intake) -> Intake:
         intake.finished = True
-        with self._ledger.connect() as connection:
-            intake.next_cycle = next_cycle(connection, intake.model, now())
+        intake.next_cycle = self._next_cycle(intake.model)
         return intake
 
     def _record(

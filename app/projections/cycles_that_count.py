@@ -68,7 +68,7 @@ def judged_by(connection: Connection, model: ModelView, *, as_of: str, number: i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCounts:
-    """How often what happened in the cycles that count, and how many do not."""
+    """How often what happened in the cycles that count, the first among them; how many do not."""
 
     decisions: int  # undecided ones do not count
     trainings: int  # started, failed ones included

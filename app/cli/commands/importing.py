@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 
@@ -24,6 +25,7 @@ from app.cli.terminal import (
 )
 from app.cli.uploading import Upload as CsvUpload
 from app.cli.uploading import pieces
+from app.cycle.next_cycle import next_cycle
 from app.intake.datasets import Datasets, Upload
 from app.serving.champions import Champions
 from app.settings import Settings
@@ -91,7 +93,8 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
         )
         champions.refresh()
         serving = champions.of(model)
-        datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max)
+        says = partial(next_cycle, ledger, skew_seconds=settings.clock_skew_seconds_max)
+        datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max, says)
         digest = hashlib.sha256()
         with datasets.new_file() as copy:
             for piece in pieces(rows, advance):

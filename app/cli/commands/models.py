@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -26,6 +26,9 @@ from app.serving.champions import Champions
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.errors import DocumentInvalid, UnknownModel, WhyledgerError
+
+_POLICY_FORMATS: Final = "whyledger.policy/"
+_POLICY_KEYS: Final = frozenset({"clauses", "when"})  # of format 1, of format 2
 
 
 def adopt(
@@ -137,16 +140,18 @@ def rollback(
 
 
 def _document(file: Path) -> tuple[str, bytes]:
-    """Whether it is a contract or a policy, by the keys only one of them has; and its bytes."""
+    """Whether it is a contract or a policy, by what only one of them has; and its bytes."""
     content = file.read_bytes()
     document = parse_document(content, name=str(file))
     if "contract" in document:
         return "contract", content
-    if "clauses" in document:
+    # A contract has a key `policy` too, which names the one that decides for it.
+    named = str(document.get("policy", "")).startswith(_POLICY_FORMATS)
+    if named or not _POLICY_KEYS.isdisjoint(document):
         return "policy", content
     raise DocumentInvalid(
-        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`). "
-        "Add the one that it is."
+        f"{file} is neither a contract (no key `contract`) nor a policy (no key `clauses`, and no "
+        "key `when` as in format 2). Add the one that it is."
     )
 
 

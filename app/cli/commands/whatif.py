@@ -12,7 +12,6 @@ from app.audit.whatif import (
     CYCLE_HEADINGS,
     END,
     HEADINGS,
-    WhatIf,
     around_table,
     comparison,
     table_block,
@@ -25,7 +24,6 @@ from app.ledger.store import Connection, Ledger
 from app.projections.models import get_model, list_models
 from app.projections.policies import get_policy, get_policy_document
 from domain.errors import UnknownModel
-from domain.events.verdicts import in_words
 from rules.policy import parse_policy
 
 _SHIPPED: Final = Path(__file__).parents[3] / "rules" / "policies"
@@ -84,7 +82,8 @@ def whatif(
             say_table(CYCLE_HEADINGS, each.lines())
     say_table(HEADINGS, comparison(found))
     for each in found:
-        _note_left_out(each)
+        for said in each.notes:
+            note(said)
 
 
 def _around(path: Path) -> tuple[str, str]:
@@ -145,9 +144,3 @@ def _models(ledger: Ledger, named: list[str] | None) -> list[tuple[str, int]]:
         if view is None:
             raise UnknownModel.named(name)
     return [(name, view.cycles_started) for name, view in views if view is not None]
-
-
-def _note_left_out(found: WhatIf) -> None:
-    if found.left_out:
-        said = in_words([f"{rows} ({reason})" for reason, rows in found.left_out.items()])
-        note(f"{found.model} under {found.policy}: rows that could not be lived again: {said}")

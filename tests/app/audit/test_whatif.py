@@ -82,6 +82,28 @@ def test_the_first_candidate_retrains_nobody_and_every_mean_is_over_cycles_with_
     )
 
 
+def test_a_candidate_counts_though_nobody_asked_for_a_prediction_before_its_cycle() -> None:
+    """Given a year in which labels alone came in, then its training is one like any other."""
+    unasked = relived(2, before=NOBODY, trained=True, promoted=True, champion="cars/2")
+    turned_away = relived(3, before=NOBODY, trained=True, champion="cars/2")
+    found = what_if(BOOTSTRAP, unasked, turned_away, BETTER)
+    assert (found.trained, found.promoted) == (2, 1)
+    nobody = relived(1, conclusion="rejected", trained=True, before=NOBODY, champion=None)
+    assert what_if(nobody, BOOTSTRAP, BETTER).trained == 0, "nobody served yet"
+
+
+def test_what_was_set_aside_is_not_counted_and_the_sentence_and_a_note_say_so() -> None:
+    mistaken = relived(2, trained=True, promoted=True, set_aside_by="cars-3", champion="cars/2")
+    found = what_if(BOOTSTRAP, mistaken, BETTER, left_out={"erased": 2})
+    assert (found.trained, found.promoted, found.set_aside) == (0, 0, 1)
+    assert "0 trained, 0 promoted (1 cycle set aside, not counted); mean" in found.sentence
+    assert found.notes == (
+        "cars under challenger: rows that could not be lived again: 2 (erased)",
+        "cars under challenger: 1 cycle set aside, not counted",
+    )
+    assert what_if(BOOTSTRAP).notes == ()
+
+
 def test_rows_served_since_the_last_cycle_count_and_stand_in_a_line_of_their_own() -> None:
     found = what_if(BOOTSTRAP, RETRAINED, since=LESS_ERROR)
     assert (found.rmse, found.first_rmse) == pytest.approx((0.4, 0.6))
@@ -107,7 +129,10 @@ def test_without_a_labelled_row_there_is_no_figure_rather_than_a_zero() -> None:
 
 
 def test_a_comparison_begins_each_model_with_its_first_champion_alone() -> None:
-    cars, vans = what_if(RETRAINED, BETTER), what_if(BETTER, model="vans", policy="strict-and")
+    cars, vans = (
+        what_if(BOOTSTRAP, RETRAINED, BETTER),
+        what_if(BETTER, model="vans", policy="strict-and"),
+    )
     assert comparison([cars, vans]) == [
         ("cars", "never retrained", "0", "0", "0.600", "0", "USD"),
         ("cars", "challenger", "1", "1", "0.400", "2,500", "USD"),
@@ -131,7 +156,7 @@ def test_a_cycle_is_told_on_one_line() -> None:
 
 
 def test_the_table_is_markdown_between_two_marks() -> None:
-    cars = what_if(RETRAINED, BETTER, unit="USD | 1983")
+    cars = what_if(BOOTSTRAP, RETRAINED, BETTER, unit="USD | 1983")
     assert table_block([cars]).splitlines() == [
         BEGIN,
         "| model | policy | trained | promoted | mean RMSE | value | unit |",

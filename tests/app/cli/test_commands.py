@@ -257,6 +257,37 @@ def test_an_invalid_contract_exits_4_with_every_fault(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_every_shipped_contract_and_policy_is_adopted_by_the_command(tmp_path: Path) -> None:
+    """Given documents of every format, then each is told for what it is, and is in force."""
+    contracts = sorted((REPOSITORY / "data" / "contracts").glob("*.yaml"))
+    policies = sorted((REPOSITORY / "rules" / "policies").glob("*.yaml"))
+    done = whyledger(tmp_path / "state", "adopt", *policies, *contracts, "--json")
+
+    assert done.returncode == 0, done.stderr
+    told = [(Path(each["file"]), each["kind"]) for each in json.loads(done.stdout)["adopted"]]
+    assert told == [(file, "policy") for file in policies] + [(f, "contract") for f in contracts]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("policy: whyledger.policy/2\nid: x\nversion: 1\n", "/when"),
+        ("id: x\nversion: 1\nwhen: {all: []}\n", "policy 'x' has"),
+        ("policy: strict-and\nmodel: x\n", "is neither a contract (no key `contract`) nor"),
+    ],
+)
+def test_a_document_that_lacks_something_is_told_as_what_it_begins_to_be(
+    tmp_path: Path, written: str, said: str
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(written)
+
+    done = whyledger(tmp_path / "state", "adopt", wrong)
+
+    assert done.returncode == 4
+    assert said in " ".join(done.stderr.split())
+
+
 def test_a_service_out_of_reach_exits_20(tmp_path: Path) -> None:
     done = whyledger(tmp_path, "cycle", "--model", "car-price", "--url", "http://127.0.0.1:9/")
 

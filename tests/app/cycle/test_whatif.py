@@ -13,6 +13,7 @@ from app.audit.cycle import told_of
 from app.audit.whatif import BEGIN, END, WhatIf, table_block
 from app.cycle.run import run_cycle
 from app.cycle.whatif import (
+    ERASED,
     NO_PREDICTION,
     NOBODY_SERVED,
     relive,
@@ -20,16 +21,19 @@ from app.cycle.whatif import (
 from app.cycle.whatif_runs import Run, WhatIfFailed, what_ifs
 from app.cycle.whatif_served import both_answers
 from app.ledger.store import Ledger
+from app.ledger.streams import cycle_stream
 from app.projections.cycles import get_cycle
 from app.projections.models import get_model
 from app.projections.opening import open_ledger
 from app.serving.plan import load_plan
 from app.settings import Settings
+from domain.decisions.cycle import fold_state
 from domain.errors import NothingToDecide, UnknownModel
-from domain.events.cycle_events import CycleStarted
+from domain.events.cycle_events import CycleFailed, CycleStarted
 from domain.events.events import OutcomeRecorded, PredictionMade
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.cli.command_line import whyledger
+from tests.app.people import forgets, key_of, one_owned, owned
 from tests.plausible import TIME, an
 
 STRICT_AND = document("rules", "policies", "strict-and.yaml")
@@ -110,6 +114,28 @@ def test_a_mistaken_cycle_that_was_set_aside_is_set_aside_again(
         assert relived.state[CycleStarted.type] == before
     assert [each.set_aside_by for each in found.cycles] == [None, "car-price-3", None, None]
     assert found.cycles[1].line()[3] == "promoted, set aside"
+
+
+def test_labels_that_came_before_the_target_was_renamed_are_read_by_the_name_they_had(
+    cars: CarLedger, apart: Settings
+) -> None:
+    """Given a year's labels, and then a contract that calls the target otherwise, when the year is
+    lived again, then its cycle judges by them as it did."""
+    rows = cars.rows([1976], most=40)
+    cars.answers(rows, labelled=False).observes(rows)
+    target = document("data", "contracts", "car-price.yaml")["target"]
+    cars.adopts(target=target | {"name": "cost", "formerly": ["price"]})
+    judged = cars.runs(year_end(1976))
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", STRICT_AND)
+    with scratch.connect() as connection:
+        again = fold_state(get_cycle(connection, "car-price-2").state)
+    scratch.close()
+    assert judged.drift is not None
+    assert judged.drift.labelled_rows == 40
+    assert again.drift == judged.drift
+    assert again.decided == judged.decided
+    assert found.cycles[1].before.rows == 40
 
 
 def test_what_came_in_after_the_last_cycle_counts_too(cars: CarLedger, apart: Settings) -> None:
@@ -214,6 +240,43 @@ def test_rows_that_nobody_could_answer_are_counted_with_the_outcomes_that_label_
     scratch.close()
     assert found.left_out == {NOBODY_SERVED: 1, NO_PREDICTION: 1}
     assert found.sentence.endswith("no row was served and labelled.")
+
+
+def test_a_cycle_that_was_cut_off_three_times_fails_again_and_trains_nobody(
+    new_cars: CarLedger, apart: Settings
+) -> None:
+    cars = new_cars.adopts()
+    cars.observes(cars.rows([1975]))
+    cycle = cars.starts(year_end(1975), force="all three attempts die")
+    why = an(CycleFailed, attempts=3, step="guard", reason="3 attempts were cut off")
+    cars.append(cycle_stream(cycle), [(why, TIME)])
+    scratch = open_ledger(apart)
+    [found] = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER).cycles
+    scratch.close()
+    assert (found.outcome, found.conclusion, found.champion) == ("failed", "failed", None)
+    assert found.sentence == "FAILED: 3 attempts were cut off"
+    assert not found.trained
+
+
+def test_a_row_that_was_erased_is_one_row_whatever_was_recorded_of_it(
+    new_cars: CarLedger, apart: Settings
+) -> None:
+    """Given one row that was observed, predicted and labelled, and then erased, then one row could
+    not be lived again."""
+    cars = new_cars.adopts(**owned())
+    [row] = one_owned(cars.rows([1975], most=1))
+    cars.observes([row])
+    asked = an(PredictionMade, model="car-price", identity=key_of(row), row=row)
+    [made] = cars.append("predictions-car-price", [(asked, TIME)])
+    label = an(OutcomeRecorded, model="car-price", prediction_id=made.id, identity=key_of(row))
+    cars.append("observations-car-price", [(label, TIME)])
+    event = forgets(cars, row).event
+    assert event is not None
+    assert len(event.entries) == 3
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER)
+    scratch.close()
+    assert found.left_out == {ERASED: 1}
 
 
 def test_a_row_that_cannot_be_predicted_takes_no_other_with_it(cars: CarLedger) -> None:

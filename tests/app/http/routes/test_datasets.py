@@ -34,6 +34,7 @@ from tests.app.http.routes.running import (
     running,
     send,
 )
+from tests.repository import REPOSITORY
 
 HEADER = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price"
 GOOD = "1971,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,4.935802"
@@ -274,7 +275,9 @@ def test_what_became_of_a_file_can_be_asked_afterwards(
     bad = "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9"
     said = upload(lone_service, HEADER, GOOD, bad).json()
     assert said["finished"]
-    assert said["next_cycle"].startswith("the next cycle would judge car-price/1 by the rows since")
+    assert said["next_cycle"].endswith(
+        "names policy 'strict-and', which was never adopted. POST it to /policies first."
+    )
     where = f"/models/car-price/datasets/{said['dataset_sha256']}"
 
     assert lone_service.get(where).json() == said
@@ -307,10 +310,13 @@ def test_what_the_next_cycle_would_do_is_said_where_rows_come_in(
     empty_service: TestClient,
 ) -> None:
     adopt(empty_service)
+    policy = (REPOSITORY / "rules" / "policies" / "strict-and.yaml").read_bytes()
+    written = {"Content-Type": "application/yaml"}
+    assert empty_service.post("/policies", content=policy, headers=written).is_success
     none = upload(empty_service, HEADER, "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9").json()
-    assert none["next_cycle"] == (
-        "the next cycle would have nothing to decide on: car-price has no champion and no "
-        "labelled row"
+    assert none["next_cycle"].startswith(
+        "the next cycle would have nothing to decide on: 'car-price' has no champion and no "
+        "labelled row before "
     )
     assert upload(empty_service, HEADER, GOOD).json()["next_cycle"] == (
         "the next cycle would train car-price for the first time, on the rows before "
