@@ -5,13 +5,14 @@ The scale is the square root of PSI: the lines of its bands stay readable beside
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
 from markupsafe import Markup
 
+from app.audit.drift_words import DRIFT_SYMBOL, DriftWord, drift_word
 from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
 from app.web.windows import Window, features_of
 from domain.events.findings import MINOR, SIGNIFICANT, Band, FeatureDrift
@@ -35,7 +36,7 @@ class DriftPanel:
     picture: Markup
     when: str  # that window's label: '1990'
     latest: str  # its PSI: '0.131'
-    band: Band
+    word: DriftWord
     symbol: str
 
 
@@ -44,7 +45,7 @@ class DriftCell:
     """One feature in one window, as the table says it."""
 
     psi: str
-    band: Band
+    word: DriftWord
     symbol: str
     low_power: str  # why no drift cannot be said; empty: it can
 
@@ -53,7 +54,6 @@ BAND_LINES: Final[Sequence[tuple[float, Band]]] = (
     (MINOR, "minor"),
     (SIGNIFICANT, "significant"),
 )
-BAND_SYMBOL: Final[Mapping[Band, str]] = {"stable": "○", "minor": "◐", "significant": "●"}
 
 
 def drift_panels(windows: Sequence[Window]) -> list[DriftPanel]:
@@ -85,10 +85,11 @@ def _psi(value: float) -> str:
 def _cell(drift: FeatureDrift | None, too_few: str) -> DriftCell | None:
     if drift is None:
         return None
+    word = drift_word(drift)
     return DriftCell(
         psi=_psi(drift.psi),
-        band=drift.band,
-        symbol=BAND_SYMBOL[drift.band],
+        word=word,
+        symbol=DRIFT_SYMBOL[word],
         low_power=(too_few or "too few rows to say no drift") if drift.low_power else "",
     )
 
@@ -123,13 +124,14 @@ def _panel(
         f"with the lines at {MINOR} and {SIGNIFICANT}; the table below holds every number",
         class_="chart panel",
     )
+    word = drift_word(latest)
     return DriftPanel(
         feature=feature,
         picture=picture,
         when=when,
         latest=_psi(latest.psi),
-        band=latest.band,
-        symbol=BAND_SYMBOL[latest.band],
+        word=word,
+        symbol=DRIFT_SYMBOL[word],
     )
 
 
@@ -176,13 +178,13 @@ def _points(
             "circle",
             tag(
                 "title",
-                f"{window.label}: PSI {_psi(drift.psi)}, {drift.band}, "
+                f"{window.label}: PSI {_psi(drift.psi)}, {drift_word(drift)}, "
                 f"n = {drift.rows}{', low power' if drift.low_power else ''}",
             ),
             cx=across(i),
             cy=up(drift.psi),
             r=3.6,
-            class_=f"point {drift.band}{' hollow' if drift.low_power else ''}",
+            class_="point hollow" if drift.low_power else "point",
         )
         for i, (drift, window) in enumerate(zip(column, windows, strict=True))
         if drift is not None
