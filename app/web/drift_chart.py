@@ -13,7 +13,8 @@ from typing import Final
 from markupsafe import Markup
 
 from app.audit.drift_words import DRIFT_SYMBOL, DriftWord, drift_word
-from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
+from app.web.svg import Scale, drawing, line, linear, polylines, tag, words
+from app.web.window_axis import window_axis
 from app.web.windows import Window, features_of
 from domain.events.findings import MINOR, SIGNIFICANT, Band, FeatureDrift
 from domain.events.verdicts import told_apart_from_each
@@ -24,8 +25,7 @@ _LEFT: Final = 12.0
 _RIGHT: Final = _WIDTH - 34.0
 _TOP: Final = 14.0
 _BOTTOM: Final = _HEIGHT - 34.0
-_LABELS_MAX: Final = 8  # four-digit years that fit side by side, with the rows below them
-_SHORT_LABEL: Final = 4
+_YEARS_MAX: Final = 8  # that fit side by side, with the rows below them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,15 @@ def _panel(
         _WIDTH,
         _HEIGHT,
         *_grid(up, top),
-        *_axis(windows, across),
+        *window_axis(
+            windows,
+            across,
+            lambda window: window.rows,
+            width=_WIDTH,
+            top=_TOP,
+            bottom=_BOTTOM,
+            years_max=_YEARS_MAX,
+        ),
         *polylines(
             [
                 None if drift is None else (across(i), up(drift.psi))
@@ -147,25 +155,6 @@ def _grid(up: Scale, top: float) -> list[Markup]:
             parts += [
                 line(_LEFT, up(value), _RIGHT, up(value), "grid"),
                 words(_RIGHT + 4, up(value) + 4, f"{value:g}", "tick", "start"),
-            ]
-    return parts
-
-
-def _axis(windows: Sequence[Window], across: Scale) -> list[Markup]:
-    longest = max((len(window.label) for window in windows), default=_SHORT_LABEL)
-    step = every(len(windows), max(2, _LABELS_MAX * _SHORT_LABEL // max(_SHORT_LABEL, longest)))
-    parts = []
-    for i, window in enumerate(windows):
-        x = across(i)
-        if window.promoted:
-            parts += [
-                line(x, _TOP, x, _BOTTOM, "promotion"),
-                words(x, _TOP - 3, "▲", "promotion-mark"),
-            ]
-        if (len(windows) - 1 - i) % step == 0:
-            parts += [
-                words(x, _BOTTOM + 14, window.label, "tick"),
-                words(x, _BOTTOM + 27, f"n {window.rows}", "tick rows"),
             ]
     return parts
 
