@@ -5,14 +5,16 @@ The scale is the square root of PSI: the lines of its bands stay readable beside
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
 from markupsafe import Markup
 
-from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
+from app.audit.drift_words import DRIFT_SYMBOL, DriftWord, drift_word
+from app.web.svg import Scale, drawing, line, linear, polylines, tag, words
+from app.web.window_axis import window_axis
 from app.web.windows import Window, features_of
 from domain.events.findings import MINOR, SIGNIFICANT, Band, FeatureDrift
 from domain.events.verdicts import told_apart_from_each
@@ -23,8 +25,7 @@ _LEFT: Final = 12.0
 _RIGHT: Final = _WIDTH - 34.0
 _TOP: Final = 14.0
 _BOTTOM: Final = _HEIGHT - 34.0
-_LABELS_MAX: Final = 8  # four-digit years that fit side by side, with the rows below them
-_SHORT_LABEL: Final = 4
+_YEARS_MAX: Final = 8  # that fit side by side, with the rows below them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class DriftPanel:
     picture: Markup
     when: str  # that window's label: '1990'
     latest: str  # its PSI: '0.131'
-    band: Band
+    word: DriftWord
     symbol: str
 
 
@@ -44,7 +45,7 @@ class DriftCell:
     """One feature in one window, as the table says it."""
 
     psi: str
-    band: Band
+    word: DriftWord
     symbol: str
     low_power: str  # why no drift cannot be said; empty: it can
 
@@ -53,7 +54,6 @@ BAND_LINES: Final[Sequence[tuple[float, Band]]] = (
     (MINOR, "minor"),
     (SIGNIFICANT, "significant"),
 )
-BAND_SYMBOL: Final[Mapping[Band, str]] = {"stable": "○", "minor": "◐", "significant": "●"}
 
 
 def drift_panels(windows: Sequence[Window]) -> list[DriftPanel]:
@@ -85,10 +85,11 @@ def _psi(value: float) -> str:
 def _cell(drift: FeatureDrift | None, too_few: str) -> DriftCell | None:
     if drift is None:
         return None
+    word = drift_word(drift)
     return DriftCell(
         psi=_psi(drift.psi),
-        band=drift.band,
-        symbol=BAND_SYMBOL[drift.band],
+        word=word,
+        symbol=DRIFT_SYMBOL[word],
         low_power=(too_few or "too few rows to say no drift") if drift.low_power else "",
     )
 
@@ -110,7 +111,15 @@ def _panel(
         _WIDTH,
         _HEIGHT,
         *_grid(up, top),
-        *_axis(windows, across),
+        *window_axis(
+            windows,
+            across,
+            lambda window: window.rows,
+            width=_WIDTH,
+            top=_TOP,
+            bottom=_BOTTOM,
+            years_max=_YEARS_MAX,
+        ),
         *polylines(
             [
                 None if drift is None else (across(i), up(drift.psi))
@@ -123,13 +132,14 @@ def _panel(
         f"with the lines at {MINOR} and {SIGNIFICANT}; the table below holds every number",
         class_="chart panel",
     )
+    word = drift_word(latest)
     return DriftPanel(
         feature=feature,
         picture=picture,
         when=when,
         latest=_psi(latest.psi),
-        band=latest.band,
-        symbol=BAND_SYMBOL[latest.band],
+        word=word,
+        symbol=DRIFT_SYMBOL[word],
     )
 
 
@@ -149,25 +159,6 @@ def _grid(up: Scale, top: float) -> list[Markup]:
     return parts
 
 
-def _axis(windows: Sequence[Window], across: Scale) -> list[Markup]:
-    longest = max((len(window.label) for window in windows), default=_SHORT_LABEL)
-    step = every(len(windows), max(2, _LABELS_MAX * _SHORT_LABEL // max(_SHORT_LABEL, longest)))
-    parts = []
-    for i, window in enumerate(windows):
-        x = across(i)
-        if window.promoted:
-            parts += [
-                line(x, _TOP, x, _BOTTOM, "promotion"),
-                words(x, _TOP - 3, "▲", "promotion-mark"),
-            ]
-        if (len(windows) - 1 - i) % step == 0:
-            parts += [
-                words(x, _BOTTOM + 14, window.label, "tick"),
-                words(x, _BOTTOM + 27, f"n {window.rows}", "tick rows"),
-            ]
-    return parts
-
-
 def _points(
     column: Sequence[FeatureDrift | None], windows: Sequence[Window], across: Scale, up: Scale
 ) -> list[Markup]:
@@ -176,13 +167,13 @@ def _points(
             "circle",
             tag(
                 "title",
-                f"{window.label}: PSI {_psi(drift.psi)}, {drift.band}, "
+                f"{window.label}: PSI {_psi(drift.psi)}, {drift_word(drift)}, "
                 f"n = {drift.rows}{', low power' if drift.low_power else ''}",
             ),
             cx=across(i),
             cy=up(drift.psi),
             r=3.6,
-            class_=f"point {drift.band}{' hollow' if drift.low_power else ''}",
+            class_="point hollow" if drift.low_power else "point",
         )
         for i, (drift, window) in enumerate(zip(column, windows, strict=True))
         if drift is not None

@@ -8,7 +8,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from app.web.svg import Scale, drawing, every, line, linear, polylines, tag, words
+from app.web.svg import Scale, drawing, line, linear, polylines, tag, words
+from app.web.window_axis import window_axis
 from app.web.windows import Window
 from domain.events.verdicts import significant_digits
 
@@ -20,7 +21,7 @@ _LEFT: Final = 42.0
 _TOP: Final = 20.0
 _BELOW: Final = 36.0  # room for the axis labels
 _TICKS: Final = 5
-_PIXELS_A_LABEL: Final = 9.0  # a character of an axis label, with air around it
+_PIXELS_A_YEAR: Final = 36.0  # as a label, with air around it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,15 @@ def error_chart(windows: Sequence[Window], width: float = WIDE) -> Markup | None
         width,
         height,
         *_grid(low, high + air, up, right),
-        *_axis(windows, across, width, bottom),
+        *window_axis(
+            windows,
+            across,
+            _labelled_rows,
+            width=width,
+            top=_TOP,
+            bottom=bottom,
+            years_max=int((width - _LEFT) / _PIXELS_A_YEAR),
+        ),
         *polylines(
             [None if rmse is None else (across(i), up(rmse)) for i, rmse in enumerate(production)],
             "series production",
@@ -143,25 +152,8 @@ def _grid(low: float, high: float, up: Scale, right: float) -> list[Markup]:
     return parts
 
 
-def _axis(windows: Sequence[Window], across: Scale, width: float, bottom: float) -> list[Markup]:
-    longest = max((len(window.label) for window in windows), default=4)
-    room = int((width - _LEFT) / (_PIXELS_A_LABEL * max(4, longest)))
-    step = every(len(windows), room)
-    parts = []
-    for i, window in enumerate(windows):
-        x = across(i)
-        if window.promoted:
-            parts += [
-                line(x, _TOP, x, bottom, "promotion"),
-                words(x, _TOP - 5, "▲", "promotion-mark"),
-            ]
-        if (len(windows) - 1 - i) % step == 0:
-            drift = window.cycle.drift
-            parts += [
-                words(x, bottom + 15, window.label, "tick"),
-                words(x, bottom + 28, f"n {drift.labelled_rows if drift else 0}", "tick rows"),
-            ]
-    return parts
+def _labelled_rows(window: Window) -> int:
+    return window.cycle.drift.labelled_rows if window.cycle.drift else 0
 
 
 def _digits(value: float | None) -> str:

@@ -22,6 +22,7 @@ from app.web.clause_bar import clause_bar
 from app.web.drift_chart import BAND_LINES, DriftCell, DriftPanel, drift_panels, drift_table
 from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
 from app.web.gate_bars import gate_bars
+from app.web.window_labels import labelled, runs_back
 from app.web.windows import Window, features_of
 from domain.contract.contract import Contract
 from domain.decisions.health import State
@@ -102,6 +103,7 @@ class Overview:
     features: tuple[str, ...] = ()
     bands: tuple[tuple[float, str], ...] = tuple(BAND_LINES)
     panels: tuple[DriftPanel, ...] = ()
+    runs_back: bool = False  # some window looked from an earlier time than the one before it
     drift_rows: tuple[tuple[Window, list[DriftCell | None]], ...] = ()
     errors_wide: Markup | None = None
     errors_narrow: Markup | None = None
@@ -129,7 +131,9 @@ def overview_of(
     `latest`: its newest decision. `trained`: the window of its newest candidate.
     """
     clauses = latest.clauses if latest else ()
-    judged = [window for window in windows if window.cycle.guarded or window.cycle.halted]
+    judged = labelled(windows)
+    alone = labelled([trained]) if trained else []
+    last = next((each for each in [*judged, *alone] if trained and each.id == trained.id), None)
     serves = facts.serving.model_version if facts.serving else None
     reports = [(window.id, window.cycle.health) for window in windows]
     error, note = error_since(serves, reports, scale=facts.scale)
@@ -162,13 +166,14 @@ def overview_of(
         error_since_note=note,
         features=tuple(features_of(judged)),
         panels=tuple(drift_panels(judged)),
+        runs_back=bool(runs_back(judged)),
         drift_rows=tuple(drift_table(judged)),
         errors_wide=error_chart(judged, WIDE),
         errors_narrow=error_chart(judged, NARROW),
         error_rows=tuple(error_rows(judged)),
-        gates=tuple((gate, gate_bars(gate)) for gate in gates_of(trained.cycle)) if trained else (),
-        gates_of=f"{trained.cycle.trained.candidate}, {trained.label}"
-        if trained and trained.cycle.trained
+        gates=tuple((gate, gate_bars(gate)) for gate in gates_of(last.cycle)) if last else (),
+        gates_of=f"{last.cycle.trained.candidate}, {last.label}"
+        if last and last.cycle.trained
         else "",
         gates_note=no_gates(facts.model.candidates),
         changes=tuple(change_row(*each) for each in changes[:CHANGES_SHOWN]),

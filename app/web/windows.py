@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from app.audit.cycle import NOT_FINISHED, conclusion_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.findings import FeatureDrift
 from domain.times import parse_time
 
-_YEARLY_DAYS_MIN = 300
-_MONTHLY_DAYS_MIN = 25
+_DAY: Final = len("1976-01-01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Window:
 
     id: str  # the cycle's: 'car-price-12'
     as_of: str  # UTC
-    label: str  # short, for an axis: '1976', 'Mar 1976', '3 May'
+    label: str  # short, for an axis: '1976', 'Mar 1976', '3 May'; see `labelled`
     cycle: Cycle
 
     @property
@@ -29,6 +29,14 @@ class Window:
         """Whether a candidate came to serve at the end of it."""
         settled = self.cycle.settled
         return settled is not None and settled.promoted
+
+    @property
+    def bounds(self) -> tuple[datetime, datetime] | None:
+        """Its start and its end, UTC; None when the cycle did not come to look at it."""
+        looked_at = self.cycle.guarded or self.cycle.halted
+        if looked_at is None:
+            return None
+        return parse_time(looked_at.window_start), parse_time(looked_at.window_end)
 
     @property
     def rows(self) -> int:
@@ -57,8 +65,7 @@ class Window:
 
 def window_of(cycle: str, as_of: str, state: Mapping[str, Any]) -> Window:
     """The window of the cycle whose events' data stand in `state` by event type."""
-    folded = fold_state(state)
-    return Window(id=cycle, as_of=as_of, label=_label(folded, as_of), cycle=folded)
+    return Window(id=cycle, as_of=as_of, label=as_of[:_DAY], cycle=fold_state(state))
 
 
 def features_of(windows: Sequence[Window]) -> list[str]:
@@ -69,16 +76,3 @@ def features_of(windows: Sequence[Window]) -> list[str]:
         if drift and drift.report:
             names += [found.feature for found in drift.report.features]
     return list(dict.fromkeys(names))
-
-
-def _label(cycle: Cycle, as_of: str) -> str:
-    """The middle of the window, as coarse as the window is long; `as_of` without one."""
-    bounds = cycle.guarded or cycle.halted
-    if bounds is None:
-        return as_of[:4]
-    start, end = parse_time(bounds.window_start), parse_time(bounds.window_end)
-    middle = start + (end - start) / 2
-    days = (end - start).days
-    if days >= _YEARLY_DAYS_MIN:
-        return str(middle.year)
-    return f"{middle:%b %Y}" if days >= _MONTHLY_DAYS_MIN else f"{middle.day} {middle:%b}"

@@ -98,7 +98,10 @@ class ClauseAnswer(BaseModel):
     shown: str = Field(description="the same, and how much it says", examples=["20.75 h"])
     needs: str = Field(examples=["> 24 h"])
     distance: str = Field(examples=["3.25 h short of it"])
-    band: str = Field(description="of a PSI: stable, minor or significant", examples=[""])
+    band: str = Field(
+        description="where a PSI lies by its size alone: stable, minor or significant",
+        examples=[""],
+    )
     sentence: str = Field(examples=["cool-down 20.75 h (needs > 24 h)"])
 
 

@@ -14,7 +14,7 @@ from app.proof.checkpoints import Checkpoints
 from app.settings import Settings
 from app.web.overview import overview_page
 from domain.errors import UnknownModel
-from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided
+from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided, DriftMeasured
 from domain.events.events import ChampionRolledBack
 from tests.app.web.car_story import (
     HALTED_YEAR,
@@ -211,6 +211,30 @@ def test_a_drift_heading_says_which_window_it_stands_for(page: str) -> None:
     headings = re.findall(r'<figcaption>.*?<span class="band[^>]*>. (\d{4}): ', page)
 
     assert set(headings) == {"1990"}
+
+
+def test_a_large_psi_without_evidence_raises_no_alarm(sqlite_ledger: Ledger) -> None:
+    """Given a last window with a PSI of 0.326 that chance explains, then it is said as that."""
+    story = car_story(1976)
+    for told in story.events:
+        if isinstance(told.event, DriftMeasured) and (report := told.event.report):
+            large = {"psi": 0.326, "evidence": False, "band": "significant", "significant": False}
+            features = tuple(replace(f, **large) for f in report.features)  # type: ignore[arg-type]
+            told.event = replace(told.event, report=replace(report, features=features))
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
+
+    assert 'class="band significant"' not in page
+    assert 'class="band large-no-evidence">? 1976: 0.326 large, no evidence</span>' in page
+    assert '<td class="band large-no-evidence">? 0.326 no evidence' in page
+    assert "PSI 0.326, large, no evidence, n = " in page
+
+
+def test_a_symbol_of_the_drift_charts_means_one_thing(page: str) -> None:
+    legend = re.search(r"<span>(.) hollow: too few rows to say no drift</span>", page)
+    assert legend is not None
+    assert legend[1] not in re.findall(r'<(?:span|td) class="band [^>]*>(.) ', page)
 
 
 def test_rollbacks_are_counted_and_the_other_champions_error_is_not_shown(
