@@ -124,14 +124,14 @@ def demo(*, state_dir: Path, port: int, until: int, console: Console) -> Iterato
         with running_service(run_dir, port) as address, Service(address) as service:
             console.print(f"service up at {address}, ledger in {shown(run_dir)}")
             years = _tell(service, console, range(YEARS[0], until + 1))
-            standings = tuple(_standing(service, model, years) for model in MODELS)
-            console.print(_table(standings))
+            at_end = tuple(_at_end(service, model, years) for model in MODELS)
+            console.print(_table(at_end))
             replayed = replay(run_dir)
             story = Story(
                 address=address,
                 state_dir=shown(run_dir),
                 years=years,
-                models=standings,
+                models=at_end,
                 entries=replayed["entries"],
                 root=replayed["root"],
                 replay=replayed["sentence"],
@@ -246,18 +246,18 @@ def _champion(service: Service, model: str) -> str | None:
     """Who serves, once it answers: the next year's cars are for nobody else."""
     deadline = monotonic_seconds() + _SERVING_SECONDS
     while monotonic_seconds() < deadline:
-        standing = service.get(f"/models/{model}")
-        champion: str | None = standing["champion"]
-        if standing["answers"] == champion:
+        found = service.get(f"/models/{model}")
+        champion: str | None = found["champion"]
+        if found["answers"] == champion:
             return champion
         time.sleep(_LOOK_SECONDS)
     raise CommandRefused(
         f"{champion} was promoted and does not answer after {_SERVING_SECONDS} s: "
-        f"{standing['alarm'] or standing['answers']}"
+        f"{found['alarm'] or found['answers']}"
     )
 
 
-def _standing(service: Service, model: str, years: tuple[Year, ...]) -> ModelAtEnd:
+def _at_end(service: Service, model: str, years: tuple[Year, ...]) -> ModelAtEnd:
     health = service.get(f"/models/{model}/health")
     ends = Counter(each.conclusion for each in years if each.model == model)
     return ModelAtEnd(
@@ -278,9 +278,9 @@ def _last_decision(service: Service) -> str:
     return last
 
 
-def _table(standings: tuple[ModelAtEnd, ...]) -> Table:
+def _table(at_end: tuple[ModelAtEnd, ...]) -> Table:
     table = Table("model", "champion", "cycles", "promoted", "rejected", "kept", "health")
-    for each in standings:
+    for each in at_end:
         ends = (str(count) for count in (each.cycles, each.promoted, each.rejected, each.kept))
         table.add_row(each.model, each.champion or "-", *ends, each.health)
     return table
