@@ -28,9 +28,9 @@ class HealthFacts:
     window_error: float | None = None  # the same on the latest window's; None: below 30 rows
     window_interval: GroupInterval | None = None  # of it
     window_labelled: int = 0  # rows behind it
-    value_interval: GroupInterval | None = None  # of what its promotion was worth
-    value_unit: str = ""  # of that
-    replaced: str | None = None  # who served before it
+    value_interval: GroupInterval | None = None  # of what its reign was worth so far
+    value_unit: str = ""  # that it was measured in, whatever the contract says since
+    replaced: str | None = None  # against whom: who served before it in this reign
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
     clock_skew_seconds_max: float  # that the last cycle may lie ahead of now
     evaluation_within_days: float | None  # the contract's bound on it
