@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.audit.champion_scale import reported_scale
 from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
 from app.ledger.store import Connection
@@ -99,6 +100,8 @@ def current_health(
             unjudged=unjudged(ended),
             rmse=measured["rmse_since_promotion"] if measured else None,
             rmse_max=contract.health.rmse_max,
+            scale=reported_scale(connection, model, ended),
+            bound_scale=contract.target.transform,
             window_error=measured["window_error"] if measured else None,
             window_interval=_interval(measured, "window_interval"),
             window_labelled=measured["window_labelled"] if measured else 0,

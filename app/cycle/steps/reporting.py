@@ -85,6 +85,10 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             unjudged=unjudged(state),
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
+            scale=(
+                scale_of(known, champion.plan_sha256) if champion else contract.target.transform
+            ),
+            bound_scale=contract.target.transform,
             window_error=window_error,
             window_interval=window_interval,
             window_labelled=len(latest),
