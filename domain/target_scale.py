@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 Transform = Literal["log", "none"]
+SCALE_WORDS: Final[Mapping[Transform, str]] = {"log": "log", "none": "native"}  # as pages say it

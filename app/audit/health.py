@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import orjson
 
+from app.audit.champion_scale import reported_scale
 from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
 from app.ledger.store import Connection
-from app.projections.champions import get_champion
 from app.projections.cycles import conclusions, list_cycles
 from app.projections.cycles_that_count import ModelCounts, model_counts
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
+from app.projections.reigns import reigns_of
 from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
@@ -88,9 +89,9 @@ def current_health(
     since = days_between(cycle.ended_at, at) if cycle and cycle.ended_at else None
     overdue, unlabelled = _overdue(connection, model, contract, at)
     measured = report if report and report["champion"] == model.champion else None
-    replaced = None
-    if model.champion is not None:
-        replaced = get_champion(connection, model.model, model.champion).replaced
+    reign = next(reversed(reigns_of(connection, model.model)), None)
+    # A version that came back begins another reign: what its first was worth says nothing of it.
+    worth = reign if reign is not None and reign.measured_position is not None else None
     state, reasons = health_state(
         HealthFacts(
             champion=model.champion,
@@ -99,12 +100,14 @@ def current_health(
             unjudged=unjudged(ended),
             rmse=measured["rmse_since_promotion"] if measured else None,
             rmse_max=contract.health.rmse_max,
+            scale=reported_scale(connection, model, ended),
+            bound_scale=contract.target.transform,
             window_error=measured["window_error"] if measured else None,
             window_interval=_interval(measured, "window_interval"),
             window_labelled=measured["window_labelled"] if measured else 0,
-            value_interval=_interval(measured, "value_interval"),
-            value_unit=contract.value_of_error.unit if contract.value_of_error else "",
-            replaced=replaced,
+            value_interval=_interval(measured, "value_interval") if worth else None,
+            value_unit=(worth.unit or "") if worth else "",
+            replaced=worth.previous if worth else None,
             days_since_evaluation=since,
             clock_skew_seconds_max=clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,

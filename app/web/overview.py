@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 
 from app.audit.champion import champion_told
+from app.audit.champion_scale import champion_scale
 from app.audit.change import changes, changes_and_decisions, happened_last
 from app.audit.checkpoint import checkpoint_sentence
 from app.audit.decision import decisions
@@ -107,4 +108,5 @@ def _facts(connection: Connection, view: ModelView, health: Health) -> ModelFact
         health=health,
         serving=champion_told(connection, view),
         happened_last=happened_last(connection, view.model),
+        transform=champion_scale(connection, view),
     )

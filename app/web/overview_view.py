@@ -28,6 +28,7 @@ from domain.contract.contract import Contract
 from domain.decisions.health import State
 from domain.events.cycle_events import Conclusion
 from domain.events.verdicts import NOT_DECIDED
+from domain.target_scale import SCALE_WORDS, Transform
 
 STATE_SYMBOL: Final[Mapping[State, str]] = {
     "healthy": "✓",
@@ -48,11 +49,20 @@ class ModelFacts:
     health: Health
     serving: ChampionTold | None  # None: nobody serves
     happened_last: str | None  # None: nothing yet
+    transform: Transform  # of who serves, which a later contract need not share
 
     @property
     def scale(self) -> str:
-        """Of the target and its errors: 'log' or 'native'."""
-        return "log" if self.contract.target.transform == "log" else "native"
+        """Of the errors of who serves: 'log' or 'native'."""
+        return SCALE_WORDS[self.transform]
+
+    @property
+    def scales(self) -> str:
+        """Of the errors of production and of the holdouts: 'log', or two where they differ."""
+        judged_on = SCALE_WORDS[self.contract.target.transform]
+        if self.scale == judged_on:
+            return self.scale
+        return f"{self.scale} (production) or {judged_on} (holdouts judged by the contract)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +154,7 @@ def overview_of(
         models=tuple(models),
         model=facts.model.model,
         title=facts.contract.title,
-        scale=facts.scale,
+        scale=facts.scales,
         contract_digest=facts.model.contract_digest,
         policy=facts.model.policy,
         headline=facts.happened_last or NOTHING_DECIDED,

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from domain.decisions.cycle import Cycle
 from domain.events.findings import GroupInterval
 from domain.events.verdicts import significant_digits, told_apart
+from domain.target_scale import SCALE_WORDS, Transform
 
 State = Literal["healthy", "degraded", "stale", "no champion"]
 
@@ -23,14 +24,16 @@ class HealthFacts:
     alarm: str | None  # why the champion the ledger names does not answer; None: it does
     drift_beyond_policy: bool  # see `rules.outcome.drift_unanswered`
     unjudged: str | None  # see `unjudged`
-    rmse: float | None  # the champion on rows labelled since its promotion, transformed scale
+    rmse: float | None  # the champion on rows labelled since its promotion, on `scale`
     rmse_max: float | None  # the contract's bound on it and the next; None: no bound
+    scale: Transform = "log"  # of the errors: that of the plan which predicted
+    bound_scale: Transform = "log"  # of the bound: the contract's
     window_error: float | None = None  # the same on the latest window's; None: below 30 rows
     window_interval: GroupInterval | None = None  # of it
     window_labelled: int = 0  # rows behind it
-    value_interval: GroupInterval | None = None  # of what its promotion was worth
-    value_unit: str = ""  # of that
-    replaced: str | None = None  # who served before it
+    value_interval: GroupInterval | None = None  # of what its reign was worth so far
+    value_unit: str = ""  # that it was measured in, whatever the contract says since
+    replaced: str | None = None  # against whom: who served before it in this reign
     days_since_evaluation: float | None  # since the last cycle ended; None: none ended yet
     clock_skew_seconds_max: float  # that the last cycle may lie ahead of now
     evaluation_within_days: float | None  # the contract's bound on it
@@ -118,18 +121,31 @@ def _degraded(facts: HealthFacts) -> tuple[str, ...]:
         reasons.append(facts.unjudged)
     if facts.drift_beyond_policy:
         reasons.append("features and predictions have drifted beyond the policy's bounds")
-    if facts.rmse is not None and facts.rmse_max is not None:
-        if facts.rmse > facts.rmse_max:
-            reasons.append(f"error since promotion {_beyond(facts.rmse, facts.rmse_max)}")
-    if facts.window_error is not None and facts.rmse_max is not None:
-        if facts.window_error > facts.rmse_max:
-            reasons.append(
-                f"error in the latest window "
-                f"{_beyond(facts.window_error, facts.rmse_max)}{_in_window(facts)}"
-            )
+    reasons += _error(facts)
     if facts.value_interval is not None and facts.value_interval.high < 0:
         reasons.append(_has_not_paid(facts, facts.value_interval))
     return tuple(reasons)
+
+
+def _error(facts: HealthFacts) -> list[str]:
+    """Errors above the contract's bound. On another scale than the bound's none is compared."""
+    bound = facts.rmse_max
+    if bound is None:
+        return []
+    named = (
+        ("error since promotion", facts.rmse, ""),
+        ("error in the latest window", facts.window_error, _in_window(facts)),
+    )
+    errors = [(what, error, on) for what, error, on in named if error is not None]
+    if errors and facts.scale != facts.bound_scale:
+        what, error, _ = errors[0]
+        return [
+            f"{what} {significant_digits(error)} is on the {SCALE_WORDS[facts.scale]} scale, which "
+            f"{facts.champion} was trained on, and held against nothing: the contract's bound of "
+            f"{significant_digits(bound)} is on the {SCALE_WORDS[facts.bound_scale]} scale. Force "
+            "a retraining, or adopt a contract with the scale of the champion"
+        ]
+    return [f"{what} {_beyond(error, bound)}{on}" for what, error, on in errors if error > bound]
 
 
 def _beyond(error: float, bound: float) -> str:

@@ -85,12 +85,16 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             unjudged=unjudged(state),
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
+            scale=(
+                scale_of(known, champion.plan_sha256) if champion else contract.target.transform
+            ),
+            bound_scale=contract.target.transform,
             window_error=window_error,
             window_interval=window_interval,
             window_labelled=len(latest),
             value_interval=worth.interval if worth else None,
-            value_unit=contract.value_of_error.unit if contract.value_of_error else "",
-            replaced=champion.replaced if champion else None,
+            value_unit=(worth.unit or "") if worth else "",
+            replaced=worth.previous if worth else None,
             days_since_evaluation=0.0,
             clock_skew_seconds_max=known.settings.clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,

@@ -22,8 +22,10 @@ from app.cycle.promotions import roll_back
 from app.cycle.reigns import reign_at
 from app.cycle.value import Looked, measure_value
 from app.ledger.streams import model_stream
+from app.projections.champions import get_champion
 from app.projections.opening import open_ledger
 from app.projections.reigns import reigns_of
+from app.serving.plan import load_plan
 from app.settings import Settings
 from domain.contract.contract import parse_contract
 from domain.decisions.cycle import Cycle
@@ -149,6 +151,7 @@ def test_the_rows_that_entered_are_frozen_and_never_those_that_trained_or_judged
 def test_a_rollback_begins_another_reign_and_measures_the_one_it_ends(
     years: Years, tmp_path: Path
 ) -> None:
+    """And where whom it took away would have done better, it is that one a rollback brings back."""
     settings = Settings(state_dir=copied(years.cars.settings.state_dir, tmp_path / "state"))
     ledger = open_ledger(settings)
     cars = CarLedger(ledger, settings)
@@ -161,7 +164,11 @@ def test_a_rollback_begins_another_reign_and_measures_the_one_it_ends(
     assert isinstance(measured, ValueMeasured)
     assert (measured.model_version, measured.occasion) == ("car-price/3", "rollback")
     assert measured.value == pytest.approx(-13_318, abs=1)
-    cars.answers(moved_to(1981, cars.rows([1980], most=40)))
+    with ledger.connect() as connection:
+        taken_away = get_champion(connection, "car-price", "car-price/3").plan_sha256
+    rows = moved_to(1981, cars.rows([1980], most=40))
+    best = load_plan(ledger.artefact(taken_away)).predict_rows(rows).native.tolist()
+    cars.answers([row | {"price": price} for row, price in zip(rows, best, strict=True)])
     state = cars.runs(year_end(1981), rules=MEASURED)
     with ledger.connect() as connection:
         reign = reign_at(connection, "car-price", before=ledger.size())
@@ -173,6 +180,17 @@ def test_a_rollback_begins_another_reign_and_measures_the_one_it_ends(
     assert state.drift.residual_evidence.entered == 40  # not those of its first reign
     assert (last.since, last.labelled_rows) == (entries[-1].position, 40)
     assert back.type == "model.champion-rolled-back"
+    cars.adopts(value_of_error={"per_unit": 7.0, "unit": "gold coins"})
+    with ledger.connect() as connection:
+        health = current_health(
+            connection, cars.view(), year_end(1981), alarm=None, clock_skew_seconds_max=1e12
+        )
+    assert state.health is not None
+    for reasons in (state.health.reasons, health.reasons):
+        (said,) = [reason for reason in reasons if "has not paid" in reason]
+        assert said.startswith("car-price/2 has not paid: value -")
+        assert " 1983 USD, 95 % interval -" in said, "in the unit that it was measured in"
+        assert said.endswith("; a rollback to car-price/3 would mend it"), "whom it is held against"
     ledger.close()
 
 

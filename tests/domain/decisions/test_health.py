@@ -57,6 +57,24 @@ def test_an_error_not_yet_measured_does_not_degrade() -> None:
     assert health_state(replace(FINE, rmse=None))[0] == "healthy"
 
 
+def test_an_error_on_another_scale_than_the_bound_is_held_against_nothing_and_that_is_said() -> (
+    None
+):
+    other = replace(FINE, scale="none", rmse_max=0.4)
+    for rmse, said in ((0.2, "0.2"), (2.032, "2.032")):
+        found = replace(other, rmse=rmse, window_error=rmse, window_labelled=45)
+        assert health_state(found) == (
+            "degraded",
+            (
+                f"error since promotion {said} is on the native scale, which car-price/3 was "
+                "trained on, and held against nothing: the contract's bound of 0.4 is on the log "
+                "scale. Force a retraining, or adopt a contract with the scale of the champion",
+            ),
+        )
+    assert health_state(replace(other, rmse=None))[0] == "healthy"
+    assert health_state(replace(other, rmse_max=None))[0] == "healthy"
+
+
 def test_drift_that_nothing_answered_degrades() -> None:
     assert health_state(replace(FINE, drift_beyond_policy=True))[0] == "degraded"
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from app.audit.health import current_health
 from app.cycle.steps import judging
 from app.cycle.steps.knowledge import Knowledge, Work
 from app.cycle.steps.scale import on_scale, rmse_on_scale
 from app.cycle.stream import read_cycle
+from app.web.overview import overview_page
 from domain.errors import PredictionsUnusable
 from domain.events.cycle_events import CycleEvent, CycleHalted, DriftMeasured
 from tests.app.car_ledger import CarLedger, bootstrapped, document, year_end
@@ -51,6 +53,20 @@ def test_a_champion_trained_on_logarithms_is_judged_by_them_whatever_the_contrac
     assert state.drift.champion_rmse == pytest.approx(0.258, abs=5e-4)  # of logarithms
     assert state.health is not None
     assert state.health.rmse_since_promotion == pytest.approx(state.drift.champion_rmse)
+    with cars.ledger.connect() as connection:
+        now = current_health(
+            connection, cars.view(), year_end(1976), alarm=None, clock_skew_seconds_max=1e12
+        )
+    for reasons in (state.health.reasons, now.reasons):
+        [held] = [reason for reason in reasons if "error since promotion" in reason]
+        assert held.endswith(
+            "is on the log scale, which car-price/1 was trained on, and held against nothing: the "
+            "contract's bound of 0.4 is on the native scale. Force a retraining, or adopt a "
+            "contract with the scale of the champion"
+        )
+    page = overview_page(cars.ledger, "car-price", year_end(1976), {}, clock_skew_seconds_max=1e12)
+    assert "RMSE on the log scale, n = 99 rows" in page
+    assert "RMSE on the log (production) or native (holdouts judged by the contract) scale" in page
 
 
 def test_a_cycle_begun_under_the_first_form_is_judged_on_the_contracts_scale(

@@ -1,0 +1,54 @@
+"""On which scale a champion's errors are: that of the plan which predicts, not of the contract."""
+
+from __future__ import annotations
+
+import orjson
+
+from app.ledger.store import Connection
+from app.projections.champions import get_champion
+from app.projections.contracts import get_contract
+from app.projections.cycles import get_cycle
+from app.projections.models import ModelView
+from domain.contract.contract import parse_contract
+from domain.decisions.cycle import Cycle
+from domain.decisions.rule_numbers import FIRST, form
+from domain.errors import UnknownThing
+from domain.events.cycle_events import CycleStarted
+from domain.target_scale import Transform
+
+
+def champion_scale(connection: Connection, model: ModelView) -> Transform:
+    """The scale of who serves, by the contract it was trained under.
+
+    That of the contract in force where nobody serves, or the cycle that trained it is not known.
+    """
+    if model.champion is None:
+        return _in_force(model)
+    try:
+        trained = get_cycle(
+            connection, get_champion(connection, model.model, model.champion).cycle
+        ).state[CycleStarted.type]
+        return _of_contract(connection, trained["contract_digest"])
+    except UnknownThing:
+        return _in_force(model)
+
+
+def reported_scale(connection: Connection, model: ModelView, last: Cycle) -> Transform:
+    """The scale of the errors that the model's `last` cycle reported of who serves.
+
+    By the first form of rule `scale` it was that of the contract which the cycle began under.
+    """
+    if last.started is None or form(last.started, "scale") > FIRST:
+        return champion_scale(connection, model)
+    try:
+        return _of_contract(connection, last.started.contract_digest)
+    except UnknownThing:
+        return _in_force(model)
+
+
+def _of_contract(connection: Connection, digest: str) -> Transform:
+    return parse_contract(get_contract(connection, digest)).target.transform
+
+
+def _in_force(model: ModelView) -> Transform:
+    return parse_contract(orjson.loads(model.contract)).target.transform
