@@ -21,3 +21,11 @@ def declared(selector: str) -> str:
 @pytest.mark.parametrize("place", [".card", ".light", ".gate", ".hero", ".report p"])
 def test_a_long_word_is_broken_where_it_stands(place: str) -> None:
     assert "overflow-wrap: anywhere" in declared(place)
+
+
+def test_a_line_above_the_cards_of_the_clauses_keeps_its_distance() -> None:
+    assert "margin-top" in declared(".quiet + .lights")
+
+
+def test_the_bullets_of_a_report_stand_inside_its_card() -> None:
+    assert "padding-left" in declared(".report ul")
