@@ -104,7 +104,7 @@ def _sentence(view: ChangeView) -> str:
     body, version = view.body, view.model_version
     match view.kind:
         case "promoted" if body["replaced"] is None:
-            said = f"{version} was promoted" + (f" ({_bare(view.reason)})" if view.reason else "")
+            said = _first_of(f"{version} was promoted", view.reason)
         case "promoted":
             said = _because(f"{version} took over from {body['replaced']}", view.reason)
         case "rejected":
@@ -126,6 +126,17 @@ def _sentence(view: ChangeView) -> str:
         case _:  # a decision
             return str(body["sentence"])
     return f"{said}."
+
+
+def _first_of(happened: str, reason: str) -> str:
+    """The reason in brackets; what else it says, of a refit, as a sentence behind them.
+
+    >>> _first_of("car/1 was promoted", "nothing to beat, on 9 rows. refitted on 20 rows.")
+    'car/1 was promoted (nothing to beat, on 9 rows). Refitted on 20 rows'
+    """
+    first, _, rest = _bare(reason).partition(". ")
+    said = f"{happened} ({first})" if first else happened
+    return f"{said}. {rest[:1].upper()}{rest[1:]}" if rest else said
 
 
 def _because(happened: str, reason: str) -> str:

@@ -15,6 +15,7 @@ class ModelTold(ModelView):
     """The model as recorded; decisions, trainings, promotions, rejections of cycles that count."""
 
     title: str  # of the contract in force
+    cycles: int  # ended ones that count
     set_aside: int  # cycles that a later one set aside
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 _MINUTE: Final = len("2026-01-01T00:00")
+_DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")  # SHA-256
 
 
 def templates(folder: Path) -> Environment:
-    """The templates in `folder`, compiled once; `|moment` says a time."""
+    """The templates in `folder`, compiled once; `|moment` says a time, `|digests` cuts digests."""
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -21,6 +24,7 @@ def templates(folder: Path) -> Environment:
         auto_reload=False,
     )
     environment.filters["moment"] = moment
+    environment.filters["digests"] = digests
     return environment
 
 
@@ -31,3 +35,13 @@ def moment(text: str) -> str:
     '1977-01-01 00:00 UTC'
     """
     return f"{text[:_MINUTE].replace('T', ' ')} UTC"
+
+
+def digests(text: str) -> Markup:
+    """The text, escaped, with twelve characters of every digest; the whole of it shows on hover.
+
+    >>> digests("the plan is " + "ab" * 32)[:27]
+    Markup('the plan is <abbr title="ab')
+    """
+    short = r'<abbr title="\g<0>">\1…</abbr>'
+    return Markup(_DIGEST.sub(short, str(escape(text))))  # noqa: S704 - escaped

@@ -70,6 +70,7 @@ def judged_by(connection: Connection, model: ModelView, *, as_of: str, number: i
 class ModelCounts:
     """How often what happened in the cycles that count, the first among them; how many do not."""
 
+    cycles: int  # that have ended, in whatever way
     decisions: int  # undecided ones do not count
     trainings: int  # started, failed ones included
     promotions: int  # by cycles
@@ -87,6 +88,7 @@ def model_counts(connection: Connection, model: ModelView) -> ModelCounts:
     settled = [orjson.loads(row.state).get(PromotionSettled.type) for row in aside]
     promoted = [found is not None and found["promoted"] for found in settled]
     return ModelCounts(
+        cycles=model.cycles_ended - len(aside),  # the one that may be open sets aside, at most
         decisions=model.decisions - sum(row.outcome not in (None, NOT_DECIDED) for row in aside),
         trainings=model.trainings - sum(row.outcome in RETRAINING for row in aside),
         promotions=model.promotions - sum(promoted),

@@ -211,7 +211,7 @@ def _not_yet_said(reasons: tuple[str, ...], said: Notice | None) -> tuple[str, .
 def _counts(facts: ModelFacts) -> tuple[Figure, ...]:
     counts = facts.health.counts
     figures = (
-        Figure(name="cycles", value=str(facts.model.cycles_ended)),
+        Figure(name="cycles", value=str(counts.cycles)),
         Figure(name="decisions", value=str(counts.decisions)),
         Figure(name="trainings", value=str(counts.trainings)),
         Figure(name="promoted", value=str(counts.promotions)),

@@ -191,7 +191,6 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                     "health_sentence": health.sentence,
                     "reasons": health.reasons,
                     "value": _value(health),
-                    "cycles": view.cycles_ended,
                     "headline": happened_last(connection, view.model),
                     "sentence": decision.sentence if decision else None,
                     "decision": decision.id if decision else None,

@@ -55,7 +55,7 @@ def refit(work: Work) -> Done:
     except (LedgerBusy, LedgerDamaged):
         raise
     except (WhyledgerError, OSError) as error:
-        why = f"no refit came of {len(rows):,} rows, so the gated plan is promoted as it was: "
+        why = f"No refit came of {len(rows):,} rows, so the gated plan is promoted as it was: "
         return Done(event=replace(nothing, reason=why + training_fault(error)))
     return Done(
         event=replace(
@@ -76,7 +76,7 @@ def refit(work: Work) -> Done:
 
 def _words(refitted: CandidateRefitted, parity: ParityChecked) -> str:
     rows = (
-        f"refitted on {refitted.rows:,} rows, {refitted.holdout_rows:,} of them the holdout that "
+        f"Refitted on {refitted.rows:,} rows, {refitted.holdout_rows:,} of them the holdout that "
         "judged the plan before"
     )
     gated = f"the gated plan is {refitted.gated_plan_sha256}"

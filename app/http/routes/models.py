@@ -52,7 +52,11 @@ class ModelAnswer(BaseModel):
     champion_cycle: str | None = Field(examples=["car-price-12"])
     trained_until: str | None = Field(examples=["1976-07-01T00:00:00.000001Z"])
     last_cycle: str | None = Field(examples=["car-price-12"])
-    cycles: int = Field(validation_alias="cycles_started", examples=[12])
+    cycles: int = Field(
+        validation_alias="cycles_started",
+        description="started ones, those set aside among them",
+        examples=[12],
+    )
     decisions: int = Field(description="of cycles that count, as the next three", examples=[12])
     trainings: int = Field(examples=[8])
     promotions: int = Field(examples=[7])
@@ -126,6 +130,7 @@ class ValueAnswer(BaseModel):
 class CountsAnswer(BaseModel):
     """How often what happened in the cycles that count, and how many do not."""
 
+    cycles: int = Field(description="that have ended", examples=[12])
     decisions: int = Field(examples=[12])
     trainings: int = Field(description="started, failed ones included", examples=[8])
     promotions: int = Field(description="by cycles", examples=[7])

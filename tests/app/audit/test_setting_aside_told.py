@@ -188,20 +188,21 @@ def test_counts_and_rates_are_of_the_cycles_that_count_and_the_others_stand_apar
 ) -> None:
     before, after = doors.before, doors.after
     assert before.counts == ModelCounts(
-        decisions=4, trainings=2, promotions=2, rejections=0, set_aside=0
+        cycles=4, decisions=4, trainings=2, promotions=2, rejections=0, set_aside=0
     )
     assert (before.success_rate, before.promotion_rate) == (1.0, 0.5)
     assert after.counts == ModelCounts(
-        decisions=2, trainings=1, promotions=1, rejections=0, set_aside=2
+        cycles=3, decisions=2, trainings=1, promotions=1, rejections=0, set_aside=2
     )
     assert (after.success_rate, after.promotion_rate) == (1.0, 0.5)
     model = service.get("/models/car-price").json()
     assert (model["decisions"], model["promotions"], model["set_aside"]) == (2, 1, 2)
     assert service.get("/models/car-price/health").json()["counts"]["set_aside"] == 2
     [state] = json.loads(doors.command("state", "--json"))["models"]
-    assert (state["promotions"], state["set_aside"]) == (1, 2)
+    assert (state["cycles"], state["promotions"], state["set_aside"]) == (3, 1, 2)
     page = html.unescape(service.get("/?model=car-price").text)
     assert "(n = 1 and 2; 2 cycles set aside, not counted)" in page
+    assert "<dt>cycles</dt><dd>3</dd>" in page
 
 
 def test_a_bootstrap_that_was_set_aside_is_no_training_that_was_never_started(

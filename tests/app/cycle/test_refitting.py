@@ -10,13 +10,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from app.audit.change import changes
 from app.audit.cycle import cycle_told
 from app.cycle.reigns import reign_at, served_rows, trained_on
 from app.cycle.run import run_cycle
 from app.cycle.whatif import relive
 from app.ledger.payloads import erased_artefacts
 from app.projections.champions import get_champion
-from app.projections.changes import list_changes
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.proof.verify.verification import verify
@@ -148,9 +148,12 @@ def test_its_event_says_that_it_was_not_gated_and_which_plan_was(told: Told) -> 
     assert f"this plan was not gated, the gated plan is {trained.plan_sha256}" in refit.reason
     with told.cars.ledger.connect() as connection:
         shown = cycle_told(told.cars.cycle(1).state)
-        promoted = next(c for c in list_changes(connection) if c.kind == "promoted")
-    assert "this plan was not gated" in shown.gates[-1].reason
-    assert "this plan was not gated" in promoted.reason
+        promoted = next(c for c in changes(connection) if c.kind == "promoted")
+    judged = f"{refit.holdout_rows} of them the holdout that judged the plan before"
+    sentence = f". Refitted on {refit.rows} rows, {judged}: this plan was not gated, "
+    assert sentence in shown.gates[-1].reason
+    assert sentence in promoted.reason
+    assert f" rows){sentence}" in promoted.sentence
 
 
 def test_the_refitted_plan_is_promoted_with_the_reference_of_the_gated_one(told: Told) -> None:

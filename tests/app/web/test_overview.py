@@ -14,7 +14,13 @@ from app.proof.checkpoints import Checkpoints
 from app.settings import Settings
 from app.web.overview import overview_page
 from domain.errors import UnknownModel
-from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided, DriftMeasured
+from domain.events.cycle_events import (
+    CandidateCompared,
+    CycleFailed,
+    Decided,
+    DriftMeasured,
+    PromotionSettled,
+)
 from domain.events.events import ChampionRolledBack
 from tests.app.web.car_story import (
     HALTED_YEAR,
@@ -205,6 +211,21 @@ def test_no_sentence_ends_in_two_full_stops(sqlite_ledger: Ledger) -> None:
 
     assert "better on 53 rows.</p>" in page
     assert "53 rows.." not in page
+
+
+def test_a_digest_in_a_sentence_is_cut_and_shows_whole_on_hover(sqlite_ledger: Ledger) -> None:
+    whole = "0123456789abcdef" * 4
+    story = car_story(1976)
+    for told in story.events:
+        if isinstance(told.event, PromotionSettled):
+            told.event = replace(told.event, reason=f"the gated plan is {whole}, <it> says")
+    record(sqlite_ledger, story)
+
+    page = overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
+
+    short = f'the gated plan is <abbr title="{whole}">0123456789ab…</abbr>, &lt;it&gt; says'
+    assert short in page
+    assert not re.search("[0-9a-f]{64}", re.sub(r'="[^"]*"', "", page))
 
 
 def test_a_drift_heading_says_which_window_it_stands_for(page: str) -> None:
