@@ -122,6 +122,16 @@ def test_decisions_and_cycles_say_by_whom_and_why_in_their_headline(
     assert SAID in doors.command("why", decided[0]["id"])
 
 
+def test_the_cool_down_of_what_was_set_aside_holds_nobody_back(
+    doors: Doors, service: TestClient
+) -> None:
+    """Given a retraining that was set aside, then no door says that its cool-down is in force."""
+    decided = aside(service.get("/audit/decisions?limit=500").json()["decisions"])
+    assert {each["outcome"] for each in decided} >= {"override"}
+    assert {each["earliest_retraining"] for each in decided} == {None}
+    assert "The cool-down lets the next" not in service.get("/?model=car-price").text
+
+
 def test_changes_mark_what_was_set_aside_and_list_who_set_it_aside(
     doors: Doors, service: TestClient
 ) -> None:
