@@ -158,7 +158,7 @@ def _axis(windows: Sequence[Window], across: Scale) -> list[Markup]:
         if window.promoted:
             parts += [
                 line(x, _TOP, x, _BOTTOM, "promotion"),
-                words(x, _TOP - 3, "▲", "promotion-mark"),
+                words(x, _TOP - 3, window.promotion_mark, "promotion-mark"),
             ]
         if (len(windows) - 1 - i) % step == 0:
             parts += [

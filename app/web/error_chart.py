@@ -153,7 +153,7 @@ def _axis(windows: Sequence[Window], across: Scale, width: float, bottom: float)
         if window.promoted:
             parts += [
                 line(x, _TOP, x, bottom, "promotion"),
-                words(x, _TOP - 5, "▲", "promotion-mark"),
+                words(x, _TOP - 5, window.promotion_mark, "promotion-mark"),
             ]
         if (len(windows) - 1 - i) % step == 0:
             drift = window.cycle.drift

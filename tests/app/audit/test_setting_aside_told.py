@@ -170,6 +170,21 @@ def test_exports_and_the_page_say_it(doors: Doors, service: TestClient) -> None:
     assert report.count(SAID) == len([each for each in lines if each["set_aside"]])
 
 
+def test_whatever_shows_a_window_that_was_set_aside_marks_it(
+    doors: Doors, service: TestClient
+) -> None:
+    """Given a promotion that was set aside, then the last gates, the pictures, their tables and
+    `state` say so."""
+    page = html.unescape(service.get("/?model=car-price").text)
+    [gates] = re.findall(r'The last gates <span class="quiet">(.*?)</span>', page)
+    assert gates == f"car-price/2, 1977. {SAID}"
+    assert "<td>promoted, set aside</td>" in page
+    assert "△</text>" in page
+    [state] = json.loads(doors.command("state", "--json"))["models"]
+    assert state["decision_set_aside"] == SAID
+    assert f"{state['sentence']}. {SAID}" in doors.command("state")
+
+
 def test_the_job_summary_says_what_the_cycle_set_aside_and_that_it_was_itself(
     service: TestClient,
 ) -> None:
