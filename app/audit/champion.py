@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.audit.setting_aside import set_aside_sentence
 from app.ledger.reading import read_entries, read_stream
 from app.ledger.store import Connection
 from app.ledger.streams import cycle_stream
+from app.projections.cycles import get_cycle
 from app.projections.models import ModelView
+from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateCompared
 from domain.events.events import ChampionRolledBack
 
@@ -39,6 +42,20 @@ def champion_told(connection: Connection, model: ModelView) -> ChampionTold | No
 
 
 def _sentence(connection: Connection, model: ModelView) -> str:
+    aside = _set_aside(connection, model)
+    return f"{_came_to_serve(connection, model)} {aside}".rstrip()
+
+
+def _set_aside(connection: Connection, model: ModelView) -> str:
+    """By whom, and why, the cycle that made who serves was set aside; empty: it counts."""
+    try:
+        view = get_cycle(connection, model.champion_cycle or "")
+    except UnknownThing:
+        return ""  # a promotion by a cycle nobody started
+    return set_aside_sentence(view.set_aside_by, view.set_aside_reason)
+
+
+def _came_to_serve(connection: Connection, model: ModelView) -> str:
     at = model.promoted_position
     for entry in () if at is None else read_entries(connection, at - 1, 1, up_to=at):
         if isinstance(entry.event, ChampionRolledBack):

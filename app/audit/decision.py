@@ -33,7 +33,7 @@ class Decision(CycleTold):
     position: int
     occurred_at: str
     recorded_at: str
-    earliest_retraining: str | None  # UTC; None: its cool-down did not hold back, or is unknown
+    earliest_retraining: str | None  # UTC; None: no cool-down holds back, or it is unknown
     decision: dict[str, Any]  # the event's data, whole: facts, clauses, trace
 
 
@@ -72,7 +72,12 @@ def _told(connection: Connection, view: DecisionView) -> Decision:
 
 
 def _earliest_retraining(told: CycleTold) -> str | None:
-    """The end of the cool-down as this decision knew it; one to retrain begins it anew."""
+    """The end of the cool-down as this decision knew it; one to retrain begins it anew.
+
+    One that was set aside counts no more: the cool-down is that of the cycles that do.
+    """
+    if told.set_aside_by is not None:
+        return None
     clause: Clause | None = next((c for c in told.clauses if c.fact == RETRAINING_FACT), None)
     if clause is None:
         return None

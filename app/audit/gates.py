@@ -108,7 +108,7 @@ def _promotion(cycle: Cycle) -> Gate:
     return _gate(
         cycle,
         "Promotion",
-        "Is the champion still the one it was compared with?",
+        "Does who served when the cycle began serve still?",
         found.promoted if found else None,
         reason=". ".join(each.reason for each in (found, refitted) if each),
         note=_labels(cycle.guarded.labels if cycle.guarded else None),

@@ -14,7 +14,10 @@ _DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")  # SHA-256
 
 
 def templates(folder: Path) -> Environment:
-    """The templates in `folder`, compiled once; `|moment` says a time, `|digests` cuts digests."""
+    """The templates in `folder`, compiled once.
+
+    `|moment` and `|bound` say a time, `|digests` cuts digests.
+    """
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -24,6 +27,7 @@ def templates(folder: Path) -> Environment:
         auto_reload=False,
     )
     environment.filters["moment"] = moment
+    environment.filters["bound"] = bound
     environment.filters["digests"] = digests
     return environment
 
@@ -45,3 +49,15 @@ def digests(text: str) -> Markup:
     """
     short = r'<abbr title="\g<0>">\1…</abbr>'
     return Markup(_DIGEST.sub(short, str(escape(text))))  # noqa: S704 - escaped
+
+
+def bound(text: str) -> str:
+    """A time that others are before or after, with its zone: as exactly as it lies off the minute.
+
+    >>> bound("1977-01-01T00:00:00.000000Z"), bound("1976-07-01T00:00:00.000001Z")
+    ('1977-01-01 00:00 UTC', '1976-07-01 00:00:00.000001 UTC')
+    """
+    exact = text.removesuffix("Z").replace("T", " ")
+    for zero in (".000000", ":00"):
+        exact = exact.removesuffix(zero) if exact.endswith(zero) else exact
+    return f"{exact} UTC"

@@ -60,7 +60,7 @@ def overview_page(
         if view is None:
             raise UnknownModel.named(chosen)
         cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
-        windows = [window_of(each.cycle, each.as_of, each.state) for each in cycles]
+        windows = [window_of(each) for each in cycles]
         found = changes_and_decisions(
             connection, model=chosen, kinds=SHOWN, limit=CHANGES_SHOWN + 1
         )
@@ -97,7 +97,7 @@ def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> W
             view = get_cycle(connection, change.cycle or "")
         except UnknownThing:
             return None  # a promotion by a cycle nobody started
-        return window_of(view.cycle, view.as_of, view.state)
+        return window_of(view)
     return None
 
 

@@ -182,13 +182,17 @@ def overview_of(
         errors_narrow=error_chart(judged, NARROW),
         error_rows=tuple(error_rows(judged)),
         gates=tuple((gate, gate_bars(gate)) for gate in gates_of(last.cycle)) if last else (),
-        gates_of=f"{last.cycle.trained.candidate}, {last.label}"
-        if last and last.cycle.trained
-        else "",
+        gates_of=_gates_of(last) if last else "",
         gates_note=no_gates(facts.model.candidates),
         changes=tuple(change_row(*each) for each in changes[:CHANGES_SHOWN]),
         changes_note=f"The newest {CHANGES_SHOWN}." if len(changes) > CHANGES_SHOWN else "",
     )
+
+
+def _gates_of(trained: Window) -> str:
+    """Whose gates, of which window, and who set that cycle aside."""
+    candidate = trained.cycle.trained.candidate if trained.cycle.trained else ""
+    return ". ".join(filter(None, (f"{candidate}, {trained.label}", trained.set_aside)))
 
 
 def _notice(windows: Sequence[Window]) -> Notice | None:

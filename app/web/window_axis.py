@@ -49,7 +49,7 @@ def window_axis(
         if window.promoted:
             parts += [
                 line(x, top, x, bottom, "promotion"),
-                words(x, top - 3, "▲", "promotion-mark"),
+                words(x, top - 3, window.promotion_mark, "promotion-mark"),
             ]
         if (len(windows) - 1 - i) % step == 0:
             parts += [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from app.audit.cycle import NOT_FINISHED, conclusion_of
+from app.audit.setting_aside import set_aside_sentence
+from app.projections.cycles import CycleView
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.findings import FeatureDrift
 from domain.times import parse_time
@@ -23,6 +25,14 @@ class Window:
     as_of: str  # UTC
     label: str  # short, for an axis: '1976', 'Mar 1976', '3 May'; see `labelled`
     cycle: Cycle
+    set_aside: str = ""  # by whom and why; empty: it counts
+
+    @property
+    def promotion_mark(self) -> str:
+        """Over the window in a picture: hollow where its promotion counts no more."""
+        if not self.promoted:
+            return ""
+        return "△" if self.set_aside else "▲"
 
     @property
     def promoted(self) -> bool:
@@ -46,8 +56,9 @@ class Window:
 
     @property
     def ending(self) -> str:
-        """How it ended, in one word or two."""
-        return conclusion_of(self.cycle) or NOT_FINISHED
+        """How it ended, in one word or two, and whether it was set aside since."""
+        ended = conclusion_of(self.cycle) or NOT_FINISHED
+        return f"{ended}, set aside" if self.set_aside else ended
 
     def drift_of(self, feature: str) -> FeatureDrift | None:
         """What was measured of one feature; None when nothing was."""
@@ -63,9 +74,15 @@ class Window:
         return drift.report.too_few if drift is not None and drift.report is not None else ""
 
 
-def window_of(cycle: str, as_of: str, state: Mapping[str, Any]) -> Window:
-    """The window of the cycle whose events' data stand in `state` by event type."""
-    return Window(id=cycle, as_of=as_of, label=as_of[:_DAY], cycle=fold_state(state))
+def window_of(view: CycleView) -> Window:
+    """The window of a cycle as the read model has it."""
+    return Window(
+        id=view.cycle,
+        as_of=view.as_of,
+        label=view.as_of[:_DAY],
+        cycle=fold_state(view.state),
+        set_aside=set_aside_sentence(view.set_aside_by, view.set_aside_reason),
+    )
 
 
 def features_of(windows: Sequence[Window]) -> list[str]:

@@ -103,7 +103,8 @@ def _feature_checks(
     feature: FeatureSpec, values: Sequence[float | int | str | None]
 ) -> list[WindowCheck]:
     present = [value for value in values if value is not None]
-    missing = 1 - len(present) / len(values) if values else None
+    # One quotient, rounded as the contract's decimal was: 29 of 100 are not more than 0.29.
+    missing = (len(values) - len(present)) / len(values) if values else None
     checks = [
         _within(feature.name, "missing_share", missing, high=feature.plausible.missing_share_max)
     ]

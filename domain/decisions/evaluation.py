@@ -105,7 +105,8 @@ def compare_with_champion(  # noqa: PLR0913 each is an input of its own
         candidate: its predictions, transformed scale.
         champion: who that is ("car-price/6") and its predictions, or None when no cycle that
             counts has made one: then there is nothing to beat.
-        serves: who answers; without a champion one that a cycle set aside has made, or nobody.
+        serves: who answers; where it is not the champion, one that a cycle set aside has made, or
+            nobody.
         actual: the true target, transformed scale; at least one row.
         margin: by how much, transformed scale, the candidate's RMSE must be lower; 0 or more.
         inverse: from the transformed scale to the target's unit.
@@ -138,7 +139,8 @@ def compare_with_champion(  # noqa: PLR0913 each is an input of its own
         theirs = errors(defended, actual, inverse)
         interval = rmse_difference_interval(defended - actual, candidate - actual, groups)
         passed = theirs.rmse - ours.rmse > margin
-        reason = _comparison(ours.rmse, theirs.rmse, margin, name)
+        reason = f"{serves_set_aside(serves)}: " if serves not in (None, name) else ""
+        reason += _comparison(ours.rmse, theirs.rmse, margin, name)
         reason += _over_groups(interval, len(set(groups)))
         if confidence_min is not None:
             confidence = interval.confidence if interval else None

@@ -104,7 +104,8 @@ def _stale(facts: HealthFacts) -> tuple[str, ...]:
             "if it is behind now"
         )
     overdue = facts.overdue_predictions
-    late = facts.overdue_unlabelled > facts.late_share_max * overdue
+    # The quotient is rounded as the contract's decimal was: 29 of 100 are not more than 0.29.
+    late = overdue > 0 and facts.overdue_unlabelled / overdue > facts.late_share_max
     if late and overdue >= facts.late_rows_min:
         reasons.append(
             f"{facts.overdue_unlabelled} of {facts.overdue_predictions} predictions older "

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.audit.change import NOTHING_DECIDED, happened_last
+from app.audit.decision import decisions
 from app.audit.health import Health, current_health
 from app.audit.model import model_told
 from app.audit.setting_aside import not_counted
@@ -20,7 +21,6 @@ from app.cycle.promotions import roll_back
 from app.intake.adoption import adopt_contract, adopt_policy
 from app.intake.documents import parse_document
 from app.ledger.store import Ledger
-from app.projections.decisions import list_decisions
 from app.projections.models import list_models
 from app.serving.champions import Champions
 from app.settings import Settings
@@ -98,7 +98,9 @@ def state(
                 one["trainings"],
                 one["promotions"],
                 one["headline"] or NOTHING_DECIDED,
-                one["sentence"] or NOTHING_DECIDED,
+                ". ".join(
+                    filter(None, (one["sentence"] or NOTHING_DECIDED, one["decision_set_aside"]))
+                ),
             )
             for one in document["models"]
         ],
@@ -183,7 +185,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                 clock_skew_seconds_max=settings.clock_skew_seconds_max,
             )
             told = model_told(view, health.counts)
-            decision = next(iter(list_decisions(connection, model=view.model, limit=1)), None)
+            decision = next(iter(decisions(connection, model=view.model, limit=1)), None)
             models.append(
                 {
                     **{name: value for name, value in asdict(told).items() if name != "contract"},
@@ -194,6 +196,7 @@ def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, An
                     "headline": happened_last(connection, view.model),
                     "sentence": decision.sentence if decision else None,
                     "decision": decision.id if decision else None,
+                    "decision_set_aside": decision.set_aside if decision else "",
                 }
             )
     if only is not None and not models:

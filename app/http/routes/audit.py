@@ -171,7 +171,7 @@ class DecisionAnswer(BaseModel):
         examples=[""],
     )
     earliest_retraining: str | None = Field(
-        description="the end of its cool-down; null: it does not hold back",
+        description="the end of its cool-down; null: it holds nobody back",
         examples=[examples.TIME],
     )
     decision: dict[str, Any] = Field(description="facts, clauses, trace: the event's data, whole")

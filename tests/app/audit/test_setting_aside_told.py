@@ -122,6 +122,16 @@ def test_decisions_and_cycles_say_by_whom_and_why_in_their_headline(
     assert SAID in doors.command("why", decided[0]["id"])
 
 
+def test_the_cool_down_of_what_was_set_aside_holds_nobody_back(
+    doors: Doors, service: TestClient
+) -> None:
+    """Given a retraining that was set aside, then no door says that its cool-down is in force."""
+    decided = aside(service.get("/audit/decisions?limit=500").json()["decisions"])
+    assert {each["outcome"] for each in decided} >= {"override"}
+    assert {each["earliest_retraining"] for each in decided} == {None}
+    assert "The cool-down lets the next" not in service.get("/?model=car-price").text
+
+
 def test_changes_mark_what_was_set_aside_and_list_who_set_it_aside(
     doors: Doors, service: TestClient
 ) -> None:
@@ -158,6 +168,21 @@ def test_exports_and_the_page_say_it(doors: Doors, service: TestClient) -> None:
     assert "car-price-5 set aside car-price-3 and car-price-4: the clock ran ahead." in page
     report = html.unescape(service.get("/audit/export?format=html").text)
     assert report.count(SAID) == len([each for each in lines if each["set_aside"]])
+
+
+def test_whatever_shows_a_window_that_was_set_aside_marks_it(
+    doors: Doors, service: TestClient
+) -> None:
+    """Given a promotion that was set aside, then the last gates, the pictures, their tables and
+    `state` say so."""
+    page = html.unescape(service.get("/?model=car-price").text)
+    [gates] = re.findall(r'The last gates <span class="quiet">(.*?)</span>', page)
+    assert gates == f"car-price/2, 1977. {SAID}"
+    assert "<td>promoted, set aside</td>" in page
+    assert "△</text>" in page
+    [state] = json.loads(doors.command("state", "--json"))["models"]
+    assert state["decision_set_aside"] == SAID
+    assert f"{state['sentence']}. {SAID}" in doors.command("state")
 
 
 def test_the_job_summary_says_what_the_cycle_set_aside_and_that_it_was_itself(

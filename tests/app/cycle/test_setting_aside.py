@@ -46,6 +46,12 @@ def test_a_mistaken_later_cycle_is_set_aside_and_the_model_begins_anew(cars: Car
     assert started.reason == "the first was asked without as_of"
     cycle = cars.begins(started)
     assert cars.view().champion == "car-price/1", "it serves on"
+    with cars.ledger.connect() as connection:
+        champion = champion_told(connection, cars.view())
+    assert champion is not None
+    assert champion.sentence.endswith(
+        ". Set aside by car-price-2: the first was asked without as_of."
+    )
     open_cycle = "cycle car-price-2 has not ended; asked for now, it would go on"
     assert next_cycle(cars.ledger, "car-price", 5.0) == open_cycle
     known = knowledge(cars, started)

@@ -8,7 +8,8 @@ from datetime import timedelta
 from app.web.drift_chart import drift_panels
 from app.web.error_chart import NARROW, error_chart
 from app.web.window_labels import labelled, runs_back
-from app.web.windows import Window, window_of
+from app.web.windows import Window
+from domain.decisions.cycle import fold_state
 from domain.events.cycle_events import CycleStarted, DriftMeasured, WindowGuarded
 from domain.events.envelope import event_data
 from domain.times import format_time, parse_time
@@ -33,7 +34,8 @@ def window(number: int, as_of: str, days: float) -> Window:
         ),
         measured,
     )
-    return window_of(cycle, format_time(end), {each.type: event_data(each) for each in steps})
+    state = {each.type: event_data(each) for each in steps}
+    return Window(id=cycle, as_of=format_time(end), label="", cycle=fold_state(state))
 
 
 def windows(days: float, *times: str) -> list[Window]:
@@ -72,7 +74,8 @@ def test_windows_of_one_as_of_are_told_apart_by_their_cycles() -> None:
 
 def test_a_cycle_that_looked_at_no_window_has_no_place_on_the_axis() -> None:
     begun = an(CycleStarted)
-    assert labelled([window_of("car-price-1", begun.as_of, {begun.type: event_data(begun)})]) == []
+    cycle = fold_state({begun.type: event_data(begun)})
+    assert labelled([Window(id="car-price-1", as_of=begun.as_of, label="", cycle=cycle)]) == []
     assert labels(MONTH) == []
 
 

@@ -98,6 +98,13 @@ def test_too_many_missing_values_halt() -> None:
     assert reason == "the missing share of power is 0.5, above the plausible 0.25"
 
 
+@pytest.mark.parametrize("missing", [7, 29, 57, 90])
+def test_a_missing_share_is_the_number_that_a_contract_would_write(missing: int) -> None:
+    """Given so many of 100 values missing, then the share is not the last bit above its bound."""
+    rows = window(*[{"power": None}] * missing, *[{}] * (100 - missing))
+    assert check(rows, "power", "missing_share").observed == float(f"0.{missing:02}")
+
+
 def test_a_column_that_vanished_halts_though_it_has_no_mean() -> None:
     rows = window({"power": None})
     assert check(rows, "power", "mean").observed is None

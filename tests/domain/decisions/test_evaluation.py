@@ -349,6 +349,17 @@ def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
     assert canonical_bytes(asdict(found))
 
 
+def test_where_another_serves_than_is_compared_that_one_is_named_with_the_reason() -> None:
+    """Given a champion that counts, and one that serves though its cycle was set aside."""
+    usual = compared(ACTUAL + 0.1, ACTUAL + 0.2, serves="car-price/6")
+    found = compared(ACTUAL + 0.1, ACTUAL + 0.2, serves="car-price/7")
+    assert not usual.reason.startswith("car-price/6 serves")
+    assert found.reason == (
+        "car-price/7 serves and is not compared, since the cycle that made it was set aside: "
+        + usual.reason
+    )
+
+
 def test_who_serves_and_is_not_compared_is_named_with_the_reason() -> None:
     found = compared(ACTUAL + 0.1, None, serves="car-price/6")
     assert found.passed

@@ -39,6 +39,16 @@ def test_a_model_within_all_bounds_is_healthy_and_gives_no_reasons() -> None:
     assert health_state(FINE) == ("healthy", ())
 
 
+@given(of=st.integers(1, 100_000), percent=st.integers(0, 100))
+def test_labels_are_late_above_the_share_and_not_at_it(of: int, percent: int) -> None:
+    """Given as many late labels as the share allows, and one more, whatever the share in cents."""
+    share, allowed = percent / 100, percent * of // 100
+    late = replace(FINE, overdue_predictions=of, late_share_max=share)
+    assert health_state(replace(late, overdue_unlabelled=allowed)) == ("healthy", ())
+    if allowed < of:
+        assert health_state(replace(late, overdue_unlabelled=allowed + 1))[0] == "stale"
+
+
 def test_a_model_without_a_champion_says_so() -> None:
     assert health_state(replace(FINE, champion=None))[0] == "no champion"
 
