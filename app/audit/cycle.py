@@ -118,10 +118,11 @@ def headline_of(cycle: Cycle) -> str:
         before = cycle.begun.serves
         instead = f"in place of {before}" if before else "as the first"
         then = ", then failed" if ended == "failed" else ""
-        return f"Promoted{then}: {cycle.settled.model_version} serves {instead}."
+        promoted = f"Promoted{then}: {cycle.settled.model_version} serves {instead}."
+        return f"{promoted}{_another_judged(cycle)}"
     champion = champion_of(cycle)
     serves = f"{champion} serves on" if champion else NOBODY_SERVES
-    return f"{_what_happened(cycle, ended)}: {serves}."
+    return f"{_what_happened(cycle, ended)}: {serves}.{_another_judged(cycle)}"
 
 
 def aftermath_of(cycle: Cycle) -> str:
@@ -142,6 +143,15 @@ def reason_of(cycle: Cycle) -> str:
         if early is not None:
             return early.reason
     return ""
+
+
+def _another_judged(cycle: Cycle) -> str:
+    """Whom a cycle that came to its decision judged, where it is not who served."""
+    judged, serves = cycle.begun.champion, cycle.begun.serves
+    decided = cycle.decided or cycle.not_decided
+    if decided is None or judged is None or serves is None or judged == serves:
+        return ""
+    return f" Judged was {judged}."
 
 
 def _what_happened(cycle: Cycle, ended: Conclusion | None) -> str:

@@ -13,7 +13,7 @@ from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
 from app.ledger.store import Connection
 from app.projections.cycles import conclusions, list_cycles
-from app.projections.cycles_that_count import ModelCounts, model_counts
+from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
 from app.projections.models import ModelView
 from app.projections.predictions import unlabelled_predictions
 from app.projections.reigns import reigns_of
@@ -89,6 +89,7 @@ def current_health(
     since = days_between(cycle.ended_at, at) if cycle and cycle.ended_at else None
     overdue, unlabelled = _overdue(connection, model, contract, at)
     measured = report if report and report["champion"] == model.champion else None
+    judged = judged_next(connection, model)
     reign = next(reversed(reigns_of(connection, model.model)), None)
     # A version that came back begins another reign: what its first was worth says nothing of it.
     worth = reign if reign is not None and reign.measured_position is not None else None
@@ -98,6 +99,8 @@ def current_health(
             alarm=alarm,
             drift_beyond_policy=drift_stands(connection, model),
             unjudged=unjudged(ended),
+            aside=model.champion is not None and judged != model.champion,
+            judged=judged,
             rmse=measured["rmse_since_promotion"] if measured else None,
             rmse_max=contract.health.rmse_max,
             scale=reported_scale(connection, model, ended),

@@ -49,21 +49,31 @@ class Judged:
     sets_aside: tuple[str, ...]  # cycles that count, and look back from a later time
 
 
-def judged_by(connection: Connection, model: ModelView, *, as_of: str, number: int) -> Judged:
+def judged_by(
+    connection: Connection, model: ModelView, *, as_of: str | None, number: int
+) -> Judged:
     """Whom the model's cycle with this number judges when it looks back from `as_of`.
+
+    None: from a time later than every cycle so far, so that it sets none aside.
 
     Who serves, unless a cycle that counts no longer made that one: then who served last of those
     that cycles which count have made. A rollback among them stays what a person wanted.
     """
     aside = set_aside(connection, model.model, before_number=number)
     cycles = counted_cycles(connection, model.model, before_number=number, aside=aside)
-    later = tuple(each.cycle for each in cycles if each.as_of > as_of)
+    later = tuple(each.cycle for each in cycles if as_of is not None and each.as_of > as_of)
     champion = model.champion
     if model.champion_cycle in {*aside, *later}:
         champion = basis(
             connection, model.model, [each for each in cycles if each.cycle not in later]
         ).champion
     return Judged(champion=champion, sets_aside=later)
+
+
+def judged_next(connection: Connection, model: ModelView) -> str | None:
+    """Whom the model's next cycle judges when it sets none aside; None: it begins anew."""
+    number = model.cycles_started + 1
+    return judged_by(connection, model, as_of=None, number=number).champion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ class HealthFacts:
     alarm: str | None  # why the champion the ledger names does not answer; None: it does
     drift_beyond_policy: bool  # see `rules.outcome.drift_unanswered`
     unjudged: str | None  # see `unjudged`
+    aside: bool = False  # the cycle that made the champion was set aside: nobody judges it
+    judged: str | None = None  # whom cycles judge then; None: the next one begins anew
     rmse: float | None  # the champion on rows labelled since its promotion, on `scale`
     rmse_max: float | None  # the contract's bound on it and the next; None: no bound
     scale: Transform = "log"  # of the errors: that of the plan which predicted
@@ -120,12 +122,24 @@ def _degraded(facts: HealthFacts) -> tuple[str, ...]:
         reasons.append(facts.alarm)
     if facts.unjudged is not None:
         reasons.append(facts.unjudged)
+    if facts.aside:
+        reasons.append(_nobody_judges(facts))
     if facts.drift_beyond_policy:
         reasons.append("features and predictions have drifted beyond the policy's bounds")
     reasons += _error(facts)
     if facts.value_interval is not None and facts.value_interval.high < 0:
         reasons.append(_has_not_paid(facts, facts.value_interval))
     return tuple(reasons)
+
+
+def _nobody_judges(facts: HealthFacts) -> str:
+    why = f"{facts.champion} serves and nobody judges it: the cycle that made it was set aside"
+    if facts.judged is None:
+        return f"{why}; the next cycle trains as if for the first time"
+    return (
+        f"{why}, and cycles judge {facts.judged}; a rollback to {facts.judged} or a forced cycle "
+        "whose candidate is promoted would mend it"
+    )
 
 
 def _error(facts: HealthFacts) -> list[str]:

@@ -176,6 +176,24 @@ def serves_set_aside(serves: str) -> str:
     return f"{serves} serves and is not compared, since the cycle that made it was set aside"
 
 
+def another_is_judged(judged: str, serves: str) -> str:
+    """Whom a cycle judged, where it is not who serves."""
+    return f"judged is {judged}, since the cycle that made {serves}, which serves, was set aside"
+
+
+def nobody_judges(judged: str, serves: str, rows: int) -> str:
+    """Why nothing was to judge, where `serves` and not `judged` answered the window's `rows`.
+
+    >>> nobody_judges("car-price/1", "car-price/2", 95)[:63]
+    'of car-price/1: 95 rows were answered by car-price/2, which nob'
+    """
+    number = {0: "no row was", 1: "1 row was"}.get(rows, f"{rows:,} rows were")
+    return (
+        f"of {judged}: {number} answered by {serves}, which nobody judges (it was made by a cycle "
+        "that was set aside)"
+    )
+
+
 def verdict_sentence(
     outcome: str,
     clauses: Sequence[ClauseVerdict],
@@ -183,6 +201,7 @@ def verdict_sentence(
     *,
     evidence: Sequence[str] = (),
     nodes: Sequence[NodeVerdict] = (),
+    judged: str = "",
 ) -> str:
     """The verdict sentence, made only here, the same in API, page, command line and report.
 
@@ -190,14 +209,19 @@ def verdict_sentence(
         outcome: what was decided.
         clauses: of the policy, in its order.
         reason: why it was forced or not decided; why a bootstrap compares with nobody, though
-            somebody serves.
+            somebody serves; why nothing was to judge, where the window is not merely empty.
         evidence: the features with evidence of drift, which `keep: below the bounds` names.
         nodes: of the policy's tree, the root first; without them every clause is needed.
+        judged: whom the cycle judged, in words, where it is not who serves.
 
     >>> verdict_sentence("keep: nothing to judge", ())
     'KEEP: nothing to judge, the window is empty'
     """
-    tree = _Words(clauses, nodes or strict_and(clauses))
+    said = _verdict(outcome, _Words(clauses, nodes or strict_and(clauses)), reason, evidence)
+    return f"{said}; {judged}" if judged else said
+
+
+def _verdict(outcome: str, tree: _Words, reason: str, evidence: Sequence[str]) -> str:
     blocking, holding = tree.blocking(), tree.holding()
     if outcome == NOT_DECIDED:
         return f"{NOT_DECIDED.upper()}: {reason}"
@@ -209,7 +233,7 @@ def verdict_sentence(
         case "keep: below the bounds":
             return f"KEEP: below the bounds; evidence in {in_words(evidence)}; {blocking}"
         case "keep: nothing to judge":
-            return "KEEP: nothing to judge, the window is empty"
+            return f"KEEP: nothing to judge{f' {reason}' if reason else ', the window is empty'}"
         case "bootstrap":
             first = "no champion yet, the first candidate is trained"
             anew = f"{reason}; a candidate is trained as if it were the first"

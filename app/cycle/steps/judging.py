@@ -23,7 +23,6 @@ from domain.drift.statistics import LEVEL
 from domain.errors import PolicyNotDecided, PredictionsUnusable
 from domain.events.cycle_events import (
     CycleHalted,
-    CycleStarted,
     Decided,
     DriftMeasured,
     NotDecided,
@@ -34,6 +33,8 @@ from domain.events.findings import DriftReport
 from domain.events.verdicts import (
     NOT_DECIDED,
     PolicyVerdict,
+    another_is_judged,
+    nobody_judges,
     serves_set_aside,
     verdict_sentence,
 )
@@ -245,18 +246,39 @@ def decide(work: Work) -> Done:
     sentence = verdict_sentence(
         outcome,
         verdict.clauses,
-        _reason(started, outcome),
+        _reason(known, outcome),
         evidence=with_evidence(report) if report else (),
         nodes=verdict.nodes,
+        judged=_judged(known, outcome),
     )
     return Done(event=Decided(outcome=outcome, verdict=verdict, sentence=sentence, force=force))
 
 
-def _reason(started: CycleStarted, outcome: Outcome) -> str:
-    """Why it was forced; why a bootstrap compares with nobody, though somebody serves."""
+def _reason(known: Knowledge, outcome: Outcome) -> str:
+    """Why it was forced; why a bootstrap compares with nobody, though somebody serves; why nothing
+    was to judge, though somebody answered."""
+    started, another = known.started, _judges_another(known)
+    if outcome == "keep: nothing to judge" and another is not None:
+        return nobody_judges(*another, known.answered_by(another[1]))
     if outcome == "bootstrap" and started.serves is not None:
         return serves_set_aside(started.serves)
     return started.force.reason if started.force else ""
+
+
+def _judged(known: Knowledge, outcome: Outcome) -> str:
+    """Whom the cycle judged, where it is not who serves and the sentence does not say so yet."""
+    another = _judges_another(known)
+    if another is None or outcome == "keep: nothing to judge":
+        return ""
+    return another_is_judged(*another)
+
+
+def _judges_another(known: Knowledge) -> tuple[str, str] | None:
+    """Who is judged and who serves, where these are two. By the first form nobody says so."""
+    judged, serves = known.started.champion, known.started.serves
+    if judged is None or serves is None or judged == serves:
+        return None
+    return None if form(known.started, "outcomes") == FIRST else (judged, serves)
 
 
 def _with_clean_rate(verdict: PolicyVerdict, rate: float) -> PolicyVerdict:

@@ -131,6 +131,20 @@ class Knowledge:
             return found
         return found.without(self.champion_identities, TRAINED_ON)
 
+    def answered_by(self, model_version: str) -> int:
+        """How many rows of the drift window, not clipped, another version answered last."""
+        with self.ledger.connect() as connection:
+            return len(
+                window_predictions(
+                    connection,
+                    self.started.model,
+                    model_version=model_version,
+                    start=self.drift_window_start,
+                    end=self.started.as_of,
+                    up_to=self.cutoff,
+                ).rows
+            )
+
     @cached_property
     def labelled(self) -> tuple[LabelledRow, ...]:
         """Every labelled row before as_of, the latest label per identity, by event time."""

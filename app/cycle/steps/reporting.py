@@ -19,7 +19,7 @@ from app.ledger.store import StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import conclusions
-from app.projections.cycles_that_count import ModelCounts, model_counts
+from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
 from domain.decisions import lifecycle
@@ -58,7 +58,7 @@ def report(work: Work, history: StreamHistory, cause: Cause) -> None:
 def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
-    model, champion, drifted = _model_and_champion(known)
+    model, champion, drifted, judged = _model_and_champion(known)
     rows = _since_promotion(known, champion) if champion else ()
     pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
     rmse = _rmse(known, champion, pairs)
@@ -83,6 +83,8 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             alarm=None,  # whether it loads is seen where it serves
             drift_beyond_policy=drifted,
             unjudged=unjudged(state),
+            aside=model.champion is not None and judged != model.champion and not whole,
+            judged=judged,
             rmse=rmse,
             rmse_max=contract.health.rmse_max,
             scale=(
@@ -138,14 +140,18 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     )
 
 
-def _model_and_champion(known: Knowledge) -> tuple[ModelView, ChampionView | None, bool]:
-    """The model, who serves, and whether drift found for that champion stands unanswered."""
+def _model_and_champion(
+    known: Knowledge,
+) -> tuple[ModelView, ChampionView | None, bool, str | None]:
+    """The model, who serves, whether drift found for it stands unanswered, and whom the next cycle
+    judges."""
     with known.ledger.connect() as connection:
         model = model_now(connection, known.started.model)
         if model.champion is None:
-            return model, None, False
+            return model, None, False, None
         champion = get_champion(connection, model.model, model.champion)
-        return model, champion, drift_stands(connection, model)
+        judged = judged_next(connection, model)
+        return model, champion, drift_stands(connection, model), judged
 
 
 def _counts(known: Knowledge, model: ModelView) -> tuple[ModelCounts, dict[str, int]]:

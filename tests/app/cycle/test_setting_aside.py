@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.audit.champion import champion_told
+from app.audit.cycle import told_of
+from app.audit.health import Health, current_health
 from app.cause import Cause
 from app.cycle.next_cycle import next_cycle
 from app.cycle.promotions import roll_back
@@ -20,6 +22,13 @@ from tests.app.car_ledger import CarLedger, year_end
 def knowledge(cars: CarLedger, started: CycleStarted) -> Knowledge:
     """What that cycle would know."""
     return Knowledge(cars.ledger, cars.settings, started, cutoff=cars.ledger.size())
+
+
+def health_of(cars: CarLedger) -> Health:
+    with cars.ledger.connect() as connection:
+        return current_health(
+            connection, cars.view(), year_end(1977), alarm=None, clock_skew_seconds_max=1e12
+        )
 
 
 def test_a_first_cycle_on_historic_rows_looks_back_from_just_after_the_newest_and_says_so(
@@ -95,6 +104,46 @@ def test_cool_down_and_champion_count_from_the_last_cycle_at_or_before_it(cars: 
     new = facts["new_samples"]
     assert new is not None
     assert new > 0, "the forced training consumed nothing that counts"
+
+
+def test_whom_a_cycle_judges_is_named_where_it_is_not_who_serves_and_health_says_so(
+    cars: CarLedger,
+) -> None:
+    """Given a promotion by mistake that was set aside, when years go by, then every cycle names the
+    model it judges, nobody calls the window of who serves empty, and health names a way out."""
+    cars.answers(cars.rows([1976]))
+    cars.runs("1977-01-02T00:00:00.000000Z", force="the wrong day")
+    kept = cars.sets_aside(year_end(1976), "the day was wrong")
+    headline = "Kept: car-price/2 serves on. Judged was car-price/1."
+    assert told_of(cars.cycle(3)).headline == headline
+    assert kept.decided is not None
+    assert kept.decided.sentence.endswith(
+        "; judged is car-price/1, since the cycle that made car-price/2, which serves, was set "
+        "aside"
+    )
+
+    cars.answers(cars.rows([1977]))
+    year = run_cycle(cars.ledger, cars.settings, cars.begins(cars.asked(year_end(1977))))
+
+    assert told_of(cars.cycle(4)).headline == headline
+    assert year.decided is not None
+    assert year.decided.outcome == "keep: nothing to judge"
+    assert year.decided.sentence == (
+        f"KEEP: nothing to judge of car-price/1: {len(cars.rows([1977]))} rows were answered by "
+        "car-price/2, which nobody judges (it was made by a cycle that was set aside)"
+    )
+    why = (
+        "car-price/2 serves and nobody judges it: the cycle that made it was set aside, and cycles "
+        "judge car-price/1; a rollback to car-price/1 or a forced cycle whose candidate is "
+        "promoted would mend it"
+    )
+    assert health_of(cars).reasons == (why,)
+    for ended in (kept, year):
+        assert ended.health is not None
+        assert (ended.health.state, why in ended.health.reasons) == ("degraded", True)
+    cause = Cause.unauthenticated("asked")
+    roll_back(cars.ledger, "car-price", to="car-price/1", reason="to be judged", cause=cause)
+    assert why not in health_of(cars).reasons
 
 
 def test_a_rollback_outlives_the_mistake_that_was_set_aside_after_it(cars: CarLedger) -> None:

@@ -102,6 +102,22 @@ def test_a_champion_that_does_not_answer_degrades_and_says_why() -> None:
     )
 
 
+def test_a_champion_that_nobody_judges_is_degraded_and_the_way_out_is_named() -> None:
+    aside = replace(FINE, aside=True)
+    why = "car-price/3 serves and nobody judges it: the cycle that made it was set aside"
+    assert health_state(replace(aside, judged="car-price/1")) == (
+        "degraded",
+        (
+            f"{why}, and cycles judge car-price/1; a rollback to car-price/1 or a forced cycle "
+            "whose candidate is promoted would mend it",
+        ),
+    )
+    assert health_state(aside) == (
+        "degraded",
+        (f"{why}; the next cycle trains as if for the first time",),
+    )
+
+
 def test_no_evaluation_in_time_is_stale() -> None:
     state, reasons = health_state(replace(FINE, days_since_evaluation=7.5))
     assert state == "stale"
