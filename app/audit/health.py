@@ -22,7 +22,7 @@ from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.events.findings import GroupInterval
-from domain.events.verdicts import NOT_DECIDED
+from domain.events.verdicts import NOT_DECIDED, percent
 from domain.times import days_between, format_time, parse_time
 from rules.outcome import drift_unanswered
 
@@ -182,8 +182,8 @@ def _rates(
             return "no training was started yet"
         return f"no training was started by a cycle that counts ({aside})"
     return (
-        f"{success:.0%} of trainings and {promotion:.0%} of decisions ended in a promotion "
-        f"(n = {counts.trainings} and {counts.decisions}{aside and '; '}{aside})"
+        f"{percent(success)} of trainings and {percent(promotion)} of decisions ended in a "
+        f"promotion (n = {counts.trainings} and {counts.decisions}{aside and '; '}{aside})"
     )
 
 

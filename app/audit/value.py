@@ -9,7 +9,7 @@ from app.audit.templates import moment
 from app.ledger.store import Connection
 from app.projections.cycles import completed_trainings
 from app.projections.reigns import ReignView, reigns_of
-from domain.events.verdicts import significant_digits
+from domain.events.verdicts import amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def _sentence(reign: ReignView) -> str:
     if reign.value is None:
         return f"{reign.model_version}: no value, {reign.note}"
     interval = (
-        f"[{_amount(reign.low)} to {_amount(reign.high)}]"
+        f"[{amount(reign.low)} to {amount(reign.high)}]"
         if reign.low is not None and reign.high is not None
         else f"({reign.note})"
     )
@@ -135,8 +135,8 @@ def _after_training(reign: ReignView, after: float | None, trained: bool) -> str
         return ""
     if not trained:
         return "; nothing was trained for it"
-    cost = _amount(reign.retraining_cost)
-    return f"; {_amount(after)} after its training at {cost} {reign.unit}"
+    cost = amount(reign.retraining_cost or 0.0)
+    return f"; {amount(after)} after its training at {cost} {reign.unit}"
 
 
 def _sum_sentence(value: float | None, summed: Sequence[ReignView]) -> str:
@@ -154,21 +154,11 @@ def _after_trainings(after: float | None, trainings: int, summed: Sequence[Reign
         return ""
     number = "1 training" if trainings == 1 else f"{trainings} trainings"
     return (
-        f"; {_amount(after)} after {number} at {_amount(summed[-1].retraining_cost)} "
+        f"; {amount(after)} after {number} at {amount(summed[-1].retraining_cost or 0.0)} "
         f"{summed[-1].unit} each, promoted or rejected, since {summed[0].previous} began to serve, "
         "whose own training is not charged"
     )
 
 
 def _saved(value: float) -> str:
-    return f"saved {_amount(value)}" if value >= 0 else f"lost {_amount(-value)}"
-
-
-def _amount(value: float | None) -> str:
-    """An amount as people write it: whole from a hundred on, with separators.
-
-    >>> _amount(61328.017), _amount(-2.5), _amount(None)
-    ('61,328', '-2.5', '0')
-    """
-    amount = value or 0.0
-    return f"{amount:,.0f}" if abs(amount) >= 100 else significant_digits(amount)  # noqa: PLR2004
+    return f"saved {amount(value)}" if value >= 0 else f"lost {amount(-value)}"

@@ -8,11 +8,12 @@ from statistics import fmean
 from typing import Any, Final, Self
 
 from app.audit.setting_aside import not_counted
-from domain.events.verdicts import in_words
+from domain.events.verdicts import amount, in_words, told_apart_from_each
 
 FIRST_CHAMPION: Final = "never retrained"  # the model that nobody replaced, whom all are against
 BEGIN: Final = "<!-- whatif begins -->"
 END: Final = "<!-- whatif ends -->"
+_THREE_DECIMALS_FROM: Final = 0.1
 HEADINGS: Final = ("model", "policy", "trained", "promoted", "mean RMSE", "value", "unit")
 CYCLE_HEADINGS: Final = (
     "cycle",
@@ -139,8 +140,9 @@ class WhatIf:
         return (
             f"{self.model} under {self.policy}: {self.trained} trained, {self.promoted} promoted"
             f"{aside and f' ({aside})'}; "
-            f"mean RMSE {self.rmse:.3f}, {self.first_rmse:.3f} had nobody retrained; "
-            f"worth {self.value:,.0f} {self.unit} against the first champion."
+            f"mean RMSE {_error(self.rmse, self.first_rmse)}, "
+            f"{_error(self.first_rmse, self.rmse)} had nobody retrained; "
+            f"worth {amount(self.value)} {self.unit} against the first champion."
         )
 
     @property
@@ -161,17 +163,18 @@ class WhatIf:
 
     def line(self) -> tuple[str, ...]:
         """The policy under HEADINGS."""
-        return self._line(self.policy, self.trained, self.promoted, self.rmse, self.value)
+        rmse = _error(self.rmse, self.first_rmse)
+        return self._line(self.policy, self.trained, self.promoted, rmse, self.value)
 
     def line_of_never(self) -> tuple[str, ...]:
         """The first champion alone, on the same rows, under HEADINGS."""
-        return self._line(FIRST_CHAMPION, 0, 0, self.first_rmse, 0.0)
+        return self._line(FIRST_CHAMPION, 0, 0, _error(self.first_rmse, self.rmse), 0.0)
 
     def _line(
-        self, policy: str, trained: int, promoted: int, rmse: float | None, value: float | None
+        self, policy: str, trained: int, promoted: int, rmse: str, value: float | None
     ) -> tuple[str, ...]:
-        worth = "–" if value is None else f"{value:,.0f}"
-        return (self.model, policy, str(trained), str(promoted), _number(rmse), worth, self.unit)
+        worth = "–" if value is None else amount(value)
+        return (self.model, policy, str(trained), str(promoted), rmse, worth, self.unit)
 
     def to_document(self) -> dict[str, Any]:
         """The same as JSON, with the sums."""
@@ -204,7 +207,8 @@ def comparison(found: Sequence[WhatIf]) -> list[tuple[str, ...]]:
 
 
 def _figures(served: ServedRows) -> tuple[str, str, str]:
-    return str(served.rows), _number(served.rmse), _number(served.first_rmse)
+    rmse, first = served.rmse, served.first_rmse
+    return str(served.rows), _error(rmse, first), _error(first, rmse)
 
 
 def table_block(found: Sequence[WhatIf]) -> str:
@@ -226,5 +230,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _error(value: float | None, other: float | None) -> str:
+    """Three decimals, or four digits and as many more as tell it apart from the other error."""
+    if value is None:
+        return "–"
+    others = () if other is None else (other,)
+    shown = f"{value:.3f}"
+    large = all(each == 0 or each >= _THREE_DECIMALS_FROM for each in (value, *others))
+    if large and all((shown == f"{each:.3f}") == (value == each) for each in others):
+        return shown
+    return told_apart_from_each(value, others)[0]

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from domain.decisions.cycle import Cycle
 from domain.events.findings import GroupInterval
-from domain.events.verdicts import significant_digits, told_apart
+from domain.events.verdicts import amount, significant_digits, told_apart
 from domain.target_scale import SCALE_WORDS, Transform
 
 State = Literal["healthy", "degraded", "stale", "no champion"]
@@ -182,6 +182,6 @@ def _has_not_paid(facts: HealthFacts, value: GroupInterval) -> str:
     unit = f" {facts.value_unit}" if facts.value_unit else ""
     remedy = f"; a rollback to {facts.replaced} would mend it" if facts.replaced else ""
     return (
-        f"{facts.champion} has not paid: value {value.estimate:,.6g}{unit}, 95 % interval "
-        f"{value.low:,.6g} to {value.high:,.6g}{remedy}"
+        f"{facts.champion} has not paid: value {amount(value.estimate)}{unit}, 95 % interval "
+        f"{amount(value.low)} to {amount(value.high)}{remedy}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from domain.contract.contract import DriftWindow
 from domain.contract.window import window_start
@@ -11,6 +12,8 @@ from domain.decisions.rule_numbers import NEWEST
 from domain.errors import CycleRefused, NothingToDecide
 from domain.events.cycle_events import AttemptStarted, CycleFailed, CycleStarted, Force
 from domain.times import just_after
+
+AS_OF_LEFT_OUT: Final = "as_of was left out"  # so begins why a time was chosen for a cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def moment(
         return (present if present < asked <= latest else asked), None
     if last is not None and present < last <= latest:
         return last, (
-            f"as_of was left out, and the clock went back ({present}) by less than clocks may "
+            f"{AS_OF_LEFT_OUT}, and the clock went back ({present}) by less than clocks may "
             "differ since the last cycle: so as_of is the one of that cycle"
         )
     if first_window is None or newest_row is None:
@@ -82,7 +85,7 @@ def moment(
     if newest_row >= window_start(present, first_window):
         return present, None
     return just_after(newest_row), (
-        f"as_of was left out, the model has no cycle yet, and its newest row ({newest_row}) is "
+        f"{AS_OF_LEFT_OUT}, the model has no cycle yet, and its newest row ({newest_row}) is "
         "older than its drift window: so as_of is just after that row"
     )
 

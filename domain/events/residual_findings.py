@@ -24,7 +24,7 @@ class ErrorIncrease:
     error_increase_p: Annotated[
         float | None, noted("probability", "of as large a t, by permutation of groups")
     ]
-    note: Annotated[str, noted("words", "why nothing was measured; empty when it was")]
+    note: Annotated[str, noted("words", "why a figure is null; empty when none is")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from domain.units import noted
 Verdict = Literal["met", "unmet", "unknown"]
 Operator = Literal[">", ">=", "<", "<="]
 _DIGITS_EXACT: Final = 17  # tell any two doubles apart
+_PLAIN_BELOW: Final = 1e15  # the digits of larger numbers say nothing
+_WHOLE_FROM: Final = 100  # an amount below has decimals
 Junction = Literal["all", "any"]
 ROOT: Final = "when"  # the first node of every policy: what it comes to decides
 NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
@@ -78,8 +80,34 @@ def significant_digits(value: float, digits: int = 4) -> str:
 
     >>> significant_digits(20.83333), significant_digits(50.0), significant_digits(0.0000123456)
     ('20.83', '50', '1.235e-05')
+    >>> significant_digits(9999.6), significant_digits(1234567.8), significant_digits(1e300)
+    ('10000', '1234568', '1e+300')
     """
-    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+    said = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in said and abs(value) < _PLAIN_BELOW else said
+
+
+def amount(value: float) -> str:
+    """An amount as people write it: whole from a hundred on, with separators.
+
+    >>> amount(61328.017), amount(-2.5), amount(-0.0), amount(1e300)
+    ('61,328', '-2.5', '0', '1e+300')
+    """
+    if _WHOLE_FROM <= abs(value) < _PLAIN_BELOW:
+        return f"{value:,.0f}"
+    return significant_digits(value or 0.0)
+
+
+def percent(share: float) -> str:
+    """A share (0..1): all and none are said of nothing less, and nothing more.
+
+    >>> percent(0.5), percent(249 / 250), percent(1 / 250), percent(1.0), percent(0.0)
+    ('50%', '99.6%', '0.4%', '100%', '0%')
+    """
+    exact = share in (0.0, 1.0)
+    said = (f"{100 * share:.{decimals}f}" for decimals in range(_DIGITS_EXACT))
+    found = (each for each in said if exact or 0.0 < float(each) < 100.0)  # noqa: PLR2004
+    return f"{next(found, 100 * share)}%"
 
 
 def told_apart(value: float, bound: float, digits: int = 4) -> tuple[str, str]:

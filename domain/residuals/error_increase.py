@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 LABELLED_ROWS_MIN: Final = 50
 INCREASE_HOLDOUT_ROWS_MIN: Final = 20
 INCREASE_GROUPS_MIN: Final = 5
+NO_SPREAD: Final = "t is infinite: the squared errors of either side are the same in every group"
 DRAWS: Final = 1_999
 _ROUNDING: Final = 1e-9  # of t, summed in another order
 _DRAWN_AT_ONCE: Final = 2**20  # groups held in memory at a time
@@ -39,7 +40,8 @@ def measure_increase(
         reference_sha256: of the champion, and
         cycle: its id; together they seed the draws.
 
-    Null below 50 labelled rows, 20 holdout rows or 5 groups a side, with the reason.
+    Null below 50 labelled rows, 20 holdout rows or 5 groups a side, with the reason. t alone is
+    null, with the reason, where no group of either side differs from the others: p still holds.
     """
     groups, holdout_groups = ({row.group for row in rows} for rows in (window, holdout))
     note = _too_few(len(window), len(holdout), len(groups), len(holdout_groups))
@@ -50,7 +52,9 @@ def measure_increase(
             ratio = math.sqrt(after / before)
             sums, rows = _by_group((window, holdout))
             seed = increase_seed(reference_sha256, cycle)
-            measured, p_value = permuted(sums, rows, len(groups), seed)
+            t, p_value = permuted(sums, rows, len(groups), seed)
+            measured = t if math.isfinite(t) else None
+            note = "" if math.isfinite(t) else NO_SPREAD
         else:
             note = "every error is 0 on one side"
     return ErrorIncrease(

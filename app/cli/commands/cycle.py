@@ -34,6 +34,7 @@ from app.clock import monotonic_seconds, new_id
 from app.cycle.starting import Cycles
 from app.projections.cycles import CycleView
 from domain.decisions.cycle import Step
+from domain.decisions.starting import AS_OF_LEFT_OUT
 from domain.errors import WhyledgerError
 from domain.events.cycle_events import CycleStarted
 from domain.events.verdicts import NOT_DECIDED
@@ -121,8 +122,10 @@ def _say_begun(watched: Watched) -> None:
     begun = watched.steps.get(CycleStarted.type, {})
     if begun.get("sets_aside"):
         note(sets_aside_sentence(watched.cycle, begun["sets_aside"], begun["reason"]))
-    elif begun.get("reason"):
+    elif str(begun.get("reason") or "").startswith(AS_OF_LEFT_OUT):
         note(f"as_of {begun['as_of']}: {begun['reason']}; --as-of chooses another")
+    elif begun.get("reason"):
+        note(f"no cycle was set aside; the reason is recorded: {begun['reason']}")
 
 
 def _exit_code(told: CycleTold, *, detailed: bool) -> Exit:

@@ -118,7 +118,19 @@ def test_rows_served_since_the_last_cycle_count_and_stand_in_a_line_of_their_own
 def test_where_nobody_said_what_an_error_costs_the_value_is_in_the_targets_unit() -> None:
     found = what_if(BETTER, per_unit=None, unit="cars sold")
     assert found.value == 2.5
-    assert found.line()[-2:] == ("2", "cars sold")
+    assert found.line()[-2:] == ("2.5", "cars sold")
+
+
+def test_small_errors_and_amounts_are_never_rounded_to_nothing_or_onto_each_other() -> None:
+    small = ServedRows(rows=3, rmse=0.00042, first_rmse=0.00048, saved=-0.4)
+    found = what_if(BOOTSTRAP, relived(2, before=small), per_unit=None, unit="kg")
+    assert found.sentence.endswith(
+        "mean RMSE 0.00042, 0.00048 had nobody retrained; worth -0.4 kg against the first champion."
+    )
+    assert found.line()[-3:] == ("0.00042", "-0.4", "kg")
+    assert found.lines()[1][5:7] == ("0.00042", "0.00048")
+    close = ServedRows(rows=3, rmse=0.43721, first_rmse=0.43724, saved=0.0)
+    assert what_if(relived(2, before=close)).lines()[0][5:7] == ("0.43721", "0.43724")
 
 
 def test_without_a_labelled_row_there_is_no_figure_rather_than_a_zero() -> None:

@@ -15,7 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.cli.commands.cycle import Watched, _say_begun
 from app.cli.remote import client_of
+from domain.decisions.starting import AS_OF_LEFT_OUT
+from domain.events.cycle_events import CycleStarted
+from tests.app.car_ledger import year_end
 from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
 from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
@@ -237,6 +241,25 @@ def test_an_import_of_which_nothing_is_kept_exits_20_and_says_what_a_cycle_would
 
 def test_an_unknown_model_decides_nothing(state: Path) -> None:
     assert whyledger(state, "cycle", "--model", "nowhere").returncode == 20
+
+
+@pytest.mark.parametrize(
+    ("reason", "aside", "said"),
+    [
+        ("the wrong day", ["m-1"], "m-2 set aside m-1: the wrong day."),
+        ("the monthly run", [], "no cycle was set aside; the reason is recorded: the monthly run"),
+        (f"{AS_OF_LEFT_OUT}, and why", [], f"{AS_OF_LEFT_OUT}, and why; --as-of chooses another"),
+    ],
+)
+def test_a_reason_is_told_for_what_it_is(
+    capsys: pytest.CaptureFixture[str], reason: str, aside: list[str], said: str
+) -> None:
+    """Given a reason somebody typed or the service chose, then only the latter names --as-of."""
+    begun = {"as_of": year_end(1976), "reason": reason, "sets_aside": aside}
+    _say_begun(Watched("m-2", "ended", {CycleStarted.type: begun}))
+    told = " ".join(capsys.readouterr().err.split())
+    assert said in told
+    assert ("--as-of" in told) == reason.startswith(AS_OF_LEFT_OUT)
 
 
 def test_a_force_without_a_reason_is_refused_and_never_taken_for_none(state: Path) -> None:

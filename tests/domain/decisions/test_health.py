@@ -39,6 +39,14 @@ def test_a_model_within_all_bounds_is_healthy_and_gives_no_reasons() -> None:
     assert health_state(FINE) == ("healthy", ())
 
 
+def test_a_large_loss_is_written_as_the_value_is_everywhere() -> None:
+    lost = GroupInterval(
+        estimate=-12_345_678.4, low=-23_456_789.0, high=-1_234_567.0, groups=40, confidence=0.001
+    )
+    _, [reason] = health_state(replace(FINE, value_interval=lost, value_unit="USD"))
+    assert "value -12,345,678 USD, 95 % interval -23,456,789 to -1,234,567" in reason
+
+
 @given(of=st.integers(1, 100_000), percent=st.integers(0, 100))
 def test_labels_are_late_above_the_share_and_not_at_it(of: int, percent: int) -> None:
     """Given as many late labels as the share allows, and one more, whatever the share in cents."""

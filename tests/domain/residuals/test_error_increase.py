@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from domain.canonical import canonical_bytes
 from domain.residuals.error_increase import measure_increase, permuted, t_statistics
 from domain.residuals.frozen import Residual
 
@@ -40,6 +42,20 @@ def test_the_ratio_is_that_of_the_root_mean_squares() -> None:
         residuals(errors * 1.3, 20), residuals(errors, 20), reference_sha256=SHA, cycle="m-2"
     )
     assert again == found
+
+
+@pytest.mark.parametrize(("window", "p"), [(2.0, 1 / 2_000), (0.5, 1.0)])
+def test_where_no_group_differs_from_its_side_t_is_null_with_the_reason_and_p_holds(
+    window: float, p: float
+) -> None:
+    """Given equal squares in every group of a side, then what is recorded fits the ledger."""
+    found = measure_increase(
+        residuals([window] * 50, 25), residuals([1.0] * 40, 20), reference_sha256=SHA, cycle="m-2"
+    )
+    assert (found.error_ratio, found.t_statistic) == (window, None)
+    assert found.error_increase_p == p
+    assert found.note.startswith("t is infinite: ")
+    assert canonical_bytes(asdict(found))
 
 
 @pytest.mark.parametrize(
