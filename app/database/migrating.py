@@ -79,7 +79,7 @@ def _what_failed(said: str) -> str:
 def needs_migration(engine: Engine) -> bool:
     """Whether the schema is not the one this code was written for."""
     with engine.connect() as connection:
-        return _revision(connection) != SCHEMA_REVISION
+        return schema_revision(connection) != SCHEMA_REVISION
 
 
 def has_schema(settings: Settings) -> bool:
@@ -115,7 +115,7 @@ def upgrade(engine: Engine, seconds: float, revision: str = "head") -> None:
     """
     with busy_is_refused(seconds), engine.connect() as connection:
         take_lock(connection, seconds)
-        if _revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
+        if schema_revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
             _run(connection, revision)
         connection.commit()
 
@@ -142,12 +142,17 @@ def _run(connection: Connection, revision: str) -> None:
         ) from error
     except CommandError as error:
         raise LedgerDamaged(
-            f"the schema of the ledger is {_revision(connection)!r}, unknown to this version "
+            f"the schema of the ledger is {schema_revision(connection)!r}, unknown to this version "
             f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
         ) from error
 
 
-def _revision(connection: Connection) -> str | None:
+def schema_revision(connection: Connection) -> str | None:
+    """The revision of the schema, as the database says it; None where it says none.
+
+    Raises:
+        LedgerDamaged: it says several.
+    """
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO
 
 from app.intake.csv_rows import BrokenLine
+from domain.path_parts import path_part
 
 
 class Quarantine:
     """The file of one upload's bad rows, JSON Lines; whole under its name, or not there at all."""
 
     def __init__(self, directory: Path, stem: str) -> None:
-        self.name = f"{stem}.jsonl"
+        self.name = f"{path_part(stem, 'an upload')}.jsonl"
         self._path = directory / self.name
         self._part: IO[str] | None = None
 

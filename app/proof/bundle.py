@@ -24,8 +24,9 @@ from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
-from domain.errors import RequestInvalid
+from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid, shown
 from domain.events.events import EVENT_TYPES
+from domain.path_parts import file_digest, is_digest
 from domain.tree.merkle import Frontier
 from domain.tree.notes import VerifierKey
 
@@ -73,7 +74,7 @@ def export_bundle(
 
     Raises:
         RequestInvalid: `target` exists.
-        LedgerDamaged: the tables themselves cannot be read.
+        LedgerDamaged: the tables themselves cannot be read, or hold what names no file.
     """
     if target.exists():
         raise RequestInvalid(f"{target} exists. Name a folder or .zip file that does not.")
@@ -140,7 +141,7 @@ class _Export:
                         % (position, version, content)
                     )
                     leaves.append(leaf_hash(content))
-                    documents.update(_documents(content))
+                    documents.update(_documents(position, content))
                 tree = tree.append(leaves)
                 self._progress(tree.size, total)
         for name, document in documents.items():
@@ -152,6 +153,11 @@ class _Export:
         query = select(TILES.c.level, TILES.c.number, TILES.c.bytes)
         with self._connection.execute(query, execution_options=_FEW) as rows:
             for level, number, content in rows:
+                if not (type(level) is type(number) is int and min(level, number) >= 0):
+                    raise LedgerDamaged(
+                        f"tile {shown(level)}/{shown(number)} has no place in a tree. Stop "
+                        "writing; run `whyledger verify`."
+                    )
                 if (number + 1) * TILE_HASHES ** (level + 1) <= size:
                     self._write(f"tiles/{level}/{number}", bytes(content))
                     count += 1
@@ -162,7 +168,8 @@ class _Export:
         query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.bytes)
         with self._connection.execute(query, execution_options=_FEW) as rows:
             for sha256, content in rows:
-                self._write(f"artefacts/{sha256}", bytes(content))
+                name = file_digest(sha256, "the digest of an artefact")
+                self._write(f"artefacts/{name}", bytes(content))
                 count += 1
         return count
 
@@ -210,17 +217,24 @@ class _Hashed:
         return self._sha256.hexdigest()
 
 
-def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:
+def _documents(position: int, content: bytes) -> Iterator[tuple[str, bytes]]:
     """The contract or policy that an entry adopts, as a file named by its digest."""
     if not any(name.encode() in content for name in _DOCUMENTS):
         return
-    envelope = orjson.loads(content)
-    if envelope["type"] in _DOCUMENTS:
+    try:
+        envelope = orjson.loads(content)
+        if envelope["type"] not in _DOCUMENTS:
+            return
         folder, document, digest = _DOCUMENTS[envelope["type"]]
         found = canonical_bytes(envelope["data"][document])
         name = envelope["data"][digest]
-        # Never write outside the bundle, whatever somebody made of the entry.
-        yield f"{folder}/{name if name.isalnum() else sha256_hex(found)}.json", found
+    except (ValueError, TypeError, KeyError, NotCanonical) as error:
+        raise LedgerDamaged(
+            f"ledger entry {position} is no envelope with a document: {error}. Stop writing; run "
+            "`whyledger verify`."
+        ) from error
+    # Never write outside the bundle, whatever somebody made of the entry.
+    yield f"{folder}/{name if is_digest(name) else sha256_hex(found)}.json", found
 
 
 @cache

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from domain.canonical import sha256_hex
 from domain.contract.contract import CategoryFeature, Contract, NumberFeature
 from domain.events.events import Row
+from domain.path_parts import path_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def write_dataset(
     Raises:
         OSError: the folder cannot be written.
     """
+    name = path_part(name, "a cycle")
     folder.mkdir(parents=True, exist_ok=True)
     content = csv_bytes(contract, rows)
     written = WrittenDataset(

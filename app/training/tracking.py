@@ -34,6 +34,7 @@ from domain.canonical import sha256_hex
 from domain.contract.contract import Contract
 from domain.errors import TrainingFailed, UnknownThing
 from domain.events.events import Row
+from domain.path_parts import path_part
 from domain.times import parse_time
 
 CHAMPION: Final = "champion"
@@ -170,7 +171,7 @@ class MlflowRegistry:
         if found is not None:
             known: str = found.experiment_id
             return known
-        place = (self._artefacts / model).as_uri()
+        place = (self._artefacts / path_part(model, "a model")).as_uri()
         made: str = self._client.create_experiment(model, artifact_location=place)
         return made
 

@@ -12,13 +12,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
+from app.database.migrating import schema_revision
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import read_head
 from app.proof.signer import check_ed25519
+from app.proof.verify.artefact_checks import artefact_breaks
 from app.proof.verify.breaks import Break
 from app.proof.verify.entry_checks import EntryChecks, StoredEntry
-from app.proof.verify.guards import missing_guards
+from app.proof.verify.guards import guard_breaks
 from app.proof.verify.payload_checks import payload_breaks
 from app.proof.verify.read_models import differing_read_models
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
@@ -48,6 +50,7 @@ class Verified:
     covered: int  # entries under the newest of them that fits: so far the ledger is proven
     read_models: int  # compared with what the entries give; 0 when not asked, or pointless
     erased: int  # events whose data is gone, as entries say
+    unnamed: int  # artefacts that no entry names: nothing uses them
     breaks: tuple[Break, ...]  # the first one first
 
     @property
@@ -118,12 +121,14 @@ def verify(
         breaks += entries.breaks + tiles.breaks()
         erased, wrong = payload_breaks(connection, entries.apart, entries.erased)
         breaks += wrong
+        unnamed, wrong = artefact_breaks(connection, entries.named)
+        breaks += wrong
         breaks += _check_end(connection, tree, pending)
         compared = 0
         if read_models and not breaks:
             compared, differing = differing_read_models(connection)
             breaks += differing
-        breaks += missing_guards(connection)
+        breaks += guard_breaks(connection, schema_revision(connection))
     return Verified(
         entries=tree.size,
         root=tree.root().hex(),
@@ -132,6 +137,7 @@ def verify(
         covered=fitting,
         read_models=compared,
         erased=erased,
+        unnamed=unnamed,
         breaks=tuple(sorted(breaks, key=lambda each: each.order)[:BREAKS_MAX]),
     )
 
