@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,9 +19,11 @@ import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
+from app.database.read_only import CannotJudge
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
+from app.proof.verify.guards import tables_of
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid, shown
@@ -74,23 +76,35 @@ def export_bundle(
 
     Raises:
         RequestInvalid: `target` exists.
+        CannotJudge: the schema is newer than this code, or older than the tree.
         LedgerDamaged: the tables themselves cannot be read, or hold what names no file.
     """
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise RequestInvalid(f"{target} exists. Name a folder or .zip file that does not.")
     opening = _zip(target) if target.suffix == ".zip" else _folder(target)
-    with ledger.connect() as connection, unreadable_is_damage():
-        check_storage(connection)
+    with ledger.snapshot() as connection, unreadable_is_damage():
+        tables = tables_of(connection)
+        if "tiles" not in tables:
+            raise CannotJudge(
+                "the ledger's schema is older than '0003' and has no tree to export. Let a "
+                "service of this version open it once, which migrates it, and export again."
+            )
+        check_storage(connection, tables)
         with opening as open_file:
-            return _Export(connection, open_file, progress).write(key, retained)
+            return _Export(connection, open_file, progress, tables).write(key, retained)
 
 
 class _Export:
     """One export: writes file after file, and at last the trailer that names them all."""
 
     def __init__(
-        self, connection: Connection, open_file: OpenFile, progress: Callable[[int, int], None]
+        self,
+        connection: Connection,
+        open_file: OpenFile,
+        progress: Callable[[int, int], None],
+        tables: Set[str],
     ) -> None:
+        self._tables = tables
         self._connection = connection
         self._open_file = open_file
         self._progress = progress
@@ -174,14 +188,14 @@ class _Export:
         return count
 
     def _write_payloads(self) -> None:
-        with (
-            self._stream("payloads.jsonl") as file,
-            self._connection.exec_driver_sql(_PAYLOADS, execution_options=_FEW) as rows,
-        ):
-            for position, salt, content in rows:
-                # The bytes that the entry commits to stand in the line as they are, too.
-                line = b'{"position":%d,"salt":"%s","data":%s}\n'
-                file.write(line % (position, bytes(salt).hex().encode(), bytes(content)))
+        with self._stream("payloads.jsonl") as file:
+            if "payloads" not in self._tables:
+                return  # an older schema: nothing stood apart
+            with self._connection.exec_driver_sql(_PAYLOADS, execution_options=_FEW) as rows:
+                for position, salt, content in rows:
+                    # The bytes that the entry commits to stand in the line as they are, too.
+                    line = b'{"position":%d,"salt":"%s","data":%s}\n'
+                    file.write(line % (position, bytes(salt).hex().encode(), bytes(content)))
 
     def _write_checkpoints(self, retained: Sequence[str]) -> int:
         rows = self._connection.execute(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size))

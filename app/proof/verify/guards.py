@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from app.database.read_only import judged_revision
 from app.proof.verify.breaks import Break
 from app.proof.verify.schema_objects import schema_objects
 
@@ -42,6 +43,17 @@ def guard_breaks(connection: Connection, revision: str | None) -> list[Break]:
         said = f"these changed: {_listed(changed)}; the first says {wrong}"
         breaks.append(_break(f"{first} to say {right}", said))
     return breaks
+
+
+def tables_of(connection: Connection) -> frozenset[str]:
+    """The ledger's tables at the revision of its schema: an older one has fewer.
+
+    Raises:
+        CannotJudge: the schema is newer than this code, or none that it knows.
+        LedgerDamaged: it does not say its revision.
+    """
+    texts = guard_texts(connection.dialect.name, judged_revision(connection))
+    return frozenset(name.removeprefix("table ") for name in texts if name.startswith("table "))
 
 
 @cache

@@ -23,18 +23,19 @@ _THING: Final = "the data that stands apart"
 
 
 def payload_breaks(
-    connection: Connection, commits: dict[int, str], erased: frozenset[int]
+    connection: Connection, commits: dict[int, str], erased: frozenset[int], *, stored: bool = True
 ) -> tuple[int, list[Break]]:
     """How many payloads were erased as entries say, and what is wrong with the others.
 
     Args:
         connection: reads the moment at which the entries were checked.
         commits: position -> what the entry there commits to, 64 hex digits.
+        stored: whether there is a table of them; an older schema has none.
         erased: positions whose erasure an entry records.
     """
     missing = dict(commits)
     breaks = []
-    for position, beside, payload in _stored(connection):
+    for position, beside, payload in _stored(connection) if stored else ():
         commit = missing.pop(position, None)
         if commit is None:
             breaks.append(Break(position, _THING, "none: the entry commits to none", "some"))
