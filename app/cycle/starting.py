@@ -235,7 +235,7 @@ def give_up(ledger: Ledger, cycle: str, reason: str, *, early: bool = False) -> 
 def start_worker(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
     """A worker process for the cycle: one BLAS thread, its output in the state directory."""
     logs = settings.state_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (logs / f"{path_part(cycle, 'a cycle')}.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "app.cycle.worker", cycle],

@@ -151,5 +151,5 @@ def exclusive(path: Path, *, make: bool = True) -> Iterator[None]:
 
 def _open(path: Path) -> int:
     """A descriptor of the file, made when missing, that a child does not inherit."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
+from app.database.private_files import keep_private
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 
@@ -181,4 +182,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main())

@@ -55,7 +55,7 @@ def write_dataset(
         OSError: the folder cannot be written.
     """
     name = path_part(name, "a cycle")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     content = csv_bytes(contract, rows)
     written = WrittenDataset(
         folder / f"{name}.csv", folder / f"{name}.parquet", sha256_hex(content), len(rows)

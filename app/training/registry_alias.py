@@ -35,7 +35,7 @@ def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
 
     with exclusive(settings.by_products_lock):
         MlflowRegistry(settings.state_dir, now()).set_champion(model, view.registry_run)
-    remembered.parent.mkdir(parents=True, exist_ok=True)
+    remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remembered.write_text(view.registry_run)
     return True
 

@@ -83,7 +83,7 @@ class MlflowRegistry:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         folder = folder.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._artefacts = folder / "mlartifacts"
         self._now_ms = int(parse_time(time).timestamp() * 1000)
         try:
@@ -232,7 +232,8 @@ def _own_code(folder: Path) -> Path:
     for package in (there.parent, there):
         (package / "__init__.py").touch()
     for module in (native_pipeline, transformers):
-        shutil.copy(str(module.__file__), there)
+        source = Path(str(module.__file__))
+        shutil.copyfile(source, there / source.name)  # and not its mode, which lets others read
     return folder / "app"
 
 

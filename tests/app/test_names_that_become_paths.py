@@ -72,7 +72,7 @@ def test_a_quarantine_file_is_read_and_written_nowhere_else(
     with pytest.raises(LedgerDamaged, match=f"the quarantine file of entry {entry.position} is"):
         intake_of((sqlite_ledger.entry(1), None), folder)
     with pytest.raises(LedgerDamaged, match="an upload is"):
-        Quarantine(folder, OUT)
+        Quarantine(folder, OUT, 1, 1)
 
 
 def test_a_cycle_names_no_log_lock_or_data_set_elsewhere(

@@ -235,7 +235,7 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
         )
         champions.refresh()
         serving = champions.of(model)
-        datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max)
+        datasets = Datasets(ledger, settings)
         digest = hashlib.sha256()
         with datasets.new_file() as copy:
             for piece in pieces(rows, advance):
