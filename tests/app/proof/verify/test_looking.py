@@ -168,11 +168,15 @@ def nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def read_only_file(sqlite_ledger: Ledger, sqlite_settings: Settings) -> Iterator[Settings]:
+def read_only_file(
+    sqlite_ledger: Ledger, sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
     """A ledger in a directory where nothing may be written, reachable for everybody."""
     put(sqlite_ledger, "observations-cars", refused())
     sqlite_ledger.close()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as room:
+        Path(room).chmod(0o777)
+        monkeypatch.setattr(tempfile, "tempdir", room)  # where everybody may write
         file = Path(folder) / "ledger.db"
         shutil.copy(sqlite_settings.database_url.removeprefix("sqlite:///"), file)
         file.chmod(0o444)
