@@ -10,6 +10,7 @@ from typing import Final
 
 from app.cycle.next_cycle import next_cycle
 from app.cycle.starting import Cycles
+from app.database.private_files import narrow_state
 from app.intake.datasets import Datasets
 from app.intake.observations import Observations
 from app.intake.predictions import Predictions
@@ -51,6 +52,7 @@ class Process:
             LedgerBusy: the database is in use or out of reach.
             SigningRefused: the signing key cannot be used; the message says what to do.
         """
+        narrow_state(settings)
         with ExitStack() as made:
             ledger = open_ledger(
                 settings, progress=progress, answers_within=settings.busy_timeout_seconds
@@ -76,6 +78,9 @@ class Process:
             made.callback(cycles.close)
             for cycle in cycles.recover():
                 _LOG.info("cycle %s was cut off and goes on", cycle)
+            says = partial(next_cycle, ledger, skew_seconds=settings.clock_skew_seconds_max)
+            datasets = Datasets(ledger, settings, says)
+            datasets.sweep()
             return cls(
                 settings=settings,
                 ledger=ledger,
@@ -87,12 +92,7 @@ class Process:
                 observations=Observations(
                     ledger, champions, refusals, settings.clock_skew_seconds_max
                 ),
-                datasets=Datasets(
-                    ledger,
-                    settings.state_dir,
-                    settings.events_per_append_max,
-                    partial(next_cycle, ledger, skew_seconds=settings.clock_skew_seconds_max),
-                ),
+                datasets=datasets,
                 cycles=cycles,
                 _made=made.pop_all(),
             )

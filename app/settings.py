@@ -65,6 +65,12 @@ class Settings(BaseSettings):
         ge=1024,
         description="Bytes of one CSV upload; it is streamed, never held whole.",
     )
+    quarantine_bytes_max: int = Field(
+        64 * _MIB,
+        ge=1024,
+        description="Bytes of the file that lists an upload's refused rows, and never more than "
+        "four times the upload and 64 KiB; what it has no room for is counted.",
+    )
     rows_per_request_max: int = Field(
         1000, ge=1, le=10_000, description="Rows (or events) in one request."
     )

@@ -117,7 +117,7 @@ def demo(*, state_dir: Path, port: int, until: int, console: Console) -> Iterato
         ServiceRefused: the service refused what the demo sent.
     """
     run_dir = state_dir / f"demo-{now()[:19].replace(':', '').replace('-', '')}"
-    run_dir.mkdir(parents=True)
+    run_dir.mkdir(mode=0o700, parents=True)
     began = monotonic_seconds()
     port = free_port(port)
     try:

@@ -17,6 +17,7 @@ from app.cli.commands.models import adopt, rollback, state
 from app.cli.commands.running import demo, replay, serve
 from app.cli.commands.whatif import whatif
 from app.cli.terminal import CommandRefused, Exit, exit_code_of, say, say_error
+from app.database.private_files import keep_private
 from app.database.storage import StorageFailed
 from domain.errors import WhyledgerError
 
@@ -66,6 +67,7 @@ app.command()(demo)
 
 def main() -> None:
     """Run the command the arguments name; the exit codes stand in `docs/command-line.md`."""
+    keep_private()
     try:
         app()
     except WhyledgerError as error:

@@ -15,7 +15,7 @@ from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, progress
 from app.clock import new_id
 from app.database.migrating import has_schema
 from app.ledger.store import Ledger
-from app.projections.opening import open_ledger
+from app.projections.opening import look_at_ledger, open_ledger
 from app.settings import Settings
 from domain.errors import NothingToDecide, RequestInvalid
 from domain.reported_faults import reported_faults
@@ -78,6 +78,24 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
         ledger.close()
 
 
+@contextmanager
+def looked_at(settings: Settings) -> Iterator[Ledger]:
+    """The ledger as it stands, closed afterwards: nothing is made, migrated or written.
+
+    Raises:
+        NothingToDecide: there is no ledger.
+        CannotJudge: its schema is newer than this version.
+        LedgerBusy: the database is in use or out of reach.
+    """
+    ledger = look_at_ledger(settings) if _file_stands(settings) else None
+    if ledger is None:
+        raise _no_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
 def _folded(settings: Settings, make: bool) -> Ledger:
     """The ledger, with a bar when its read models take more than a moment to fold."""
     with ExitStack() as stack:
@@ -94,10 +112,14 @@ def _folded(settings: Settings, make: bool) -> Ledger:
 
 def _refuse_without_ledger(settings: Settings) -> None:
     """Before the database is touched: looking must leave neither a file nor tables."""
-    path = settings.ledger_url.removeprefix("sqlite:///")
-    file = path if path != settings.ledger_url else None
-    if (file and not Path(file.split("?", 1)[0]).exists()) or not has_schema(settings):
+    if not _file_stands(settings) or not has_schema(settings):
         raise _no_ledger(settings)
+
+
+def _file_stands(settings: Settings) -> bool:
+    """Whether SQLite's file is there; a server is there until it is asked."""
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    return path == settings.ledger_url or Path(path.split("?", 1)[0]).exists()
 
 
 def _no_ledger(settings: Settings) -> NothingToDecide:

@@ -46,6 +46,7 @@ class Exit(IntEnum):
     PROMOTED = 10  # only with --detailed-exitcode
     REJECTED = 11  # only with --detailed-exitcode
     UNDECIDED = 20  # nothing could be decided: inputs are missing, or the database out of reach
+    CANNOT_JUDGE = 21  # the schema is newer than this version, or this login may not read it
 
 
 _EXIT_BY_CODE: Final = {
@@ -54,6 +55,7 @@ _EXIT_BY_CODE: Final = {
     "contract-invalid": Exit.INVALID,
     "policy-invalid": Exit.INVALID,
     "document-invalid": Exit.INVALID,
+    "cannot-judge": Exit.CANNOT_JUDGE,
     "nothing-to-decide": Exit.UNDECIDED,
     "ledger-busy": Exit.UNDECIDED,
     "service-unreachable": Exit.UNDECIDED,

@@ -30,6 +30,7 @@ from domain.decisions.cycle import ATTEMPTS_MAX
 from domain.decisions.starting import GiveUp, StartCycle
 from domain.errors import CycleRunning, VersionConflict, WhyledgerError
 from domain.events.cycle_events import Force
+from domain.path_parts import path_part
 
 _LOG: Final = logging.getLogger("whyledger.cycles")
 _LOCK_POLL_SECONDS: Final = 0.5  # how often another's worker is looked for
@@ -234,8 +235,8 @@ def give_up(ledger: Ledger, cycle: str, reason: str, *, early: bool = False) -> 
 def start_worker(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
     """A worker process for the cycle: one BLAS thread, its output in the state directory."""
     logs = settings.state_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    with (logs / f"{cycle}.log").open("ab") as log:
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (logs / f"{path_part(cycle, 'a cycle')}.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "app.cycle.worker", cycle],
             env=worker_environment(settings),

@@ -16,6 +16,7 @@ from typing import Final
 import orjson
 
 from app.cycle.whatif import relive
+from app.database.private_files import keep_private
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import WhyledgerError
@@ -53,4 +54,5 @@ def _tell(said: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main(sys.argv[1], sys.argv[2], sys.stdin.buffer.read()))

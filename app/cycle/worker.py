@@ -13,6 +13,7 @@ from typing import Final
 from app.cycle.run import run_cycle
 from app.cycle.stream import append_next, read_cycle, who_asked
 from app.database.locks import NamedLock
+from app.database.private_files import keep_private, narrow_state
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -30,6 +31,7 @@ def main(cycle: str) -> int:
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
     os.nice(_NICENESS)
     settings = Settings()
+    narrow_state(settings)
     ledger = open_ledger(settings)
     with NamedLock(ledger.engine, settings.state_dir / "locks", cycle) as held:
         if not held:
@@ -52,4 +54,5 @@ def begin_attempt(ledger: Ledger, cycle: str) -> bool:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main(sys.argv[1]))

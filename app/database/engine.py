@@ -229,7 +229,7 @@ def _unreachable(reason: str) -> LedgerBusy:
 
 def _make_directory(directory: Path) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unreachable(str(error)) from error
 

@@ -21,6 +21,8 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from domain.path_parts import path_part
+
 _WRITERS: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
 # Both for this transaction only; a database set to commit asynchronously must not acknowledge.
 _POSTGRES_PROMISE: Final = text(
@@ -64,7 +66,7 @@ class NamedLock:
 
     def __init__(self, engine: Engine, directory: Path, name: str) -> None:
         self._engine = engine
-        self._path = directory / f"{name}.lock"
+        self._path = directory / f"{path_part(name, 'a lock')}.lock"
         self._key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         self._file: int | None = None
         self._connection: Connection | None = None
@@ -149,5 +151,5 @@ def exclusive(path: Path, *, make: bool = True) -> Iterator[None]:
 
 def _open(path: Path) -> int:
     """A descriptor of the file, made when missing, that a child does not inherit."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)

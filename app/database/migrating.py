@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
+from app.database.private_files import keep_private
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 
@@ -79,7 +80,7 @@ def _what_failed(said: str) -> str:
 def needs_migration(engine: Engine) -> bool:
     """Whether the schema is not the one this code was written for."""
     with engine.connect() as connection:
-        return _revision(connection) != SCHEMA_REVISION
+        return schema_revision(connection) != SCHEMA_REVISION
 
 
 def has_schema(settings: Settings) -> bool:
@@ -115,7 +116,7 @@ def upgrade(engine: Engine, seconds: float, revision: str = "head") -> None:
     """
     with busy_is_refused(seconds), engine.connect() as connection:
         take_lock(connection, seconds)
-        if _revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
+        if schema_revision(connection) != SCHEMA_REVISION:  # somebody may have done it meanwhile
             _run(connection, revision)
         connection.commit()
 
@@ -142,12 +143,17 @@ def _run(connection: Connection, revision: str) -> None:
         ) from error
     except CommandError as error:
         raise LedgerDamaged(
-            f"the schema of the ledger is {_revision(connection)!r}, unknown to this version "
+            f"the schema of the ledger is {schema_revision(connection)!r}, unknown to this version "
             f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
         ) from error
 
 
-def _revision(connection: Connection) -> str | None:
+def schema_revision(connection: Connection) -> str | None:
+    """The revision of the schema, as the database says it; None where it says none.
+
+    Raises:
+        LedgerDamaged: it says several.
+    """
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
@@ -176,4 +182,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main())

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import READ_MODELS_SCHEMA, busy_is_refused, create_database
 from app.database.locks import take_lock
+from app.database.private_files import keep_private
 from app.settings import Settings
 
 OWNER: Final = "whyledger_owner"
@@ -160,4 +161,5 @@ def _statements(connection: Connection) -> list[str]:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main())

@@ -8,12 +8,13 @@ left alone.
 from __future__ import annotations
 
 import io
+import logging
+import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
-from app.intake.quarantine import Quarantine
+from app.intake.quarantine import Quarantine, sweep
 from app.intake.refusals import bounded_reasons
 from app.ledger.reading import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
@@ -30,6 +31,7 @@ from app.ledger.streams import observations_stream, source_event_id
 from app.projections.labels import latest_rows
 from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
+from app.settings import Settings
 from domain.canonical import digest
 from domain.errors import DocumentInvalid, RowsRefusedError, UnknownThing
 from domain.events.envelope import Recorded
@@ -38,6 +40,7 @@ from domain.faults import Fault
 from domain.plain_text import unprintable
 
 DOOR: Final = "datasets"
+_LOG: Final = logging.getLogger("whyledger.datasets")
 _NOT_UTF8: Final = frozenset(map(chr, range(0xDC80, 0xDD00)))  # bytes no UTF-8 has, as read
 
 
@@ -53,22 +56,25 @@ class Datasets:
     """The use case of one process; `next_cycle` says what a model's next cycle would do."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        state_dir: Path,
-        events_per_append_max: int,
-        next_cycle: Callable[[str], str],
+        self, ledger: Ledger, settings: Settings, next_cycle: Callable[[str], str]
     ) -> None:
         self._ledger = ledger
         self._next_cycle = next_cycle
-        self._quarantine = state_dir / "quarantine"
-        self._chunk_rows = events_per_append_max
+        self._quarantine = settings.state_dir / "quarantine"
+        self._quarantine_bytes_max = settings.quarantine_bytes_max
+        self._chunk_rows = settings.events_per_append_max
         self._under_way: dict[tuple[str, str], Intake] = {}  # by model and SHA-256
 
     def new_file(self) -> IO[bytes]:
         """A temporary file to receive a CSV in; gone when it is closed, or when we die."""
-        self._quarantine.mkdir(parents=True, exist_ok=True)
+        self._quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=self._quarantine)
+
+    def sweep(self) -> None:
+        """Remove what uploads of killed processes left half written."""
+        swept = sweep(self._quarantine)
+        if swept:
+            _LOG.info("%d quarantine files that no upload is writing were removed", swept)
 
     def take_in(self, serving: Serving, upload: Upload, *, cause: Cause) -> Intake:
         """What became of the rows.
@@ -77,6 +83,7 @@ class Datasets:
             DocumentInvalid: no header, or one that does not fit the contract; nothing was kept.
             LedgerBusy: the rest was not kept; send the file again, nothing is recorded twice.
         """
+        size = upload.file.seek(0, os.SEEK_END)
         upload.file.seek(0)
         text = io.TextIOWrapper(upload.file, "utf-8-sig", errors="surrogateescape", newline="")
         try:
@@ -84,7 +91,8 @@ class Datasets:
             header = _header(rows, serving)
             intake = Intake(serving.model, upload.sha256)
             self._under_way[serving.model, upload.sha256] = intake
-            with Quarantine(self._quarantine, f"{serving.model}-{upload.sha256[:16]}") as bad:
+            stem = f"{serving.model}-{upload.sha256[:16]}"
+            with Quarantine(self._quarantine, stem, size, self._quarantine_bytes_max) as bad:
                 chunk: list[tuple[str, Row]] = []
                 keys = array("q")  # of the rows, hashed: eight bytes each, whatever the file holds
                 for line, cells in rows:

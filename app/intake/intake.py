@@ -14,6 +14,7 @@ from domain.canonical import INTEGER_MAX
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, RowsRefused
 from domain.faults import Fault
+from domain.path_parts import path_part
 
 ALSO: Final = ("corrections", "repeated_keys", "labelled_predictions")  # counted beside the three
 FAULTS_SHOWN_MAX: Final = 20  # in the answer; the quarantine file holds every one
@@ -59,7 +60,10 @@ def intake_of(found: Received, quarantine: Path) -> Intake:
     """What the upload answered, as far as ledger and quarantine still hold it."""
     entry, refused = found
     received = cast(DatasetReceived, entry.event)
-    file = quarantine / received.quarantine_file if received.quarantine_file else None
+    file = None
+    if received.quarantine_file:
+        what = f"the quarantine file of entry {entry.position}"
+        file = quarantine / path_part(received.quarantine_file, what)
     intake = Intake(
         model=received.model,
         dataset_sha256=received.dataset_sha256,

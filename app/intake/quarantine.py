@@ -1,23 +1,44 @@
-"""What an upload's bad rows leave: a file of JSON Lines, for a person to read and mend."""
+"""What an upload's bad rows leave: a file of JSON Lines, for a person to read and mend.
+
+It is bounded, since a refused row of two bytes is told in a hundred. While it is written it is a
+`.part`, locked; one that nobody locks is what a killed process left behind.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from app.intake.csv_rows import BrokenLine
+from domain.path_parts import path_part
+
+SHARE_MAX: Final = 4  # times the bytes of the upload
+_SPARE_BYTES: Final = 64 * 1024  # beside them, so that a small upload is told whole
+_PART: Final = ".part"
 
 
 class Quarantine:
-    """The file of one upload's bad rows, JSON Lines; whole under its name, or not there at all."""
+    """The file of one upload's bad rows, JSON Lines; whole under its name, or not there at all.
 
-    def __init__(self, directory: Path, stem: str) -> None:
-        self.name = f"{stem}.jsonl"
+    Args:
+        directory: where it stands.
+        stem: its name, without `.jsonl`.
+        upload_bytes: of the upload whose rows are refused.
+        bytes_max: that the file may have, however large the upload.
+    """
+
+    def __init__(self, directory: Path, stem: str, upload_bytes: int, bytes_max: int) -> None:
+        self.name = f"{path_part(stem, 'an upload')}.jsonl"
         self._path = directory / self.name
-        self._part: IO[str] | None = None
+        self._part: IO[bytes] | None = None
+        self._bytes_max = min(bytes_max, SHARE_MAX * upload_bytes + _SPARE_BYTES)
+        self._bytes = 0
+        self._left_out = 0
+        self._first_left_out = 0
 
     def __enter__(self) -> Quarantine:
         """The file, which the first bad row makes."""
@@ -26,35 +47,82 @@ class Quarantine:
     def add(
         self, line: int, reasons: list[str], header: list[str], cells: list[str] | BrokenLine | None
     ) -> None:
-        """One bad row: where it stood, why it was refused, its cells as text (None: not shown)."""
-        if self._part is None:
-            self._part = tempfile.NamedTemporaryFile(
-                "w",
-                dir=self._path.parent,
-                suffix=".part",
-                delete=False,
-                encoding="utf-8",
-                errors="backslashreplace",
-            )
+        """One bad row: where it stood, why it was refused, its cells as text (None: not shown).
+
+        When the file has no room for it, neither it nor any later one is listed.
+        """
+        if self._left_out:
+            self._left_out += 1
+            return
         row: dict[str, str] | list[str]
         if isinstance(cells, list) and len(cells) == len(header):
             row = dict(zip(header, map(_readable, cells), strict=True))
         else:
             row = [_readable(cell) for cell in _shown_cells(cells)]
-        json.dump({"line": line, "reasons": reasons, "row": row}, self._part, ensure_ascii=False)
-        self._part.write("\n")
+        told = _told(line, reasons, row)
+        if self._bytes + len(told) > self._bytes_max:
+            self._left_out, self._first_left_out = 1, line
+            return
+        self._write(told)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Give the file its name; leave none when the upload failed."""
+        if kind is None and self._left_out:
+            said = (
+                f"from here on {self._left_out} refused rows are not listed: this file may hold "
+                f"{self._bytes_max} bytes. Mend those above, and send the file again."
+            )
+            self._write(_told(self._first_left_out, [said], []))
         if self._part is None:
             return
-        self._part.flush()
-        os.fsync(self._part.fileno())
-        self._part.close()
-        if kind is None:
-            Path(self._part.name).replace(self._path)
-        else:
-            Path(self._part.name).unlink()
+        part = Path(self._part.name)
+        with self._part:
+            if kind is not None:
+                part.unlink()
+                return
+            self._part.flush()
+            os.fsync(self._part.fileno())
+            part.replace(self._path)
+
+    def _write(self, told: bytes) -> None:
+        if self._part is None:
+            self._part = _new_part(self._path.parent)
+        self._part.write(told)
+        self._bytes += len(told)
+
+
+def sweep(directory: Path) -> int:
+    """Remove the parts that no upload is writing, of whatever process; how many it was."""
+    swept = 0
+    for path in directory.glob(f"*{_PART}"):
+        try:
+            part = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue  # gone meanwhile, or none of ours
+        try:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+            swept += 1
+        except BlockingIOError:
+            continue  # an upload writes it
+        finally:
+            os.close(part)
+    return swept
+
+
+def _new_part(directory: Path) -> IO[bytes]:
+    """A file of its own, locked; again where it was swept before the lock was had."""
+    while True:
+        part = tempfile.NamedTemporaryFile(dir=directory, suffix=_PART, delete=False)  # 0600
+        fcntl.flock(part.fileno(), fcntl.LOCK_EX)
+        if os.fstat(part.fileno()).st_nlink:
+            return part
+        part.close()
+
+
+def _told(line: int, reasons: list[str], row: dict[str, str] | list[str]) -> bytes:
+    told = json.dumps({"line": line, "reasons": reasons, "row": row}, ensure_ascii=False)
+    return told.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _shown_cells(cells: list[str] | BrokenLine | None) -> list[str]:

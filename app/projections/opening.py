@@ -10,6 +10,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.database.engine import create_database
 from app.database.migrating import migrate
+from app.database.read_only import judged_revision, look_at_database
 from app.ledger.batch import NewEvent, StreamAppend
 from app.ledger.store import Ledger, Progress
 from app.projections.keeping import Keeping
@@ -62,6 +63,30 @@ def open_ledger(
         ledger.close()
         raise
     return ledger
+
+
+def look_at_ledger(settings: Settings) -> Ledger | None:
+    """The ledger of these settings, only to be looked at; None where there is none.
+
+    Nothing is made, migrated or folded: its schema may be an older one, its read models behind.
+
+    Raises:
+        CannotJudge: its schema is newer than this code.
+        LedgerBusy: the database is in use or out of reach.
+        LedgerDamaged: the file is no database, or does not say which schema it holds.
+    """
+    engine = look_at_database(settings.ledger_url, settings)
+    ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
+    try:
+        with ledger.snapshot() as connection:
+            there = judged_revision(connection) is not None
+    except BaseException:
+        ledger.close()
+        raise
+    if there:
+        return ledger
+    ledger.close()
+    return None
 
 
 def _create(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,13 +19,17 @@ import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
+from app.database.read_only import CannotJudge
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
+from app.proof.verify.guards import tables_of
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
-from domain.errors import RequestInvalid
+from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
 from domain.events.events import EVENT_TYPES
+from domain.faults import shown
+from domain.path_parts import file_digest, is_digest
 from domain.tree.merkle import Frontier
 from domain.tree.notes import VerifierKey
 
@@ -73,23 +77,35 @@ def export_bundle(
 
     Raises:
         RequestInvalid: `target` exists.
-        LedgerDamaged: the tables themselves cannot be read.
+        CannotJudge: the schema is newer than this code, or older than the tree.
+        LedgerDamaged: the tables themselves cannot be read, or hold what names no file.
     """
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise RequestInvalid(f"{target} exists. Name a folder or .zip file that does not.")
     opening = _zip(target) if target.suffix == ".zip" else _folder(target)
-    with ledger.connect() as connection, unreadable_is_damage():
-        check_storage(connection)
+    with ledger.snapshot() as connection, unreadable_is_damage():
+        tables = tables_of(connection)
+        if "tiles" not in tables:
+            raise CannotJudge(
+                "the ledger's schema is older than '0003' and has no tree to export. Let a "
+                "service of this version open it once, which migrates it, and export again."
+            )
+        check_storage(connection, tables)
         with opening as open_file:
-            return _Export(connection, open_file, progress).write(key, retained)
+            return _Export(connection, open_file, progress, tables).write(key, retained)
 
 
 class _Export:
     """One export: writes file after file, and at last the trailer that names them all."""
 
     def __init__(
-        self, connection: Connection, open_file: OpenFile, progress: Callable[[int, int], None]
+        self,
+        connection: Connection,
+        open_file: OpenFile,
+        progress: Callable[[int, int], None],
+        tables: Set[str],
     ) -> None:
+        self._tables = tables
         self._connection = connection
         self._open_file = open_file
         self._progress = progress
@@ -140,7 +156,7 @@ class _Export:
                         % (position, version, content)
                     )
                     leaves.append(leaf_hash(content))
-                    documents.update(_documents(content))
+                    documents.update(_documents(position, content))
                 tree = tree.append(leaves)
                 self._progress(tree.size, total)
         for name, document in documents.items():
@@ -152,6 +168,11 @@ class _Export:
         query = select(TILES.c.level, TILES.c.number, TILES.c.bytes)
         with self._connection.execute(query, execution_options=_FEW) as rows:
             for level, number, content in rows:
+                if not (type(level) is type(number) is int and min(level, number) >= 0):
+                    raise LedgerDamaged(
+                        f"tile {shown(level)}/{shown(number)} has no place in a tree. Stop "
+                        "writing; run `whyledger verify`."
+                    )
                 if (number + 1) * TILE_HASHES ** (level + 1) <= size:
                     self._write(f"tiles/{level}/{number}", bytes(content))
                     count += 1
@@ -162,19 +183,20 @@ class _Export:
         query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.bytes)
         with self._connection.execute(query, execution_options=_FEW) as rows:
             for sha256, content in rows:
-                self._write(f"artefacts/{sha256}", bytes(content))
+                name = file_digest(sha256, "the digest of an artefact")
+                self._write(f"artefacts/{name}", bytes(content))
                 count += 1
         return count
 
     def _write_payloads(self) -> None:
-        with (
-            self._stream("payloads.jsonl") as file,
-            self._connection.exec_driver_sql(_PAYLOADS, execution_options=_FEW) as rows,
-        ):
-            for position, salt, content in rows:
-                # The bytes that the entry commits to stand in the line as they are, too.
-                line = b'{"position":%d,"salt":"%s","data":%s}\n'
-                file.write(line % (position, bytes(salt).hex().encode(), bytes(content)))
+        with self._stream("payloads.jsonl") as file:
+            if "payloads" not in self._tables:
+                return  # an older schema: nothing stood apart
+            with self._connection.exec_driver_sql(_PAYLOADS, execution_options=_FEW) as rows:
+                for position, salt, content in rows:
+                    # The bytes that the entry commits to stand in the line as they are, too.
+                    line = b'{"position":%d,"salt":"%s","data":%s}\n'
+                    file.write(line % (position, bytes(salt).hex().encode(), bytes(content)))
 
     def _write_checkpoints(self, retained: Sequence[str]) -> int:
         rows = self._connection.execute(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size))
@@ -210,17 +232,24 @@ class _Hashed:
         return self._sha256.hexdigest()
 
 
-def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:
+def _documents(position: int, content: bytes) -> Iterator[tuple[str, bytes]]:
     """The contract or policy that an entry adopts, as a file named by its digest."""
     if not any(name.encode() in content for name in _DOCUMENTS):
         return
-    envelope = orjson.loads(content)
-    if envelope["type"] in _DOCUMENTS:
+    try:
+        envelope = orjson.loads(content)
+        if envelope["type"] not in _DOCUMENTS:
+            return
         folder, document, digest = _DOCUMENTS[envelope["type"]]
         found = canonical_bytes(envelope["data"][document])
         name = envelope["data"][digest]
-        # Never write outside the bundle, whatever somebody made of the entry.
-        yield f"{folder}/{name if name.isalnum() else sha256_hex(found)}.json", found
+    except (ValueError, TypeError, KeyError, NotCanonical) as error:
+        raise LedgerDamaged(
+            f"ledger entry {position} is no envelope with a document: {error}. Stop writing; run "
+            "`whyledger verify`."
+        ) from error
+    # Never write outside the bundle, whatever somebody made of the entry.
+    yield f"{folder}/{name if is_digest(name) else sha256_hex(found)}.json", found
 
 
 @cache

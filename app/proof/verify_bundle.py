@@ -8,6 +8,10 @@ elsewhere; FILE is the signer's memory of leaf hashes, which names the very entr
 
 Exit 0: everything holds. 1: something is broken; the first position is named. 2: cannot check.
 
+A bundle is written by somebody you need not trust: no link, pipe or device in it is followed, no
+member but those of the format is read, none is held whole but small ones, and what was signed
+decides how many entries are kept in mind.
+
 What it follows: RFC 6962 (tree), C2SP signed-note and tlog-checkpoint, and docs/bundle.md.
 """
 
@@ -18,19 +22,23 @@ import argparse
 import base64
 import binascii
 import hashlib
+import io
 import json
+import os
 import re
+import stat
+import struct
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 OK, BROKEN, CANNOT_CHECK = 0, 1, 2
 FORMAT = "whyledger.bundle/1"
 LINE = re.compile(
-    rb'\{"position":(0|[1-9]\d*),"stream_version":(0|[1-9]\d*),"envelope":(\{.*\})\}\n'
+    rb'\{"position":(0|[1-9]\d{0,17}),"stream_version":(0|[1-9]\d{0,17}),"envelope":(\{.*\})\}\n'
 )
 FIELDS = set(
     "v id stream type schema occurred_at recorded_at actor correlation_id causation_id data".split()
@@ -52,7 +60,7 @@ ERASABLE = ("reference_sha256", "identities_sha256", "residuals_sha256")
 OPTIONAL = "residuals_sha256"  # older entries lack it, and who has none says null
 REFIT = "cycle.candidate-refitted"  # null, both, where no plan came of it
 ERASURE = "ledger.payload-erased"
-PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d*),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
+PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d{0,17}),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
 DOCUMENTS = {
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
@@ -60,10 +68,25 @@ DOCUMENTS = {
 TILE = 256
 HASH = 32
 CHUNK = 1 << 20
+# What is held at once, in bytes; honest bundles stay far below.
+LINE_MAX = 16 << 20  # one line
+MEMBER_MAX = 16 << 20  # one file that is read whole
+TRAILER_MAX = DIRECTORY_MAX = 32 << 20  # some 300,000 files: 70 million entries
+KEPT_MAX = 64 << 20  # a file of kept checkpoints
+UNPROVEN_MAX = 1_000_000  # entries after the last checkpoint: what nobody signed costs memory too
+DIGEST = re.compile(r"[0-9a-f]{64}")
+NAMES = re.compile(  # of every file that the format knows
+    r"(?:events|payloads|checkpoints)\.jsonl|trailer\.json|schema/events\.json|verify_bundle\.py"
+    r"|tiles/[0-9]/(?:0|[1-9][0-9]{0,15})|artefacts/[0-9a-f]{64}"
+    r"|(?:contracts|policies)/[0-9a-f]{64}\.json"
+)
+FOLDERS = re.compile(r"schema|tiles|tiles/[0-9]|artefacts|contracts|policies")
+UNSIGNED = ("schema/events.json", "verify_bundle.py")  # handed along; nothing signed names them
+DESCRIPTORS = (12, 16, 20, 24)  # bytes that may follow a member whose flag says so
 # a .zip that was damaged, and JSON of another shape than the page says
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
-    *(AttributeError, KeyError, TypeError, ValueError),
+    *(AttributeError, KeyError, TypeError, ValueError, ArithmeticError, struct.error),
 )
 
 
@@ -86,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         key = read_key(asked.key)
         kept = [note for path in asked.checkpoint for note in notes_in(read_text(path))]
-        leaves = asked.leaves.read_bytes() if asked.leaves else b""
+        leaves = read_regular(asked.leaves, None) if asked.leaves else b""
         with Bundle(asked.bundle) as bundle:
             for line in check(bundle, key, kept, leaves):
                 sys.stdout.write(line + "\n")
@@ -96,8 +119,14 @@ def main(arguments: list[str] | None = None) -> int:
     except CannotCheck as error:
         sys.stdout.write(f"CANNOT CHECK: {error}\n")
         return CANNOT_CHECK
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         sys.stdout.write(f"CANNOT CHECK: {error}\n")
+        return CANNOT_CHECK
+    except MemoryError:
+        sys.stdout.write(
+            "CANNOT CHECK: it takes more memory than this process may have. Honest bundles take "
+            "some 300 bytes an entry; give it more, or ask who sent this.\n"
+        )
         return CANNOT_CHECK
     except DAMAGE as error:
         sys.stdout.write(f"BROKEN: the bundle is damaged: {type(error).__name__}: {error}\n")
@@ -107,18 +136,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Bundle:
-    """The files of a bundle, in a folder or a .zip."""
+    """The files of a bundle, in a folder or a .zip: regular files of the format, and no others."""
 
     def __init__(self, path: Path) -> None:
         self._folder = path if path.is_dir() else None
+        self._file: IO[bytes] | None = None
         self._zip: zipfile.ZipFile | None = None
-        if self._folder is None:
-            if not path.exists():
-                raise CannotCheck(f"{path} does not exist")
-            try:
-                self._zip = zipfile.ZipFile(path)
-            except (zipfile.BadZipFile, OSError) as error:
+        if self._folder is not None:
+            self._names = names_in_folder(self._folder)
+            return
+        self._file = open_regular(path)
+        try:
+            check_zip_end(self._file)
+            self._zip = zipfile.ZipFile(self._file)
+            self._names = names_in_zip(self._zip, self._file)
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, DAMAGE):
                 raise Broken(f"{path} is no whole .zip file: {error}") from None
+            raise
 
     def __enter__(self) -> Bundle:
         """The bundle."""
@@ -128,37 +164,166 @@ class Bundle:
         """Close the file."""
         if self._zip is not None:
             self._zip.close()
+        if self._file is not None:
+            self._file.close()
 
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """Every file in it."""
-        if self._folder is not None:
-            found = (path for path in self._folder.rglob("*") if not path.is_dir())
-            return {path.relative_to(self._folder).as_posix() for path in found}
-        listed = [info.filename for info in self._archive().infolist() if not info.is_dir()]
-        if len(set(listed)) != len(listed):
-            raise Broken("a file stands twice in the .zip")
-        return set(listed)
+        return self._names
 
     def open(self, name: str) -> IO[bytes]:
         """One file, to read."""
-        try:
-            if self._folder is not None:
-                return (self._folder / name).open("rb")
-            return self._archive().open(name)
-        except (KeyError, FileNotFoundError):
-            raise Broken(f"the file {name!r} is missing") from None
+        if name not in self._names:
+            raise Broken(f"the file {name!r} is missing")
+        if self._folder is not None:
+            return open_member(self._folder, name)
+        assert self._zip is not None  # noqa: S101 - a folder was answered before
+        return io.BufferedReader(self._zip.open(name), CHUNK)  # type: ignore[type-var]
 
-    def read(self, name: str) -> bytes:
-        """One file, whole."""
+    def read(self, name: str, most: int = MEMBER_MAX) -> bytes:
+        """One file, whole; at most `most` bytes."""
         try:
             with self.open(name) as file:
-                return file.read()
+                content = file.read(most + 1)
         except (zipfile.BadZipFile, EOFError) as error:
             raise Broken(f"the file {name!r} is cut or changed: {error}") from None
+        if len(content) > most:
+            raise Broken(
+                f"the file {name!r} is longer than {most} bytes, which none of its kind is"
+            )
+        return content
 
-    def _archive(self) -> zipfile.ZipFile:
-        assert self._zip is not None  # noqa: S101 - a folder was answered before
-        return self._zip
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of one file, each with its end."""
+        try:
+            with self.open(name) as file:
+                number = 1
+                while line := file.readline(LINE_MAX + 1):
+                    if len(line) > LINE_MAX:
+                        raise Broken(f"{name}, line {number} is longer than {LINE_MAX} bytes")
+                    yield line
+                    number += 1
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise Broken(f"{name} is cut or changed: {error}") from None
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A file that the command line names: no pipe, device or folder, which might never end."""
+    if not path.exists():
+        raise CannotCheck(f"{path} does not exist: No such file")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CannotCheck(f"{path} is no regular file")
+    return path.open("rb")
+
+
+def read_regular(path: Path, most: int | None) -> bytes:
+    """As `open_regular`, whole; at most `most` bytes."""
+    with open_regular(path) as file:
+        content = file.read(-1 if most is None else most + 1)
+    if most is not None and len(content) > most:
+        raise CannotCheck(f"{path} is longer than {most} bytes: is that a file of checkpoints?")
+    return content
+
+
+def names_in_folder(folder: Path) -> frozenset[str]:
+    """Every file below the folder; nothing is followed or opened."""
+    found: set[str] = set()
+    waiting = [""]
+    while waiting:
+        within = waiting.pop()
+        with os.scandir(folder / within) as entries:
+            for entry in entries:
+                name = f"{within}{entry.name}"
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode) and FOLDERS.fullmatch(name):
+                    waiting.append(f"{name}/")
+                elif stat.S_ISREG(mode):
+                    add_name(found, name)
+                else:
+                    raise Broken(f"{name!r} is neither a regular file nor a folder of the format")
+    return frozenset(found)
+
+
+def open_member(folder: Path, name: str) -> IO[bytes]:
+    """A file of the folder, if it still is one: somebody may exchange it meanwhile."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(folder / name, flags | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise Broken(f"the file {name!r} cannot be read: {error.strerror}") from None
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise Broken(f"{name!r} is no regular file any more")
+    return file
+
+
+def check_zip_end(file: IO[bytes]) -> None:
+    """The .zip ends where its directory does, and that is no larger than an honest one."""
+    size = file.seek(0, io.SEEK_END)
+    ends = size - 22
+    file.seek(max(0, ends))
+    end = file.read(22)
+    if len(end) != 22 or end[:4] != b"PK\5\6" or end[20:] != bytes(2):
+        raise Broken("this is no whole .zip file: it ends with something else than its directory")
+    length, start = struct.unpack("<II", end[12:20])
+    if ends >= 76:
+        file.seek(ends - 76)
+        large = file.read(76)
+        if large[56:60] == b"PK\6\7":
+            ends -= 76
+            if large[:4] != b"PK\6\6":
+                raise Broken("this is no whole .zip file: its directory is not where it says")
+            length, start = struct.unpack("<QQ", large[40:56])
+    if length > DIRECTORY_MAX:
+        raise Broken(
+            f"the directory of the .zip has {length} bytes; none of the format has so many"
+        )
+    if start + length != ends:
+        raise Broken(
+            "this is no whole .zip file: something stands before its first file or after its last"
+        )
+
+
+def names_in_zip(archive: zipfile.ZipFile, file: IO[bytes]) -> frozenset[str]:
+    """Every file in the .zip, when they alone fill it, one after another."""
+    found: set[str] = set()
+    end = 0
+    described = False
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        name = info.orig_filename
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if info.is_dir() or kind not in (0, stat.S_IFREG):
+            raise Broken(f"{name[:200]!r} in the .zip is no regular file")
+        if name in found:
+            raise Broken(f"the file {name!r} stands twice in the .zip")
+        if info.flag_bits & 0x1 or info.compress_type not in (0, zipfile.ZIP_DEFLATED):
+            raise Broken(
+                f"the file {name[:200]!r} is encrypted, or compressed as none of the format"
+            )
+        add_name(found, name)
+        check_gap(info.header_offset - end, described, name)
+        file.seek(info.header_offset)
+        header = file.read(30)
+        if len(header) != 30 or header[:4] != b"PK\3\4":
+            raise Broken(f"the file {name!r} is not where the directory of the .zip says")
+        end = info.header_offset + 30 + sum(struct.unpack("<HH", header[26:])) + info.compress_size
+        described = bool(info.flag_bits & 0x8)
+    check_gap(archive.start_dir - end, described, "the directory")
+    return frozenset(found)
+
+
+def check_gap(gap: int, described: bool, before: str) -> None:
+    """Nothing stands between two members of a .zip that no reader looks at."""
+    if gap != 0 and not (described and gap in DESCRIPTORS):
+        raise Broken(f"{gap} bytes of the .zip before {before!r} belong to no file, or to two")
+
+
+def add_name(found: set[str], name: str) -> None:
+    """Add the name of a file, when the format knows such a one."""
+    if not NAMES.fullmatch(name):
+        raise Broken(f"the file {name[:200]!r} is none of the format")
+    found.add(name)
 
 
 class Tree:
@@ -190,16 +355,24 @@ class Tree:
 def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes) -> Iterator[str]:
     """What holds, line by line; raises at the first thing that does not."""
     trailer = check_files(bundle)
-    mine = [note_of(line) for line in bundle.read("checkpoints.jsonl").splitlines()]
-    checkpoints = sorted({open_checkpoint(note, key) for note in [*mine, *kept]})
-    if trailer.get("checkpoints") != len(mine):
-        raise Broken(f"{len(mine)} checkpoints; the trailer says {trailer.get('checkpoints')}")
+    mine = 0
+    signed = {open_checkpoint(note, key) for note in kept}
+    for line in bundle.lines("checkpoints.jsonl"):
+        signed.add(open_checkpoint(note_of(line), key))
+        mine += 1
+    checkpoints = sorted(signed)
+    if trailer.get("checkpoints") != mine:
+        raise Broken(f"{mine} checkpoints; the trailer says {trailer.get('checkpoints')}")
     if not checkpoints:
         raise CannotCheck("no checkpoint, neither in the bundle nor kept: nothing is signed")
     remembered = authentic_leaves(leaves, checkpoints)
     apart = Apart()
-    tree = check_events(bundle, checkpoints, remembered, apart)
+    tree, unnamed = check_events(bundle, checkpoints, remembered, apart)
     erased = apart.check(bundle)
+    for what in ("tiles", "artefacts"):
+        there = sum(name.startswith(f"{what}/") for name in bundle.names())
+        if trailer.get(what) != there:
+            raise Broken(f"{there} {what}; the trailer says {trailer.get(what)}")
     if trailer.get("entries") != tree.size or trailer.get("root") != tree.root().hex():
         raise Broken(
             f"{tree.size} entries with the root {tree.root().hex()}; the trailer says "
@@ -207,10 +380,13 @@ def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes
         )
     if erased:
         yield f"erased       {erased} entries have no data any more, as other entries say"
+    if unnamed:
+        yield f"unnamed      {unnamed} artefacts that no entry names: nobody signed them"
     covered = checkpoints[-1][0]
     yield f"entries      {tree.size}"
     yield f"root         {tree.root().hex()}"
     yield f"checkpoints  {len(checkpoints)}, signed by {key[0]}"
+    yield f"not signed   {' and '.join(UNSIGNED)}: run and believe your own copies"
     if not kept:
         yield "kept         no checkpoint: a truncated or older copy would not be noticed"
     if covered < tree.size:
@@ -225,7 +401,7 @@ def check_files(bundle: Bundle) -> dict[str, Any]:
     names = bundle.names()
     if "trailer.json" not in names:
         raise Broken("the trailer is missing: the bundle was cut, or is none")
-    trailer = parse(bundle.read("trailer.json"), "trailer.json")
+    trailer = parse(bundle.read("trailer.json", TRAILER_MAX), "trailer.json")
     if not isinstance(trailer, dict) or trailer.get("format") != FORMAT:
         raise CannotCheck(f"the trailer is not of {FORMAT}; use the verifier of its version")
     files = trailer.get("files")
@@ -254,10 +430,14 @@ class Apart:
     def add(self, position: int, envelope: dict[str, Any]) -> None:
         """Take note of what an entry commits to, or says was erased."""
         if "data_commit" in envelope:
-            self._commits[position] = str(envelope["data_commit"])
+            if not DIGEST.fullmatch(envelope["data_commit"]):
+                raise Broken(f"position {position}: its data_commit is no SHA-256")
+            self._commits[position] = envelope["data_commit"]
         elif envelope["type"] == ERASURE:
-            self._entries.update(envelope["data"]["entries"])
-            self._artefacts.update(envelope["data"]["artefacts"])
+            # Of what came before it alone; all else it says costs no memory.
+            data = envelope["data"]
+            self._entries.update(each for each in data["entries"] if each in self._commits)
+            self._artefacts.update(each for each in data["artefacts"] if each in self._missing)
 
     def lacks(self, position: int, artefact: str) -> None:
         """An artefact that may have been erased is not in the bundle."""
@@ -266,19 +446,18 @@ class Apart:
     def check(self, bundle: Bundle) -> int:
         """How many entries have no data any more, when all others have what they commit to."""
         missing = dict(self._commits)
-        with bundle.open("payloads.jsonl") as file:
-            for number, line in enumerate(file, 1):
-                matched = PAYLOAD.fullmatch(line)
-                if matched is None:
-                    raise Broken(f"payloads.jsonl, line {number} is cut or no payload")
-                position = int(matched[1])
-                found = hashlib.sha256(bytes.fromhex(matched[2].decode()) + matched[3]).hexdigest()
-                expected = missing.pop(position, "none, or one only once")
-                if found != expected:
-                    raise Broken(
-                        f"position {position}: expected data with the commitment {expected}; "
-                        f"found {found}"
-                    )
+        for number, line in enumerate(bundle.lines("payloads.jsonl"), 1):
+            matched = PAYLOAD.fullmatch(line)
+            if matched is None:
+                raise Broken(f"payloads.jsonl, line {number} is cut or no payload")
+            position = int(matched[1])
+            found = hashlib.sha256(bytes.fromhex(matched[2].decode()) + matched[3]).hexdigest()
+            expected = missing.pop(position, "none, or one only once")
+            if found != expected:
+                raise Broken(
+                    f"position {position}: expected data with the commitment {expected}; "
+                    f"found {found}"
+                )
         for position in sorted(set(missing) - self._entries):
             raise Broken(
                 f"position {position}: its data is missing, and no entry says it is erased"
@@ -291,15 +470,16 @@ class Apart:
 
 def check_events(
     bundle: Bundle, checkpoints: list[tuple[int, bytes]], remembered: bytes, apart: Apart
-) -> Tree:
-    """The tree over the entries, when they are what the checkpoints sign."""
+) -> tuple[Tree, int]:
+    """The tree over the entries, when they are what the checkpoints sign; the artefacts unnamed."""
     tree, proven = Tree(), 0
-    versions: dict[str, int] = {}
-    ids: set[str] = set()
+    versions: dict[bytes, int] = {}  # by digest, as the ids: whoever writes them says how long
+    ids: set[bytes] = set()
+    documents: set[str] = set()
     names, tiles = bundle.names(), [bytearray()]
     artefacts: dict[str, str] = {}  # name -> digest of its content
     pending = list(checkpoints)
-    for position, version, content, envelope in events(bundle):
+    for position, version, content, envelope in events(bundle, checkpoints[-1][0]):
         if position != tree.size:
             raise Broken(
                 f"position {tree.size}: expected that entry; found position {position}: "
@@ -312,18 +492,19 @@ def check_events(
                 f"position {position}: expected the leaf hash {signed.hex()}, signed; "
                 f"found {leaf.hex()}"
             )
-        stream = envelope["stream"]
+        stream = hashlib.sha256(envelope["stream"].encode()).digest()
         versions[stream] = versions.get(stream, -1) + 1
         if version != versions[stream]:
             raise Broken(
-                f"position {position}: expected version {versions[stream]} of {stream!r}; "
-                f"found {version}"
+                f"position {position}: expected version {versions[stream]} of "
+                f"{envelope['stream'][:200]!r}; found {version}"
             )
-        if envelope["id"] in ids:
-            raise Broken(f"position {position}: the id {envelope['id']!r} a second time")
-        ids.add(envelope["id"])
+        identity = hashlib.sha256(envelope["id"].encode()).digest()
+        if identity in ids:
+            raise Broken(f"position {position}: the id {envelope['id'][:200]!r} a second time")
+        ids.add(identity)
         apart.add(position, envelope)
-        check_named(bundle, names, artefacts, position, envelope, apart)
+        check_named(bundle, names, artefacts, documents, position, envelope, apart)
         tree.add(leaf)
         tiles[0] += leaf
         while pending and pending[0][0] == tree.size:
@@ -336,9 +517,6 @@ def check_events(
             proven = size
         if tree.size % TILE == 0:
             check_tiles(bundle, names, tiles, tree.size)
-    for name in sorted(names - set(artefacts)):
-        if name.startswith("artefacts/") and digest(bundle, name) != name.partition("/")[2]:
-            raise Broken(f"the artefact {name!r} has another digest than its name")
     if tree.size == 0:
         raise Broken("no entries at all: an empty bundle proves nothing")
     if pending:
@@ -346,30 +524,48 @@ def check_events(
             f"position {tree.size}: expected an entry, {pending[-1][0]} were signed; "
             "found the end of the bundle"
         )
-    return tree
+    return tree, check_unnamed(bundle, set(artefacts) | documents, tree.size)
 
 
-def events(bundle: Bundle) -> Iterator[tuple[int, int, bytes, dict[str, Any]]]:
+def check_unnamed(bundle: Bundle, named: set[str], size: int) -> int:
+    """How many artefacts no entry names, when each is what its name says; no other file is."""
+    unnamed = 0
+    for name in sorted(bundle.names() - named):
+        folder, _, rest = name.partition("/")
+        if folder == "artefacts":
+            unnamed += 1
+            if digest(bundle, name) != rest:
+                raise Broken(f"the artefact {name!r} has another digest than its name")
+        elif folder in ("contracts", "policies"):
+            raise Broken(f"no entry adopts the document {name!r}: nobody signed it")
+        elif folder == "tiles" and not full_tile(name, size):
+            raise Broken(f"the tile {name!r} is none of {size} entries: nobody signed it")
+    return unnamed
+
+
+def events(bundle: Bundle, signed: int) -> Iterator[tuple[int, int, bytes, dict[str, Any]]]:
     """Position, stream version, hashed bytes and envelope of each entry, in the file's order."""
-    with bundle.open("events.jsonl") as file:
-        try:
-            for number, line in enumerate(file, 1):
-                matched = LINE.fullmatch(line)
-                if matched is None:
-                    raise Broken(f"events.jsonl, line {number} is cut or no entry")
-                content = matched[3]
-                envelope = parse(content, f"events.jsonl, line {number}")
-                if set(envelope) not in (FIELDS, FIELDS_APART) or envelope["v"] != 1:
-                    raise Broken(f"position {int(matched[1])}: no envelope of version 1")
-                yield int(matched[1]), int(matched[2]), content, envelope
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise Broken(f"events.jsonl is cut or changed: {error}") from None
+    for number, line in enumerate(bundle.lines("events.jsonl"), 1):
+        matched = LINE.fullmatch(line)
+        if matched is None:
+            raise Broken(f"events.jsonl, line {number} is cut or no entry")
+        if number > signed + UNPROVEN_MAX:
+            raise CannotCheck(
+                f"over {UNPROVEN_MAX} entries lie after the last checkpoint ({signed} entries), "
+                "and what nobody signed costs memory: let them be signed, and export again"
+            )
+        content = matched[3]
+        envelope = parse(content, f"events.jsonl, line {number}")
+        if set(envelope) not in (FIELDS, FIELDS_APART) or envelope["v"] != 1:
+            raise Broken(f"position {int(matched[1])}: no envelope of version 1")
+        yield int(matched[1]), int(matched[2]), content, envelope
 
 
 def check_named(
     bundle: Bundle,
-    names: set[str],
+    names: frozenset[str],
     artefacts: dict[str, str],
+    documents: set[str],
     position: int,
     envelope: dict[str, Any],
     apart: Apart,
@@ -379,6 +575,8 @@ def check_named(
     for field in STORED.get(kind, ()):
         if data.get(field) is None and (field == OPTIONAL or kind == REFIT):
             continue
+        if not DIGEST.fullmatch(str(data.get(field))):
+            raise Broken(f"position {position}: its {field} is no SHA-256")
         name = f"artefacts/{data.get(field)}"
         if name not in names and field in ERASABLE:
             apart.lacks(position, str(data.get(field)))
@@ -394,6 +592,8 @@ def check_named(
             )
     if kind in DOCUMENTS:
         folder, field, named = DOCUMENTS[kind]
+        if not DIGEST.fullmatch(str(data.get(named))):
+            raise Broken(f"position {position}: its {named} is no SHA-256")
         name = f"{folder}/{data.get(named)}.json"
         if name not in names:
             raise Broken(f"position {position}: the document {name!r} it adopts is missing")
@@ -402,9 +602,10 @@ def check_named(
             raise Broken(f"position {position}: {name!r} has another digest than the entry says")
         if parse(content, name) != data.get(field):
             raise Broken(f"position {position}: {name!r} is not the document in the entry")
+        documents.add(name)
 
 
-def check_tiles(bundle: Bundle, names: set[str], tiles: list[bytearray], size: int) -> None:
+def check_tiles(bundle: Bundle, names: frozenset[str], tiles: list[bytearray], size: int) -> None:
     """Every tile that is full at this size stands in the bundle, with these hashes."""
     level = 0
     while len(tiles[level]) == TILE * HASH:
@@ -412,7 +613,7 @@ def check_tiles(bundle: Bundle, names: set[str], tiles: list[bytearray], size: i
         tiles[level].clear()
         number = size // TILE ** (level + 1) - 1
         name = f"tiles/{level}/{number}"
-        if name not in names or bundle.read(name) != hashes:
+        if name not in names or bundle.read(name, TILE * HASH) != hashes:
             first = number * TILE ** (level + 1)
             raise Broken(
                 f"positions {first} to {size - 1}: the tile {name!r} is missing or holds other "
@@ -427,6 +628,12 @@ def check_tiles(bundle: Bundle, names: set[str], tiles: list[bytearray], size: i
         if level == len(tiles):
             tiles.append(bytearray())
         tiles[level] += hashes
+
+
+def full_tile(name: str, size: int) -> bool:
+    """Whether a tree of so many entries has this tile; then it was compared with them."""
+    level, number = map(int, name.split("/")[1:])
+    return (number + 1) << 8 * (level + 1) <= size
 
 
 def authentic_leaves(leaves: bytes, checkpoints: list[tuple[int, bytes]]) -> bytes:
@@ -527,8 +734,13 @@ def parse(content: bytes, name: str) -> Any:
             raise Broken(f"{name}: a key stands twice")
         return dict(pairs)
 
+    def never(constant: str) -> NoReturn:
+        raise Broken(f"{name} holds {constant}, which is no JSON")
+
     try:
-        return json.loads(content, object_pairs_hook=once)
+        return json.loads(content.decode(), object_pairs_hook=once, parse_constant=never)
+    except RecursionError:
+        raise Broken(f"{name} is nested deeper than anything honest") from None
     except ValueError as error:
         raise Broken(f"{name} is cut or no JSON: {error}") from None
 
@@ -554,8 +766,11 @@ def digest(bundle: Bundle, name: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A text file, whole."""
-    return path.read_text(encoding="utf-8")
+    """A text file of the command line, whole."""
+    try:
+        return read_regular(path, KEPT_MAX).decode()
+    except UnicodeDecodeError as error:
+        raise CannotCheck(f"{path} is no text: {error}") from None
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from domain.canonical import sha256_hex
 from domain.contract.contract import CategoryFeature, Contract, NumberFeature
 from domain.events.events import Row
+from domain.path_parts import path_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def write_dataset(
     Raises:
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    name = path_part(name, "a cycle")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     content = csv_bytes(contract, rows)
     written = WrittenDataset(
         folder / f"{name}.csv", folder / f"{name}.parquet", sha256_hex(content), len(rows)

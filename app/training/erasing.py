@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from app.training.third_party import their_warnings
 from domain.errors import TrainingFailed
+from domain.path_parts import path_part
 
 _MD5: Final = re.compile(r"\bmd5: ([0-9a-f]{32})\b")
 
@@ -25,8 +26,10 @@ def erase_merged(repository: Path, model: str, cycles: Sequence[str]) -> int:
     """Delete the merged data of `cycles` and DVC's copies; how many files. May be repeated.
 
     Raises:
+        LedgerDamaged: a name that an entry gives could lead elsewhere.
         OSError: a file cannot be deleted.
     """
+    model, cycles = _names(model, cycles)
     erased = 0
     for cycle in cycles:
         data = repository / model / f"{cycle}.csv"
@@ -46,9 +49,11 @@ def erase_registry_artefacts(folder: Path, model: str, cycles: Sequence[str]) ->
     What the runs say of themselves (parameters, figures, tags) stays: it names no row.
 
     Raises:
+        LedgerDamaged: a name that an entry gives could lead elsewhere.
         TrainingFailed: the MLflow store cannot be read.
         OSError: a folder cannot be deleted.
     """
+    model, cycles = _names(model, cycles)
     if not (folder / "mlflow.db").exists():
         return 0
     for noisy in ("mlflow", "alembic"):
@@ -62,7 +67,7 @@ def erase_registry_artefacts(folder: Path, model: str, cycles: Sequence[str]) ->
                 [experiment.experiment_id], f"tags.`whyledger.cycle` = '{cycle}'"
             )
             for run in runs:
-                artefacts = folder / "mlartifacts" / model / run.info.run_id
+                artefacts = folder / "mlartifacts" / model / path_part(run.info.run_id, "a run")
                 if artefacts.exists():
                     shutil.rmtree(artefacts)
                     erased += 1
@@ -72,6 +77,12 @@ def erase_registry_artefacts(folder: Path, model: str, cycles: Sequence[str]) ->
             "and mlartifacts/ are by-products), and run this again."
         ) from error
     return erased
+
+
+def _names(model: str, cycles: Sequence[str]) -> tuple[str, list[str]]:
+    """The names, each of which may be part of a path. Raises LedgerDamaged."""
+    what = "a cycle whose files an entry erases"
+    return path_part(model, "a model"), [path_part(cycle, what) for cycle in cycles]
 
 
 def _delete(path: Path) -> int:

@@ -12,6 +12,7 @@ from app.database.locks import exclusive
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from app.settings import Settings
+from domain.path_parts import path_part
 
 
 def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
@@ -34,7 +35,7 @@ def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
 
     with exclusive(settings.by_products_lock):
         MlflowRegistry(settings.state_dir, now()).set_champion(model, view.registry_run)
-    remembered.parent.mkdir(parents=True, exist_ok=True)
+    remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remembered.write_text(view.registry_run)
     return True
 
@@ -45,4 +46,4 @@ def forget_alias(settings: Settings, model: str) -> None:
 
 
 def _remembered(settings: Settings, model: str) -> Path:
-    return settings.state_dir / "registry" / f"{model}.champion"
+    return settings.state_dir / "registry" / f"{path_part(model, 'a model')}.champion"

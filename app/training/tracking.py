@@ -34,6 +34,7 @@ from domain.canonical import sha256_hex
 from domain.contract.contract import Contract
 from domain.errors import TrainingFailed, UnknownThing
 from domain.events.events import Row
+from domain.path_parts import path_part
 from domain.times import parse_time
 
 CHAMPION: Final = "champion"
@@ -82,7 +83,7 @@ class MlflowRegistry:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         folder = folder.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._artefacts = folder / "mlartifacts"
         self._now_ms = int(parse_time(time).timestamp() * 1000)
         try:
@@ -170,7 +171,7 @@ class MlflowRegistry:
         if found is not None:
             known: str = found.experiment_id
             return known
-        place = (self._artefacts / model).as_uri()
+        place = (self._artefacts / path_part(model, "a model")).as_uri()
         made: str = self._client.create_experiment(model, artifact_location=place)
         return made
 
@@ -231,7 +232,8 @@ def _own_code(folder: Path) -> Path:
     for package in (there.parent, there):
         (package / "__init__.py").touch()
     for module in (native_pipeline, transformers):
-        shutil.copy(str(module.__file__), there)
+        source = Path(str(module.__file__))
+        shutil.copyfile(source, there / source.name)  # and not its mode, which lets others read
     return folder / "app"
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from app.database.private_files import narrow
 from app.training.third_party import their_warnings
 from domain.errors import TrainingFailed
 
@@ -34,6 +35,7 @@ def track(repository: Path, data: Path) -> Path:
         _initialise(repository)
         with Repo(str(repository), config=_own_caches(repository)) as repo:
             repo.add(str(data))
+        narrow([repository])  # DVC lets everybody read what it keeps
     except (DvcException, OSError) as error:
         raise TrainingFailed(
             f"DVC could not take {data.name} into {repository}: {error}. Free the disk or the "
@@ -46,7 +48,7 @@ def _initialise(repository: Path) -> None:
     folder = repository / ".dvc"
     if (folder / "config").exists():
         return
-    repository.mkdir(parents=True, exist_ok=True)
+    repository.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A folder without a configuration is what a kill left behind; it holds nothing yet.
     with Repo.init(str(repository), no_scm=True, force=folder.exists()) as repo:
         with repo.config.edit("repo") as config:

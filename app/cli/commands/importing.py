@@ -94,7 +94,7 @@ def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) 
         champions.refresh()
         serving = champions.of(model)
         says = partial(next_cycle, ledger, skew_seconds=settings.clock_skew_seconds_max)
-        datasets = Datasets(ledger, settings.state_dir, settings.events_per_append_max, says)
+        datasets = Datasets(ledger, settings, says)
         digest = hashlib.sha256()
         with datasets.new_file() as copy:
             for piece in pieces(rows, advance):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import opened, read_settings
+from app.cli.opening import looked_at, read_settings
 from app.cli.terminal import Exit, Json, note, progress, say, say_error, say_json
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
@@ -34,7 +34,7 @@ def verify(
     """Hash everything again and compare it with what was signed. Exit 3 names the first break."""
     settings = read_settings()
     kept = read_retained(settings.signing_key_path, checkpoint or (), key)
-    with opened(settings, begin=False) as ledger, progress("verifying", unit="entries") as advance:
+    with looked_at(settings) as ledger, progress("verifying", unit="entries") as advance:
         found = verify_ledger(
             ledger,
             kept.key,
@@ -57,7 +57,7 @@ def write_bundle(target: Path, json: bool) -> None:
     """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it."""
     settings = read_settings()
     kept = read_retained(settings.signing_key_path)
-    with opened(settings, begin=False) as ledger, progress("exporting", unit="entries") as advance:
+    with looked_at(settings) as ledger, progress("exporting", unit="entries") as advance:
         written = export_bundle(ledger, target, kept.key, retained=kept.notes, progress=advance)
     if json:
         say_json(
@@ -84,6 +84,8 @@ def write_bundle(target: Path, json: bool) -> None:
 
 def _say(found: Verified) -> None:
     say(f"entries      {found.entries}")
+    if found.older_schema:
+        note(found.older_schema)
     say(f"root         {found.root}")
     say(
         f"key          {found.key or 'none given and none kept here: no checkpoint can be checked'}"
@@ -93,6 +95,8 @@ def _say(found: Verified) -> None:
         say(f"read models  {found.read_models} equal what the entries give")
     if found.erased:
         say(f"erased       {found.erased} events have no data any more, as entries say")
+    if found.unnamed:
+        say(f"unnamed      {found.unnamed} artefacts that no entry names; nothing uses them")
     say(f"breaks       {len(found.breaks)}")
     if found.unproven:
         note(found.unproven)
@@ -101,6 +105,7 @@ def _say(found: Verified) -> None:
 def _as_json(found: Verified) -> dict[str, object]:
     return {
         "entries": found.entries,
+        "schema": found.schema,
         "root": found.root,
         "key": found.key,
         "checkpoints": found.checkpoints,
@@ -108,6 +113,7 @@ def _as_json(found: Verified) -> dict[str, object]:
         "unproven": found.unproven,
         "read_models": found.read_models,
         "erased": found.erased,
+        "unnamed": found.unnamed,
         "whole": found.whole,
         "breaks": [each.as_json() for each in found.breaks],
     }

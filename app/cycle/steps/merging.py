@@ -18,6 +18,7 @@ from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 from domain.events.cycle_events import CycleHalted, DataMerged, TrainingFailed
 from domain.events.findings import WindowCheck
 from domain.events.verdicts import told_apart
+from domain.path_parts import path_part
 
 
 def merge(work: Work) -> Done:
@@ -35,7 +36,10 @@ def merge(work: Work) -> Done:
         rows = [row.row for row in known.trainable.rows]
         repository = known.settings.state_dir / "merged"
         written = write_dataset(
-            repository / known.started.model, known.started.cycle, known.contract, rows
+            repository / path_part(known.started.model, "a model"),
+            known.started.cycle,
+            known.contract,
+            rows,
         )
         pointer = _tracked(work, repository, written.csv)
     except (LedgerBusy, LedgerDamaged):

@@ -60,6 +60,7 @@ class EntryChecks:
 
     def __init__(self, connection: Connection, remembered: bytes) -> None:
         self.breaks: list[Break] = []
+        self.named: dict[str, set[str]] = {}  # digest of an artefact -> the fields that name it
         self.apart: dict[int, str] = {}  # position -> the commitment to data that stands apart
         erased = erasures(connection)
         self.erased = frozenset(position for event in erased for position in event.entries)
@@ -167,6 +168,7 @@ class EntryChecks:
             if data.get(field) is None and (field == _OPTIONAL or name == _REFIT):
                 continue
             named = str(data.get(field))
+            self.named.setdefault(named, set()).add(field)
             if named not in self._artefacts:
                 query = select(ARTEFACTS.c.bytes).where(ARTEFACTS.c.sha256 == named)
                 content = self._connection.execute(query).scalar_one_or_none()

@@ -6,13 +6,14 @@ and which no reader expects. PostgreSQL refuses such a value by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from app.database.read_only import may_read
 from domain.errors import LedgerDamaged
 
 # table, what names a row, column, SQLite's name of what must stand there
@@ -38,11 +39,12 @@ _UNREADABLE: Final = ("no such table", "no such column", "Could not decode")
 _UNREADABLE_CODES: Final = ("42P01", "42703")
 
 
-def check_storage(connection: Connection, *, entries: bool = True) -> None:
+def check_storage(connection: Connection, tables: Set[str], *, entries: bool = True) -> None:
     """Refuse values of another kind than their columns hold.
 
     Args:
         connection: to look with.
+        tables: the ledger's; an older schema has fewer.
         entries: whether to look at all of them, which takes a scan; no, for who looks at each
             anyway: then only at those that say what was erased, which are read first.
 
@@ -52,6 +54,8 @@ def check_storage(connection: Connection, *, entries: bool = True) -> None:
     if connection.dialect.name != "sqlite":
         return
     for table, key, column, type_ in _COLUMNS:
+        if table not in tables:
+            continue
         only = " AND stream = 'ledger'" if table == "entries" and not entries else ""
         statement = _STRANGE.format(table=table, key=key, column=column, type=type_, only=only)
         row = connection.exec_driver_sql(statement).one_or_none()
@@ -66,10 +70,12 @@ def unreadable_is_damage() -> Iterator[None]:
     """Turn the database's words for "that is not there" or "no text" into damage.
 
     Raises:
+        CannotJudge: this login may not read what must be read.
         LedgerDamaged: a table or column is gone, or text cannot be read.
     """
     try:
-        yield
+        with may_read():
+            yield
     except DBAPIError as error:
         said = " ".join(str(error.orig).split())
         code = getattr(error.orig, "sqlstate", None)

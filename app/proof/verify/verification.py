@@ -12,13 +12,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
+from app.database.migrating import SCHEMA_REVISION
+from app.database.read_only import judged_revision
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import read_head
 from app.proof.signer import check_ed25519
+from app.proof.verify.artefact_checks import artefact_breaks
 from app.proof.verify.breaks import Break
 from app.proof.verify.entry_checks import EntryChecks, StoredEntry
-from app.proof.verify.guards import missing_guards
+from app.proof.verify.guards import guard_breaks, tables_of
 from app.proof.verify.payload_checks import payload_breaks
 from app.proof.verify.read_models import differing_read_models
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
@@ -41,6 +44,7 @@ Progress = Callable[[int, int], None]
 class Verified:
     """What a verification found."""
 
+    schema: str  # revision of the ledger's schema; an older one has fewer tables
     entries: int
     root: str  # RFC 6962 root over the stored bytes, hex
     key: str | None  # the verifier key checkpoints were checked with
@@ -48,12 +52,23 @@ class Verified:
     covered: int  # entries under the newest of them that fits: so far the ledger is proven
     read_models: int  # compared with what the entries give; 0 when not asked, or pointless
     erased: int  # events whose data is gone, as entries say
+    unnamed: int  # artefacts that no entry names: nothing uses them
     breaks: tuple[Break, ...]  # the first one first
 
     @property
     def whole(self) -> bool:
         """Whether nothing is broken. What lies after `covered` is unproven all the same."""
         return not self.breaks
+
+    @property
+    def older_schema(self) -> str:
+        """One sentence about a schema of an earlier version; empty when it is this one's."""
+        if self.schema == SCHEMA_REVISION:
+            return ""
+        return (
+            f"the schema is {self.schema!r}, older than this version's {SCHEMA_REVISION!r}: judged "
+            "as it stands; read models are not compared."
+        )
 
     @property
     def unproven(self) -> str:
@@ -85,6 +100,8 @@ def verify(
 ) -> Verified:
     """Verify everything at one moment of the ledger; nothing is written and nobody waits.
 
+    A schema of an earlier version is judged by what that version had.
+
     Args:
         ledger: open.
         key: who signs; without it no checkpoint can be checked and nothing is proven.
@@ -94,15 +111,18 @@ def verify(
         progress: told how many entries of how many are done.
 
     Raises:
+        CannotJudge: the schema is newer than this code, or this login may not read it.
         LedgerDamaged: the tables themselves cannot be read; the message says where.
     """
     with ledger.snapshot() as connection, unreadable_is_damage():
-        check_storage(connection, entries=False)
+        revision = judged_revision(connection)
+        tables = tables_of(connection)
+        check_storage(connection, tables, entries=False)
         total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
-        signed = _read_checkpoints(connection, key, retained)
+        signed = _read_checkpoints(connection, key, retained, "checkpoints" in tables)
         leaves = _authentic(remembered, signed.checkpoints)
         entries = EntryChecks(connection, leaves)
-        tiles = TileChecks(connection)
+        tiles = TileChecks(connection, stored="tiles" in tables)
         breaks, fitting = signed.breaks, 0
         pending = list(signed.checkpoints)
         for page in _pages(connection):
@@ -116,15 +136,19 @@ def verify(
             progress(tiles.size, total)
         tree = tiles.tree()
         breaks += entries.breaks + tiles.breaks()
-        erased, wrong = payload_breaks(connection, entries.apart, entries.erased)
+        stored = "payloads" in tables
+        erased, wrong = payload_breaks(connection, entries.apart, entries.erased, stored=stored)
         breaks += wrong
-        breaks += _check_end(connection, tree, pending)
+        unnamed, wrong = artefact_breaks(connection, entries.named)
+        breaks += wrong
+        breaks += _check_end(connection, tree, pending, "ledger_head" in tables)
         compared = 0
-        if read_models and not breaks:
+        if read_models and not breaks and revision == SCHEMA_REVISION:
             compared, differing = differing_read_models(connection)
             breaks += differing
-        breaks += missing_guards(connection)
+        breaks += guard_breaks(connection, revision)
     return Verified(
+        schema=revision or "",
         entries=tree.size,
         root=tree.root().hex(),
         key=None if key is None else str(key),
@@ -132,12 +156,13 @@ def verify(
         covered=fitting,
         read_models=compared,
         erased=erased,
+        unnamed=unnamed,
         breaks=tuple(sorted(breaks, key=lambda each: each.order)[:BREAKS_MAX]),
     )
 
 
 def _read_checkpoints(
-    connection: Connection, key: VerifierKey | None, retained: Sequence[str]
+    connection: Connection, key: VerifierKey | None, retained: Sequence[str], stored: bool
 ) -> _Signatures:
     """Every checkpoint that is signed: those in the database, and those kept elsewhere."""
     found = _Signatures()
@@ -149,7 +174,8 @@ def _read_checkpoints(
             known.add(open_checkpoint(note, key, check_ed25519))
         except ProofInvalid as error:
             found.breaks.append(Break(None, "a retained checkpoint", "its key's", error.message))
-    for row in connection.execute(select(CHECKPOINTS).order_by(CHECKPOINTS.c.size)):
+    query = select(CHECKPOINTS).order_by(CHECKPOINTS.c.size)
+    for row in connection.execute(query) if stored else ():
         thing = f"the checkpoint of size {row.size}"
         try:
             checkpoint = open_checkpoint(row.note, key, check_ed25519)
@@ -203,7 +229,7 @@ def _compare(
 
 
 def _check_end(
-    connection: Connection, tree: Frontier, missing: Sequence[Checkpoint]
+    connection: Connection, tree: Frontier, missing: Sequence[Checkpoint], stored: bool
 ) -> list[Break]:
     """What should come after the last entry, and whether the head is that of these entries."""
     found = []
@@ -211,6 +237,8 @@ def _check_end(
         size = missing[-1].size
         expected = f"an entry: {size} were signed"
         found.append(Break(tree.size, "the end of the ledger", expected, "the ledger ends there"))
+    if not stored:
+        return found
     try:
         head = read_head(connection)
     except LedgerDamaged:

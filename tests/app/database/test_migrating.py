@@ -32,7 +32,7 @@ from app.projections.folding import digests
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS
-from app.proof.verify.guards import missing_guards
+from app.proof.verify.guards import guard_breaks
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged
@@ -171,7 +171,7 @@ def test_a_database_of_the_version_before_opens_migrates_and_answers_alike(
         found = digests(connection, READ_MODELS)
         assert not inspect(connection).has_table("policies")
         assert read_head(connection).root().hex() == expected["root"]
-        assert missing_guards(connection) == []
+        assert guard_breaks(connection, SCHEMA_REVISION) == []
     recorded = expected["read_models"] | expected["since"]
     assert found == {name: recorded[name] for name in found}  # older numbers are kept no more
     assert ledger.stored_bytes(0, ledger.size() - 1) == lines_of(path)

@@ -10,57 +10,28 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from app.ledger.store import Ledger
-from app.projections.opening import open_ledger
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
 from app.proof.signer import FileSigner
-from app.settings import Settings
 from domain.errors import RequestInvalid
-from tests.app.proof.signed_ledger import SIZE, Kept, checked, exported, fill
-
-
-@pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
-) -> Iterator[tuple[Path, Kept]]:
-    """One bundle of one ledger, as a folder; every test forges a copy."""
-    folder = tmp_path_factory.mktemp("bundle")
-    shutil.copy(sqlite_template, folder / "ledger.db")
-    settings = Settings(state_dir=folder)
-    ledger = open_ledger(settings)
-    kept = fill(ledger, settings)
-    yield exported(ledger, kept, folder / "bundle"), kept
-    ledger.close()
+from tests.app.proof.signed_ledger import (
+    SIZE,
+    Kept,
+    checked,
+    with_true_trailer,
+    zipped,
+)
 
 
 @pytest.fixture
-def bundle(made: tuple[Path, Kept], tmp_path: Path) -> Path:
-    copy = tmp_path / "bundle"
-    shutil.copytree(made[0], copy)
-    return copy
-
-
-@pytest.fixture
-def kept(made: tuple[Path, Kept]) -> Kept:
-    return made[1]
-
-
-def with_true_trailer(bundle: Path) -> Path:
-    """Let the trailer say what is there: its digests are nobody's secret."""
-    trailer = json.loads((bundle / "trailer.json").read_text())
-    files = (path for path in bundle.rglob("*") if path.is_file() and path.name != "trailer.json")
-    trailer["files"] = {
-        path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
-    (bundle / "trailer.json").write_text(json.dumps(trailer))
-    return bundle
+def kept(exported_once: tuple[Path, Kept]) -> Kept:
+    return exported_once[1]
 
 
 def lines_of(bundle: Path) -> list[bytes]:
@@ -268,7 +239,7 @@ FORGERIES: dict[Callable[[Path], Path], str] = {
     other_policy: "position 1: 'policies/",
     missing_contract: "position 2: the document 'contracts/",
     other_schema: "the file 'schema/events.json' is not the one",
-    a_file_more: "the file 'more' is not named",
+    a_file_more: "the file 'more' is none of the format",
     other_count: "320 entries with the root",
     fewer_checkpoints: "0 checkpoints; the trailer says 3",
     edited_checkpoint: "signature does not fit its text",
@@ -285,7 +256,7 @@ def test_a_forged_bundle_is_broken(
 
 
 def test_a_cut_zip_is_broken(bundle: Path, kept: Kept, tmp_path: Path) -> None:
-    whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", bundle))
+    whole = zipped(bundle, tmp_path / "whole.zip")
     assert checked(whole, kept, tmp_path)[0] == 0
     content = whole.read_bytes()
     for share in (0.2, 0.6, 0.99):
@@ -310,7 +281,7 @@ def still_holds(archive: Path, events: bytes) -> bool:
 def test_a_damaged_zip_is_broken_wherever_the_damage_is(
     bundle: Path, kept: Kept, tmp_path: Path
 ) -> None:
-    whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", bundle))
+    whole = zipped(bundle, tmp_path / "whole.zip")
     content = whole.read_bytes()
     with zipfile.ZipFile(whole) as archive:
         info = archive.getinfo("events.jsonl")

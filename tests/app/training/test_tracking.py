@@ -15,6 +15,7 @@ import pytest
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
+from app.database.private_files import keep_private
 from app.serving.plan import load_plan
 from app.training.dataset import write_dataset
 from app.training.fit import fit
@@ -67,6 +68,20 @@ def registry(store: Path) -> MlflowRegistry:
 
 def test_a_model_without_a_promotion_has_no_champion(registry: MlflowRegistry) -> None:
     assert registry.champion_run("never-trained") is None
+
+
+def test_what_a_process_of_ours_lets_mlflow_keep_is_its_owners_alone(
+    store: Path, registry: MlflowRegistry
+) -> None:
+    before = os.umask(0)
+    try:
+        keep_private()
+        run = registry.record_training(record("kettle-noise/private"))
+    finally:
+        os.umask(before)
+    kept = list((store / "mlartifacts" / "kettle-noise" / run).rglob("*"))
+    assert len(kept) > 5
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
 
 
 def test_the_champion_is_the_run_that_was_set_last(registry: MlflowRegistry) -> None:
