@@ -16,12 +16,8 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long form: many rounds")
-
-
-@pytest.fixture
-def soaking(request: pytest.FixtureRequest) -> bool:
-    """Whether this is the long form."""
-    return bool(request.config.getoption("--soak", default=False))
+    parser.addoption("--kills", type=int, help="how many kills among everything that happens")
+    parser.addoption("--hours", type=float, help="how long under steady mixed load")
 
 
 class StoppablePostgres:
