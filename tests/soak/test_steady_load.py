@@ -57,7 +57,14 @@ class Load:
                     self.acknowledged[one["id"]] = one["position"]
 
     def read(self) -> None:
-        paths = ("/models", "/models/car-price", "/events?limit=100", "/readyz", "/", "/audit/changes")
+        paths = (
+            "/models",
+            "/models/car-price",
+            "/events?limit=100",
+            "/readyz",
+            "/",
+            "/audit/changes",
+        )
         number = 0
         with self._service.client() as client:
             while not self.over.wait(PAUSE_SECONDS * 10):
@@ -76,7 +83,7 @@ def line(hours: float, service: Service, load: Load, folder: Path) -> str:
     said = dict(one.split(":\t", 1) for one in status.splitlines() if ":\t" in one)
     disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1024**2
     return (
-        f"| {hours:.2f} | {len(taken)} | {cuts[49] * 1e3:.1f} | {cuts[98] * 1e3:.1f} "
+        f"| {hours:.3f} | {len(taken)} | {cuts[49] * 1e3:.1f} | {cuts[98] * 1e3:.1f} "
         f"| {int(said['VmRSS'].split()[0]) / 1024:.0f} | {said['Threads'].strip()} | {disk:.1f} "
         f"| {len(load.acknowledged)} |"
     )

@@ -33,13 +33,13 @@ CHECKED = [
 
 def ask(
     client: TestClient,
-    operation: APIOperation[Any, Any, Any, Any, Any],
+    operation: APIOperation[Any, Any, Any, Any],
     mode: GenerationMode,
     examples: int,
     answered: Counter[int],
 ) -> None:
     """Ask for that many generated cases of an operation, and hold each answer to the document."""
-    checks = CHECKS.get_by_names(CHECKED)
+    checks: Any = CHECKS.get_by_names(CHECKED)
 
     @settings(
         max_examples=examples,
@@ -50,7 +50,7 @@ def ask(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode), known=st.booleans())
-    def one(case: Case, known: bool) -> None:
+    def one(case: Case[Any], known: bool) -> None:
         if known:  # else hardly any would be of a model that is there
             case.path_parameters |= {n: v for n, v in KNOWN.items() if n in case.path_parameters}
         request = case.as_transport_kwargs(base_url=str(client.base_url))
