@@ -33,8 +33,18 @@ serve: $(READY) ## start the service on loopback (ARGS="--port 8080")
 test: $(READY) ## every test and doctest, in any order (ARGS="-k drift", WORKERS=1)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations=10 $(ARGS)
 
-soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k kill")
-	$(BIN)/python -m pytest tests/soak --soak --capture=no $(ARGS)
+KILLS ?=
+HOURS ?=
+
+soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k kill", KILLS=1000, HOURS=8)
+	$(BIN)/python -m pytest $(SOAKED) --soak --capture=no $(if $(KILLS),--kills=$(KILLS)) \
+	  $(if $(HOURS),--hours=$(HOURS)) $(ARGS)
+
+# What else has a long form: forgeries, permissions, erasures that are killed, clocks, requests.
+SOAKED := tests/soak tests/app/proof/verify tests/app/database/test_storage.py tests/app/test_clock.py \
+  tests/app/cycle/test_clock_jumps.py tests/app/intake/test_erasure_killed.py \
+  tests/app/http/routes/test_openapi_generated.py tests/app/http/routes/test_hostile_bodies.py \
+  tests/app/proof/test_bundle.py tests/app/training/test_registry_full_or_locked.py
 
 # What decides has no line and no branch that its own tests leave out.
 coverage: $(READY) ## every line and branch of domain/ and rules/, by their own tests

@@ -52,6 +52,12 @@ def _no_settings_from_outside() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def soaking(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the long form."""
+    return bool(request.config.getoption("--soak", default=False))
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty migrated database file, to copy: quicker than migrating anew for each test."""
@@ -143,6 +149,28 @@ def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> Settings:
     path = tmp_path / "ledger.db"
     shutil.copy(sqlite_template, path)
     return Settings(database_url=f"sqlite:///{path}", state_dir=tmp_path / "state")
+
+
+@pytest.fixture(scope="session")
+def registry_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow store."""
+    from app.training.tracking import MlflowRegistry
+
+    folder = tmp_path_factory.mktemp("registry")
+    assert MlflowRegistry(folder, "1970-01-01T00:00:00Z").champion_run("nobody") is None
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def with_registry(registry_store: Path) -> Callable[[Settings], Settings]:
+    """Puts the empty MLflow store into the state directory of these settings."""
+
+    def prepare(settings: Settings) -> Settings:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copy(registry_store, settings.state_dir / "mlflow.db")
+        return settings
+
+    return prepare
 
 
 @pytest.fixture

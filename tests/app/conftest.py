@@ -20,28 +20,6 @@ from tests.told import Story, copied
 
 
 @pytest.fixture(scope="session")
-def registry_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow store."""
-    from app.training.tracking import MlflowRegistry
-
-    folder = tmp_path_factory.mktemp("registry")
-    assert MlflowRegistry(folder, "1970-01-01T00:00:00Z").champion_run("nobody") is None
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def with_registry(registry_store: Path) -> Callable[[Settings], Settings]:
-    """Puts the empty MLflow store into the state directory of these settings."""
-
-    def prepare(settings: Settings) -> Settings:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-        shutil.copy(registry_store, settings.state_dir / "mlflow.db")
-        return settings
-
-    return prepare
-
-
-@pytest.fixture(scope="session")
 def bootstrapped_state(
     registry_store: Path, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

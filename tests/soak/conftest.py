@@ -16,12 +16,8 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long form: many rounds")
-
-
-@pytest.fixture
-def soaking(request: pytest.FixtureRequest) -> bool:
-    """Whether this is the long form."""
-    return bool(request.config.getoption("--soak", default=False))
+    parser.addoption("--kills", type=int, help="how many kills among everything that happens")
+    parser.addoption("--hours", type=float, help="how long under steady mixed load")
 
 
 class StoppablePostgres:
@@ -56,15 +52,21 @@ class StoppablePostgres:
         """Let it go on where it stood still."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
-        """To the server and to each process it began for somebody."""
+    def processes(self) -> list[int]:
+        """The server, and each process it began for somebody."""
         server = int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0])
-        os.kill(server, number)
+        found = [server]
         for status in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 parent = int(status.read_text().rpartition(")")[2].split()[1])
                 if parent == server:
-                    os.kill(int(status.parent.name), number)
+                    found.append(int(status.parent.name))
+        return found
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def close(self) -> None:
         """Stop it and remove everything."""
