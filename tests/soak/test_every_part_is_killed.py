@@ -62,6 +62,8 @@ def kill(running: Replicas, said: Said, moment: str, chance: random.Random) -> t
     patience = time.monotonic() + WAITED_SECONDS
     # Nobody who erases is killed for want of another, or no erasure would ever end.
     while said.now != moment and (said.now == "erasures" or time.monotonic() < patience):
+        if said.failed:
+            break
         time.sleep(0.001)
     time.sleep(chance.uniform(0, DELAYS_SECONDS[moment]))
     doing, eraser = said.now, said.eraser

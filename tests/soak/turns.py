@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import random
 import threading
@@ -41,6 +42,7 @@ class Said:
     """What was acknowledged so far, and what is being done now."""
 
     now: str = "nothing"
+    failed: bool = False  # nothing will be done any more
     done: Counter[str] = field(default_factory=Counter)
     positions: dict[str, int] = field(default_factory=dict)  # event id -> position
     uploads: set[str] = field(default_factory=set)  # digests
@@ -67,11 +69,14 @@ class Turns:
 
     def run(self) -> None:
         """Until it is over; the turn that was begun is ended."""
-        number = 0
-        while not self.over.is_set():
-            self._turn(number)
-            number += 1
-            self._said.done["turns"] = number
+        try:
+            for number in itertools.count():
+                if self.over.is_set():
+                    return
+                self._turn(number)
+        except BaseException:
+            self._said.failed = True
+            raise
 
     def _turn(self, number: int) -> None:
         year = min(1976 + number // 2, LAST_YEAR)
