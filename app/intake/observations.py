@@ -155,8 +155,8 @@ class Observations:
         faults = judged.faults
         faults.listed.sort(key=lambda fault: _index_of(fault.path))
         said = (
-            f"{summary(faults)}. Nothing of the {sent} events was kept; "
-            "correct them and send all again."
+            f"{summary(faults)}. Nothing was kept (events sent: {sent}); correct what is wrong "
+            "and send all again."
         )
         raise _BY_WEIGHT[code](said, faults)
 

@@ -32,9 +32,9 @@ from app.settings import Settings
 from domain.errors import DocumentInvalid, WhyledgerError
 
 _ALSO: Final = {
-    "labelled_predictions": "of them label a prediction",
-    "corrections": "of them are corrections: their row was labelled otherwise before",
-    "repeated_keys": "lines name a row that an earlier line of the file names; the last one holds",
+    "labelled_predictions": "rows that label a prediction",
+    "corrections": "rows that are corrections, labelled otherwise before",
+    "repeated_keys": "rows that several lines of the file name, of which the last holds",
 }
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 
@@ -65,7 +65,7 @@ def import_rows(
         )
         for name, words in _ALSO.items():
             if answer[name]:
-                note(f"{answer[name]} {words}")
+                note(f"{words}: {answer[name]}")
     if answer["quarantined"] and not json:
         note(f"quarantine/{answer['quarantine_file']} in the state directory names each bad row:")
         for fault in answer["faults"]:

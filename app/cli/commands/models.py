@@ -13,6 +13,7 @@ from app.audit.decision import decisions
 from app.audit.health import Health, current_health
 from app.audit.model import model_told
 from app.audit.setting_aside import not_counted
+from app.audit.templates import moment
 from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
 from app.cli.terminal import CommandRefused, Json, note, say, say_json, say_table
@@ -93,7 +94,7 @@ def state(
                 one["model"],
                 one["health"],
                 one["champion"] or "nobody",
-                (one["champion_since"] or "")[:16],
+                moment(one["champion_since"]) if one["champion_since"] else "",
                 one["cycles"],
                 one["trainings"],
                 one["promotions"],
