@@ -41,6 +41,7 @@ FAULTS: list[tuple[tuple[str, Any], tuple[str, str]]] = [
         ("/target/plausible/mean/max", "150 is outside the possible range 0 to 140"),
     ),
     (("/target/formerly", ["noise"]), ("/target/formerly/0", "'noise' is the name it has")),
+    (("/target/formerly", [7, "noise"]), ("/target/formerly/0", "7: ")),
     (("/confidence", 0.4), ("/confidence", "0.4: should be greater than or equal to 0.5")),
     (("/target/transform", "log"), ("/target/possible/min", "0: a log target must be positive")),
     (("/target/possible/min", 140), ("/target/possible", "min 140 is not below max 140; swap")),

@@ -13,6 +13,7 @@ from domain.events.verdicts import (
     ClauseVerdict,
     Operator,
     Verdict,
+    another_is_judged,
     clause_sentence,
     needs_in_words,
     observed_in_words,
@@ -180,3 +181,9 @@ def test_a_figure_is_told_from_each_of_its_bounds(value: float, others: list[flo
     said, *shown = map(float, told_apart_from_each(value, bounds))
     for bound, needs in zip(bounds, shown, strict=True):
         assert (said > needs, said < needs) == (value > bound, value < bound)
+
+
+def test_whom_a_cycle_judges_beside_who_serves_is_said_with_the_reason() -> None:
+    assert another_is_judged("cars/1", "cars/2") == (
+        "judged is cars/1, since the cycle that made cars/2, which serves, was set aside"
+    )
