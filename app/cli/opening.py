@@ -145,6 +145,6 @@ def a_time(text: str | None, option: str) -> str | None:
     except RequestInvalid:
         raise ArgumentInvalid(
             f"{option} {text[:100]!r} is neither a date like 1976-07-01, which means its first "
-            "moment UTC, nor a time like 1976-07-01T00:00:00Z, with an offset and at most six "
+            "moment UTC, nor a time like 1976-07-01T00:00:00Z, with an offset and at most nine "
             "decimals."
         ) from None
