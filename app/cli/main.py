@@ -9,6 +9,7 @@ import typer
 
 from app import VERSION
 from app.cli.commands.cycle import cycle
+from app.cli.commands.damage import accept_damage
 from app.cli.commands.decisions import changes, decisions, export, why
 from app.cli.commands.erasure import erase
 from app.cli.commands.integrity import verify
@@ -56,6 +57,7 @@ app.command()(changes)
 app.command()(state)
 app.command()(export)
 app.command()(verify)
+app.command("accept-damage")(accept_damage)
 app.command()(replay)
 app.command()(rollback)
 app.command()(erase)

@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.settings import Settings
-from domain.errors import LedgerBusy, LedgerDamaged
+from domain.errors import LedgerBusy
+from domain.stored_damage import StoredDamage
 
 READ_MODELS_SCHEMA: Final = "read_models"
 _POOL_SIZE: Final = 5  # connections kept open
@@ -104,7 +105,7 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
                 "disk, or mend it, and try again with the same ids; no restart is needed."
             ) from error
         if _means_damaged(error):
-            raise LedgerDamaged(
+            raise StoredDamage(
                 f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
             ) from error
         raise

@@ -9,11 +9,13 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
+from app.ledger.stored_bytes import whole
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
-from domain.errors import LedgerDamaged, RequestInvalid
+from domain.errors import RequestInvalid
 from domain.events.envelope import parse_entry
 from domain.events.erasure import Payload
 from domain.events.events import PayloadErased
+from domain.stored_damage import StoredDamage
 
 # The statement of every page read is the driver's own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}'
@@ -51,9 +53,10 @@ class PayloadsApart:
         if self._erased is None:
             self._erased = erased_positions(self._connection)
         if position not in self._erased:
-            raise LedgerDamaged(
+            raise StoredDamage(
                 f"the data of entry {position} is missing, and no entry says that it was erased. "
-                "Stop writing; restore a back-up and compare."
+                "Stop writing; restore a back-up and compare.",
+                position,
             )
         return None
 
@@ -61,14 +64,16 @@ class PayloadsApart:
 def erasures(connection: Connection) -> list[PayloadErased]:
     """Every recorded erasure, oldest first."""
     rows = connection.execute(
-        select(ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.bytes)
+        select(ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
         .where(ENTRIES.c.stream == PayloadErased.stream, ENTRIES.c.type == PayloadErased.type)
         .order_by(ENTRIES.c.position)
     )
     found = []
     for row in rows:
         entry = parse_entry(
-            bytes(row.bytes), position=row.position, stream_version=row.stream_version
+            whole(row.position, row.bytes, row.leaf_hash),
+            position=row.position,
+            stream_version=row.stream_version,
         )
         if isinstance(entry.event, PayloadErased):
             found.append(entry.event)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select
 from app.clock import Repeating, monotonic_seconds, now
 from app.database.engine import insert_rows
 from app.database.locks import NamedLock
+from app.ledger.damage import refuse_on_damage
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import StoredTree, read_head
@@ -116,6 +117,18 @@ class Checkpoints:
         """Why nothing is signed any more; None when all is well."""
         return self._refusal
 
+    @property
+    def anchors_failing(self) -> str | None:
+        """Which anchors did not keep the newest checkpoint, and why; None when all is well."""
+        failing = [each for each in (a.status() for a in self._anchors) if each.failures]
+        if not failing:
+            return None
+        return "; ".join(
+            f"{each.anchor} failed {each.failures} times, last with {each.last_error}. It keeps "
+            f"{each.kept_size} entries of {each.waiting_size}, and is tried again"
+            for each in failing
+        )
+
     def close(self) -> None:
         """Sign what came last, and end."""
         self._repeating.close()
@@ -127,6 +140,7 @@ class Checkpoints:
 
         Raises:
             SigningRefused: the ledger does not extend what was signed before.
+            LedgerDamaged: damage stands that nobody has settled.
             UnknownThing: another process holds the lock, and has signed nothing for two seconds.
         """
         wanted = self._ledger.size()
@@ -181,6 +195,7 @@ class Checkpoints:
 
     def _sign(self) -> Signed:
         with self._ledger.connect() as connection:
+            refuse_on_damage(self._ledger, connection)
             head = read_head(connection)
             checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
             tree = StoredTree(connection, head.size)

@@ -42,7 +42,8 @@ def overview_page(
 ) -> str:
     """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
 
-    `alarms`: by model, why its champion does not answer in this process.
+    `alarms`: by model, why its champion does not answer in this process; what else is wrong, by
+    another name, stands above everything.
     `clock_skew_seconds_max`: the setting of that name.
 
     Raises:
@@ -51,10 +52,13 @@ def overview_page(
     size = ledger.size()
     with ledger.connect() as connection:
         names = tuple(view.model for view in list_models(connection))
+        of_process = tuple(said for name, said in alarms.items() if name not in names)
         chosen = model or (names[0] if names else None)
         checkpoint = _checkpoint(latest_signed(connection))
         if chosen is None:
-            empty = Overview(now=now, ledger_size=size, checkpoint=checkpoint, models=())
+            empty = Overview(
+                now=now, ledger_size=size, checkpoint=checkpoint, models=(), alarms=of_process
+            )
             return render("overview.html", view=empty)
         view = get_model(connection, chosen)
         if view is None:
@@ -84,7 +88,7 @@ def overview_page(
         ledger_size=size,
         models=names,
     )
-    return render("overview.html", view=replace(page, checkpoint=checkpoint))
+    return render("overview.html", view=replace(page, checkpoint=checkpoint, alarms=of_process))
 
 
 def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> Window | None:
