@@ -100,7 +100,7 @@ class Process:
         """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed;
         `damage`: what is stored is not what was written; `anchors`: no copy is kept outside."""
         others = {
-            "checkpoints": self.checkpoints.refusal,
+            "checkpoints": self.checkpoints.refusal or self.checkpoints.strange,
             "damage": self.damage.alarm,
             "anchors": self.checkpoints.anchors_failing,
         }

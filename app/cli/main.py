@@ -14,6 +14,7 @@ from app.cli.commands.decisions import changes, decisions, export, why
 from app.cli.commands.erasure import erase
 from app.cli.commands.integrity import verify
 from app.cli.commands.models import adopt, import_rows, rollback, state
+from app.cli.commands.repair import repair
 from app.cli.commands.running import demo, replay, serve
 from app.cli.commands.whatif import whatif
 from app.cli.terminal import CommandRefused, Exit, exit_code_of, say, say_error
@@ -58,6 +59,7 @@ app.command()(state)
 app.command()(export)
 app.command()(verify)
 app.command("accept-damage")(accept_damage)
+app.command()(repair)
 app.command()(replay)
 app.command()(rollback)
 app.command()(erase)

@@ -111,6 +111,13 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
         raise
 
 
+def in_plain_words(error: BaseException) -> str:
+    """What failed, for a person: the database's own words, never the statement it was given."""
+    found = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    said = " ".join(str(found).split())
+    return f"{type(found).__name__}: {said}" if said else type(found).__name__
+
+
 def fetch(
     connection: Connection, statement: str, values: Sequence[object] = ()
 ) -> list[tuple[Any, ...]]:

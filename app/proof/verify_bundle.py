@@ -250,14 +250,49 @@ class Apart:
         self._missing: dict[str, int] = {}  # artefact that is not there -> position that names it
         self._entries: set[int] = set()
         self._artefacts: set[str] = set()
+        self._rows: dict[int, str] = {}  # position of an entry with data apart -> its model
+        self._frozen: dict[str, set[str]] = {}  # model -> the artefacts its entries name
+        self._cycles: set[str] = set()  # that began so far
 
     def add(self, position: int, envelope: dict[str, Any]) -> None:
         """Take note of what an entry commits to, or says was erased."""
         if "data_commit" in envelope:
             self._commits[position] = str(envelope["data_commit"])
-        elif envelope["type"] == ERASURE:
-            self._entries.update(envelope["data"]["entries"])
-            self._artefacts.update(envelope["data"]["artefacts"])
+            self._rows[position] = envelope["stream"].partition("-")[2]
+            return
+        kind, _, rest = envelope["stream"].partition("-")
+        if kind == "cycle":
+            self._cycles.add(rest)
+        if envelope["type"] in STORED:
+            model = rest.rpartition("-")[0] if kind == "cycle" else rest
+            named = (envelope["data"].get(field) for field in ERASABLE)
+            self._frozen.setdefault(model, set()).update(str(each) for each in named)
+        if envelope["type"] == ERASURE:
+            self._add_erasure(position, envelope["data"])
+
+    def _add_erasure(self, position: int, data: dict[str, Any]) -> None:
+        """An erasure reaches what stands before it, of the same model, and nothing else."""
+        model = data["model"]
+        for entry in data["entries"]:
+            if type(entry) is not int or entry >= position or self._rows.get(entry) != model:
+                raise Broken(
+                    f"position {position}: the erasure names entry {entry}, which is no data of "
+                    f"{model!r} that stands before it"
+                )
+        for artefact in data["artefacts"]:
+            if artefact not in self._frozen.get(model, set()):
+                raise Broken(
+                    f"position {position}: the erasure names the artefact {artefact}, which no "
+                    f"entry of {model!r} before it names"
+                )
+        for cycle in data["cycles"]:
+            if cycle.rpartition("-")[0] != model or cycle not in self._cycles:
+                raise Broken(
+                    f"position {position}: the erasure names the cycle {cycle}, which is none of "
+                    f"{model!r} before it"
+                )
+        self._entries.update(data["entries"])
+        self._artefacts.update(data["artefacts"])
 
     def lacks(self, position: int, artefact: str) -> None:
         """An artefact that may have been erased is not in the bundle."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +16,7 @@ from app.audit.templates import moment
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import get_cycle, list_cycles
 from app.projections.models import ModelView, get_model, list_models
-from app.proof.checkpoints import Signed, latest_signed
+from app.proof.checkpoints import Signed
 from app.web.change_rows import SHOWN
 from app.web.overview_view import (
     CHANGES_SHOWN,
@@ -38,12 +38,14 @@ def overview_page(
     now: str,
     alarms: Mapping[str, str],
     *,
+    newest: Callable[[Connection], Signed | None] = lambda _: None,
     clock_skew_seconds_max: float,
 ) -> str:
     """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
 
     `alarms`: by model, why its champion does not answer in this process; what else is wrong, by
     another name, stands above everything.
+    `newest`: the newest checkpoint that is believed.
     `clock_skew_seconds_max`: the setting of that name.
 
     Raises:
@@ -54,7 +56,7 @@ def overview_page(
         names = tuple(view.model for view in list_models(connection))
         of_process = tuple(said for name, said in alarms.items() if name not in names)
         chosen = model or (names[0] if names else None)
-        checkpoint = _checkpoint(latest_signed(connection))
+        checkpoint = _checkpoint(newest(connection))
         if chosen is None:
             empty = Overview(
                 now=now, ledger_size=size, checkpoint=checkpoint, models=(), alarms=of_process

@@ -41,6 +41,7 @@ def read_overview(here: Here, query: Annotated[OverviewQuery, Query()]) -> HTMLR
         query.model,
         now(),
         here.alarms(),
+        newest=here.checkpoints.newest,
         clock_skew_seconds_max=here.settings.clock_skew_seconds_max,
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})

@@ -9,13 +9,16 @@ from sqlalchemy import Connection
 from app.proof.verify.breaks import Break
 
 _INSERT_ONLY: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints")
+_FOUNDED: Final = ("payloads", "tiles", "checkpoints")  # a row needs the entries it speaks of
 _SQLITE: Final = frozenset(
     [f"{table}_refuse_{verb}" for table in _INSERT_ONLY for verb in ("update", "delete", "replace")]
     + [f"ledger_head_refuse_{verb}" for verb in ("update", "delete", "insert")]
+    + [f"{table}_refuse_unfounded" for table in _FOUNDED]
 )
 _POSTGRES: Final = frozenset(
     [f"{table}_refuse_{verb}" for table in _INSERT_ONLY for verb in ("change", "truncate")]
     + [f"ledger_head_refuse_{verb}" for verb in ("change", "other", "truncate")]
+    + [f"{table}_refuse_unfounded" for table in _FOUNDED]
     + ["artefacts_refuse_delete", "payloads_refuse_delete"]  # but for what an entry says is erased
 )
 _SQLITE_QUERY: Final = "SELECT name FROM sqlite_master WHERE type = 'trigger'"

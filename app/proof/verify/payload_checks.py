@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ _THING: Final = "the data that stands apart"
 
 
 def payload_breaks(
-    connection: Connection, commits: dict[int, str], erased: frozenset[int]
+    connection: Connection, commits: dict[int, str], erased: Set[int]
 ) -> tuple[int, list[Break]]:
     """How many payloads were erased as entries say, and what is wrong with the others.
 

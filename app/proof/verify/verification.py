@@ -114,6 +114,7 @@ def verify(
                 fitting = _compare(pending.pop(0), tiles.tree(), fitting, entries, breaks)
             tiles.add(hashes)
             progress(tiles.size, total)
+        entries.finish()
         tree = tiles.tree()
         breaks += entries.breaks + tiles.breaks()
         erased, wrong = payload_breaks(connection, entries.apart, entries.erased)

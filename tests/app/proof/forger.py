@@ -9,14 +9,14 @@ from sqlalchemy import Connection, Table, delete, text
 
 from app.database.engine import insert_rows
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
+from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import grow
 from app.projections.keeping import POSITIONS
 from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash
 from domain.events.envelope import parse_entry
 
-TRUTH = (ENTRIES, ARTEFACTS, TILES, CHECKPOINTS, LEDGER_HEAD)
+TRUTH = (ENTRIES, ARTEFACTS, PAYLOADS, TILES, CHECKPOINTS, LEDGER_HEAD)
 
 
 def drop_guards(connection: Connection) -> None:
