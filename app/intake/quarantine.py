@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from app.database.durable_files import rename_durably
 from app.intake.csv_rows import BrokenLine
 
 
@@ -52,7 +53,7 @@ class Quarantine:
         os.fsync(self._part.fileno())
         self._part.close()
         if kind is None:
-            Path(self._part.name).replace(self._path)
+            rename_durably(Path(self._part.name), self._path)
         else:
             Path(self._part.name).unlink()
 

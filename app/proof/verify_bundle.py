@@ -57,6 +57,10 @@ DOCUMENTS = {
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
 }
+NOTE = re.compile(
+    r"\S+\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]*\n)*\n"
+    r"\u2014 (\S+) [A-Za-z0-9+/]+={0,2}\n(?:\u2014 \S+ [A-Za-z0-9+/]+={0,2}\n)*"
+)
 TILE = 256
 HASH = 32
 CHUNK = 1 << 20
@@ -540,7 +544,11 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
 
 def notes_in(text: str) -> list[str]:
     """The notes in a file of kept checkpoints: one, or many with a blank line between."""
-    found = re.findall(r"(?:\A|(?<=\n\n))((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)", text)
+    found = []
+    for match in NOTE.finditer(text):
+        # a note begins with its signer's name; what a torn write left before it is passed over
+        begins = match[0].partition("\n\n")[0].rfind(match[1] + "\n")
+        found.append(match[0][max(0, begins) :])
     if not found:
         raise CannotCheck("a --checkpoint file holds no signed note")
     return found
