@@ -243,6 +243,11 @@ class Checkpoints:
             checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
             tree = StoredTree(connection, head.size)
             newest = self.newest(connection)
+            if newest is None and self.strange and self.signer.last() is None:
+                raise SigningRefused(
+                    f"{self.strange} Nothing is signed: put back the key, or remove them with "
+                    "`whyledger repair`, which names each."
+                )
             if newest is not None:
                 self._check_extends(newest, checkpoint, tree)
             note = self.signer.sign(

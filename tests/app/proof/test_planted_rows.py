@@ -25,11 +25,11 @@ from app.proof.signer import FileSigner
 from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.canonical import leaf_hash, sha256_hex
-from domain.errors import LedgerDamaged, RequestInvalid
+from domain.errors import LedgerDamaged, RequestInvalid, SigningRefused
 from domain.events.envelope import envelope_bytes
 from domain.events.events import PayloadErased
 from domain.tree.notes import Checkpoint
-from tests.app.proof.forger import change
+from tests.app.proof.forger import change, rewrite
 from tests.app.proof.signed_ledger import Kept, checked, exported, fill, verified
 from tests.ledger_events import TIME, observation, prediction, put, refused
 from tests.told import ToldOnce, retold
@@ -310,3 +310,63 @@ def test_a_row_in_the_way_of_an_append_is_told_without_sql(people: Ledger) -> No
         put(people, "observations-cars", observation("car=5"), personal=True)
     assert "a row stands in the ledger's tables where an append puts its own" in str(refusal.value)
     assert "INSERT" not in str(refusal.value)
+
+
+def test_checkpoints_removed_from_the_database_take_nothing_from_what_was_kept(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    change(ledger, "DELETE FROM checkpoints")
+    assert (verified(ledger, kept).breaks, verified(ledger, kept).covered) == ((), 300)
+    without = verified(ledger, kept, note=False)
+    assert without.unproven.startswith("entries 0 to 319")  # that shows it
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+
+
+def test_garbage_in_the_memory_of_leaves_is_named_and_written_again_once_removed(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    signer = checkpoints.signer
+    signer.leaves_path.write_bytes(b"garbage" * 2000)
+    garbage = Kept(kept.key, kept.note, signer.remembered_leaves())
+    (only,) = verified(ledger, garbage).breaks
+    assert (only.position, only.thing) == (None, "the signer's memory of leaf hashes")
+    signer.leaves_path.unlink()
+    note = checkpoints.sign().note
+    assert verified(ledger, Kept(kept.key, note, signer.remembered_leaves())).breaks == ()
+
+
+def test_an_older_database_with_its_older_memory_is_shown_by_a_checkpoint_kept_elsewhere(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    elsewhere = checkpoints.sign().note
+    older = Kept(kept.key, elsewhere, kept.leaves)
+    change(ledger, "DELETE FROM checkpoints WHERE size > 300")
+    rewrite(ledger, lambda contents: contents[:310])
+    checkpoints.signer.last_path.write_text(kept.note)
+    assert checkpoints.sign().checkpoint.size == 310  # nothing here can know
+    (first, *_) = verified(ledger, older).breaks
+    assert first.sentence().endswith("320 were signed; found the ledger ends there.")
+
+
+def test_a_replaced_key_is_an_alarm_and_no_checkpoint_of_the_old_one_is_taken_for_its_own(
+    signed_ledger: tuple[Ledger, Checkpoints], signed: Settings, kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    checkpoints.signer.path.unlink()
+    with pytest.raises(SigningRefused, match=r"memory .* is damaged"):
+        Checkpoints(ledger, signed).sign()
+    checkpoints.signer.last_path.unlink()
+    replaced = Checkpoints(ledger, signed)
+    with pytest.raises(SigningRefused, match=r"Was the key replaced\?.*Nothing is signed"):
+        replaced.sign()
+    assert "did not sign for this ledger" in str(replaced.strange)
+    removed = repair(ledger, replaced.signer.key, None).steps
+    assert [step.partition(" is ")[0] for step in removed] == [
+        f"the checkpoint of {size} entries" for size in (120, 260, 300)
+    ]
+    assert replaced.sign().checkpoint.size == ledger.size()
+    assert "is not signed by" in " ".join(each.found for each in verified(ledger, kept).breaks)
+    replaced.close()
