@@ -37,7 +37,7 @@ _TRIES: Final = 3
 _LOG: Final = logging.getLogger("whyledger.ledger")
 GO_ON: Final = (
     "Nothing is promoted and nothing is signed until `whyledger verify` is clean, which a serving "
-    "process looks at by itself, or somebody says to go on: `whyledger accept-damage --reason`."
+    "process looks at by itself, or somebody says to go on: `whyledger settle --reason`."
 )
 
 

@@ -37,7 +37,7 @@ def proven_bytes(connection: Connection, position: int) -> bytes:
     except ProofInvalid as error:
         raise StoredDamage(
             f"ledger entry {position}: its bytes and the stored tiles do not lead to the root of "
-            f"the tree of {head.size} entries: {error.message} Run `whyledger verify`.",
+            f"the tree of {head.size} entries. Run `whyledger verify`. {error.message}",
             position,
         ) from error
     return content

@@ -245,7 +245,7 @@ class Checkpoints:
             newest = self.newest(connection)
             if newest is None and self.strange and self.signer.last() is None:
                 raise SigningRefused(
-                    f"{self.strange} Nothing is signed: put back the key, or remove them with "
+                    f"{self.strange} Nothing is signed. Put back the key, or remove them with "
                     "`whyledger repair`, which names each."
                 )
             if newest is not None:

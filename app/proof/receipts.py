@@ -61,7 +61,7 @@ def receipt(ledger: Ledger, checkpoints: Checkpoints, position: int) -> Receipt:
         except ProofInvalid as error:
             raise StoredDamage(
                 f"ledger entry {position}: its bytes and the tree do not lead to the root that was "
-                f"signed for {size} entries: {error.message} Run `whyledger verify`.",
+                f"signed for {size} entries. Run `whyledger verify`. {error.message}",
                 position,
             ) from error
     return Receipt(position=position, leaf_hash=leaf, proof=proof, checkpoint=signed.note)

@@ -93,7 +93,7 @@ def settle_damage(known: tuple[Known, ...], command: SettleDamage) -> tuple[Dama
         and (command.before is None or each.position < command.before)
     ]
     if not concerned and not verified:
-        raise NothingToDecide("no damage stands: there is nothing to accept.")
+        raise NothingToDecide("no damage stands; there is nothing to accept.")
     if not concerned:
         return ()
     return (DamageSettled(found=tuple(concerned), how=command.how, reason=command.reason.strip()),)

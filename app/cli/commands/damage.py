@@ -1,4 +1,4 @@
-"""`accept-damage`: go on although something stored is not what was written."""
+"""`settle`: go on although something stored is not what was written."""
 
 from __future__ import annotations
 

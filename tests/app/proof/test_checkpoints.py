@@ -225,10 +225,12 @@ def test_a_failing_anchor_is_seen_tried_again_and_keeps_nobody_waiting(
     assert (status.anchor, status.kept_size) == ("broken", 0)
     assert status.last_error == "OSError: no route to host"
     assert status.waiting_size == 2
+    assert "broken failed" in str(made.anchors_failing)
     broken.mended = True
     until(lambda: made.status().anchors[0].kept_size == 2)
     assert broken.kept == [2]  # the newest covers those before it
     assert made.status().anchors[0].last_error is None
+    assert made.anchors_failing is None
     made.close()
 
 

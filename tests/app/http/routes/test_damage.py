@@ -72,7 +72,7 @@ def test_an_operator_goes_on_with_a_reason_that_is_an_event(
     until(lambda: not ledger.met.all())
     for name, value in settings.as_environment().items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(app, ["accept-damage", "--reason", "a copy shows what it said"])
+    done = CliRunner().invoke(app, ["settle", "--reason", "a copy shows what it said"])
     assert done.exit_code == 0, done.output
     assert "accepted: ledger entry 5:" in done.output
     assert damaged.get("/ledger/checkpoint?new=true").status_code == 200
