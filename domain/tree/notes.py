@@ -26,7 +26,11 @@ _HASH_BYTES: Final = 32
 _DASH: Final = "\u2014 "  # em dash, blank
 _NAME: Final = re.compile(r"[^\s+]+")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
-_NOTE: Final = re.compile("(?:\\A|(?<=\n\n))((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)")
+# A checkpoint wherever it stands: what was written before it may have been cut off anywhere.
+_NOTE: Final = re.compile(
+    "\\S+\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]*\n)*\n"
+    "\u2014 (\\S+) [A-Za-z0-9+/]+={0,2}\n(?:\u2014 \\S+ [A-Za-z0-9+/]+={0,2}\n)*"
+)
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 # (public key, signature, message) -> whether the signature is that key's over the message
@@ -148,15 +152,23 @@ def parse_note(note: str) -> tuple[str, tuple[NoteSignature, ...]]:
 
 
 def split_notes(text: str) -> list[str]:
-    """The notes in a text that keeps them one after another with a blank line between.
+    """The checkpoints in a text that keeps them one after another with a blank line between.
+
+    What a write that was cut off left of one is passed over, also where the next note follows it in
+    the same line: a note begins with the name that signs it.
 
     Raises:
         ProofInvalid: there is none.
     """
-    found = _NOTE.findall(text)
+    found = [_begun(match[0], match[1]) for match in _NOTE.finditer(text)]
     if not found:
         raise ProofInvalid("no signed note: three lines or more, a blank line, signatures.")
     return found
+
+
+def _begun(note: str, signer: str) -> str:
+    """The note from its origin on, which is its signer's name, where it stands last before it."""
+    return note[max(0, note.partition("\n\n")[0].rfind(f"{signer}\n")) :]
 
 
 def open_note(note: str, key: VerifierKey, check: CheckEd25519) -> str:
