@@ -66,10 +66,11 @@ DOCUMENTS = {
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
 }
-NOTE = re.compile(
-    r"\S+\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]*\n)*\n"
+NOTE = re.compile(  # from behind its origin on; bounded, so no file takes longer than its length
+    r"(?<=\S)\n(?:0|[1-9][0-9]{0,18})\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]{0,999}\n){0,16}\n"
     r"\u2014 (\S+) [A-Za-z0-9+/]+={0,2}\n(?:\u2014 \S+ [A-Za-z0-9+/]+={0,2}\n)*"
 )
+ORIGIN_MAX = 255  # characters looked back for the name of a ledger
 TILE = 256
 HASH = 32
 CHUNK = 1 << 20
@@ -766,8 +767,11 @@ def notes_in(text: str) -> list[str]:
     found = []
     for match in NOTE.finditer(text):
         # a note begins with its signer's name; what a torn write left before it is passed over
-        begins = match[0].partition("\n\n")[0].rfind(match[1] + "\n")
-        found.append(match[0][max(0, begins) :])
+        signer, end = match[1] + "\n", match.start()
+        begin = text.rfind(signer, max(0, end + 1 - len(signer)), match.start(1))
+        if begin < 0:
+            begin = end - len(text[max(0, end - ORIGIN_MAX) : end].rsplit(maxsplit=1)[-1])
+        found.append(text[begin : match.end()])
     if not found:
         raise CannotCheck("a --checkpoint file holds no signed note")
     return found

@@ -26,9 +26,11 @@ _HASH_BYTES: Final = 32
 _DASH: Final = "\u2014 "  # em dash, blank
 _NAME: Final = re.compile(r"[^\s+]+")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
-# A checkpoint wherever it stands: what was written before it may have been cut off anywhere.
+_ORIGIN_MAX: Final = 255  # characters looked back for it in a file
+# A checkpoint wherever it stands, from behind its origin on: what was written before it may have
+# been cut off anywhere. Bounded, so that no file takes longer than its length.
 _NOTE: Final = re.compile(
-    "\\S+\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]*\n)*\n"
+    "(?<=\\S)\n(?:0|[1-9][0-9]{0,18})\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]{0,999}\n){0,16}\n"
     "\u2014 (\\S+) [A-Za-z0-9+/]+={0,2}\n(?:\u2014 \\S+ [A-Za-z0-9+/]+={0,2}\n)*"
 )
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -160,15 +162,22 @@ def split_notes(text: str) -> list[str]:
     Raises:
         ProofInvalid: there is none.
     """
-    found = [_begun(match[0], match[1]) for match in _NOTE.finditer(text)]
+    found = [text[_begin(text, match) : match.end()] for match in _NOTE.finditer(text)]
     if not found:
         raise ProofInvalid("no signed note: three lines or more, a blank line, signatures.")
     return found
 
 
-def _begun(note: str, signer: str) -> str:
-    """The note from its origin on, which is its signer's name, where it stands last before it."""
-    return note[max(0, note.partition("\n\n")[0].rfind(f"{signer}\n")) :]
+def _begin(text: str, found: re.Match[str]) -> int:
+    """Where the note's origin stands: its signer's name, the last before the signature; or a word.
+
+    A torn note may stand before it as if it were lines of the same one.
+    """
+    signer, end = f"{found[1]}\n", found.start()
+    begin = text.rfind(signer, max(0, end + 1 - len(signer)), found.start(1))
+    if begin >= 0:
+        return begin
+    return end - len(text[max(0, end - _ORIGIN_MAX) : end].rsplit(maxsplit=1)[-1])
 
 
 def open_note(note: str, key: VerifierKey, check: CheckEd25519) -> str:

@@ -56,6 +56,13 @@ def test_a_file_that_was_torn_and_written_on_is_read_for_every_whole_note(
         assert opened == [CHECKPOINTS[0], CHECKPOINTS[2]], (length, torn)
 
 
+@pytest.mark.parametrize("read", [split_notes, notes_in], ids=["ours", "the bundle's verifier"])
+@pytest.mark.parametrize("unit", ["a", f"{ORIGIN}\n1\n{'A' * 43}=\n"], ids=["one word", "headers"])
+def test_what_is_no_note_is_read_once_however_long(notes: list[str], unit: str, read: type) -> None:
+    """Else this would not end: each place where a note may begin would be read to the end."""
+    assert read(f"{unit * (4_000_000 // len(unit))}{notes[0]}\n") == [notes[0]]
+
+
 def test_what_no_note_of_ours_is_is_not_cut(notes: list[str], tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "diary")
     diary = b"Dear diary,\n" * 10_000
