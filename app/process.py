@@ -18,6 +18,7 @@ from app.intake.refusals import Refusals
 from app.ledger.store import Ledger, Progress
 from app.projections.opening import open_ledger
 from app.proof.checkpoints import Checkpoints
+from app.proof.damage_watch import DamageWatch
 from app.serving.champions import Champions
 from app.settings import Settings
 
@@ -32,6 +33,7 @@ class Process:
     ledger: Ledger
     ledger_id: str
     checkpoints: Checkpoints
+    damage: DamageWatch
     champions: Champions
     refusals: Refusals
     predictions: Predictions
@@ -58,6 +60,9 @@ class Process:
                 settings, progress=progress, answers_within=settings.busy_timeout_seconds
             )
             made.callback(ledger.close)
+            damage = DamageWatch(ledger, settings)
+            made.callback(damage.close)
+            damage.start()
             checkpoints = Checkpoints(ledger, settings)
             made.callback(checkpoints.close)
             checkpoints.start()
@@ -86,6 +91,7 @@ class Process:
                 ledger=ledger,
                 ledger_id=ledger.ledger_id(),
                 checkpoints=checkpoints,
+                damage=damage,
                 champions=champions,
                 refusals=refusals,
                 predictions=Predictions(ledger, champions, refusals, settings.rows_per_request_max),
@@ -98,9 +104,14 @@ class Process:
             )
 
     def alarms(self) -> dict[str, str]:
-        """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed."""
-        refusal = self.checkpoints.refusal
-        return self.champions.alarms() | ({"checkpoints": refusal} if refusal else {})
+        """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed;
+        `damage`: what is stored is not what was written; `anchors`: no copy is kept outside."""
+        others = {
+            "checkpoints": self.checkpoints.refusal or self.checkpoints.strange,
+            "damage": self.damage.alarm,
+            "anchors": self.checkpoints.anchors_failing,
+        }
+        return self.champions.alarms() | {name: said for name, said in others.items() if said}
 
     def close(self) -> None:
         """Stop the threads, write what waits, close the database. Workers go on by themselves.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from app.audit.templates import moment
-from app.ledger.store import Connection
-from app.proof.checkpoints import latest_signed
+from app.proof.checkpoints import Signed
 
 
-def checkpoint_sentence(connection: Connection) -> str:
-    """How many entries the newest signed checkpoint vouches for, and since when."""
-    signed = latest_signed(connection)
+def checkpoint_sentence(signed: Signed | None) -> str:
+    """How many entries the newest checkpoint that is believed vouches for, and since when."""
     if signed is None:
         return "No checkpoint was signed yet."
     at = moment(signed.signed_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +14,11 @@ from app.cause import Cause
 from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, progress
 from app.clock import new_id
 from app.database.migrating import has_schema
+from app.ledger.damage import record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import look_at_ledger, open_ledger
 from app.settings import Settings
-from domain.errors import NothingToDecide, RequestInvalid
+from domain.errors import NothingToDecide, RequestInvalid, WhyledgerError
 from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 
@@ -75,6 +76,8 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
     try:
         yield ledger
     finally:
+        with suppress(WhyledgerError):  # then whoever meets it next says so
+            record_damage(ledger, typed())
         ledger.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import orjson
 
@@ -10,6 +11,7 @@ from app.cause import Cause
 from app.clock import now
 from app.cycle.reigns import reign_at
 from app.cycle.value import Looked, measure_value
+from app.ledger.damage import refuse_on_damage
 from app.ledger.deciding import decide, folded
 from app.ledger.reading import head
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
@@ -46,6 +48,7 @@ def settle_promotion(
         UnknownModel: no contract was adopted under this name.
         VersionConflict: somebody else went on with this cycle, or was first three times.
         PlanInvalid, LedgerDamaged: the stored plan does not load, or is not what was stored.
+        LedgerDamaged: damage stands that nobody has settled.
     """
     decide(
         ledger,
@@ -55,8 +58,15 @@ def settle_promotion(
         cause,
         occurred_at=lambda _: command.as_of,
         beside=cycle,
-        check=lambda _, connection: _check_plan(connection, command.candidate.plan_sha256),
+        check=partial(_check_candidate, ledger, command.candidate.plan_sha256),
     )
+
+
+def _check_candidate(
+    ledger: Ledger, plan_sha256: str, _: Sequence[ModelEvent], connection: Connection
+) -> None:
+    refuse_on_damage(ledger, connection)
+    _check_plan(connection, plan_sha256)
 
 
 def roll_back(ledger: Ledger, model: str, *, to: str, reason: str, cause: Cause) -> Recorded:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.ledger.payloads import erased_artefacts
+from app.ledger.erasures import erased_artefacts
 from app.ledger.reading import read_stream, stored_artefact
 from app.ledger.store import Connection
 from app.ledger.streams import model_stream

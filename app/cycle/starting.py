@@ -20,6 +20,7 @@ from app.cause import Cause
 from app.cycle.standing import how_it_stands
 from app.cycle.stream import append_next, read_cycle, who_asked
 from app.database.locks import NamedLock, is_running
+from app.ledger.damage import refuse_on_damage
 from app.ledger.deciding import decide
 from app.ledger.store import Ledger
 from app.ledger.streams import cycle_of_stream
@@ -95,8 +96,11 @@ class Cycles:
             CycleRefused: `as_of` lies in the future, or before the model's last cycle without a
                 `reason` to set that aside.
             NothingToDecide: no policy, or neither a champion nor a labelled row.
+            LedgerDamaged: damage stands that nobody has settled.
             VersionConflict: three times another process was first, and its cycle had ended.
         """
+        with self._ledger.snapshot() as connection:
+            refuse_on_damage(self._ledger, connection)
         self._before_start(model)
         force = Force(actor=cause.actor, reason=force_reason) if force_reason else None
         command = StartCycle(model=model, as_of=as_of, force=force, reason=reason)

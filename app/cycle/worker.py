@@ -10,10 +10,12 @@ import os
 import sys
 from typing import Final
 
+from app.cause import Cause
 from app.cycle.run import run_cycle
 from app.cycle.stream import append_next, read_cycle, who_asked
 from app.database.locks import NamedLock
 from app.database.private_files import keep_private, narrow_state
+from app.ledger.damage import record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -39,7 +41,10 @@ def main(cycle: str) -> int:
             return 0
         if not begin_attempt(ledger, cycle):
             return 1
-        state = run_cycle(ledger, settings, cycle)
+        try:
+            state = run_cycle(ledger, settings, cycle)
+        finally:  # what it met stops others, too
+            record_damage(ledger, Cause("service:worker", cycle))
         follow_champion(ledger, settings, state.begun.model)
     return 0
 

@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.settings import Settings
-from domain.errors import LedgerBusy, LedgerDamaged
+from domain.errors import LedgerBusy
+from domain.stored_damage import StoredDamage
 
 READ_MODELS_SCHEMA: Final = "read_models"
 _POOL_SIZE: Final = 5  # connections kept open
@@ -104,10 +105,17 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
                 "disk, or mend it, and try again with the same ids; no restart is needed."
             ) from error
         if _means_damaged(error):
-            raise LedgerDamaged(
+            raise StoredDamage(
                 f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
             ) from error
         raise
+
+
+def in_plain_words(error: BaseException) -> str:
+    """What failed, for a person: the database's own words, never the statement it was given."""
+    found = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    said = " ".join(str(found).split())
+    return f"{type(found).__name__}: {said}" if said else type(found).__name__
 
 
 def fetch(

@@ -34,7 +34,11 @@ _RIGHTS: Final = {
     "ledger_head": "SELECT, INSERT, UPDATE",  # a trigger refuses a smaller size
     "alembic_version": "SELECT",
 }
-_FUNCTIONS: Final = ("whyledger_refuse", "whyledger_refuse_unerased")
+_FUNCTIONS: Final = (
+    "whyledger_refuse",
+    "whyledger_refuse_unerased",
+    "whyledger_refuse_unfounded",
+)
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _NO_SUCH_ROLE: Final = "42704"
 _LOG: Final = logging.getLogger("whyledger.ledger")

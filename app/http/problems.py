@@ -24,6 +24,7 @@ from domain.reported_faults import reported_faults
 
 MEDIA_TYPE: Final = "application/problem+json"
 DETAIL_LENGTH_MAX: Final = 4000  # characters; a message may quote what was sent
+_FOR_THE_OPERATOR: Final = frozenset({"ledger-damaged", "signing-refused"})  # logged, too
 _LOG: Final = logging.getLogger("whyledger.http")
 
 
@@ -47,7 +48,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "cycle-refused": Problem(422, "The cycle may not start as asked"),
     "nothing-to-decide": Problem(422, "There is nothing to decide on"),
     "proof-invalid": Problem(422, "A proof, note or key does not show what it claims"),
-    "signing-refused": Problem(500, "The ledger may not be signed"),
+    "signing-refused": Problem(503, "The ledger may not be signed"),
     "unknown-prediction": Problem(422, "A label names a prediction that does not exist"),
     "version-conflict": Problem(409, "Somebody else was first"),
     "idempotency-conflict": Problem(409, "The id was used with another body"),
@@ -76,7 +77,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "plan-invalid": Problem(500, "A serving plan cannot be loaded"),
     "not-measurable": Problem(500, "There is nothing to measure drift on"),
     "predictions-unusable": Problem(500, "Predictions cannot be judged"),
-    "ledger-damaged": Problem(500, "The ledger does not hold what it must"),
+    "ledger-damaged": Problem(503, "The ledger does not hold what it must"),
     "error": Problem(500, "Something went wrong"),
 }
 
@@ -136,7 +137,7 @@ async def refused(request: Request, error: Exception) -> Response:
     """The problem for one of our own errors."""
     assert isinstance(error, WhyledgerError)  # noqa: S101 the handler's registration says so
     problem = PROBLEMS.get(error.code, PROBLEMS["error"])
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _FOR_THE_OPERATOR:
         _LOG.error("%s: %s", error.code, error.message)
     faults = Faults(error.faults)
     faults.count(error.more_faults)

@@ -16,7 +16,8 @@ from app.cause import Cause
 from app.database.compaction import compact
 from app.database.locks import exclusive
 from app.ledger.deciding import decide_under_lock
-from app.ledger.payloads import delete_erased, erased_artefacts, erasures, positions_of
+from app.ledger.erasures import erased_artefacts, erasures
+from app.ledger.payloads import delete_erased, positions_of
 from app.ledger.reading import read_stream
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle

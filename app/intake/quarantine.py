@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, Final
 
+from app.database.durable_files import rename_durably
 from app.intake.csv_rows import BrokenLine
 from domain.path_parts import path_part
 
@@ -82,7 +83,7 @@ class Quarantine:
                 return
             self._part.flush()
             os.fsync(self._part.fileno())
-            part.replace(self._path)
+            rename_durably(part, self._path)  # while it is locked: else it could be swept
 
     def _write(self, told: bytes) -> None:
         if self._part is None:

@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from app.cause import Cause
 from app.clock import new_salt
 from domain.canonical import INTEGER_MAX, leaf_hash, sha256_hex
-from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
+from domain.errors import NotCanonical, RequestInvalid
 from domain.events.envelope import Recorded, envelope_bytes, parse_entry, payload_of
 from domain.events.erasure import Payload
 from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade, Row
 from domain.faults import pointer
+from domain.stored_damage import StoredDamage
 
 EVENTS_PER_APPEND_MAX: Final = 10_000  # one transaction must not hold the lock for long
 _UNPLACED: Final = -1  # position and version of an entry that has neither yet
@@ -136,7 +137,7 @@ def check_artefact(artefact: Artefact) -> None:
     """
     found = sha256_hex(artefact.content)
     if found != artefact.sha256:
-        raise LedgerDamaged(
+        raise StoredDamage(
             f"artefact {artefact.sha256} ({artefact.kind}) has the digest {found}. "
             "Restore the database from a back-up, or make the artefact again."
         )

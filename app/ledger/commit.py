@@ -9,19 +9,27 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
-from app.database.engine import insert_rows
+from app.database.engine import in_plain_words, insert_rows
 from app.ledger.batch import Artefact, PreparedAppend, PreparedEntry, PreparedStream
+from app.ledger.erasures import names_beyond
 from app.ledger.reading import head, known_entries, stream_version
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.ledger.tree import grow
-from domain.errors import IdempotencyConflict, VersionConflict
+from domain.errors import IdempotencyConflict, RequestInvalid, VersionConflict
 from domain.events.envelope import Recorded
-from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
+from domain.events.events import (
+    ObservationRecorded,
+    OutcomeRecorded,
+    PayloadErased,
+    PredictionMade,
+)
+from domain.stored_damage import StoredDamage
 
 Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
-Refused: TypeAlias = VersionConflict | IdempotencyConflict
+Refused: TypeAlias = VersionConflict | IdempotencyConflict | RequestInvalid
 
 
 class ReadModelsBehind(Exception):
@@ -80,7 +88,7 @@ def commit_all(
     for append in appends:
         try:
             answers.append(batch.place(append))
-        except (VersionConflict, IdempotencyConflict) as conflict:
+        except (VersionConflict, IdempotencyConflict, RequestInvalid) as conflict:
             answers.append(conflict)
     _insert(connection, batch.placed, project)
     return answers
@@ -131,6 +139,8 @@ class _Batch:
         versions: dict[str, int] = {}
         for part in append.streams:
             self._place_part(part, fresh, versions)
+            if part.stream == PayloadErased.stream:
+                self._check_erasures(fresh)
         if fresh:
             _store_artefacts(self._connection, append.artefacts)
             if append.check is not None:
@@ -172,6 +182,21 @@ class _Batch:
             fresh[recorded.id] = (recorded, entry)
         versions[part.stream] = version
 
+    def _check_erasures(self, fresh: dict[str, Placed]) -> None:
+        """Refuse an erasure of what does not stand before it, or is another model's.
+
+        Raises:
+            RequestInvalid: it names that.
+        """
+        for recorded, _ in fresh.values():
+            if isinstance(recorded.event, PayloadErased):
+                beyond = names_beyond(self._connection, recorded.event, self._position)
+                for named in beyond:
+                    raise RequestInvalid(
+                        f"an erasure may not name {named}. Erase with `whyledger erase`, which "
+                        "looks at what is kept."
+                    )
+
     def _version(self, stream: str) -> int:
         if stream not in self._versions:
             self._versions[stream] = stream_version(self._connection, stream)
@@ -210,9 +235,16 @@ def _check_same(entry: PreparedEntry, recorded: Recorded, request_digest: bytes 
 def _insert(connection: Connection, placed: Sequence[Placed], project: Project) -> None:
     if not placed:
         return
-    insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
-    insert_rows(connection, PAYLOADS, _payload_rows(placed))
-    grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
+    try:
+        insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
+        insert_rows(connection, PAYLOADS, _payload_rows(placed))
+        grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
+    except IntegrityError as error:
+        raise StoredDamage(
+            "a row stands in the ledger's tables where an append puts its own, which nobody but "
+            f"somebody behind its back can have put there ({in_plain_words(error)}). Nothing was "
+            "kept. Run `whyledger repair --plan`."
+        ) from error
     project(connection, [recorded for recorded, _ in placed])
 
 

@@ -9,11 +9,12 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
-from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events.envelope import parse_entry
+from app.ledger.erasures import erased_positions
+from app.ledger.tables import ARTEFACTS, PAYLOADS
+from domain.errors import RequestInvalid
 from domain.events.erasure import Payload
 from domain.events.events import PayloadErased
+from domain.stored_damage import StoredDamage
 
 # The statement of every page read is the driver's own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}'
@@ -51,38 +52,12 @@ class PayloadsApart:
         if self._erased is None:
             self._erased = erased_positions(self._connection)
         if position not in self._erased:
-            raise LedgerDamaged(
+            raise StoredDamage(
                 f"the data of entry {position} is missing, and no entry says that it was erased. "
-                "Stop writing; restore a back-up and compare."
+                "Stop writing; restore a back-up and compare.",
+                position,
             )
         return None
-
-
-def erasures(connection: Connection) -> list[PayloadErased]:
-    """Every recorded erasure, oldest first."""
-    rows = connection.execute(
-        select(ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.bytes)
-        .where(ENTRIES.c.stream == PayloadErased.stream, ENTRIES.c.type == PayloadErased.type)
-        .order_by(ENTRIES.c.position)
-    )
-    found = []
-    for row in rows:
-        entry = parse_entry(
-            bytes(row.bytes), position=row.position, stream_version=row.stream_version
-        )
-        if isinstance(entry.event, PayloadErased):
-            found.append(entry.event)
-    return found
-
-
-def erased_positions(connection: Connection) -> frozenset[int]:
-    """The positions of all entries whose erasure is recorded."""
-    return frozenset(position for event in erasures(connection) for position in event.entries)
-
-
-def erased_artefacts(connection: Connection) -> frozenset[str]:
-    """The digests of all frozen references, residuals and identities whose erasure is recorded."""
-    return frozenset(sha256 for event in erasures(connection) for sha256 in event.artefacts)
 
 
 def positions_of(connection: Connection, model: str, identity: str) -> list[int]:

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Row, select
 from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.payloads import PayloadsApart
+from app.ledger.stored_bytes import whole
 from app.ledger.tables import ARTEFACTS, ENTRIES
-from domain.canonical import leaf_hash
-from domain.errors import LedgerDamaged, UnknownThing
+from domain.errors import UnknownThing
 from domain.events.envelope import Recorded, parse_entry
+from domain.stored_damage import StoredDamage
 
 E = TypeVar("E")
 
@@ -83,9 +84,10 @@ def dense_pages(
         page = read_entries(connection, after, entries, up_to=up_to)
         for expected, entry in enumerate(page, after + 1):
             if entry.position != expected:
-                raise LedgerDamaged(
+                raise StoredDamage(
                     f"the ledger has entry {entry.position} where {expected} should stand. "
-                    "Stop writing; restore a back-up and compare."
+                    "Stop writing; restore a back-up and compare.",
+                    expected,
                 )
         yield page
         after = page[-1].position
@@ -189,10 +191,5 @@ def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> 
 def _checked(
     position: int, stream_version: int, stored: bytes, stored_hash: bytes, apart: PayloadsApart
 ) -> Recorded:
-    content = bytes(stored)
-    if leaf_hash(content) != bytes(stored_hash):
-        raise LedgerDamaged(
-            f"ledger entry {position}: the stored bytes hash to {leaf_hash(content).hex()}, "
-            f"the entry says {bytes(stored_hash).hex()}. Stop writing; compare with a back-up."
-        )
+    content = whole(position, stored, stored_hash)
     return parse_entry(content, position=position, stream_version=stream_version, apart=apart)

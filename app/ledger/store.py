@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import Column, Connection, Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from app.cause import Cause
@@ -29,6 +29,7 @@ from app.ledger.batch import (
     prepare,
 )
 from app.ledger.commit import Project
+from app.ledger.met_damage import MetDamage
 from app.ledger.reading import (
     StreamHistory,
     head,
@@ -37,6 +38,7 @@ from app.ledger.reading import (
     read_stream,
     stored_artefact,
 )
+from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
 from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing
@@ -82,6 +84,7 @@ class Ledger:
         self.engine = engine
         self.project = project
         self.busy_timeout_seconds = busy_timeout_seconds
+        self.met = MetDamage()
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
         self._writer = Writer(
             self._writing_until,
@@ -200,7 +203,11 @@ class Ledger:
                 "Try again."
             )
         try:
-            with busy_is_refused(seconds), self.engine.connect() as connection:
+            with (
+                self.met.noticed(),
+                busy_is_refused(seconds),
+                self.engine.connect() as connection,
+            ):
                 take_lock(connection, max(0.0, deadline - monotonic_seconds()))
                 yield connection
                 connection.commit()
@@ -231,7 +238,11 @@ class Ledger:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """As `connect`, for who looks at no read model, or at how far they are."""
-        with busy_is_refused(self.busy_timeout_seconds), self.engine.connect() as connection:
+        with (
+            self.met.noticed(),
+            busy_is_refused(self.busy_timeout_seconds),
+            self.engine.connect() as connection,
+        ):
             if connection.dialect.name == "postgresql":
                 connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -271,17 +282,22 @@ class Ledger:
             return known_entries(connection, ids)
 
     def stored_bytes(self, first: int, last: int) -> list[bytes]:
-        """The hashed bytes of the entries from `first` to `last`, both inclusive, in order."""
-        return self._between(ENTRIES.c.bytes, first, last)
+        """The hashed bytes of the entries from `first` to `last`, both inclusive, in order.
+
+        Raises:
+            StoredDamage: an entry's are not what its hash says.
+        """
+        columns = (ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
+        places = ENTRIES.c.position.between(first, last)
+        with self.snapshot() as connection:
+            query = select(*columns).where(places).order_by(ENTRIES.c.position)
+            return [whole(*row) for row in connection.execute(query)]
 
     def leaf_hashes(self, first: int, last: int) -> list[bytes]:
         """The RFC 6962 leaf hashes (32 bytes) from `first` to `last`, both inclusive, in order."""
-        return self._between(ENTRIES.c.leaf_hash, first, last)
-
-    def _between(self, column: Column[bytes], first: int, last: int) -> list[bytes]:
         places = ENTRIES.c.position.between(first, last)
         with self.snapshot() as connection:
-            query = select(column).where(places).order_by(ENTRIES.c.position)
+            query = select(ENTRIES.c.leaf_hash).where(places).order_by(ENTRIES.c.position)
             return list(connection.execute(query).scalars())
 
     def artefact(self, sha256: str) -> bytes:

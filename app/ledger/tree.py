@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from app.database.engine import execute, fetch, insert_rows
 from app.ledger.tables import TILES
-from domain.errors import LedgerDamaged, UnknownThing
+from domain.errors import UnknownThing
+from domain.stored_damage import StoredDamage
 from domain.tree.merkle import Frontier, perfect_root
 from domain.tree.proofs import HASH_BYTES, consistency_proof, inclusion_proof, root_at
 
@@ -39,7 +40,7 @@ def read_head(connection: Connection) -> Frontier:
     rows = fetch(connection, "SELECT size, frontier FROM ledger_head")
     size, frontier = rows[0] if len(rows) == 1 else (-1, b"")
     if size < 0 or len(frontier) != size.bit_count() * HASH_BYTES:
-        raise LedgerDamaged(
+        raise StoredDamage(
             "the head of the ledger's tree is missing or not what its size says. Stop writing; "
             "run `whyledger verify`."
         )
@@ -55,7 +56,7 @@ def grow(connection: Connection, first: int, leaves: Sequence[bytes]) -> Frontie
     """
     tree = read_head(connection)
     if tree.size != first:
-        raise LedgerDamaged(
+        raise StoredDamage(
             f"the ledger has {first} entries and its tree {tree.size}: entries were removed or "
             "added behind its back. Stop writing; run `whyledger verify`."
         )
@@ -100,7 +101,7 @@ class StoredTree:
         start = first % TILE_HASHES * HASH_BYTES
         hashes = tile[start : start + (HASH_BYTES << height)]
         if len(hashes) != HASH_BYTES << height:
-            raise LedgerDamaged(
+            raise StoredDamage(
                 f"tile {tile_level}/{first // TILE_HASHES} ends before its hash "
                 f"{first % TILE_HASHES + (1 << height) - 1}. Run `whyledger verify`."
             )
@@ -131,7 +132,7 @@ class StoredTree:
         else:
             found = b"".join(_below(self._connection, self._mark, level, first, end))
         if len(found) != (end - first) * HASH_BYTES:
-            raise LedgerDamaged(
+            raise StoredDamage(
                 f"tile {level}/{number} holds {len(found)} bytes, not "
                 f"{(end - first) * HASH_BYTES}. Stop writing; run `whyledger verify`."
             )

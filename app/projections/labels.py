@@ -164,12 +164,15 @@ def newest_label(connection: Connection, model: str) -> str | None:
     return newest
 
 
-def erased_positions(entries: Sequence[Recorded]) -> Iterator[list[int]]:
-    """The positions of the events whose data is gone, as many at a time as one statement takes."""
+def erased_positions(entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
+    """Models and positions of events whose data is gone, as many as one statement takes.
+
+    What an erasure names of another model's it does not reach.
+    """
     for entry in entries:
-        positions = cast(PayloadErased, entry.event).entries
-        for start in range(0, len(positions), _ROWS_PER_DELETE):
-            yield list(positions[start : start + _ROWS_PER_DELETE])
+        event = cast(PayloadErased, entry.event)
+        for start in range(0, len(event.entries), _ROWS_PER_DELETE):
+            yield event.model, list(event.entries[start : start + _ROWS_PER_DELETE])
 
 
 def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
@@ -206,10 +209,10 @@ def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     """A rebuild comes to the same: it finds neither those rows nor the predictions to label."""
-    for positions in erased_positions(entries):
+    for model, positions in erased_positions(entries):
         gone = LABELS.c.position.in_(positions)
         unfounded = LABELS.c.prediction_id.in_(past.ids_at(positions))
-        connection.execute(delete(LABELS).where(or_(gone, unfounded)))
+        connection.execute(delete(LABELS).where(LABELS.c.model == model, or_(gone, unfounded)))
 
 
 class _Targets:

@@ -178,8 +178,9 @@ def _made(connection: Connection, past: Past, entries: Sequence[Recorded]) -> No
 
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
-    for positions in erased_positions(entries):
-        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.position.in_(positions)))
+    for model, positions in erased_positions(entries):
+        named = PREDICTIONS.c.position.in_(positions)
+        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.model == model, named))
 
 
 APPLY: Final = {PredictionMade: _made, PayloadErased: _erased}

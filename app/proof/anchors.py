@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -16,12 +17,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from app.clock import now
+from app.database.durable_files import sync_directory
 from app.settings import Settings
 from domain.tree.notes import Checkpoint
 
 _SECONDS: Final = 10.0  # a webhook or Git may take so long
 _WAIT_FIRST: Final = 1.0  # seconds before the second try, doubled with each
 _WAIT_MAX: Final = 60.0
+_TAIL_BYTES: Final = 65_536  # of the file are looked at; a note of ours has about 250
+# its last line of signatures, and the blank one
+_NOTE_END: Final = re.compile(rb"(?:\A|(?<=\n))\xe2\x80\x94 \S+ [A-Za-z0-9+/]+={0,2}\n\n")
 _LOG: Final = logging.getLogger("whyledger.anchors")
 
 
@@ -52,12 +57,52 @@ class FileAnchor:
         return f"file {self.path}"
 
     def keep(self, checkpoint: Checkpoint, note: str) -> None:
-        """Append the note and a blank line, on the disk when this returns. Raises OSError."""
-        del checkpoint
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(note + "\n")
+        """Append the note and a blank line, on the disk when this returns.
+
+        A note ends with a line of signatures and a blank one. What a write that was cut off left
+        behind the last such end is cut back; where nothing may be cut (a pipe, storage that takes
+        appends alone), an empty line parts it from what follows.
+
+        Raises:
+            OSError: it was not kept.
+        """
+        made = not self.path.exists()
+        with self.path.open("ab") as file:
+            if not self._cut_back(checkpoint.origin):
+                file.write(b"\n\n")
+            file.write(note.encode() + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            if self.path.is_file():
+                os.fsync(file.fileno())
+        if made:
+            sync_directory(self.path.parent)
+
+    def _cut_back(self, origin: str) -> bool:
+        """Cut what follows the last whole note; whether the next may follow as it is."""
+        if not self.path.is_file():
+            return True
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            file.seek(max(0, size - _TAIL_BYTES))
+            tail = file.read()
+        ends = [found.end() for found in _NOTE_END.finditer(tail)]
+        whole = size - len(tail) + ends[-1] if ends else 0
+        if whole == size:
+            return True
+        if not ends and not _may_be_torn(tail, origin):
+            return tail.endswith(b"\n\n")  # no file of ours: nothing in it is ours to cut
+        try:
+            os.truncate(self.path, whole)
+        except OSError:
+            return False
+        _LOG.warning("%s ended in %d bytes of no whole note; they are cut", self.name, size - whole)
+        return True
+
+
+def _may_be_torn(content: bytes, origin: str) -> bool:
+    """Whether this, a file's whole content, may be what is left of its first note."""
+    begins = origin.encode() + b"\n"
+    return begins.startswith(content) or content.startswith(begins)
 
 
 @dataclass(frozen=True, slots=True)

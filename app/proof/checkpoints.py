@@ -11,23 +11,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, not_, select
 
 from app.clock import Repeating, monotonic_seconds, now
-from app.database.engine import insert_rows
+from app.database.engine import in_plain_words, insert_rows
 from app.database.locks import NamedLock
+from app.ledger.damage import refuse_on_damage
 from app.ledger.store import Ledger
-from app.ledger.tables import CHECKPOINTS
+from app.ledger.tables import CHECKPOINTS, LEDGER_HEAD
 from app.ledger.tree import StoredTree, read_head
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
 from app.settings import Settings
-from domain.errors import SigningRefused, UnknownThing, WhyledgerError
-from domain.tree.notes import Checkpoint, open_checkpoint, parse_checkpoint, parse_note
+from domain.errors import ProofInvalid, SigningRefused, UnknownThing, WhyledgerError
+from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
 from domain.tree.proofs import verify_consistency
 
+_FEW: Final = 16  # rows fetched at once: the first is believed, as a rule
+_NAMED: Final = 16  # rows beyond the tree that are counted
 _LOCK: Final = "checkpoint-signer"
 _TURN_SECONDS: Final = 2.0  # another process needs some milliseconds to sign
 _TRY_SECONDS: Final = 0.02
@@ -59,17 +62,38 @@ class CheckpointStatus:
     anchors: tuple[AnchorStatus, ...]
 
 
-def latest_signed(connection: Connection, size: int | None = None) -> Signed | None:
-    """The newest checkpoint in the database (of at least `size` entries: the first such)."""
-    query = select(CHECKPOINTS)
+def latest_signed(
+    connection: Connection, key: VerifierKey, size: int | None = None
+) -> tuple[Signed | None, tuple[int, ...]]:
+    """The newest checkpoint in the database (of at least `size` entries: the first such).
+
+    A row is believed when its note is signed by `key` and speaks of its size, and the tree is that
+    large. The sizes of those passed over come beside it: somebody else put them there.
+    """
+    top = LEDGER_HEAD.c.size
+    newer = CHECKPOINTS.c.size > select(top).scalar_subquery()
+    beyond = connection.execute(select(CHECKPOINTS.c.size).where(newer).limit(_NAMED)).scalars()
+    passed = list(beyond)
+    query = select(CHECKPOINTS).where(not_(newer))
     if size is None:
         query = query.order_by(CHECKPOINTS.c.size.desc())
     else:
         query = query.where(CHECKPOINTS.c.size >= size).order_by(CHECKPOINTS.c.size)
-    row = connection.execute(query.limit(1)).one_or_none()
-    if row is None:
+    with connection.execute(query, execution_options={"yield_per": _FEW}) as rows:
+        for row in rows:
+            signed = _believed(row, key)
+            if signed is not None:
+                return signed, tuple(passed)
+            passed.append(row.size)
+    return None, tuple(passed)
+
+
+def _believed(row: Row[*tuple[Any, ...]], key: VerifierKey) -> Signed | None:
+    try:
+        checkpoint = open_checkpoint(row.note, key, check_ed25519)
+    except (ProofInvalid, TypeError):  # SQLite takes bytes for text, too
         return None
-    return Signed(parse_checkpoint(parse_note(row.note)[0]), row.note, row.signed_at)
+    return Signed(checkpoint, row.note, row.signed_at) if checkpoint.size == row.size else None
 
 
 class Checkpoints:
@@ -93,6 +117,7 @@ class Checkpoints:
         chosen = anchors_of(settings) if anchors is None else anchors
         self._anchors = tuple(AnchorThread(anchor) for anchor in chosen)
         self._refusal: str | None = None
+        self._passed: tuple[int, ...] = ()  # sizes of rows that nobody believes
         self._signing = threading.Lock()
         self._repeating = Repeating(
             "checkpoints",
@@ -116,6 +141,30 @@ class Checkpoints:
         """Why nothing is signed any more; None when all is well."""
         return self._refusal
 
+    @property
+    def strange(self) -> str | None:
+        """Which checkpoints in the database this key did not sign; None when all is well."""
+        if not self._passed:
+            return None
+        more = f" and {len(self._passed) - 1} others" if len(self._passed) > 1 else ""
+        return (
+            f"the database holds a checkpoint of {self._passed[0]} entries{more} that the key "
+            f"{self.signer.key} did not sign for this ledger. It counts for nothing. Was the key "
+            "replaced? Else somebody put it there: `whyledger repair --plan` shows it."
+        )
+
+    @property
+    def anchors_failing(self) -> str | None:
+        """Which anchors did not keep the newest checkpoint, and why; None when all is well."""
+        failing = [each for each in (a.status() for a in self._anchors) if each.failures]
+        if not failing:
+            return None
+        return "; ".join(
+            f"{each.anchor} failed {each.failures} times, last with {each.last_error}. It keeps "
+            f"{each.kept_size} entries of {each.waiting_size}, and is tried again"
+            for each in failing
+        )
+
     def close(self) -> None:
         """Sign what came last, and end."""
         self._repeating.close()
@@ -127,6 +176,7 @@ class Checkpoints:
 
         Raises:
             SigningRefused: the ledger does not extend what was signed before.
+            LedgerDamaged: damage stands that nobody has settled.
             UnknownThing: another process holds the lock, and has signed nothing for two seconds.
         """
         wanted = self._ledger.size()
@@ -139,7 +189,7 @@ class Checkpoints:
                         anchor.offer(signed.checkpoint, signed.note)
                     return signed
             with self._ledger.connect() as connection:
-                found = latest_signed(connection, wanted)
+                found = self.newest(connection, wanted)
             if found is not None:
                 return found
             if monotonic_seconds() > deadline:
@@ -156,7 +206,7 @@ class Checkpoints:
             UnknownThing: there is none.
         """
         with self._ledger.connect() as connection:
-            found = latest_signed(connection, size)
+            found = self.newest(connection, size)
         if found is None:
             raise UnknownThing.checkpoint(size or 1)
         return found
@@ -164,13 +214,20 @@ class Checkpoints:
     def covering(self, position: int) -> Signed:
         """The first checkpoint over the entry at `position`; signed now when there is none yet."""
         with self._ledger.connect() as connection:
-            found = latest_signed(connection, position + 1)
+            found = self.newest(connection, position + 1)
         return found or self.sign()
+
+    def newest(self, connection: Connection, size: int | None = None) -> Signed | None:
+        """The newest checkpoint that this key signed, or the first over `size` entries."""
+        found, passed = latest_signed(connection, self.signer.key, size)
+        if size is None:
+            self._passed = passed
+        return found
 
     def status(self) -> CheckpointStatus:
         """How signing and its copies outside are doing."""
         with self._ledger.connect() as connection:
-            newest = latest_signed(connection)
+            newest = self.newest(connection)
         return CheckpointStatus(
             verifier_key=str(self.signer.key),
             signed_size=newest.checkpoint.size if newest else 0,
@@ -181,10 +238,16 @@ class Checkpoints:
 
     def _sign(self) -> Signed:
         with self._ledger.connect() as connection:
+            refuse_on_damage(self._ledger, connection)
             head = read_head(connection)
             checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
             tree = StoredTree(connection, head.size)
-            newest = latest_signed(connection)
+            newest = self.newest(connection)
+            if newest is None and self.strange and self.signer.last() is None:
+                raise SigningRefused(
+                    f"{self.strange} Nothing is signed. Put back the key, or remove them with "
+                    "`whyledger repair`, which names each."
+                )
             if newest is not None:
                 self._check_extends(newest, checkpoint, tree)
             note = self.signer.sign(
@@ -197,7 +260,10 @@ class Checkpoints:
         signed = Signed(checkpoint, note, now())
         row = (checkpoint.size, checkpoint.root, note, signed.signed_at)
         with self._ledger.writing() as connection:
-            insert_rows(connection, CHECKPOINTS, [row])
+            taken = select(CHECKPOINTS.c.size).where(CHECKPOINTS.c.size == checkpoint.size)
+            if connection.execute(taken).one_or_none() is None:
+                insert_rows(connection, CHECKPOINTS, [row])
+            # Else somebody took its place. What is signed is in the memory and at the anchors.
         return signed
 
     def _check_extends(self, newest: Signed, checkpoint: Checkpoint, tree: StoredTree) -> None:
@@ -252,11 +318,11 @@ class Checkpoints:
             self._refusal = error.message
         except Exception as error:  # noqa: BLE001 a full disk, a lost database: seen in the status
             _LOG.exception("no checkpoint")
-            self._refusal = f"{type(error).__name__}: {error}"
+            self._refusal = in_plain_words(error)
 
     def _has_grown(self) -> bool:
         with self._ledger.connect() as connection:
-            newest = latest_signed(connection)
+            newest = self.newest(connection)
             return newest is None or read_head(connection).size != newest.checkpoint.size
 
     def _turn(self) -> NamedLock:

@@ -8,7 +8,8 @@ from app.ledger.store import Ledger
 from app.ledger.tree import StoredTree
 from app.proof.checkpoints import Checkpoints
 from domain.canonical import leaf_hash
-from domain.errors import UnknownThing
+from domain.errors import ProofInvalid, UnknownThing
+from domain.stored_damage import StoredDamage
 from domain.tree.proofs import verify_inclusion
 
 
@@ -43,7 +44,7 @@ def receipt(ledger: Ledger, checkpoints: Checkpoints, position: int) -> Receipt:
     Raises:
         UnknownThing: there is no such entry, or another process is about to sign for it.
         SigningRefused: the ledger does not extend what was signed before.
-        ProofInvalid: the tree in the database is not the one that was signed.
+        LedgerDamaged: entry or tree in the database are not what was signed.
     """
     stored = ledger.stored_bytes(position, position)
     if not stored:
@@ -55,5 +56,12 @@ def receipt(ledger: Ledger, checkpoints: Checkpoints, position: int) -> Receipt:
     leaf = leaf_hash(stored[0])
     with ledger.connect() as connection:
         proof = StoredTree(connection, size).inclusion(position)
-    verify_inclusion(leaf, position, size, proof, signed.checkpoint.root)
+        try:
+            verify_inclusion(leaf, position, size, proof, signed.checkpoint.root)
+        except ProofInvalid as error:
+            raise StoredDamage(
+                f"ledger entry {position}: its bytes and the tree do not lead to the root that was "
+                f"signed for {size} entries. Run `whyledger verify`. {error.message}",
+                position,
+            ) from error
     return Receipt(position=position, leaf_hash=leaf, proof=proof, checkpoint=signed.note)

@@ -18,6 +18,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from app.database.durable_files import replace_file, sync_directory, write_new_file
 from app.database.locks import exclusive
 from domain.errors import ProofInvalid, SigningRefused
 from domain.tree.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
@@ -123,7 +124,7 @@ class FileSigner:
             signature = self._secret.sign(text.encode())
             note = format_note(text, [NoteSignature(self.key.name, self.key.key_id, signature)])
             self._remember_leaves(last.size if last else 0, checkpoint.size, leaves)
-            _write_whole(self.last_path, note.encode())
+            replace_file(self.last_path, note.encode())
             return note
 
     def check_extends(
@@ -162,6 +163,7 @@ class FileSigner:
     def _remember_leaves(
         self, signed: int, size: int, leaves: Callable[[int, int], Sequence[bytes]]
     ) -> None:
+        made = not self.leaves_path.exists()
         descriptor = os.open(self.leaves_path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
             have = min(os.fstat(file.fileno()).st_size // HASH_BYTES, signed)
@@ -173,6 +175,8 @@ class FileSigner:
                 have = end
             file.flush()
             os.fsync(file.fileno())
+        if made:
+            sync_directory(self.leaves_path.parent)
 
 
 def _make_key(path: Path, origin: str) -> None:
@@ -183,14 +187,14 @@ def _make_key(path: Path, origin: str) -> None:
     encoded = base64.b64encode(_ED25519 + secret.private_bytes_raw()).decode()
     line = f"{_PREFIX}+{key.name}+{key.key_id.hex()}+{encoded}\n"
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    _write_new(temporary, line.encode())
+    write_new_file(temporary, line.encode())
     try:
         os.link(temporary, path)  # unlike a rename, never replaces
     except FileExistsError:
         return
     finally:
         temporary.unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def _read_key(path: Path, origin: str | None) -> tuple[Ed25519PrivateKey, VerifierKey]:
@@ -218,28 +222,3 @@ def _read_key(path: Path, origin: str | None) -> tuple[Ed25519PrivateKey, Verifi
             "Name another file in WHYLEDGER_SIGNING_KEY, or restore the ledger that belongs to it."
         )
     return secret, VerifierKey(parts[2], secret.public_key().public_bytes_raw())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Replace the file by `content`: all of it or nothing, on the disk when this returns."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    _write_new(temporary, content)
-    temporary.replace(path)
-    _sync_directory(path.parent)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

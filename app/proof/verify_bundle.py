@@ -60,11 +60,17 @@ ERASABLE = ("reference_sha256", "identities_sha256", "residuals_sha256")
 OPTIONAL = "residuals_sha256"  # older entries lack it, and who has none says null
 REFIT = "cycle.candidate-refitted"  # null, both, where no plan came of it
 ERASURE = "ledger.payload-erased"
+ROWS = ("observations", "predictions")  # categories of streams whose data stands apart
 PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d{0,17}),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
 DOCUMENTS = {
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
 }
+NOTE = re.compile(  # from behind its origin on; bounded, so no file takes longer than its length
+    r"(?<=\S)\n(?:0|[1-9][0-9]{0,18})\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]{0,999}\n){0,16}\n"
+    r"\u2014 (\S+) [A-Za-z0-9+/]+={0,2}\n(?:\u2014 \S+ [A-Za-z0-9+/]+={0,2}\n)*"
+)
+ORIGIN_MAX = 255  # characters looked back for the name of a ledger
 TILE = 256
 HASH = 32
 CHUNK = 1 << 20
@@ -419,25 +425,65 @@ def check_files(bundle: Bundle) -> dict[str, Any]:
 
 
 class Apart:
-    """What does not stand in the entries themselves, and what they say was erased of it."""
+    """What does not stand in the entries themselves, and what they say was erased of it.
+
+    Models are kept by the digest of their name, as the ids: whoever writes one says how long.
+    """
 
     def __init__(self) -> None:
-        self._commits: dict[int, str] = {}  # position -> the commitment to its data
+        self._commits: dict[int, bytes] = {}  # position -> the commitment to its data, its model
+        self._frozen: set[bytes] = set()  # artefacts that entries name, each with its model
         self._missing: dict[str, int] = {}  # artefact that is not there -> position that names it
         self._entries: set[int] = set()
         self._artefacts: set[str] = set()
 
-    def add(self, position: int, envelope: dict[str, Any]) -> None:
-        """Take note of what an entry commits to, or says was erased."""
+    def add(self, position: int, envelope: dict[str, Any], streams: dict[bytes, int]) -> None:
+        """Take note of what an entry commits to, or says was erased; `streams` began so far."""
+        kind, _, rest = envelope["stream"].partition("-")
         if "data_commit" in envelope:
             if not DIGEST.fullmatch(envelope["data_commit"]):
                 raise Broken(f"position {position}: its data_commit is no SHA-256")
-            self._commits[position] = envelope["data_commit"]
-        elif envelope["type"] == ERASURE:
-            # Of what came before it alone; all else it says costs no memory.
-            data = envelope["data"]
-            self._entries.update(each for each in data["entries"] if each in self._commits)
-            self._artefacts.update(each for each in data["artefacts"] if each in self._missing)
+            model = name_digest(rest if kind in ROWS else "")
+            self._commits[position] = bytes.fromhex(envelope["data_commit"]) + model
+            return
+        if envelope["type"] in STORED:
+            model = rest.rpartition("-")[0] if kind == "cycle" else rest
+            for field in ERASABLE:
+                named = envelope["data"].get(field)
+                if named is not None and not DIGEST.fullmatch(str(named)):
+                    raise Broken(f"position {position}: its {field} is no SHA-256")
+                if named is not None:
+                    self._frozen.add(name_digest(f"{model}\n{named}"))
+        if envelope["type"] == ERASURE and envelope["stream"] == "ledger":
+            self._add_erasure(position, envelope["data"], streams)
+
+    def _add_erasure(self, position: int, data: dict[str, Any], streams: dict[bytes, int]) -> None:
+        """An erasure reaches what stands before it, of the same model, and nothing else.
+
+        So what it says costs no memory beyond that of the entries it speaks of.
+        """
+        model = data["model"]
+        of_model = name_digest(model)
+        for entry in data["entries"]:
+            if type(entry) is not int or self._commits.get(entry, b"")[HASH:] != of_model:
+                raise Broken(
+                    f"position {position}: the erasure names entry {str(entry)[:200]}, which is "
+                    f"no data of {model[:200]!r} that stands before it"
+                )
+        for artefact in data["artefacts"]:
+            if name_digest(f"{model}\n{artefact}") not in self._frozen:
+                raise Broken(
+                    f"position {position}: the erasure names the artefact {str(artefact)[:200]}, "
+                    f"which no entry of {model[:200]!r} before it names"
+                )
+        for cycle in data["cycles"]:
+            if cycle.rpartition("-")[0] != model or name_digest(f"cycle-{cycle}") not in streams:
+                raise Broken(
+                    f"position {position}: the erasure names the cycle {cycle[:200]}, which is "
+                    f"none of {model[:200]!r} before it"
+                )
+        self._entries.update(data["entries"])
+        self._artefacts.update(data["artefacts"])
 
     def lacks(self, position: int, artefact: str) -> None:
         """An artefact that may have been erased is not in the bundle."""
@@ -452,7 +498,8 @@ class Apart:
                 raise Broken(f"payloads.jsonl, line {number} is cut or no payload")
             position = int(matched[1])
             found = hashlib.sha256(bytes.fromhex(matched[2].decode()) + matched[3]).hexdigest()
-            expected = missing.pop(position, "none, or one only once")
+            kept = missing.pop(position, b"")
+            expected = kept[:HASH].hex() or "none, or one only once"
             if found != expected:
                 raise Broken(
                     f"position {position}: expected data with the commitment {expected}; "
@@ -492,7 +539,7 @@ def check_events(
                 f"position {position}: expected the leaf hash {signed.hex()}, signed; "
                 f"found {leaf.hex()}"
             )
-        stream = hashlib.sha256(envelope["stream"].encode()).digest()
+        stream = name_digest(envelope["stream"])
         versions[stream] = versions.get(stream, -1) + 1
         if version != versions[stream]:
             raise Broken(
@@ -503,7 +550,7 @@ def check_events(
         if identity in ids:
             raise Broken(f"position {position}: the id {envelope['id'][:200]!r} a second time")
         ids.add(identity)
-        apart.add(position, envelope)
+        apart.add(position, envelope, versions)
         check_named(bundle, names, artefacts, documents, position, envelope, apart)
         tree.add(leaf)
         tiles[0] += leaf
@@ -636,6 +683,11 @@ def full_tile(name: str, size: int) -> bool:
     return (number + 1) << 8 * (level + 1) <= size
 
 
+def name_digest(name: str) -> bytes:
+    """By what a name is kept in mind, however long it is."""
+    return hashlib.sha256(name.encode()).digest()
+
+
 def authentic_leaves(leaves: bytes, checkpoints: list[tuple[int, bytes]]) -> bytes:
     """The signer's memory, when a checkpoint vouches for all of it; otherwise nothing."""
     tree = Tree()
@@ -712,7 +764,14 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
 
 def notes_in(text: str) -> list[str]:
     """The notes in a file of kept checkpoints: one, or many with a blank line between."""
-    found = re.findall(r"(?:\A|(?<=\n\n))((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)", text)
+    found = []
+    for match in NOTE.finditer(text):
+        # a note begins with its signer's name; what a torn write left before it is passed over
+        signer, end = match[1] + "\n", match.start()
+        begin = text.rfind(signer, max(0, end + 1 - len(signer)), match.start(1))
+        if begin < 0:
+            begin = end - len(text[max(0, end - ORIGIN_MAX) : end].rsplit(maxsplit=1)[-1])
+        found.append(text[begin : match.end()])
     if not found:
         raise CannotCheck("a --checkpoint file holds no signed note")
     return found

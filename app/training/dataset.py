@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from app.database.durable_files import replace_file
 from domain.canonical import sha256_hex
 from domain.contract.contract import CategoryFeature, Contract, NumberFeature
 from domain.events.events import Row
@@ -60,11 +60,11 @@ def write_dataset(
     written = WrittenDataset(
         folder / f"{name}.csv", folder / f"{name}.parquet", sha256_hex(content), len(rows)
     )
-    _replace(written.csv, content)
+    replace_file(written.csv, content)
     sink = pa.BufferOutputStream()
     schema = _schema(contract)
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink)
-    _replace(written.parquet, sink.getvalue().to_pybytes())
+    replace_file(written.parquet, sink.getvalue().to_pybytes())
     return written
 
 
@@ -96,9 +96,3 @@ def _schema(contract: Contract) -> pa.Schema:
 
 def _category_type(feature: CategoryFeature) -> pa.DataType:
     return pa.string() if isinstance(feature.categories[0], str) else pa.int64()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

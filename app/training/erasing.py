@@ -37,7 +37,8 @@ def erase_merged(repository: Path, model: str, cycles: Sequence[str]) -> int:
         for md5 in _MD5.findall(pointer.read_text()) if pointer.exists() else ():
             erased += _delete(repository / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:])
         for path in (data, data.with_suffix(".parquet")):
-            erased += _delete(path) + _delete(path.with_name(path.name + ".partial"))
+            cut_off = (path.with_name(path.name + end) for end in (".new", ".partial"))
+            erased += _delete(path) + sum(map(_delete, cut_off))
         erased += _delete(pointer)  # last: it says where the copy is
     return erased
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.clock import now
+from app.database.durable_files import replace_file
 from app.database.locks import exclusive
 from app.ledger.store import Ledger
 from app.projections.models import get_model
@@ -36,7 +37,7 @@ def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
     with exclusive(settings.by_products_lock):
         MlflowRegistry(settings.state_dir, now()).set_champion(model, view.registry_run)
     remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    remembered.write_text(view.registry_run)
+    replace_file(remembered, view.registry_run.encode())
     return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from app.audit.health import Health, current_health
 from app.ledger.store import Connection, Ledger
 from app.projections.cycles import get_cycle, list_cycles
 from app.projections.models import ModelView, get_model, list_models
+from app.proof.checkpoints import Signed
 from app.web.change_rows import SHOWN
 from app.web.overview_view import (
     CHANGES_SHOWN,
@@ -38,11 +39,14 @@ def overview_page(
     now: str,
     alarms: Mapping[str, str],
     *,
+    newest: Callable[[Connection], Signed | None] = lambda _: None,
     clock_skew_seconds_max: float,
 ) -> str:
     """The page of `model`, or of the first model by name, as it stands at `now` (UTC).
 
-    `alarms`: by model, why its champion does not answer in this process.
+    `alarms`: by model, why its champion does not answer in this process; what else is wrong, by
+    another name, stands above everything.
+    `newest`: the newest checkpoint that is believed.
     `clock_skew_seconds_max`: the setting of that name.
 
     Raises:
@@ -51,10 +55,13 @@ def overview_page(
     size = ledger.size()
     with ledger.connect() as connection:
         names = tuple(view.model for view in list_models(connection))
+        of_process = tuple(said for name, said in alarms.items() if name not in names)
         chosen = model or (names[0] if names else None)
-        checkpoint = checkpoint_sentence(connection)
+        checkpoint = checkpoint_sentence(newest(connection))
         if chosen is None:
-            empty = Overview(now=now, ledger_size=size, checkpoint=checkpoint, models=())
+            empty = Overview(
+                now=now, ledger_size=size, checkpoint=checkpoint, models=(), alarms=of_process
+            )
             return render("overview.html", view=empty)
         view = get_model(connection, chosen)
         if view is None:
@@ -84,7 +91,7 @@ def overview_page(
         ledger_size=size,
         models=names,
     )
-    return render("overview.html", view=replace(page, checkpoint=checkpoint))
+    return render("overview.html", view=replace(page, checkpoint=checkpoint, alarms=of_process))
 
 
 def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> Window | None:

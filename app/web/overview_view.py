@@ -84,11 +84,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything the template names. Without a model only the first five are filled."""
+    """Everything the template names. Without a model only the first five and alarms are filled."""
 
     now: str
     ledger_size: int
     models: tuple[str, ...]
+    alarms: tuple[str, ...] = ()  # of the process: damage, signing, anchors
     checkpoint: str = ""  # what the newest signed checkpoint vouches for
     model: str | None = None
     title: str = ""

@@ -18,6 +18,7 @@ from domain.errors import LedgerDamaged
 from domain.events.erasure import Erased, Payload
 from domain.events.events import EVENT_TYPES, Event
 from domain.events.upcasting import UPCASTERS, upcast
+from domain.stored_damage import StoredDamage
 
 ENVELOPE_VERSION: Final = 1
 _FIELDS: Final = frozenset(
@@ -153,9 +154,10 @@ def _event_apart(
     if payload is None:
         return Erased(type=envelope["type"], schema=envelope["schema"])
     if payload.commit != envelope["data_commit"]:
-        raise LedgerDamaged(
+        raise StoredDamage(
             f"the data that stands apart for entry {position} has the commitment {payload.commit}, "
-            f"the entry says {envelope['data_commit']}. Stop writing; compare with a back-up."
+            f"the entry says {envelope['data_commit']}. Stop writing; compare with a back-up.",
+            position,
         )
     return event_from_data(envelope["type"], envelope["schema"], orjson.loads(payload.content))
 

@@ -17,6 +17,7 @@ from domain.events.findings import GroupInterval
 from domain.units import noted
 
 Json = dict[str, Any]  # a JSON object as the client sent it
+How = Literal["verified", "accepted"]  # damage is settled
 Extensions = dict[str, str | int | bool]  # a CloudEvent's further attributes, by name
 Row = dict[str, float | int | str | None]  # one row: column -> value, null where missing
 
@@ -56,6 +57,31 @@ class PayloadErased:
     ]
     reason: Annotated[str, noted("words", "why, as the person who did it says")]
     legal_basis: Annotated[str, noted("words", "what obliges or allows it")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageFound:
+    """A reader met something that is not as it was written; from here on nothing is decided."""
+
+    type: ClassVar[str] = "ledger.damage-found"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "ledger"
+
+    position: Annotated[int | None, noted("position", "of the entry; null: of no single one")]
+    said: Annotated[str, noted("words", "what was expected there, and what was found")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageSettled:
+    """What was found is gone, or somebody takes it upon himself: deciding goes on."""
+
+    type: ClassVar[str] = "ledger.damage-settled"
+    schema: ClassVar[int] = 1
+    stream: ClassVar[str] = "ledger"
+
+    found: Annotated[tuple[int, ...], noted("positions", "of the `ledger.damage-found` it settles")]
+    how: Annotated[How, noted("verified or accepted", "nothing is broken any more; or it is known")]
+    reason: Annotated[str, noted("words", "why, as who did it says")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,11 +278,14 @@ class DatasetReceived:
 
 ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack | ValueMeasured
 RowEvent = PredictionMade | ObservationRecorded | OutcomeRecorded | RowsRefused | DatasetReceived
-Event = LedgerCreated | PayloadErased | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
+LedgerEvent = LedgerCreated | PayloadErased | DamageFound | DamageSettled
+Event = LedgerEvent | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     LedgerCreated,
     PayloadErased,
+    DamageFound,
+    DamageSettled,
     ContractAdopted,
     PolicyAdopted,
     CandidatePromoted,

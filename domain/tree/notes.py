@@ -26,7 +26,13 @@ _HASH_BYTES: Final = 32
 _DASH: Final = "\u2014 "  # em dash, blank
 _NAME: Final = re.compile(r"[^\s+]+")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
-_NOTE: Final = re.compile("(?:\\A|(?<=\n\n))((?:[^\n]+\n){3,}\n(?:\u2014 [^\n]+\n)+)")
+_ORIGIN_MAX: Final = 255  # characters looked back for it in a file
+# A checkpoint wherever it stands, from behind its origin on: what was written before it may have
+# been cut off anywhere. Bounded, so that no file takes longer than its length.
+_NOTE: Final = re.compile(
+    "(?<=\\S)\n(?:0|[1-9][0-9]{0,18})\n[A-Za-z0-9+/]{43}=\n(?:[^\n\u2014][^\n]{0,999}\n){0,16}\n"
+    "\u2014 (\\S+) [A-Za-z0-9+/]+={0,2}\n(?:\u2014 \\S+ [A-Za-z0-9+/]+={0,2}\n)*"
+)
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 # (public key, signature, message) -> whether the signature is that key's over the message
@@ -148,15 +154,30 @@ def parse_note(note: str) -> tuple[str, tuple[NoteSignature, ...]]:
 
 
 def split_notes(text: str) -> list[str]:
-    """The notes in a text that keeps them one after another with a blank line between.
+    """The checkpoints in a text that keeps them one after another with a blank line between.
+
+    What a write that was cut off left of one is passed over, also where the next note follows it in
+    the same line: a note begins with the name that signs it.
 
     Raises:
         ProofInvalid: there is none.
     """
-    found = _NOTE.findall(text)
+    found = [text[_begin(text, match) : match.end()] for match in _NOTE.finditer(text)]
     if not found:
         raise ProofInvalid("no signed note: three lines or more, a blank line, signatures.")
     return found
+
+
+def _begin(text: str, found: re.Match[str]) -> int:
+    """Where the note's origin stands: its signer's name, the last before the signature; or a word.
+
+    A torn note may stand before it as if it were lines of the same one.
+    """
+    signer, end = f"{found[1]}\n", found.start()
+    begin = text.rfind(signer, max(0, end + 1 - len(signer)), found.start(1))
+    if begin >= 0:
+        return begin
+    return end - len(text[max(0, end - _ORIGIN_MAX) : end].rsplit(maxsplit=1)[-1])
 
 
 def open_note(note: str, key: VerifierKey, check: CheckEd25519) -> str:

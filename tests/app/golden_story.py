@@ -16,6 +16,8 @@ from app.cycle.promotions import roll_back
 from app.cycle.worker import begin_attempt
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import upgrade
+from app.ledger.damage import record_damage, settle
+from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.projections.folding import digests
@@ -23,6 +25,7 @@ from app.projections.opening import open_ledger
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
+from domain.decisions.damage import SettleDamage
 from domain.events.envelope import PayloadOf, Recorded, parse_entry
 from domain.events.erasure import Payload
 from domain.events.events import DatasetReceived, PayloadErased
@@ -73,11 +76,23 @@ def refits(ledger: Ledger, settings: Settings) -> None:
     cars.runs(year_end(1976))
 
 
+def damage(ledger: Ledger, settings: Settings) -> None:
+    """Damage that was met, accepted, met elsewhere, and gone at the next verification."""
+    cause = Cause("service:verification", "damage")
+    ledger.met.add(Met(0, "ledger entry 0: the stored bytes are others"))
+    record_damage(ledger, cause)
+    settle(ledger, SettleDamage(how="accepted", reason="a copy shows what it said"), cause)
+    ledger.met.add(Met(None, "the tree's head is another"))
+    record_damage(ledger, cause)
+    settle(ledger, SettleDamage(how="verified", reason="nothing is broken"), cause)
+
+
 STORIES: Final = {
     "0001-first-version": both_models,
     "0002-people": people,
     "0003-reigns": reigns,
     "0004-refits": refits,
+    "0005-damage": damage,
 }
 
 

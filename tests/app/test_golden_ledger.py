@@ -85,9 +85,11 @@ def test_but_for_what_upcasting_added_its_read_models_are_those_first_recorded(
     replayed(lines_of(path), empty_database_url, payloads_of(path))
     settings = Settings(database_url=empty_database_url)
     ledger = Ledger(create_database(empty_database_url, settings), apply, busy_timeout_seconds=5)
-    [schema] = {json.loads(line)["schema"] for line in lines_of(path) if DECIDED in line}
+    schemas = {json.loads(line)["schema"] for line in lines_of(path) if DECIDED in line}
+    assert len(schemas) <= 1  # one version told the whole story
     with ledger.writing() as connection:
-        undo_in_read_models(connection, schema)
+        for schema in schemas:
+            undo_in_read_models(connection, schema)
     with ledger.connect() as connection:
         found = digests(connection, READ_MODELS)
     expected = expected_of(path)["read_models"]

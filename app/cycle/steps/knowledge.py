@@ -15,7 +15,7 @@ import orjson
 
 from app.cycle.reigns import trained_on
 from app.cycle.steps.pool import Pool, hold_to_contract
-from app.ledger.payloads import erased_artefacts
+from app.ledger.erasures import erased_artefacts
 from app.ledger.store import Artefact, Connection, Ledger
 from app.projections.champions import ChampionView, get_champion
 from app.projections.contracts import get_contract

@@ -18,6 +18,7 @@ from app.http.documentation import refusals
 from app.http.prefer import receipt_of
 from app.http.request_shapes import Sent, Whole
 from app.http.strict_route import StrictRoute
+from app.ledger.proven_entry import proven_bytes
 from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT, StoredTree, read_head
 from domain.canonical import INTEGER_MAX, leaf_hash
 from domain.errors import RequestInvalid, UnknownThing
@@ -136,10 +137,11 @@ def read_inclusion(here: Here, query: Annotated[InclusionQuery, Query()]) -> Inc
     with here.ledger.connect() as connection:
         tree = StoredTree(connection, _size(query.size, read_head(connection).size))
         proof = tree.inclusion(query.position)
+        leaf = leaf_hash(proven_bytes(connection, query.position))
         return InclusionProof(
             position=query.position,
             size=tree.size,
-            leaf_hash=tree.node(0, query.position).hex(),
+            leaf_hash=leaf.hex(),
             root=tree.root().hex(),
             proof=[each.hex() for each in proof],
         )
@@ -210,10 +212,8 @@ def read_event(
 
     With `receipt`, an object of `envelope` and `receipt` (position, leaf hash, proof, checkpoint).
     """
-    stored = here.ledger.stored_bytes(position, position)
-    if not stored:
-        raise UnknownThing.entry(position, here.ledger.size())
-    content = bytes(stored[0])
+    with here.ledger.snapshot() as connection:
+        content = proven_bytes(connection, position)
     headers = {"Cache-Control": _FOR_EVER, "Leaf-Hash": leaf_hash(content).hex()}
     if query.receipt:
         # The stored bytes are JSON, and stand in the answer as they are.

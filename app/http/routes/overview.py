@@ -40,7 +40,8 @@ def read_overview(here: Here, query: Annotated[OverviewQuery, Query()]) -> HTMLR
         here.ledger,
         query.model,
         now(),
-        here.champions.alarms(),
+        here.alarms(),
+        newest=here.checkpoints.newest,
         clock_skew_seconds_max=here.settings.clock_skew_seconds_max,
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})

@@ -7,14 +7,25 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import orjson
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row, select
 
-from app.ledger.payloads import erasures
 from app.ledger.tables import ARTEFACTS
 from app.proof.verify.breaks import Break
 from domain.canonical import sha256_hex
+from domain.errors import LedgerDamaged
+from domain.events.envelope import event_from_data
+from domain.events.erasure_reach import (
+    ERASABLE_FIELDS,
+    beyond_reach,
+    frozen_in,
+    model_of_frozen,
+    model_of_rows,
+)
+from domain.events.events import PayloadErased
 from domain.tree.proofs import HASH_BYTES
 
+_NOTHING: Final = "nothing under it"
 _BREAKS_KEPT: Final = 1000  # a ledger with more is broken from there on
 _COPIES: Final = ("id", "stream", "type", "schema", "occurred_at", "recorded_at")
 # The events whose transaction stored the artefacts they name.
@@ -30,7 +41,7 @@ _STORES: Final = {
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
 _NAMES_ARTEFACTS: Final = frozenset(_STORES)
-_ERASABLE: Final = ("reference_sha256", "identities_sha256", "residuals_sha256")  # never a plan
+_LOOKED_INTO: Final = _NAMES_ARTEFACTS | {PayloadErased.type}
 _OPTIONAL: Final = "residuals_sha256"  # older entries lack it, and who has none says null
 _REFIT: Final = "cycle.candidate-refitted"  # null, both, where no plan came of it
 
@@ -62,9 +73,11 @@ class EntryChecks:
         self.breaks: list[Break] = []
         self.named: dict[str, set[str]] = {}  # digest of an artefact -> the fields that name it
         self.apart: dict[int, str] = {}  # position -> the commitment to data that stands apart
-        erased = erasures(connection)
-        self.erased = frozenset(position for event in erased for position in event.entries)
-        self._erased_artefacts = frozenset(sha for event in erased for sha in event.artefacts)
+        self.erased: set[int] = set()  # positions, as erasures say that may say so
+        self._erased_artefacts: set[str] = set()
+        self._missing: list[tuple[int, str, str]] = []  # position, field and digest; or erased
+        self._rows: dict[int, str | None] = {}  # position of data that stands apart -> its model
+        self._frozen: dict[str, set[str]] = {}  # model -> digests its entries name as erasable
         self._connection = connection
         self._remembered = remembered
         self._next = 0
@@ -101,7 +114,7 @@ class EntryChecks:
                 and position == self._next
                 and version == expected
                 and id not in ids
-                and type_ not in _NAMES_ARTEFACTS
+                and type_ not in _LOOKED_INTO
                 and b'"data_commit":' not in content
                 and content.endswith(ending.encode())
             ):
@@ -160,8 +173,39 @@ class EntryChecks:
         self._ids.add(envelope["id"])
         if "data_commit" in envelope:
             self.apart[entry.position] = str(envelope["data_commit"])
+            self._rows[entry.position] = model_of_rows(stream)
+        if envelope["type"] == PayloadErased.type and stream == PayloadErased.stream:
+            self._check_erasure(entry.position, envelope["schema"], data)
         if envelope["type"] in _NAMES_ARTEFACTS:
+            self._frozen.setdefault(model_of_frozen(stream) or "", set()).update(frozen_in(data))
             self._check_artefacts(entry.position, envelope["type"], data)
+
+    def _check_erasure(self, position: int, schema: int, data: dict[str, Any]) -> None:
+        try:
+            event = event_from_data(PayloadErased.type, schema, data)
+        except (LedgerDamaged, KeyError, TypeError, ValidationError) as error:
+            self._wrong(position, "the entry", "an erasure", type(error).__name__)
+            return
+        assert isinstance(event, PayloadErased)  # noqa: S101 - its type says so
+        frozen = self._frozen.get(event.model, set())
+        for named in beyond_reach(
+            event,
+            position,
+            rows_model=self._rows.get,
+            is_frozen=frozen.__contains__,
+            has_started=lambda cycle: f"cycle-{cycle}" in self._versions,
+        ):
+            expected = f"what stands before it, of {event.model!r}"
+            self._wrong(position, "what the erasure names", expected, named)
+        before = (each for each in event.entries if each < position)
+        self.erased.update(each for each in before if self._rows.get(each) == event.model)
+        self._erased_artefacts.update(frozen.intersection(event.artefacts))
+
+    def finish(self) -> None:
+        """After the last entry: what is missing and may be, since an erasure says so."""
+        for position, field, named in self._missing:
+            if named not in self._erased_artefacts:
+                self._wrong(position, f"the artefact it names as {field}", named, _NOTHING)
 
     def _check_artefacts(self, position: int, name: str, data: dict[str, Any]) -> None:
         for field in _STORES[name]:
@@ -172,11 +216,10 @@ class EntryChecks:
             if named not in self._artefacts:
                 query = select(ARTEFACTS.c.bytes).where(ARTEFACTS.c.sha256 == named)
                 content = self._connection.execute(query).scalar_one_or_none()
-                found = "nothing under it" if content is None else sha256_hex(bytes(content))
-                if content is None and field in _ERASABLE and named in self._erased_artefacts:
-                    found = named
-                self._artefacts[named] = found
-            if self._artefacts[named] != named:
+                self._artefacts[named] = _NOTHING if content is None else sha256_hex(bytes(content))
+            if self._artefacts[named] == _NOTHING and field in ERASABLE_FIELDS:
+                self._missing.append((position, field, named))
+            elif self._artefacts[named] != named:
                 thing = f"the artefact it names as {field}"
                 self._wrong(position, thing, named, self._artefacts[named])
 

@@ -5,7 +5,7 @@ A payload is found, to be erased, by the model and identity beside it: they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any, Final
 
 import orjson
@@ -23,7 +23,7 @@ _THING: Final = "the data that stands apart"
 
 
 def payload_breaks(
-    connection: Connection, commits: dict[int, str], erased: frozenset[int], *, stored: bool = True
+    connection: Connection, commits: dict[int, str], erased: Set[int], *, stored: bool = True
 ) -> tuple[int, list[Break]]:
     """How many payloads were erased as entries say, and what is wrong with the others.
 

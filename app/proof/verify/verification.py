@@ -121,6 +121,10 @@ def verify(
         total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
         signed = _read_checkpoints(connection, key, retained, "checkpoints" in tables)
         leaves = _authentic(remembered, signed.checkpoints)
+        if remembered and not leaves and signed.checkpoints:
+            said = "others, which name no entry. Remove the file: the signer writes it again"
+            expected = "those under a signed checkpoint"
+            signed.breaks.append(Break(None, "the signer's memory of leaf hashes", expected, said))
         entries = EntryChecks(connection, leaves)
         tiles = TileChecks(connection, stored="tiles" in tables)
         breaks, fitting = signed.breaks, 0
@@ -134,6 +138,7 @@ def verify(
                 fitting = _compare(pending.pop(0), tiles.tree(), fitting, entries, breaks)
             tiles.add(hashes)
             progress(tiles.size, total)
+        entries.finish()
         tree = tiles.tree()
         breaks += entries.breaks + tiles.breaks()
         stored = "payloads" in tables

@@ -8,11 +8,15 @@ import pytest
 
 from app.cause import Cause
 from app.cycle.promotions import roll_back, settle_promotion
+from app.ledger.damage import record_damage
+from app.ledger.damage import settle as accept
+from app.ledger.met_damage import Met
 from app.ledger.store import Artefact, Ledger, StreamHistory
 from app.projections.models import get_model
 from app.projections.opening import open_ledger
 from app.serving.plan import PlanInvalid
 from domain.canonical import sha256_hex
+from domain.decisions.damage import SettleDamage
 from domain.decisions.lifecycle import Champion, PromoteCandidate, fold
 from domain.errors import (
     LedgerDamaged,
@@ -182,3 +186,18 @@ def test_a_rollback_to_a_plan_that_is_damaged_is_refused(cars: CarLedger) -> Non
             cause=Cause.unauthenticated("c"),
         )
     assert cars.view().champion == "car-price/2"
+
+
+def test_nothing_is_promoted_while_damage_stands(ledger: Ledger) -> None:
+    put(ledger, "model-cars", contract_adopted())
+    put(ledger, "cycle-cars-1", started(1))
+    cause = Cause.unauthenticated("a reader")
+    ledger.met.add(Met(1, "ledger entry 1: the stored bytes are others."))
+    for _ in ("in this process's memory", "in the ledger's words"):
+        with pytest.raises(LedgerDamaged, match="Nothing is promoted and nothing is signed until"):
+            settle(ledger, candidate(ledger, PLAN))
+        record_damage(ledger, cause)
+    assert champion_of(ledger, "cars") is None
+    accept(ledger, SettleDamage(how="accepted", reason="a copy shows what it said"), cause)
+    with pytest.raises(UnknownThing, match="no artefact"):  # so far it comes now
+        settle(ledger, candidate(ledger, PLAN))

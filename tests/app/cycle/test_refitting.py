@@ -15,7 +15,7 @@ from app.audit.cycle import cycle_told
 from app.cycle.reigns import reign_at, served_rows, trained_on
 from app.cycle.run import run_cycle
 from app.cycle.whatif import relive
-from app.ledger.payloads import erased_artefacts
+from app.ledger.erasures import erased_artefacts
 from app.projections.champions import get_champion
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild

@@ -7,9 +7,10 @@ import random
 import pytest
 from sqlalchemy import text
 
-from app.database.engine import create_database
+from app.database.engine import create_database, insert_rows
 from app.database.migrating import upgrade
 from app.ledger.store import Ledger
+from app.ledger.tables import ENTRIES
 from app.ledger.tree import TILE_HASHES, StoredTree, read_head
 from app.settings import Settings
 from domain.canonical import leaf_hash
@@ -87,6 +88,8 @@ def test_a_second_level_of_tiles_is_filled_too(ledger: Ledger) -> None:
     leaves = [leaf_hash(number.to_bytes(4)) for number in range(wide + 300)]
     with ledger.writing() as connection:  # leaf hashes alone: entries would take a minute
         first = ledger.leaf_hashes(0, 0)
+        last = (wide + 255, "id", "s", 0, "t", 1, "", "", b"", bytes(32), None)
+        insert_rows(connection, ENTRIES, [last])  # no tile stands before its entries
         grow(connection, 1, leaves[1:wide])
         grow(connection, wide, leaves[wide : wide + 256])
         tree = StoredTree(connection, wide + 256)

@@ -19,7 +19,7 @@ from app.proof.receipts import receipt
 from app.proof.signer import check_ed25519
 from app.settings import Settings
 from domain.canonical import leaf_hash
-from domain.errors import ProofInvalid, SigningRefused, UnknownThing
+from domain.errors import LedgerDamaged, SigningRefused, UnknownThing
 from domain.tree.merkle import root_of
 from domain.tree.notes import Checkpoint, open_checkpoint
 from domain.tree.proofs import verify_inclusion
@@ -188,7 +188,7 @@ def test_a_receipt_from_a_changed_tree_is_not_handed_out(
     put(ledger, "observations-cars", refused(), refused())
     checkpoints.sign()
     force(ledger, "UPDATE entries SET leaf_hash = :hash WHERE position = 1", hash=bytes(32))
-    with pytest.raises(ProofInvalid, match="position 2 of 3"):
+    with pytest.raises(LedgerDamaged, match="position 2 of 3"):
         receipt(ledger, checkpoints, 2)
 
 
@@ -225,10 +225,12 @@ def test_a_failing_anchor_is_seen_tried_again_and_keeps_nobody_waiting(
     assert (status.anchor, status.kept_size) == ("broken", 0)
     assert status.last_error == "OSError: no route to host"
     assert status.waiting_size == 2
+    assert "broken failed" in str(made.anchors_failing)
     broken.mended = True
     until(lambda: made.status().anchors[0].kept_size == 2)
     assert broken.kept == [2]  # the newest covers those before it
     assert made.status().anchors[0].last_error is None
+    assert made.anchors_failing is None
     made.close()
 
 

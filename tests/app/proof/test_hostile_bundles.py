@@ -126,6 +126,15 @@ def named_outside(bundle: Path) -> Path:
     return with_true_trailer(bundle)
 
 
+def erasable_outside(bundle: Path) -> Path:
+    """A field that its event does not have, and that an erasure may speak of."""
+    content = (bundle / "events.jsonl").read_bytes()
+    at = content.index(b'"plan_sha256":"')
+    forged = content[:at] + b'"identities_sha256":"../trailer.json",' + content[at:]
+    (bundle / "events.jsonl").write_bytes(forged)
+    return with_true_trailer(bundle)
+
+
 # What is done to a .zip.
 
 
@@ -195,6 +204,7 @@ FORGERIES: dict[Forge, str] = {
     no_number: "holds NaN, which is no JSON",
     deep: "nested deeper than anything honest",
     named_outside: "position 4: its plan_sha256 is no SHA-256",
+    erasable_outside: "position 4: its identities_sha256 is no SHA-256",
     with_zip(lambda content: b"garbage" + content, "before"): "before its first file or after",
     with_zip(lambda content: content + b"garbage", "after"): "ends with something else than its",
     with_zip(lambda content: content[:-2] + b"\3\0abc", "comment"): "ends with something else",

@@ -127,10 +127,13 @@ def test_the_newest_checkpoint_says_since_when_changes_show(
         sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0
     )
 
-    signed = Checkpoints(sqlite_ledger, sqlite_settings).sign()
+    checkpoints = Checkpoints(sqlite_ledger, sqlite_settings)
+    signed = checkpoints.sign()
 
     says = f"Tamper-evident since checkpoint {signed.checkpoint.size:,}, signed 20"
-    assert says in overview_page(sqlite_ledger, MODEL, NOW, {}, clock_skew_seconds_max=5.0)
+    assert says in overview_page(
+        sqlite_ledger, MODEL, NOW, {}, newest=checkpoints.newest, clock_skew_seconds_max=5.0
+    )
 
 
 def test_every_element_is_closed_and_every_id_stands_once(page: str) -> None:

@@ -112,7 +112,10 @@ def promote(ledger: Ledger, number: int, content: bytes) -> str:
             )
         ],
         Cause.unauthenticated(new_id()),
-        artefacts=[Artefact(sha256, "plan", content)],
+        artefacts=[
+            Artefact(sha256, "plan", content),
+            Artefact(sha256_hex(b"{}"), "reference", b"{}"),
+        ],
     )
     return sha256
 

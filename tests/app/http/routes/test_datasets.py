@@ -276,7 +276,8 @@ def test_what_became_of_a_file_can_be_asked_afterwards(
     said = upload(lone_service, HEADER, GOOD, bad).json()
     assert said["finished"]
     assert said["next_cycle"].endswith(
-        "names policy 'strict-and', which was never adopted. POST it to /policies first."
+        "names policy 'strict-and', which was never adopted. Adopt it first: "
+        "`whyledger adopt FILE`, or POST /policies."
     )
     where = f"/models/car-price/datasets/{said['dataset_sha256']}"
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import insert_rows
 from app.ledger.store import Ledger
-from app.ledger.tables import CHECKPOINTS, TILES
+from app.ledger.tables import CHECKPOINTS
 from app.settings import Settings
 from domain.errors import LedgerDamaged
 from tests.ledger_events import TIME, artefact, put, refused
@@ -37,9 +37,9 @@ SQLITE_REPLACES = [
     "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE position = 1",
     "REPLACE INTO entries SELECT * FROM entries",
     # another position, but the id, or the place in the stream, of an entry there is
-    "INSERT OR REPLACE INTO entries SELECT 99, id, 's', 0, type, schema, occurred_at, recorded_at,"
+    "INSERT OR REPLACE INTO entries SELECT 999, id, 's', 0, type, schema, occurred_at, recorded_at,"
     " bytes, leaf_hash, request_digest FROM entries WHERE position = 1",
-    "INSERT OR REPLACE INTO entries SELECT 99, 'x', stream, stream_version, type, schema,"
+    "INSERT OR REPLACE INTO entries SELECT 999, 'x', stream, stream_version, type, schema,"
     " occurred_at, recorded_at, bytes, leaf_hash, request_digest FROM entries WHERE position = 1",
     "UPDATE OR REPLACE entries SET position = 0 WHERE position = 1",
     "INSERT INTO entries SELECT * FROM entries WHERE position = 1"
@@ -82,9 +82,9 @@ def assert_refused(ledger: Ledger, statement: str) -> None:
 
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
-    put(ledger, "observations-cars", refused(), refused(), artefacts=[artefact(b"a plan")])
-    with ledger.writing() as connection:  # a full tile would take 256 entries
-        insert_rows(connection, TILES, [(0, 0, bytes(32), bytes(8192))])
+    rows = [refused(n + 1) for n in range(255)]  # a full tile takes 256 entries
+    put(ledger, "observations-cars", *rows, artefacts=[artefact(b"a plan")])
+    with ledger.writing() as connection:
         insert_rows(connection, CHECKPOINTS, [(3, bytes(32), "a note", TIME)])
     return ledger
 
@@ -118,15 +118,15 @@ def test_who_owns_the_sqlite_file_gets_in_and_the_tree_notices(
     filled: Ledger, settings: Settings, way_in: str
 ) -> None:
     path = settings.ledger_url.removeprefix("sqlite:///")
-    for statement in (*way_in.split("; "), "DELETE FROM entries WHERE position = 2"):
+    for statement in (*way_in.split("; "), "DELETE FROM entries WHERE position = 255"):
         with closing(sqlite3.connect(path)) as owner, owner:
             if "sqlite_master" in statement:
                 owner.execute("PRAGMA writable_schema = ON")
             owner.execute(statement)
-    with pytest.raises(LedgerDamaged, match="has 2 entries and its tree 3"):
+    with pytest.raises(LedgerDamaged, match="has 255 entries and its tree 256"):
         put(filled, "observations-cars", refused())
 
 
 def test_the_ledger_goes_on_after_an_attempt(filled: Ledger) -> None:
     assert_refused(filled, "DELETE FROM entries")
-    assert put(filled, "observations-cars", refused())[0].position == 3
+    assert put(filled, "observations-cars", refused())[0].position == 256

@@ -1,0 +1,170 @@
+"""A serving process and damage: what was met is recorded, and a verification looks at it all.
+
+The verification runs beside the service, page by page with a pause after each, and says how far it
+is. Clean, it settles what was found; else it names what it found, and is tried again later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+from app.cause import Cause
+from app.clock import Repeating, monotonic_seconds, new_id
+from app.ledger.damage import GO_ON, known_damage, record_damage, settle
+from app.ledger.met_damage import Met
+from app.ledger.store import Ledger
+from app.proof.retained import read_retained
+from app.proof.verify.verification import Verified, verify
+from app.settings import Settings
+from domain.decisions.damage import Known, SettleDamage, standing
+from domain.errors import WhyledgerError
+
+_ACTOR: Final = "service:verification"
+_LOOK_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 60.0  # after a verification that was not clean, or
+_AGAIN_SHARE: Final = 20.0  # so many times as long as it took
+_PAUSE_SHARE: Final = 1.0  # of a page's time: the service goes first
+_PATIENCE_SECONDS: Final = 10.0  # a page's time and its pause, when the service ends
+
+
+class _Ended(Exception):
+    """The service ends, and the verification with it."""
+
+
+class DamageWatch:
+    """Records the damage that this process met, and verifies while any is known.
+
+    Args:
+        ledger: open, and closed by somebody else after this.
+        settings: where the signer's key and memory are.
+        look_seconds: how often it looks.
+        again_seconds: after which a verification that was not clean is tried again, at least.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        *,
+        look_seconds: float = _LOOK_SECONDS,
+        again_seconds: float = _AGAIN_SECONDS,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._again_seconds = again_seconds
+        self._known: tuple[Known, ...] = ()
+        self._size = -1
+        self._said = ""  # of the verification: how far it is, or what it came to
+        self._due = 0.0  # monotonic seconds
+        self._ended = threading.Event()
+        self._verifying: threading.Thread | None = None
+        self._repeating = Repeating("damage", self._look, look_seconds)
+
+    def start(self) -> None:
+        """Look now, then every so often in a thread of its own."""
+        try:
+            self._look()
+        except WhyledgerError as error:
+            self._said = error.message
+        self._repeating.start()
+
+    def close(self) -> None:
+        """End, and the verification at its next page."""
+        self._ended.set()
+        self._repeating.close(_PATIENCE_SECONDS)
+        if self._verifying is not None:
+            self._verifying.join(_PATIENCE_SECONDS)
+
+    @property
+    def alarm(self) -> str | None:
+        """What is damaged and what that stops, in plain words; None when all is well."""
+        met = [each.said for each in self._ledger.met.all()]
+        stands = met + [each.found.said for each in standing(self._known)]
+        if stands:
+            more = f" {len(stands) - 1} more were found." if len(stands) > 1 else ""
+            return f"{stands[0]}{more} {GO_ON} {self._said}".strip()
+        accepted = [each for each in self._known if each.settled and not each.gone]
+        if accepted:
+            first = accepted[0]
+            reason = first.settled.reason if first.settled else ""
+            more = f" So were {len(accepted) - 1} more." if len(accepted) > 1 else ""
+            return f"{first.found.said} It was accepted: {reason}.{more} {self._said}".strip()
+        return None
+
+    def _look(self) -> None:
+        if self._ledger.met.all():
+            record_damage(self._ledger, Cause(_ACTOR, new_id()))
+        size = self._ledger.size()
+        if size != self._size:
+            with self._ledger.snapshot() as connection:
+                self._known = known_damage(connection)
+            self._size = size
+        if all(each.gone for each in self._known):
+            self._said, self._due = "", 0.0
+        elif monotonic_seconds() >= self._due and not self._is_verifying():
+            self._verifying = threading.Thread(target=self._verify, name="verify", daemon=True)
+            self._verifying.start()
+
+    def _is_verifying(self) -> bool:
+        return self._verifying is not None and self._verifying.is_alive()
+
+    def _verify(self) -> None:
+        began = monotonic_seconds()
+        try:
+            self._said = self._verified()
+        except _Ended:
+            return
+        except Exception as error:  # noqa: BLE001 whatever it is: said, and tried again
+            said = error.message if isinstance(error, WhyledgerError) else type(error).__name__
+            self._said = f"The verification could not be done: {said}"
+        took = monotonic_seconds() - began
+        self._due = monotonic_seconds() + max(self._again_seconds, took * _AGAIN_SHARE)
+
+    def _verified(self) -> str:
+        kept = read_retained(self._settings.signing_key_path)
+        at = monotonic_seconds()
+
+        def tell(done: int, of: int) -> None:
+            nonlocal at
+            self._said = f"Verifying: {done} of {of} entries."
+            time.sleep((monotonic_seconds() - at) * _PAUSE_SHARE)
+            at = monotonic_seconds()
+            if self._ended.is_set():
+                raise _Ended
+
+        found = verify(
+            self._ledger,
+            kept.key,
+            retained=kept.notes,
+            remembered=kept.leaves,
+            read_models=False,  # they follow from the entries, and stop nothing
+            progress=tell,
+        )
+        if found.whole:
+            reason = f"{found.entries} entries were verified, root {found.root}; nothing is broken"
+            command = SettleDamage(how="verified", reason=reason, before=found.entries)
+            settle(self._ledger, command, Cause(_ACTOR, new_id()))
+            return ""
+        self._record(found)
+        return (
+            f"The last verification found {len(found.breaks)} breaks in {found.entries} entries, "
+            f"the first: {found.breaks[0].sentence()}"
+        )
+
+    def _record(self, found: Verified) -> None:
+        """Record one break that nobody accepted, where nothing else stops deciding already.
+
+        Never more: what follows from a break would look new whenever the ledger has grown.
+        """
+        with self._ledger.snapshot() as connection:
+            known = known_damage(connection)
+        named = {each.found.position for each in known if not each.gone}
+        new = [
+            each
+            for each in found.breaks
+            if each.position not in named and (each.position or 0) < found.entries
+        ]
+        if new and not standing(known):
+            self._ledger.met.add(Met(new[0].position, new[0].sentence()))

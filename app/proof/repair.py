@@ -1,0 +1,223 @@
+"""Re-derive what follows from the entries: the tree's head and tiles; drop unsigned checkpoints.
+
+No entry, payload or artefact is touched. A row that somebody planted can keep every append from its
+place; the guards that keep everybody from changing it are lifted for one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from app.ledger.store import Ledger
+from app.ledger.stored_bytes import whole
+from app.ledger.tables import CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
+from app.ledger.tree import TILE_HASHES
+from app.proof.signer import check_ed25519
+from domain.errors import LedgerDamaged, ProofInvalid, RequestInvalid
+from domain.stored_damage import StoredDamage
+from domain.tree.merkle import Frontier, perfect_root, root_of
+from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
+
+_GUARDED: Final = ("ledger_head", "tiles", "checkpoints")
+_FEW: Final = 1000  # rows fetched at once
+_NOT_ALLOWED: Final = "42501"  # insufficient_privilege
+_SQLITE_GUARDS: Final = (
+    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    " AND tbl_name IN ('ledger_head', 'tiles', 'checkpoints')"
+)
+_POSTGRESQL_GUARDS: Final = (
+    "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = '{table}'::regclass"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What has to be put right, in words; nothing when all of it follows from the entries."""
+
+    entries: int
+    root: str  # hex, of the tree over the entries
+    steps: tuple[str, ...]
+
+
+def plan_repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None) -> Repair:
+    """What `repair` would do; nothing is changed.
+
+    Args:
+        ledger: open.
+        key: who signs; None: no checkpoint is judged.
+        last: what was last signed, from outside the database; None: nothing, as far as is known.
+
+    Raises:
+        LedgerDamaged: entries are missing or edited, or are not those that were signed: that is not
+            for this to mend.
+    """
+    with ledger.snapshot() as connection:
+        return _Derived(connection, key, last).plan()
+
+
+def repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None) -> Repair:
+    """Put right what `plan_repair` says; what was done, in the same words.
+
+    Raises:
+        LedgerDamaged: as `plan_repair`.
+        RequestInvalid: this login does not own the tables (PostgreSQL).
+        LedgerBusy: the ledger's lock did not come free in time.
+    """
+    with ledger.writing() as connection:
+        derived = _Derived(connection, key, last)
+        planned = derived.plan()
+        if planned.steps:
+            with _without_guards(connection):
+                derived.apply()
+    return planned
+
+
+class _Derived:
+    """Head and tiles as they follow from the entries, beside those that are stored."""
+
+    def __init__(
+        self, connection: Connection, key: VerifierKey | None, last: Checkpoint | None
+    ) -> None:
+        self._connection = connection
+        self._key = key
+        leaves = list(_leaves(connection))
+        if last is not None and (
+            len(leaves) < last.size or root_of(leaves[: last.size]) != last.root
+        ):
+            raise LedgerDamaged(
+                f"the entries are not those that were signed: {last.size} were, with the root "
+                f"{last.root.hex()}. Nothing is repaired over them; run `whyledger verify`, and "
+                "restore a back-up."
+            )
+        self._tree = Frontier().append(leaves)
+        self._tiles = dict(_tiles(leaves))
+
+    def plan(self) -> Repair:
+        steps = [*self._head_steps(), *self._tile_steps(), *self._checkpoint_steps()]
+        return Repair(entries=self._tree.size, root=self._tree.root().hex(), steps=tuple(steps))
+
+    def apply(self) -> None:
+        run = self._connection.execute
+        run(delete(LEDGER_HEAD))
+        frontier = b"".join(self._tree.roots)
+        run(insert(LEDGER_HEAD).values(id=1, size=self._tree.size, frontier=frontier))
+        for level, number in self._wrong_tiles():
+            run(delete(TILES).where(TILES.c.level == level, TILES.c.number == number))
+            right = self._tiles.get((level, number))
+            if right is not None:
+                run(
+                    insert(TILES).values(
+                        level=level, number=number, root=perfect_root(right), bytes=right
+                    )
+                )
+        for size in self._unsigned():
+            run(delete(CHECKPOINTS).where(CHECKPOINTS.c.size == size))
+
+    def _head_steps(self) -> Iterator[str]:
+        rows = self._connection.execute(select(LEDGER_HEAD)).all()
+        right = (1, self._tree.size, b"".join(self._tree.roots))
+        if [tuple(row) for row in rows] != [right]:
+            found = f"{rows[0].size} entries" if len(rows) == 1 else f"{len(rows)} rows"
+            yield (
+                f"the tree's head says {found}; it is derived from the entries again: "
+                f"{self._tree.size} entries, root {self._tree.root().hex()}"
+            )
+
+    def _tile_steps(self) -> Iterator[str]:
+        for at in self._wrong_tiles():
+            how = "written again" if at in self._tiles else "removed: the tree has no such tile"
+            yield f"tile {at[0]}/{at[1]} is not what the entries give; it is {how}"
+
+    def _checkpoint_steps(self) -> Iterator[str]:
+        for size in self._unsigned():
+            yield (
+                f"the checkpoint of {size} entries is not signed by {self._key}, or lies beyond "
+                "the entries; it is removed"
+            )
+
+    def _wrong_tiles(self) -> list[tuple[int, int]]:
+        stored: dict[tuple[int, int], bool] = {}
+        query = select(TILES.c.level, TILES.c.number, TILES.c.root, TILES.c.bytes)
+        for row in self._connection.execute(query, execution_options={"yield_per": _FEW}):
+            right = self._tiles.get((row.level, row.number))
+            stored[row.level, row.number] = right is not None and (row.root, row.bytes) == (
+                perfect_root(right),
+                right,
+            )
+        return sorted(at for at in {*stored, *self._tiles} if not stored.get(at))
+
+    def _unsigned(self) -> list[int]:
+        if self._key is None:
+            return []
+        rows = self._connection.execute(select(CHECKPOINTS.c.size, CHECKPOINTS.c.note))
+        return sorted(
+            row.size for row in rows if not self._is_signed(row.size, row.note, self._key)
+        )
+
+    def _is_signed(self, size: int, note: str, key: VerifierKey) -> bool:
+        try:
+            signed = open_checkpoint(note, key, check_ed25519)
+        except (ProofInvalid, TypeError):
+            return False
+        # One of ours beyond the entries stays: it shows that entries are missing.
+        return signed.size == size
+
+
+def _leaves(connection: Connection) -> Iterator[bytes]:
+    query = select(ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
+    rows = connection.execute(
+        query.order_by(ENTRIES.c.position), execution_options={"yield_per": _FEW}
+    )
+    for expected, row in enumerate(rows):
+        if row.position != expected:
+            raise StoredDamage(
+                f"the ledger has entry {row.position} where {expected} should stand: that is not "
+                "for a repair. Restore a back-up and compare.",
+                expected,
+            )
+        whole(row.position, row.bytes, row.leaf_hash)
+        yield bytes(row.leaf_hash)
+
+
+def _tiles(hashes: list[bytes]) -> Iterator[tuple[tuple[int, int], bytes]]:
+    level = 0
+    while len(hashes) >= TILE_HASHES:
+        full = range(len(hashes) // TILE_HASHES)
+        tiles = [b"".join(hashes[n * TILE_HASHES : (n + 1) * TILE_HASHES]) for n in full]
+        yield from (((level, number), tile) for number, tile in enumerate(tiles))
+        hashes = [perfect_root(tile) for tile in tiles]
+        level += 1
+
+
+@contextmanager
+def _without_guards(connection: Connection) -> Iterator[None]:
+    """Lift the guards of these tables; they stand again, or nothing of it has happened."""
+    run = connection.exec_driver_sql
+    if connection.dialect.name == "sqlite":
+        guards = run(_SQLITE_GUARDS).all()
+        for name, _ in guards:
+            run(f'DROP TRIGGER "{name}"')
+        yield
+        for _, statement in guards:
+            run(statement)
+        return
+    try:
+        for table in _GUARDED:
+            run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise RequestInvalid(
+            "this login does not own the ledger's tables; nothing was repaired. Run the command "
+            "with WHYLEDGER_DATABASE_URL of a login that is a member of whyledger_owner."
+        ) from error
+    yield
+    for table in _GUARDED:
+        for (name,) in run(_POSTGRESQL_GUARDS.format(table=table)).all():
+            run(f'ALTER TABLE {table} ENABLE ALWAYS TRIGGER "{name}"')

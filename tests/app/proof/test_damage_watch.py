@@ -1,0 +1,178 @@
+"""Damage that any reader meets stops signing and promoting, until it is gone or accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from app.cause import Cause
+from app.ledger.damage import known_damage, record_damage, refuse_on_damage, settle
+from app.ledger.store import Ledger
+from app.proof.checkpoints import Checkpoints
+from app.proof.damage_watch import DamageWatch
+from app.settings import Settings
+from domain.decisions.damage import SettleDamage, standing
+from domain.errors import LedgerDamaged
+from domain.events.events import DamageFound, DamageSettled
+from tests.app.proof.forger import change, edited
+from tests.ledger_events import put, refused
+from tests.patience import until
+
+EDITED = 2
+SOMEBODY = Cause.unauthenticated("somebody")
+
+
+@pytest.fixture
+def original(ledger: Ledger) -> bytes:
+    """The bytes of an entry that somebody edits; its hash stays."""
+    put(ledger, "observations-cars", *[refused(n + 1) for n in range(5)])
+    (content,) = ledger.stored_bytes(EDITED, EDITED)
+    return content
+
+
+@pytest.fixture
+def watch(ledger: Ledger, settings: Settings) -> Iterator[DamageWatch]:
+    made = DamageWatch(ledger, settings, look_seconds=0.02, again_seconds=0.02)
+    yield made
+    made.close()
+
+
+def put_bytes(ledger: Ledger, content: bytes) -> None:
+    statement = f"UPDATE entries SET bytes = :content WHERE position = {EDITED}"
+    change(ledger, statement, content=content)
+
+
+def edit(ledger: Ledger, original: bytes, rows: int = 99) -> None:
+    put_bytes(ledger, edited(original, rows=rows))
+
+
+READERS: dict[str, Callable[[Ledger], object]] = {
+    "an entry": lambda ledger: ledger.entry(EDITED),
+    "a list": lambda ledger: ledger.read(),
+    "a stream": lambda ledger: ledger.read_stream("observations-cars"),
+    "its bytes": lambda ledger: ledger.stored_bytes(0, 5),
+    "a fold": lambda ledger: ledger.fold_anew(),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_whoever_meets_it_stops_the_signing(
+    ledger: Ledger, settings: Settings, original: bytes, reader: str
+) -> None:
+    edit(ledger, original)
+    checkpoints = Checkpoints(ledger, settings)
+    with pytest.raises(LedgerDamaged, match="ledger entry 2: the stored bytes hash to"):
+        READERS[reader](ledger)
+    with pytest.raises(LedgerDamaged, match="ledger entry 2: the stored bytes hash to"):
+        checkpoints.sign()
+    assert checkpoints.signer.last_note() is None
+    checkpoints.close()
+
+
+def test_what_one_process_met_stops_the_others_and_is_said_once(
+    ledger: Ledger, settings: Settings, original: bytes
+) -> None:
+    edit(ledger, original)
+    other = Ledger(ledger.engine, ledger.project, busy_timeout_seconds=5)
+    for _ in range(2):
+        with pytest.raises(LedgerDamaged):
+            ledger.entry(EDITED)
+        record_damage(ledger, SOMEBODY)
+    with other.snapshot() as connection:
+        (known,) = known_damage(connection)
+        with pytest.raises(LedgerDamaged, match="ledger entry 2"):
+            refuse_on_damage(other, connection)
+    assert (known.found.position, ledger.met.all()) == (EDITED, ())
+
+
+def test_a_verification_beside_the_service_finds_it_gone_and_signing_goes_on(
+    ledger: Ledger, settings: Settings, original: bytes, watch: DamageWatch
+) -> None:
+    edit(ledger, original)
+    watch.start()
+    assert watch.alarm is None
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    assert "ledger entry 2: the stored bytes hash to" in str(watch.alarm)
+    until(lambda: "The last verification found" in str(watch.alarm))
+    put_bytes(ledger, original)
+    until(lambda: watch.alarm is None)
+    last = ledger.read()[-1].event
+    assert isinstance(last, DamageSettled)
+    assert (last.how, last.reason.split(",")[0]) == (
+        "verified",
+        f"{ledger.size() - 1} entries were verified",
+    )
+    checkpoints = Checkpoints(ledger, settings)
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+    checkpoints.close()
+
+
+def test_a_verification_names_what_nobody_accepted_and_its_own_words_bring_no_more(
+    ledger: Ledger, original: bytes, watch: DamageWatch
+) -> None:
+    edit(ledger, original)
+    change(ledger, "UPDATE entries SET type = 'other' WHERE position = 4")
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    record_damage(ledger, SOMEBODY)
+    settle(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
+    watch.start()
+    until(lambda: "position 4: column 'type'" in str(watch.alarm))
+    verifications: set[int] = set()
+
+    def several() -> bool:
+        verifications.add(id(watch._verifying))
+        return len(verifications) > 2
+
+    until(several)
+    found = [entry.event for entry in ledger.read(5)]
+    assert [each.position for each in found if isinstance(each, DamageFound)] == [EDITED, 4]
+
+
+def test_accepted_damage_stays_an_alarm_and_stops_nothing_but_other_damage_does(
+    ledger: Ledger, settings: Settings, original: bytes, watch: DamageWatch
+) -> None:
+    edit(ledger, original)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    record_damage(ledger, SOMEBODY)
+    settle(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
+    watch.start()
+    assert "It was accepted: the copy is right." in str(watch.alarm)
+    checkpoints = Checkpoints(ledger, settings)
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+    edit(ledger, original, rows=77)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    with pytest.raises(LedgerDamaged, match="ledger entry 2"):
+        checkpoints.sign()
+    checkpoints.close()
+
+
+def test_where_the_ledger_cannot_say_so_the_process_remembers(
+    ledger: Ledger, settings: Settings, original: bytes
+) -> None:
+    edit(ledger, original)
+    change(ledger, "UPDATE ledger_head SET size = 4096")  # nothing can be appended any more
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    with pytest.raises(LedgerDamaged, match="the head of the ledger's tree"):
+        record_damage(ledger, SOMEBODY)
+    with ledger.snapshot() as connection:
+        with pytest.raises(LedgerDamaged, match="ledger entry 2"):
+            refuse_on_damage(ledger, connection)
+        assert standing(known_damage(connection)) == ()
+
+
+def test_looking_costs_no_append_and_no_verification_while_nothing_is_damaged(
+    ledger: Ledger, settings: Settings, watch: DamageWatch
+) -> None:
+    before = ledger.size()
+    watch.start()
+    put(ledger, "observations-cars", refused())
+    watch.close()
+    assert (watch.alarm, ledger.size()) == (None, before + 1)
+    assert watch._verifying is None

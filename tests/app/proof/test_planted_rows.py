@@ -1,0 +1,372 @@
+"""Who may only add rows can neither destroy, nor silence, nor block what is published.
+
+He writes with the database's own statements, as the application's role may; whatever he adds is
+refused by the database, or counts for nothing, and is one alarm in plain words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from app.clock import new_id
+from app.database.engine import insert_rows
+from app.ledger.erasures import erased_artefacts, erased_positions, erasures
+from app.ledger.store import Ledger
+from app.ledger.tables import CHECKPOINTS, ENTRIES, PAYLOADS, TILES
+from app.ledger.tree import grow
+from app.proof.checkpoints import Checkpoints
+from app.proof.repair import plan_repair, repair
+from app.proof.signer import FileSigner
+from app.proof.verify.verification import verify
+from app.settings import Settings
+from domain.canonical import leaf_hash, sha256_hex
+from domain.errors import LedgerDamaged, RequestInvalid, SigningRefused
+from domain.events.envelope import envelope_bytes
+from domain.events.events import PayloadErased
+from domain.tree.notes import Checkpoint
+from tests.app.proof.forger import change, rewrite
+from tests.app.proof.signed_ledger import Kept, checked, exported, fill, verified
+from tests.ledger_events import TIME, observation, prediction, put, refused
+from tests.told import ToldOnce, retold
+
+OTHER_SHA = sha256_hex(b"of nobody")
+
+
+def erasure(
+    *, entries: tuple[int, ...] = (), artefacts: tuple[str, ...] = (), cycles: tuple[str, ...] = ()
+) -> PayloadErased:
+    return PayloadErased(
+        model="cars",
+        entries=entries,
+        artefacts=artefacts,
+        cycles=cycles,
+        model_versions=(),
+        reason="a reason",
+        legal_basis="a basis",
+    )
+
+
+@pytest.fixture
+def people(ledger: Ledger) -> Ledger:
+    """Rows of two models whose data stands apart: entries 1 and 2 of cars, 3 of vans."""
+    put(ledger, "observations-cars", observation("car=1"), personal=True)
+    put(ledger, "predictions-cars", prediction("car=2"), personal=True)
+    put(ledger, "observations-vans", observation("van=1", model="vans"), personal=True)
+    return ledger
+
+
+BEYOND = {
+    "a later entry": erasure(entries=(9,)),
+    "itself": erasure(entries=(4,)),
+    "a negative position": erasure(entries=(-1,)),
+    "another model's row": erasure(entries=(3,)),
+    "what is no row": erasure(entries=(0,)),
+    "an artefact of nobody": erasure(artefacts=(OTHER_SHA,)),
+    "a cycle that never was": erasure(cycles=("cars-7",)),
+    "another model's cycle": erasure(cycles=("vans-1",)),
+}
+
+
+@pytest.mark.parametrize("named", BEYOND)
+def test_an_erasure_of_what_it_may_not_reach_is_not_appended(people: Ledger, named: str) -> None:
+    before = people.size()
+    with pytest.raises(RequestInvalid, match="an erasure may not name"):
+        put(people, "ledger", BEYOND[named])
+    assert people.size() == before
+
+
+def plant(connection: Connection, event: PayloadErased, *, taken_up: bool = True) -> int:
+    """Add the erasure as the application's role may: an entry, and the head beside it."""
+    position = connection.execute(text("SELECT count(*) FROM entries")).scalar_one()
+    version = connection.execute(
+        text("SELECT count(*) FROM entries WHERE stream = 'ledger'")
+    ).scalar_one()
+    id = new_id()
+    content = envelope_bytes(
+        event,
+        id=id,
+        stream="ledger",
+        occurred_at=TIME,
+        recorded_at=TIME,
+        actor="local:unauthenticated",
+        correlation_id="c",
+        causation_id=None,
+    )
+    leaf = leaf_hash(content)
+    row = (position, id, "ledger", version, event.type, 1, TIME, TIME, content, leaf, None)
+    insert_rows(connection, ENTRIES, [row])
+    if taken_up:
+        grow(connection, position, [leaf])
+    return int(position)
+
+
+@pytest.mark.parametrize("named", BEYOND)
+def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
+    people: Ledger, settings: Settings, tmp_path: Path, named: str
+) -> None:
+    with people.engine.begin() as connection:
+        position = plant(connection, BEYOND[named])
+    checkpoints = Checkpoints(people, settings)
+    people.catch_up()
+    note = checkpoints.sign().note
+    key = checkpoints.signer.key
+    checkpoints.close()
+    with people.snapshot() as connection:
+        assert erased_positions(connection) == frozenset()
+        assert erased_artefacts(connection) == frozenset()
+    with pytest.raises(LedgerDamaged, match=f"the erasure at entry {position} names"):
+        with people.snapshot() as connection:
+            erasures(connection)
+    for statement in ("DELETE FROM payloads", "DELETE FROM artefacts"):
+        with people.engine.connect() as connection:
+            if statement.endswith("artefacts"):
+                connection.execute(
+                    text("INSERT INTO artefacts VALUES (:sha, 'reference', :content)"),
+                    {"sha": OTHER_SHA, "content": b"of nobody"},
+                )
+            with pytest.raises(DBAPIError, match="only grows"):
+                connection.execute(text(statement))
+    first = verify(people, key, retained=[note], read_models=False).breaks[0]
+    assert (first.position, first.thing) == (position, "what the erasure names")
+    kept = Kept(key, note, b"")
+    code, said = checked(exported(people, kept, tmp_path / "bundle"), kept, tmp_path, ["note"])
+    assert (code, f"BROKEN: position {position}: the erasure names" in said) == (1, True), said
+
+
+def test_an_erasure_that_the_head_has_not_taken_up_lets_nothing_go(people: Ledger) -> None:
+    with people.engine.connect() as connection:
+        plant(connection, erasure(entries=(1,)), taken_up=False)
+        with pytest.raises(DBAPIError, match="only grows"):
+            connection.execute(text("DELETE FROM payloads WHERE position = 1"))
+
+
+def test_what_may_be_erased_is_let_go(people: Ledger) -> None:
+    put(people, "ledger", erasure(entries=(1, 2)))
+    with people.engine.begin() as connection:
+        connection.execute(text("DELETE FROM payloads WHERE position IN (1, 2)"))
+    with people.snapshot() as connection:
+        assert erased_positions(connection) == {1, 2}
+
+
+PLANTED = {
+    "data of an entry to come": (PAYLOADS, (9, "cars", "car=9", bytes(32), b"{}", None)),
+    "data of an entry that has none apart": (PAYLOADS, (0, "cars", "c", bytes(32), b"{}", None)),
+    "a tile to come": (TILES, (0, 0, bytes(32), bytes(8192))),
+    "a tile of no level": (TILES, (9, 0, bytes(32), bytes(8192))),
+    "a checkpoint beyond the head": (CHECKPOINTS, (10**9, bytes(32), "a note", TIME)),
+    "a checkpoint of nothing": (CHECKPOINTS, (0, bytes(32), "a note", TIME)),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_row_that_speaks_of_what_is_not_there_yet_is_refused(
+    people: Ledger, planted: str
+) -> None:
+    table, row = PLANTED[planted]
+    with people.engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="only grows with the entries"):
+            insert_rows(connection, table, [row])
+
+
+@pytest.fixture
+def kept(settings: Settings, told_once: ToldOnce, request: pytest.FixtureRequest) -> Kept:
+    """What is kept of a ledger that was signed."""
+    kept: Kept = told_once(fill, settings).gives
+    return kept
+
+
+@pytest.fixture
+def signed(settings: Settings, told_once: ToldOnce, kept: Kept) -> Settings:
+    """Settings on a copy of that ledger, with the signer's key and memory."""
+    return retold(told_once(fill, settings), settings)
+
+
+@pytest.fixture
+def signed_ledger(signed: Settings) -> Iterator[tuple[Ledger, Checkpoints]]:
+    from app.projections.opening import open_ledger
+
+    ledger = open_ledger(signed)
+    checkpoints = Checkpoints(ledger, signed)
+    yield ledger, checkpoints
+    checkpoints.close()
+    ledger.close()
+
+
+@pytest.mark.parametrize("note", ["garbage", "", "\u2014 x", "another key's"])
+def test_a_checkpoint_nobody_signed_counts_for_nothing_and_is_one_alarm(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept, tmp_path: Path, note: str
+) -> None:
+    ledger, checkpoints = signed_ledger
+    if note == "another key's":
+        forger = FileSigner(tmp_path / "forged" / "signing.key", kept.key.name)
+        note = forger.sign(Checkpoint(kept.key.name, 310, bytes(32)), lambda _: (), lambda *_: ())
+    with ledger.engine.begin() as connection:
+        insert_rows(connection, CHECKPOINTS, [(310, bytes(32), note, TIME)])
+    assert checkpoints.latest().checkpoint.size == 300
+    assert str(checkpoints.strange).startswith("the database holds a checkpoint of 310 entries")
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+    assert "the checkpoint of size 310" in {each.thing for each in verified(ledger, kept).breaks}
+
+
+def test_who_takes_the_place_of_the_next_checkpoint_stops_no_signing(
+    signed_ledger: tuple[Ledger, Checkpoints],
+) -> None:
+    ledger, checkpoints = signed_ledger
+    with ledger.engine.begin() as connection:
+        insert_rows(connection, CHECKPOINTS, [(ledger.size(), bytes(32), "mine", TIME)])
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+    assert checkpoints.signer.last() == checkpoints.sign().checkpoint
+    put(ledger, "observations-cars", refused())
+    checkpoints.sign()
+    assert checkpoints.latest().checkpoint.size == ledger.size()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_head SET size = 100000, frontier = :zeros",
+        "UPDATE ledger_head SET size = 1024",
+        "UPDATE ledger_head SET frontier = :zeros",
+    ],
+)
+def test_a_head_that_somebody_moved_stops_appends_until_it_is_repaired_and_says_so(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept, statement: str
+) -> None:
+    ledger, checkpoints = signed_ledger
+    before = ledger.size()
+    with ledger.engine.begin() as connection:  # the application's role may do this
+        connection.execute(
+            text(statement),
+            {"zeros": bytes(32 * 6)} if ":zeros" in statement else {},
+        )
+    last = checkpoints.signer.last()
+    planned = plan_repair(ledger, kept.key, last)
+    assert [step.partition(" says ")[0] for step in planned.steps] == ["the tree's head"]
+    assert plan_repair(ledger, kept.key, last) == planned
+    assert repair(ledger, kept.key, last) == planned
+    assert plan_repair(ledger, kept.key, last).steps == ()
+    assert verified(ledger, kept).breaks == ()
+    put(ledger, "observations-cars", refused())
+    assert ledger.size() == before + 1
+
+
+def test_a_repair_mends_tiles_and_removes_what_nobody_signed(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    with ledger.engine.begin() as connection:
+        insert_rows(connection, CHECKPOINTS, [(310, bytes(32), "garbage", TIME)])
+    change(
+        ledger,
+        "UPDATE tiles SET bytes = root",
+        "INSERT INTO tiles SELECT 0, 7, root, root FROM tiles",
+    )
+    done = repair(ledger, kept.key, checkpoints.signer.last())
+    assert [step.partition(" is ")[0] for step in done.steps] == [
+        "tile 0/0",
+        "tile 0/7",
+        "the checkpoint of 310 entries",
+    ]
+    assert verified(ledger, kept).breaks == ()
+    with ledger.engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="only grows"):  # the guards stand again
+            connection.execute(text("DELETE FROM tiles"))
+
+
+def test_nothing_is_repaired_over_entries_that_are_not_those_that_were_signed(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    last = checkpoints.signer.last()
+    change(ledger, "DELETE FROM entries WHERE position > 290")
+    with pytest.raises(LedgerDamaged, match="the entries are not those that were signed"):
+        plan_repair(ledger, kept.key, last)
+    change(ledger, "DELETE FROM entries WHERE position = 57")
+    with pytest.raises(LedgerDamaged, match="has entry 58 where 57 should stand"):
+        repair(ledger, kept.key, last)
+
+
+def test_an_entry_behind_the_heads_back_is_an_alarm_in_plain_words(people: Ledger) -> None:
+    with people.engine.begin() as connection:
+        plant(connection, erasure(), taken_up=False)
+    with pytest.raises(LedgerDamaged) as refusal:
+        put(people, "observations-cars", refused())
+    assert "5 entries and its tree 4" in refusal.value.message
+    assert [met.said for met in people.met.all()] == [refusal.value.message]
+
+
+def test_a_row_in_the_way_of_an_append_is_told_without_sql(people: Ledger) -> None:
+    change(
+        people,
+        "INSERT INTO payloads SELECT 4, model, identity, salt, bytes, request_digest"
+        " FROM payloads WHERE position = 1",
+    )
+    with pytest.raises(LedgerDamaged) as refusal:
+        put(people, "observations-cars", observation("car=5"), personal=True)
+    assert "a row stands in the ledger's tables where an append puts its own" in str(refusal.value)
+    assert "INSERT" not in str(refusal.value)
+
+
+def test_checkpoints_removed_from_the_database_take_nothing_from_what_was_kept(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    change(ledger, "DELETE FROM checkpoints")
+    assert (verified(ledger, kept).breaks, verified(ledger, kept).covered) == ((), 300)
+    without = verified(ledger, kept, note=False)
+    assert without.unproven.startswith("entries 0 to 319")  # that shows it
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+
+
+def test_garbage_in_the_memory_of_leaves_is_named_and_written_again_once_removed(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    signer = checkpoints.signer
+    signer.leaves_path.write_bytes(b"garbage" * 2000)
+    garbage = Kept(kept.key, kept.note, signer.remembered_leaves())
+    (only,) = verified(ledger, garbage).breaks
+    assert (only.position, only.thing) == (None, "the signer's memory of leaf hashes")
+    signer.leaves_path.unlink()
+    note = checkpoints.sign().note
+    assert verified(ledger, Kept(kept.key, note, signer.remembered_leaves())).breaks == ()
+
+
+def test_an_older_database_with_its_older_memory_is_shown_by_a_checkpoint_kept_elsewhere(
+    signed_ledger: tuple[Ledger, Checkpoints], kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    elsewhere = checkpoints.sign().note
+    older = Kept(kept.key, elsewhere, kept.leaves)
+    change(ledger, "DELETE FROM checkpoints WHERE size > 300")
+    rewrite(ledger, lambda contents: contents[:310])
+    checkpoints.signer.last_path.write_text(kept.note)
+    assert checkpoints.sign().checkpoint.size == 310  # nothing here can know
+    (first, *_) = verified(ledger, older).breaks
+    assert first.sentence().endswith("320 were signed; found the ledger ends there.")
+
+
+def test_a_replaced_key_is_an_alarm_and_no_checkpoint_of_the_old_one_is_taken_for_its_own(
+    signed_ledger: tuple[Ledger, Checkpoints], signed: Settings, kept: Kept
+) -> None:
+    ledger, checkpoints = signed_ledger
+    checkpoints.signer.path.unlink()
+    with pytest.raises(SigningRefused, match=r"memory .* is damaged"):
+        Checkpoints(ledger, signed).sign()
+    checkpoints.signer.last_path.unlink()
+    replaced = Checkpoints(ledger, signed)
+    with pytest.raises(SigningRefused, match=r"Was the key replaced\?.*Nothing is signed"):
+        replaced.sign()
+    assert "did not sign for this ledger" in str(replaced.strange)
+    removed = repair(ledger, replaced.signer.key, None).steps
+    assert [step.partition(" is ")[0] for step in removed] == [
+        f"the checkpoint of {size} entries" for size in (120, 260, 300)
+    ]
+    assert replaced.sign().checkpoint.size == ledger.size()
+    assert "is not signed by" in " ".join(each.found for each in verified(ledger, kept).breaks)
+    replaced.close()
