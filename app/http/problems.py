@@ -78,6 +78,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "not-measurable": Problem(500, "There is nothing to measure drift on"),
     "predictions-unusable": Problem(500, "Predictions cannot be judged"),
     "ledger-damaged": Problem(503, "The ledger does not hold what it must"),
+    "cannot-judge": Problem(503, "The ledger's schema is newer than this version, or out of reach"),
     "error": Problem(500, "Something went wrong"),
 }
 
