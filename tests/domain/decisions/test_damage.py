@@ -34,6 +34,10 @@ def test_what_is_met_stands_until_it_is_settled() -> None:
     assert standing(known) == (Known(position=9, found=OTHER),)
 
 
+def test_what_else_stands_in_the_ledger_says_nothing_of_damage() -> None:
+    assert fold([(6, "a checkpoint"), (7, FOUND)]) == (Known(position=7, found=FOUND),)
+
+
 def test_the_same_damage_is_said_once() -> None:
     assert note_damage((), NOTE) == (FOUND,)
     assert note_damage(fold([(7, FOUND)]), NOTE) == ()

@@ -184,6 +184,8 @@ def test_notes_that_are_kept_one_after_another_come_apart() -> None:
     assert split_notes("\n".join([*notes, ""])) == notes
     assert split_notes(notes[0]) == notes[:1]
     assert split_notes(SOFA) == [SOFA]
+    countersigned = SOFA.replace("\u2014 example.com/behind-the-sofa", "\u2014 example.com/witness")
+    assert split_notes(f"torn\n\n{countersigned}") == [countersigned], "its first line begins it"
     with pytest.raises(ProofInvalid, match="no signed note"):
         split_notes("nothing\n")
 

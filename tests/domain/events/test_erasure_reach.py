@@ -1,0 +1,84 @@
+"""An erasure reaches what was written before it, of the same model, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.events.erasure_reach import (
+    beyond_reach,
+    frozen_in,
+    model_of_frozen,
+    model_of_rows,
+)
+from domain.events.events import PayloadErased
+
+POSITION = 9
+ROWS = {3: "cars", 5: "bikes", 12: "cars"}  # position -> the model of the row whose data is there
+FROZEN = "ab" * 32
+STARTED = frozenset({"cars-1", "bikes-1"})
+ERASURE = PayloadErased(
+    model="cars",
+    entries=(3,),
+    artefacts=(FROZEN,),
+    cycles=("cars-1",),
+    model_versions=("cars/1",),
+    reason="she asked for it",
+    legal_basis="GDPR Art. 17",
+)
+
+
+def beyond(event: PayloadErased) -> list[str]:
+    return list(
+        beyond_reach(
+            event,
+            POSITION,
+            rows_model=ROWS.get,
+            is_frozen=FROZEN.__eq__,
+            has_started=STARTED.__contains__,
+        )
+    )
+
+
+def test_what_stands_before_it_of_its_model_is_within_reach() -> None:
+    assert beyond(ERASURE) == []
+    assert beyond(replace(ERASURE, entries=(), artefacts=(), cycles=())) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (replace(ERASURE, entries=(3, 12)), "entry 12, which does not stand before it"),
+        (replace(ERASURE, entries=(POSITION,)), "entry 9, which does not stand before it"),
+        (replace(ERASURE, entries=(-1,)), "entry -1, which does not stand before it"),
+        (replace(ERASURE, entries=(5,)), "entry 5, whose data is none of a row of 'cars'"),
+        (replace(ERASURE, entries=(4,)), "entry 4, whose data is none of a row of 'cars'"),
+        (
+            replace(ERASURE, artefacts=("cd" * 32,)),
+            f"the artefact {'cd' * 32!r}, which nothing of 'cars' froze before it",
+        ),
+        (
+            replace(ERASURE, cycles=("bikes-1",)),
+            "the cycle 'bikes-1', which is none of 'cars' before it",
+        ),
+        (
+            replace(ERASURE, cycles=("cars-2",)),
+            "the cycle 'cars-2', which is none of 'cars' before it",
+        ),
+    ],
+)
+def test_what_it_names_and_may_not_is_said(event: PayloadErased, said: str) -> None:
+    assert beyond(event) == [said]
+
+
+def test_a_stream_says_whose_rows_and_whose_frozen_bytes_its_entries_name() -> None:
+    streams = ("observations-cars", "predictions-two-wheels", "cycle-two-wheels-12", "model-cars")
+    assert [model_of_rows(each) for each in streams] == ["cars", "two-wheels", None, None]
+    assert [model_of_frozen(each) for each in streams] == [None, None, "two-wheels", "cars"]
+    assert (model_of_rows("ledger"), model_of_frozen("ledger")) == (None, None)
+
+
+def test_an_event_names_what_may_be_erased_with_its_rows() -> None:
+    data = {"reference_sha256": FROZEN, "residuals_sha256": None, "plan_sha256": "cd" * 32}
+    assert frozen_in(data) == {FROZEN}
