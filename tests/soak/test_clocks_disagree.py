@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -21,7 +20,7 @@ from domain.events.events import ObservationRecorded
 from domain.times import days_between
 from tests.app.http.routes.running import adopt, running
 from tests.app.told_clock import DAY, TEN_YEARS
-from tests.patience import HANGS_SECONDS
+from tests.patience import until
 from tests.repository import REPOSITORY
 from tests.soak.service import Service, cars, send
 
@@ -59,11 +58,14 @@ def hosts(
 
 def recorded(client: Any, batch: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What is answered once the host knows the contract."""
-    deadline = time.monotonic() + HANGS_SECONDS
-    while (answer := send(client, batch)).status_code != 201:
-        assert time.monotonic() < deadline, answer.text
-        time.sleep(0.05)
-    made: list[dict[str, Any]] = answer.json()["recorded"]
+    answers: list[Any] = []
+
+    def taken() -> bool:
+        answers.append(send(client, batch))
+        return bool(answers[-1].status_code == 201)
+
+    until(taken, pause_seconds=0.05)
+    made: list[dict[str, Any]] = answers[-1].json()["recorded"]
     return made
 
 

@@ -25,7 +25,7 @@ from tests.app.car_ledger import CarLedger, moved_to, year_end
 from tests.app.http.routes.running import outcome
 from tests.app.people import MARKER, key_of
 from tests.forked import Forked
-from tests.patience import HANGS_SECONDS
+from tests.patience import until
 from tests.soak.replicas import PAUSE_SECONDS, Replicas
 from tests.soak.service import cars as observations
 from tests.soak.service import send
@@ -135,16 +135,19 @@ class Turns:
         self._said.now = "cycles"
         number = self._cars.view().cycles_started + 1
         body = {"as_of": as_of, "force": {"reason": "whatever happens"}}
-        deadline = time.monotonic() + HANGS_SECONDS
-        again = 0.0
-        while not self._ended(number):
-            assert time.monotonic() < deadline, f"cycle {number} never ended"
-            if time.monotonic() > again:
+        asked: list[float] = []
+
+        def ended() -> bool:
+            if self._ended(number):
+                return True
+            if not asked or time.monotonic() > asked[-1] + AGAIN_SECONDS:
                 self._replicas.ask(
                     lambda client: client.post("/models/car-price/cycles", json=body), self._chance
                 )
-                again = time.monotonic() + AGAIN_SECONDS
-            time.sleep(PAUSE_SECONDS)
+                asked.append(time.monotonic())
+            return False
+
+        until(ended, pause_seconds=PAUSE_SECONDS)
         self._said.done["cycles"] = self._cars.view().cycles_started
         self._said.done["of these given up"] += self._cars.cycle(number).conclusion == "failed"
 
