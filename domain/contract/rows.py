@@ -36,8 +36,8 @@ class Judged(NamedTuple):
     """What the guard made of some rows: those it accepted, in order, and what it refused."""
 
     accepted: list[Row]
-    refused: tuple[int, ...]  # indexes of the refused rows
-    faults: tuple[Fault, ...]
+    refused: dict[int, str]  # index of a refused row -> its first "field: reason"
+    faults: Faults
     reasons: dict[str, int]  # "field: reason" -> how often
 
 
@@ -90,33 +90,13 @@ class RowGuard:
     def check_rows(self, rows: Sequence[object], *, labelled: bool, path: str = "") -> list[Row]:
         """All rows as the contract keeps them, in order.
 
-        Once so many faults are found as an error lists, a row is judged up to its first one: rows
-        without a single column would otherwise cost as many faults as the contract has columns.
-
         Raises:
             RowsRefusedError: some row breaks the contract, so none is kept. Every bad row is
                 counted, those beyond the listed faults as one fault each.
         """
-        accepted: list[Row] = []
-        refused: list[int] = []
-        faults = Faults()
-        reasons: Counter[str] = Counter()
-        for index, row in enumerate(rows):
-            if faults.is_full and (first := self._first_fault(row, labelled)) is not None:
-                refused.append(index)
-                faults.count()
-                reasons[counted_reason(*first)] += 1
-                continue
-            kept, found = self._judge(row, labelled)
-            if not found:
-                accepted.append(kept)
-                continue
-            refused.append(index)
-            for field, value, refusal in found:
-                faults.add(row_fault(f"{path}/{index}", field, value, refusal))
-                reasons[counted_reason(field, refusal)] += 1
+        accepted, refused, faults, reasons = self.judge_rows(rows, labelled=labelled, path=path)
         if refused:
-            shown_rows = ", ".join(map(str, refused[:INDEXES_SHOWN_MAX]))
+            shown_rows = ", ".join(map(str, islice(refused, INDEXES_SHOWN_MAX)))
             more = ", …" if len(refused) > INDEXES_SHOWN_MAX else ""
             raise RowsRefusedError(
                 f"{len(refused)} of {len(rows)} rows break the contract of "
@@ -130,21 +110,30 @@ class RowGuard:
         return accepted
 
     def judge_rows(self, rows: Iterable[object], *, labelled: bool, path: str = "") -> Judged:
-        """As `check_rows`, without refusing: what would be accepted and what would not."""
+        """As `check_rows`, without refusing: what would be accepted and what would not.
+
+        Once so many faults are found as an error lists, a row is judged up to its first one: rows
+        without a single column would otherwise cost as many faults as the contract has columns.
+        """
         accepted: list[Row] = []
-        refused: list[int] = []
-        faults: list[Fault] = []
+        refused: dict[int, str] = {}
+        faults = Faults()
         reasons: Counter[str] = Counter()
         for index, row in enumerate(rows):
+            if faults.is_full and (first := self._first_fault(row, labelled)) is not None:
+                refused[index] = counted_reason(*first)
+                faults.count()
+                reasons[refused[index]] += 1
+                continue
             kept, found = self._judge(row, labelled)
             if not found:
                 accepted.append(kept)
                 continue
-            refused.append(index)
+            refused[index] = counted_reason(found[0][0], found[0][2])
             for field, value, refusal in found:
-                faults.append(row_fault(f"{path}/{index}", field, value, refusal))
+                faults.add(row_fault(f"{path}/{index}", field, value, refusal))
                 reasons[counted_reason(field, refusal)] += 1
-        return Judged(accepted, tuple(refused), tuple(faults), dict(reasons))
+        return Judged(accepted, refused, faults, dict(reasons))
 
     def check_label(self, label: object, row: Row, *, path: str = "/label") -> float:
         """The label of an outcome, for the row of its prediction; in the target's unit.

@@ -59,15 +59,11 @@ def hold_to_contract(guard: RowGuard, labelled: Sequence[LabelledRow]) -> Pool:
         label = next((each.row[name] for name in names if each.row.get(name) is not None), None)
         asked.append(row | {target.name: label})
     judged = guard.judge_rows(asked, labelled=True)
-    broken = frozenset(judged.refused)
-    reasons: Counter[str] = Counter()
-    for index in judged.refused:
-        reasons[next(iter(guard.judge_rows([asked[index]], labelled=True).reasons))] += 1
-    kept = (each for index, each in enumerate(labelled) if index not in broken)
+    kept = (each for index, each in enumerate(labelled) if index not in judged.refused)
     return Pool(
         tuple(
             replace(each, row=row, label=cast("float", row[target.name]))
             for each, row in zip(kept, judged.accepted, strict=True)
         ),
-        dict(reasons),
+        dict(Counter(judged.refused.values())),
     )

@@ -111,7 +111,8 @@ def test_a_batch_is_refused_exactly_when_one_of_its_rows_is(batch: list[dict[str
 
 @given(nearly_good_rows, st.text(max_size=20))
 def test_every_fault_names_a_place_in_what_was_sent(row: dict[str, Any], key: str) -> None:
-    for fault in GUARD.judge_rows([{**row, key: 1}], labelled=False, path="/rows").faults:
+    judged = GUARD.judge_rows([{**row, key: 1}], labelled=False, path="/rows")
+    for fault in judged.faults.listed:
         assert fault.path.startswith("/rows/0/")
         assert orjson.dumps(fault.as_json())
 
