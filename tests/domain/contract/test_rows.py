@@ -9,7 +9,7 @@ import pytest
 from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import RequestInvalid, RowsRefusedError
-from domain.faults import FAULTS_MAX, Fault
+from domain.faults import Fault
 from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.repository import REPOSITORY
 from tests.steps import steps
@@ -225,14 +225,6 @@ def test_judging_rows_keeps_the_good_and_counts_the_bad() -> None:
     assert len(judged.accepted) == 1
     assert judged.refused == {1: "tilt: out of range"}
     assert judged.reasons == {"tilt: out of range": 1}
-
-
-def test_a_refused_row_has_the_first_reason_it_has_alone_however_many_stand_before_it() -> None:
-    bad = [{**ROW, "tilt": 2, "batch": "x"}, {**ROW, "more": 1}, {}, 7]
-    judged = GUARD.judge_rows([ROW, *bad * FAULTS_MAX], labelled=False)
-    alone = [GUARD.judge_rows([row], labelled=False).refused[0] for row in bad]
-    assert list(judged.refused.values()) == alone * FAULTS_MAX
-    assert (len(judged.accepted), judged.faults.is_full) == (1, True)
 
 
 def test_numbers_are_the_same_however_json_wrote_them() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
 from domain.errors import RowsRefusedError
+from domain.faults import FAULTS_MAX
 from domain.plain_text import composed, text_refused
 from tests.domain.kettles import GUARD, ROW
 
@@ -123,3 +124,11 @@ def test_no_csv_row_whatever_its_cells_is_more_than_accepted_or_refused(
 ) -> None:
     judged = GUARD.judge_rows([GUARD.parse_csv_row(cells)], labelled=True)
     assert len(judged.accepted) + len(judged.refused) == 1
+
+
+def test_a_refused_row_has_the_first_reason_it_has_alone_however_many_stand_before_it() -> None:
+    bad = [{**ROW, "tilt": 2, "batch": "x"}, {**ROW, "more": 1}, {}, 7]
+    judged = GUARD.judge_rows([ROW, *bad * FAULTS_MAX], labelled=False)
+    alone = [GUARD.judge_rows([row], labelled=False).refused[0] for row in bad]
+    assert list(judged.refused.values()) == alone * FAULTS_MAX
+    assert (len(judged.accepted), judged.faults.is_full) == (1, True)
