@@ -13,7 +13,13 @@ from tests.patience import HANGS_SECONDS, until
 
 FORKING: Final = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(
-    ["app.cycle.worker", "app.cycle.steps.fitting", "tests.forked", "tests.ledger_events"]
+    [
+        "app.main",
+        "app.cycle.worker",
+        "app.cycle.steps.fitting",
+        "tests.forked",
+        "tests.ledger_events",
+    ]
 )
 _ONE_AT_A_TIME: Final = threading.Lock()  # to start one process looks after all the others
 

@@ -23,6 +23,7 @@ from tests.soak.service import NOBODY
 
 COUNT = 2
 PAUSE_SECONDS = 0.05  # before the same is asked again
+START_SECONDS = 0.5  # about what it takes until one can be asked
 Ask = Callable[[httpx2.Client], httpx2.Response]
 
 
@@ -30,17 +31,22 @@ class Replica:
     """One process that serves, forked from one that has imported the service."""
 
     def __init__(self, settings: Settings) -> None:
-        ours, theirs = FORKING.Pipe()
+        self._said, theirs = FORKING.Pipe()
         self._process = Forked(serve, (theirs,), os.environ | settings.as_environment())
         theirs.close()
-        assert ours.poll(HANGS_SECONDS)
-        self._address = f"http://127.0.0.1:{ours.recv()}"
-        ours.close()
+        self._address = ""
+
+    def listening(self) -> Replica:
+        """Itself, once it can be asked."""
+        assert self._said.poll(HANGS_SECONDS)
+        self._address = f"http://127.0.0.1:{self._said.recv()}"
+        return self
 
     def kill(self) -> None:
         """kill -9, whatever it does."""
         self._process.kill()
         self._process.wait()
+        self._said.close()
 
     def client(self) -> httpx2.Client:
         """A client of this process alone."""
@@ -65,13 +71,23 @@ class Replicas:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.services = [Replica(settings) for _ in range(COUNT)]
+        self.services = [Replica(settings).listening() for _ in range(COUNT)]
 
     def kill_one(self, chance: random.Random) -> None:
         """kill -9 one of them, and start another in its place."""
+        self._replace(chance.randrange(COUNT))
+
+    def kill_one_that_starts(self, chance: random.Random) -> None:
+        """Restart one of them; kill -9 what is starting, and start another in its place."""
         which = chance.randrange(COUNT)
         self.services[which].kill()
         self.services[which] = Replica(self._settings)
+        time.sleep(chance.uniform(0, START_SECONDS))
+        self._replace(which)
+
+    def _replace(self, which: int) -> None:
+        self.services[which].kill()
+        self.services[which] = Replica(self._settings).listening()
 
     def kill_worker(self) -> bool:
         """kill -9 the process that runs a cycle; whether there was one."""

@@ -36,6 +36,7 @@ from tests.soak.watching import Watch
 E = TypeVar("E")
 KILLS_SHORT = 3
 KILLS_LONG = 100  # on each database, unless --kills says how many on both
+RESTARTS = "restarts"  # of a replica, whatever is done meanwhile
 MOMENTS = (
     "predictions",
     "labels",
@@ -43,9 +44,17 @@ MOMENTS = (
     "cycles",
     "rollbacks",
     "erasures",
+    RESTARTS,
 )
 WAITED_SECONDS = 2.0  # for the moment that is to be hit; then whatever is done is
-DELAYS_SECONDS = dict.fromkeys(MOMENTS, 0.1) | {"cycles": 2.0, "erasures": 1.0}  # into it
+DELAYS_SECONDS = {  # into it, at most
+    "predictions": 0.01,
+    "labels": 0.02,
+    "uploads": 0.05,
+    "cycles": 2.0,
+    "rollbacks": 0.05,
+    "erasures": 1.0,
+}
 CYCLE_SHARE = 0.25  # of the kills during a cycle that end who trains: three, and it is given up
 ERASURE_SHARE = 0.8
 
@@ -59,6 +68,10 @@ def kills(request: pytest.FixtureRequest, soaking: bool) -> int:
 
 def kill(running: Replicas, said: Said, moment: str, chance: random.Random) -> tuple[str, str]:
     """Kill somebody, if possible at this moment: whom it hit, and what was being done."""
+    if moment == RESTARTS:
+        running.kill_one_that_starts(chance)
+        said.done[RESTARTS] += 1
+        return "a replica", moment
     patience = time.monotonic() + WAITED_SECONDS
     # Nobody who erases is killed for want of another, or no erasure would ever end.
     while said.now != moment and (said.now == "erasures" or time.monotonic() < patience):

@@ -30,8 +30,13 @@ from tests.soak.replicas import PAUSE_SECONDS, Replicas
 from tests.soak.service import cars as observations
 from tests.soak.service import send
 
-ROWS = 24  # of a turn: half are predicted and then told, half are uploaded
+ROWS = 12  # of a turn: half are predicted and then told, half are uploaded
+UPLOADS = 2  # that half comes in
+TURNS_OF_A_CYCLE = 12  # it takes longer than all else, as does an erasure
+TURNS_OF_AN_ERASURE = 4
+TURNS_OF_A_YEAR = 20
 KNOWN_CARS = 200  # the cars that are observed again and again, so that a training stays small
+OBSERVED_EVERY_SECONDS = 0.3  # so that the ledger of a thousand kills can still be read at the end
 LAST_YEAR = 2024  # what lies ahead is looked at by no cycle
 AGAIN_SECONDS = 2.0  # after which a cycle that has not ended is asked for again
 PERSON_CAN_WAIT = 7  # what the one who erases ends with when it has to be asked again
@@ -65,6 +70,7 @@ class Turns:
         self._cars = cars
         self._said = said
         self._chance = random.Random(11)
+        self._earlier: str | None = None  # what served before the champion
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -79,7 +85,7 @@ class Turns:
             raise
 
     def _turn(self, number: int) -> None:
-        year = min(1976 + number // 2, LAST_YEAR)
+        year = min(1976 + number // TURNS_OF_A_YEAR, LAST_YEAR)
         shipped = self._cars.rows([1976 + number % 15], most=ROWS)
         rows = [
             row | {"car_id": 1_000_000 + 100 * number + n, "owner": None}
@@ -89,14 +95,13 @@ class Turns:
         person = uploaded[0]
         person["owner"] = f"{MARKER}-{number}."
         self._predict(number, asked)
-        self._upload(uploaded)
-        before = self._cars.view().champion
-        self._cycle(year_end(year))
-        if self._cars.view().champion != before:
-            self._said.done["promotions"] += 1
-            assert before is not None
-            self._roll_back(before)
-        self._erase(str(person["owner"]), key_of(person))
+        for part in range(UPLOADS):
+            self._upload(uploaded[part::UPLOADS])
+        if number % TURNS_OF_A_CYCLE == 0:
+            self._cycle(year_end(year))
+        self._roll_back()
+        if number % TURNS_OF_AN_ERASURE == 0:
+            self._erase(str(person["owner"]), key_of(person))
 
     def _predict(self, number: int, rows: list[Row]) -> None:
         """Ask for them with a key, and then say what they cost."""
@@ -133,6 +138,7 @@ class Turns:
     def _cycle(self, as_of: str) -> None:
         """Ask for one, and again whenever it has not ended after a while, until it has."""
         self._said.now = "cycles"
+        before = self._champion()
         number = self._cars.view().cycles_started + 1
         body = {"as_of": as_of, "force": {"reason": "whatever happens"}}
         asked: list[float] = []
@@ -150,22 +156,35 @@ class Turns:
         until(ended, pause_seconds=PAUSE_SECONDS)
         self._said.done["cycles"] = self._cars.view().cycles_started
         self._said.done["of these given up"] += self._cars.cycle(number).conclusion == "failed"
+        if self._champion() != before:
+            self._said.done["promotions"] += 1
+            self._earlier = before
+
+    def _champion(self) -> str:
+        champion = self._cars.view().champion
+        assert champion is not None
+        return champion
 
     def _ended(self, number: int) -> bool:
         started = self._cars.view().cycles_started
         return started >= number and self._cars.cycle(started).status == "ended"
 
-    def _roll_back(self, to: str) -> None:
+    def _roll_back(self) -> None:
+        """To the champion of before, if there was one."""
+        if self._earlier is None:
+            return
         self._said.now = "rollbacks"
+        from_, to = self._champion(), self._earlier
         body = {"to": to, "reason": "it was better"}
         path = "/models/car-price/rollbacks"
         answer = self._replicas.ask(lambda client: client.post(path, json=body), self._chance)
         if answer.status_code == 409:  # it was recorded, and its answer was cut off
-            assert self._cars.view().champion == to, answer.text
+            assert self._champion() == to, answer.text
         else:
             assert answer.status_code == 201, answer.text
             self._said.rolled_back.add(answer.json()["position"])
         self._said.done["rollbacks"] += 1
+        self._earlier = from_
 
     def _erase(self, marker: str, identity: str) -> None:
         self._said.now = "erasures"
@@ -209,7 +228,7 @@ def observe(replicas: Replicas, said: Said, over: threading.Event) -> None:
     """Known cars, again and again, each batch until it is acknowledged."""
     chance = random.Random(12)
     number = 0
-    while not over.wait(PAUSE_SECONDS):
+    while not over.wait(OBSERVED_EVERY_SECONDS):
         batch = observations(number, 5)
         for event in batch:
             event["data"]["row"] |= {"car_id": number % KNOWN_CARS, "year": 1950}
