@@ -35,10 +35,11 @@ test: $(READY) ## every test and doctest, in any order (ARGS="-k drift", WORKERS
 
 KILLS ?=
 HOURS ?=
+INTO ?=
 
-soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k kill", KILLS=1000, HOURS=8)
+soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k every_part" KILLS=1000, HOURS=8)
 	$(BIN)/python -m pytest $(SOAKED) --soak --capture=no $(if $(KILLS),--kills=$(KILLS)) \
-	  $(if $(HOURS),--hours=$(HOURS)) $(ARGS)
+	  $(if $(HOURS),--hours=$(HOURS)) $(if $(INTO),--into=$(INTO)) $(ARGS)
 
 # What else has a long form: forgeries, permissions, erasures that are killed, clocks, requests.
 SOAKED := tests/soak tests/app/proof/verify tests/app/database/test_storage.py tests/app/test_clock.py \

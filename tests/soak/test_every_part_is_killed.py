@@ -28,11 +28,14 @@ from domain.events.events import (
 )
 from tests.app.car_ledger import CarLedger
 from tests.app.people import holders, rows_with, trained_on_people
+from tests.soak.progress import counted
 from tests.soak.replicas import Replicas, replicas
+from tests.soak.tables import Show
 from tests.soak.test_kill import assert_verified
 from tests.soak.turns import Said, Turns, observe
 from tests.soak.watching import Watch
 
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 E = TypeVar("E")
 KILLS_SHORT = 3
 KILLS_LONG = 100  # on each database, unless --kills says how many on both
@@ -60,10 +63,9 @@ ERASURE_SHARE = 0.8
 
 
 @pytest.fixture
-def kills(request: pytest.FixtureRequest, soaking: bool) -> int:
+def kills(kills_asked: int | None, soaking: bool) -> int:
     """How many on each database."""
-    asked: int | None = request.config.getoption("--kills", default=None)
-    return asked // 2 if asked else KILLS_LONG if soaking else KILLS_SHORT
+    return kills_asked or (KILLS_LONG if soaking else KILLS_SHORT)
 
 
 def kill(running: Replicas, said: Said, moment: str, chance: random.Random) -> tuple[str, str]:
@@ -94,6 +96,7 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nobody_is_half_erase
     settings: Settings,
     with_registry: Callable[[Settings], Settings],
     kills: int,
+    show: Show,
 ) -> None:
     cars, _ = trained_on_people(ledger, with_registry(settings))
     said, over, chance = Said(), threading.Event(), random.Random(8)
@@ -103,7 +106,9 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nobody_is_half_erase
         at_work: list[Future[None]] = [pool.submit(turns.run)]
         at_work.append(pool.submit(observe, running, said, over))
         try:
-            while hit.total() < kills and not any(one.done() for one in at_work):
+            for _ in counted(kills, "kills"):
+                if any(one.done() for one in at_work):
+                    break
                 moment = chance.choice(MOMENTS)
                 hit[kill(running, said, moment, chance)] += 1
         finally:
@@ -117,7 +122,8 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nobody_is_half_erase
     assert_everything_is_whole(cars, said)
     assert rebuild(ledger, page_entries=5000).differing == ()
     assert_verified(ledger, settings, watch.size)
-    print(table(ledger.engine.dialect.name, hit, said, watch.size))  # noqa: T201 what it is for
+    database = ledger.engine.dialect.name
+    show(f"kills, {database}", table(NAMES[database], hit, said, watch.size))
 
 
 def assert_everything_is_whole(cars: CarLedger, said: Said) -> None:
@@ -150,17 +156,17 @@ def of(events: Iterable[object], kind: type[E]) -> list[E]:
 def table(database: str, hit: Counter[tuple[str, str]], said: Said, size: int) -> str:
     """What was done, and how often somebody was killed while it was."""
     lines = [
-        f"{database}: {hit.total()} kills, {size} entries, none lost",
+        f"{database}: {hit.total():,} kills, {size:,} entries, none lost.",
         "",
         "| while | done | a replica killed | who trains | who erases |",
         "| --- | --: | --: | --: | --: |",
     ]
     for moment in MOMENTS:
         counts = [hit[who, moment] for who in ("a replica", "who trains", "who erases")]
-        lines.append(f"| {moment} | {said.done[moment]} | {' | '.join(map(str, counts))} |")
+        lines.append(f"| {moment} | {said.done[moment]:,} | {' | '.join(map(str, counts))} |")
     extra = (
-        f"{said.done['observations']} observations beside them, {said.done['promotions']} "
+        f"{said.done['observations']:,} observations beside them, {said.done['promotions']} "
         f"promotions, {said.done['of these given up']} cycles given up after three deaths, "
         f"{said.done['of these taken up again']} erasures taken up again."
     )
-    return "\n".join(["", *lines, "", extra])
+    return "\n".join([*lines, "", extra])

@@ -18,6 +18,7 @@ from tests.forked import FORKING, Forked
 from tests.ledger_events import put, refused
 from tests.patience import HANGS_SECONDS, until
 from tests.soak.load import append_without_end
+from tests.soak.progress import counted
 from tests.soak.watching import Watch
 
 ROUNDS_SHORT = 4
@@ -76,15 +77,17 @@ def assert_verified(ledger: Ledger, settings: Settings, size: int) -> None:
 
 
 def test_whatever_is_killed_what_was_acknowledged_is_there_once(
-    ledger: Ledger, settings: Settings, tmp_path: Path, soaking: bool
+    ledger: Ledger, settings: Settings, tmp_path: Path, soaking: bool, kills_asked: int | None
 ) -> None:
     chance = random.Random(20)
     watch = Watch(ledger)
     rounds = ROUNDS_LONG[ledger.engine.dialect.name] if soaking else ROUNDS_SHORT
+    rounds = kills_asked or rounds
     acknowledged = 0
     with ExitStack() as stack:
         coming = stack.enter_context(loader(settings, tmp_path, 0))
-        for number in range(1, rounds + 1):
+        for earlier in counted(rounds, "kills"):
+            number = earlier + 1
             current = coming
             current.go()
             if number < rounds:  # the next one opens the ledger while this one is killed

@@ -15,6 +15,7 @@ from app.settings import Settings
 from tests.app.http.routes.running import AMC, plan_bytes, promote
 from tests.patience import until
 from tests.soak.service import Service, cars, send
+from tests.soak.tables import Show
 from tests.soak.test_disk import assert_nothing_lost
 
 SECONDS_SHORT = 1.0
@@ -97,7 +98,7 @@ def seconds(request: pytest.FixtureRequest, soaking: bool) -> float:
 
 
 def test_a_steady_mixed_load_is_answered_and_nothing_of_it_is_lost(
-    sqlite_settings: Settings, seconds: float
+    sqlite_settings: Settings, seconds: float, show: Show
 ) -> None:
     folder = Path(sqlite_settings.ledger_url.removeprefix("sqlite:///")).parent
     with Service(sqlite_settings) as service, service.client() as client:
@@ -108,7 +109,7 @@ def test_a_steady_mixed_load_is_answered_and_nothing_of_it_is_lost(
         until(lambda: client.get("/models/car-price").json()["answers"] is not None)
         load = Load(service)
         part = min(3600.0, seconds / PARTS)
-        print("", HEAD, "| --: " * 8 + "|", sep="\n")  # noqa: T201 what it is for
+        lines = [HEAD, "| --: " * 8 + "|"]
         with ThreadPoolExecutor(3) as pool:
             try:
                 asking = [pool.submit(one) for one in (load.predict, load.observe, load.read)]
@@ -118,10 +119,12 @@ def test_a_steady_mixed_load_is_answered_and_nothing_of_it_is_lost(
                     number += 1
                     time.sleep(max(0.0, began + number * part - time.monotonic()))
                     until(lambda: len(load.taken) > 1)
-                    print(line(number * part / 3600, service, load, folder), flush=True)  # noqa: T201
+                    lines.append(line(number * part / 3600, service, load, folder))
+                    print(lines[-1], flush=True)  # noqa: T201 how far it is
             finally:
                 load.over.set()
             for one in asking:
                 one.result()
         assert service.process.poll() is None
+        show("hours", "\n".join(lines))
     assert_nothing_lost(sqlite_settings, load.acknowledged)

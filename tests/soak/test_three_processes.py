@@ -15,6 +15,7 @@ from app.ledger.store import Ledger
 from app.settings import Settings
 from domain.events.events import ObservationRecorded
 from tests.patience import HANGS_SECONDS
+from tests.soak.progress import counted
 from tests.soak.service import Service, cars, send
 from tests.soak.watching import Watch
 
@@ -118,14 +119,14 @@ class Subscriber(threading.Thread):
 
 
 def test_order_stays_dense_and_a_subscriber_sees_every_event_once(
-    three: Three, ledger: Ledger, soaking: bool
+    three: Three, ledger: Ledger, soaking: bool, kills_asked: int | None
 ) -> None:
     chance = random.Random(7)
     subscriber = Subscriber(three)
     senders = [Sender(three, 1_000_000 * (number + 1)) for number in range(CLIENTS)]
     for thread in (subscriber, *senders):
         thread.start()
-    for _ in range(KILLS_LONG if soaking else KILLS_SHORT):
+    for _ in counted(kills_asked or (KILLS_LONG if soaking else KILLS_SHORT), "kills"):
         time.sleep(chance.uniform(0.5, 1.5))
         three.kill_one(chance)
     time.sleep(0.5)
