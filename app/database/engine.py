@@ -27,11 +27,15 @@ _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and clo
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
 _SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-# Full, failing or read-only. On PostgreSQL: disk full, out of memory, I/O error.
+# Full, failing or read-only. On PostgreSQL: disk full, out of memory, too many files, I/O error.
 _SQLITE_NO_ROOM: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
-_POSTGRES_NO_ROOM: Final = frozenset({"53100", "53200", "58030"})
+_POSTGRES_NO_ROOM: Final = frozenset({"53000", "53100", "53200", "58030"})
+# It has no code for a quota that is full or a file that may not grow, and calls them errors of its
+# own. Where they come from tells them apart, in every language: these files write to the disk.
+_POSTGRES_INTERNAL: Final = "XX000"
+_POSTGRES_WRITERS: Final = frozenset({"md.c", "fd.c", "buffile.c", "copydir.c"})
 _POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
 
 
@@ -221,7 +225,10 @@ def _means_unreachable(error: DBAPIError) -> bool:
 def _means_no_room(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return _sqlite_code(error.orig) in _SQLITE_NO_ROOM
-    return getattr(error.orig, "sqlstate", None) in _POSTGRES_NO_ROOM
+    state = getattr(error.orig, "sqlstate", None)
+    if state == _POSTGRES_INTERNAL:
+        return getattr(getattr(error.orig, "diag", None), "source_file", None) in _POSTGRES_WRITERS
+    return state in _POSTGRES_NO_ROOM
 
 
 def _means_damaged(error: DBAPIError) -> bool:
