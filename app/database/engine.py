@@ -6,8 +6,9 @@ SQLite and PostgreSQL differ in this room and in the migrations, nowhere else.
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -191,10 +192,12 @@ def _end_waits(engine: Engine, seconds: float) -> None:
 
 def _configure_sqlite(engine: Engine) -> None:
     """WAL and FULL: readers never wait, and a commit is on the disk before it is acknowledged."""
+    file = Path(engine.url.database or "")
 
     @event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None  # the driver begins nothing on its own
+        _let_logs_be_written(file)
         if raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")
@@ -247,6 +250,21 @@ def _make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unreachable(str(error)) from error
+
+
+def _let_logs_be_written(file: Path) -> None:
+    """SQLite gives its logs the mode of the file. Those of a file that could only be read stay so
+    when it can be written again, and would refuse every write."""
+    for end in ("-wal", "-shm"):
+        log = file.with_name(file.name + end)
+        with suppress(OSError):
+            mode = log.lstat().st_mode
+            if (
+                stat.S_ISREG(mode)
+                and not mode & stat.S_IWUSR
+                and file.stat().st_mode & stat.S_IWUSR
+            ):
+                log.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:

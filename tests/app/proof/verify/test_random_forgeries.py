@@ -1,4 +1,4 @@
-"""Forgeries by chance: any stored value or row, changed, removed, doubled, swapped, added, restored.
+"""Forgeries by chance: any stored value or row changed, removed, doubled, swapped, added, restored.
 
 Each is found by `verify` with a checkpoint that was kept elsewhere, or stands in the list of what
 the threat model names as not covered. `make test` tries a few, `make soak` hundreds on each
@@ -18,15 +18,12 @@ from app.database.engine import READ_MODELS_SCHEMA
 from app.database.read_only import CannotJudge
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
-from app.proof.checkpoints import Checkpoints
 from app.proof.verify.verification import Verified
 from app.settings import Settings
 from domain.errors import LedgerDamaged
-from domain.events.events import PayloadErased
 from tests.app.proof.forger import guards_dropped
-from tests.app.proof.signed_ledger import Kept, fill, grow_to, verified
+from tests.app.proof.signed_ledger import Kept, fill, fill_further, verified
 from tests.app.proof.verify.random_forger import (
-    REVISION,
     TABLES,
     Dump,
     Forger,
@@ -35,10 +32,9 @@ from tests.app.proof.verify.random_forger import (
     dump,
     put_back,
 )
-from tests.ledger_events import observation, prediction, put, rolled_back, started
 from tests.told import ToldOnce, retold
 
-SHORT, LONG = 25, 400  # forgeries on each database
+SHORT, LONG = 12, 500  # forgeries on each database
 SEED = 9
 # What docs/threat-model.md names as not covered, by what differs, and what is said all the same.
 NOT_COVERED: Final = {
@@ -46,6 +42,9 @@ NOT_COVERED: Final = {
     "payloads.request_digest": "not in the hashed bytes",
     "checkpoints.signed_at": "not in the hashed bytes",
     "checkpoints -row": "the kept note proves as much",
+    "ledger_head.id": "the number of the head's only row, which nobody reads",
+    "read_model_positions +row": "what a service of another version keeps",
+    "read_model_positions.position": "an earlier one: what lies between is folded again",
 }
 SAID: Final = {"artefacts +row": "unnamed"}  # no break, but counted
 AFTER_THE_LAST: Final = "unproven"  # entries that no checkpoint covers are said to be that
@@ -56,32 +55,7 @@ def story(ledger: Ledger, settings: Settings) -> tuple[Kept, Dump]:
     fill(ledger, settings)
     with ledger.engine.connect() as connection:
         earlier = dump(connection)
-    people = [observation(f"owner={n}") for n in range(4)]
-    rows = put(ledger, "observations-cars", *people, personal=True)
-    put(ledger, "predictions-cars", prediction("owner=9"), personal=True)
-    put(ledger, "model-cars", rolled_back("cars/1", "cars/1"))
-    put(ledger, "cycle-cars-2", started(2, champion="cars/1"))
-    gone = rows[0].position
-    erasure = PayloadErased(
-        model="cars",
-        entries=(gone,),
-        artefacts=(),
-        cycles=(),
-        model_versions=(),
-        reason="the owner asked",
-        legal_basis="GDPR Art. 17",
-    )
-    put(ledger, "ledger", erasure)
-    with ledger.engine.begin() as connection:
-        connection.exec_driver_sql(f'DELETE FROM payloads WHERE "position" = {gone}')
-    checkpoints = Checkpoints(ledger, settings)
-    checkpoints.sign()
-    grow_to(ledger, ledger.size() + 200)
-    checkpoints.sign()
-    note = checkpoints.signer.last_note()
-    assert note is not None
-    checkpoints.close()
-    return Kept(checkpoints.signer.key, note, checkpoints.signer.remembered_leaves()), earlier
+    return fill_further(ledger, settings), earlier
 
 
 def found_by(ledger: Ledger, kept: Kept, changed: set[str]) -> str:
@@ -90,6 +64,9 @@ def found_by(ledger: Ledger, kept: Kept, changed: set[str]) -> str:
         found = verified(ledger, kept)
     except (LedgerDamaged, CannotJudge):
         return "found"
+    except Exception as error:  # noqa: BLE001 what is no finding is a fault
+        print("crashed:", repr(error)[:200])  # noqa: T201 beside the table
+        return ""
     if found.breaks:
         return "found"
     left = {each for each in changed if not said(each, found)}
@@ -109,7 +86,7 @@ def test_every_forgery_is_found_or_named_as_not_covered(
     told = told_once(story, settings)
     kept, earlier = told.gives
     ledger = open_ledger(retold(told, settings))
-    random = Random(SEED)  # noqa: S311 no secret
+    random = Random(SEED)
     whole = verified(ledger, kept)
     assert (whole.breaks, whole.unproven, whole.unnamed) == ((), "", 0)
     with ledger.engine.connect() as connection:
