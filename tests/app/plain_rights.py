@@ -1,4 +1,4 @@
-"""Root may pass over modes and owners; what lays that right down, for a thread or a process."""
+"""Root may pass over modes and owners: what lays that right down for a while."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from typing import Final
 
 _VERSION: Final = 0x20080522  # of the call: two words of 32 rights each
 _PASS_OVER: Final = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-# Before the words of a command: that process, and all it starts.
-PLAIN: Final = (
-    ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner,-chown"]
-    if os.geteuid() == 0
-    else []
-)
+_SET_SECUREBITS: Final = 28
+_ROOT_GAINS_NOTHING: Final = 1  # when it executes a program
 
 
 @contextmanager
 def plain_rights() -> Iterator[None]:
-    """Modes count for this thread, and for those that it starts meanwhile."""
+    """Modes count for this thread, and for the threads and processes that it starts meanwhile."""
     if os.geteuid() != 0:
         yield
         return
@@ -29,13 +25,15 @@ def plain_rights() -> Iterator[None]:
     _call("capget", header, words)
     words[0] &= ~_PASS_OVER
     _call("capset", header, words)
+    _call("prctl", _SET_SECUREBITS, _ROOT_GAINS_NOTHING)
     try:
         yield
     finally:
+        _call("prctl", _SET_SECUREBITS, 0)
         words[0] |= words[1] & _PASS_OVER
         _call("capset", header, words)
 
 
-def _call(name: str, header: object, words: object) -> None:
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(header, words):
+def _call(name: str, *arguments: object) -> None:
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
         raise OSError(ctypes.get_errno(), name)

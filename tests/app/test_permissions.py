@@ -26,7 +26,7 @@ from app.settings import Settings
 from tests.app.cli.command_line import environment, whyledger
 from tests.app.database.test_private_files import open_to_others
 from tests.app.http.routes.running import AMC, CAR_PRICE, STRICT_AND, running
-from tests.app.plain_rights import PLAIN, plain_rights
+from tests.app.plain_rights import plain_rights
 from tests.app.watched_files import WatchedFiles
 from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
@@ -58,16 +58,14 @@ COMMANDS: tuple[tuple[object, ...], ...] = (
 )
 PLACES = ("", "keys", "locks", "logs", "merged", "quarantine", "mlartifacts", "ledger.db")
 WAYS = {"may only be read": 0o500, "is closed": 0o000, "is another user's": 0o700}
-LOSSES_SHORT, LOSSES_LONG = 1, 40  # a place, a way and a command each
+LOSSES_SHORT, LOSSES_LONG = 1, 66  # a place, a way and a command each
 ROUTE_LOSSES_LONG = 16
 
 
 @contextmanager
-def serving(
-    state: Path, more: Mapping[str, str], umask: int, plain: Sequence[str] = ()
-) -> Iterator[httpx2.Client]:
+def serving(state: Path, more: Mapping[str, str], umask: int) -> Iterator[httpx2.Client]:
     """`whyledger serve` on this state, as somebody with this umask starts it."""
-    words = [*plain, sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"]
+    words = [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"]
     with subprocess.Popen(
         words,
         cwd=REPOSITORY,
@@ -90,12 +88,10 @@ def serving(
         assert process.wait(HANGS_SECONDS) == 0
 
 
-def ran(
-    state: Path, *words: object, umask: int = 0o022, plain: Sequence[str] = (), **more: str
-) -> subprocess.CompletedProcess[str]:
+def ran(state: Path, *words: object, umask: int, **more: str) -> subprocess.CompletedProcess[str]:
     """A command of ours in a process of its own."""
     return subprocess.run(
-        [*plain, sys.executable, "-m", "app.cli.main", *map(str, words)],
+        [sys.executable, "-m", "app.cli.main", *map(str, words)],
         cwd=REPOSITORY,
         env=environment(state) | more,
         capture_output=True,
@@ -193,25 +189,10 @@ def lost(path: Path, way: str) -> Iterator[None]:
             os.chown(path, before.st_uid, before.st_gid)
 
 
-def without_rights(
-    state: Path, words: Sequence[object], soaking: bool
-) -> subprocess.CompletedProcess[str]:
-    """A command of somebody for whom modes count; in this process where time is short."""
-    if soaking:
-        return ran(state, *words, plain=PLAIN)
+def without_rights(state: Path, words: Sequence[object]) -> subprocess.CompletedProcess[str]:
+    """A command of somebody for whom modes count."""
     with plain_rights():
         return whyledger(state, *words)
-
-
-@contextmanager
-def served(state: Path, soaking: bool) -> Iterator[httpx2.Client]:
-    """A service of such a one."""
-    if soaking:
-        with serving(state, {}, 0o022, PLAIN) as client:
-            yield client
-    else:
-        with plain_rights(), running(Settings(state_dir=state)) as client:
-            yield client
 
 
 def without_trace(done: subprocess.CompletedProcess[str]) -> bool:
@@ -245,13 +226,13 @@ def test_a_command_that_may_not_says_so_in_one_line_and_does_it_once_it_may(
         if number == 0:
             place, way = "ledger.db", "may only be read"
         with lost(state / place, way):
-            done = without_rights(state, words, soaking)
+            done = without_rights(state, words)
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         said = f"{words[0]}, where {place or 'the state'} {way}"
         if not without_trace(done) or (done.returncode != 0) != (len(errors) == 1):
             faults.append((said, done.returncode, done.stderr[-500:]))
         tried[str(words[0]), "refused" if errors else "done"] += 1
-        again = without_rights(state, words, soaking)
+        again = without_rights(state, words)
         if not without_trace(again) or again.returncode in (1, 3, 20):
             faults.append((f"{said}, and back", again.returncode, again.stderr[-500:]))
     lines = ["", "| command | one line | not hindered |", "| --- | --: | --: |"]
@@ -272,7 +253,7 @@ def test_a_route_that_may_not_answers_503_and_goes_on_once_it_may(
         losses += [
             (random.choice(PLACES), random.choice(list(WAYS))) for _ in range(ROUTE_LOSSES_LONG)
         ]
-    with served(state, soaking) as client:
+    with plain_rights(), running(Settings(state_dir=state)) as client:
         asked(client)
         before = {path: answer.status_code for path, answer in asked(client).items()}
         for place, way in losses:
