@@ -69,7 +69,7 @@ def serving(state: Path, more: Mapping[str, str], umask: int) -> Iterator[httpx2
     with subprocess.Popen(
         words,
         cwd=REPOSITORY,
-        env=environment(state) | more,
+        env={**environment(state), **more},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -267,7 +267,7 @@ def test_a_route_that_may_not_answers_503_and_goes_on_once_it_may(
             until(lambda: client.get("/readyz").status_code == 200)
             after = {path: answer.status_code for path, answer in asked(client).items()}
             if after != before:
-                faults.append(("afterwards", place, way, after, ""))
+                faults.append(("afterwards", place, way, 0, f"{after}, and {before} before"))
     lines = ["", "| route | 503 | not hindered |", "| --- | --: | --: |"]
     for name in sorted({name for name, _ in tried}):
         lines.append(f"| {name} | {tried[name, '503']} | {tried[name, 'answered']} |")

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from tests.app.proof.signed_ledger import with_true_trailer, zipped
 
-_EDGES: Final = (0, 1, -1, 2**31, 2**63, 10**30, 1.5, None, "1", [], {}, True)
+_EDGES: Final[tuple[Any, ...]] = (0, 1, -1, 2**31, 2**63, 10**30, 1.5, None, "1", [], {}, True)
 
 
 class Mutator:

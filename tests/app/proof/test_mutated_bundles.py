@@ -176,7 +176,7 @@ def strange(true: Mapping[str, bytes], made: Mapping[str, bytes], said: str) -> 
             continue
         if one is None or other is None:
             return f"{name} is {'more' if one is None else 'missing'}"
-        if not SAME.get(name, lambda one, other: False)(one, other):
+        if name not in SAME or not SAME[name](one, other):
             return f"{name} differs"
     return ""
 

@@ -232,12 +232,10 @@ def differences(before: Dump, after: Dump) -> set[str]:
             found |= {f"{name}.{column}" for column in was if _told_apart(was, now, column)}
             continue
         found |= {f"{name} +row"} if after[name].keys() - rows.keys() else set()
-        for key, row in rows.items():
-            now = after[name].get(key)
-            if now is None:
-                found.add(f"{name} -row")
-            else:
-                found |= {f"{name}.{column}" for column in row if _told_apart(row, now, column)}
+        found |= {f"{name} -row"} if rows.keys() - after[name].keys() else set()
+        for key in rows.keys() & after[name].keys():
+            was, now = rows[key], after[name][key]
+            found |= {f"{name}.{column}" for column in was if _told_apart(was, now, column)}
     return found
 
 
