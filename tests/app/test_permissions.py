@@ -58,7 +58,7 @@ COMMANDS: tuple[tuple[object, ...], ...] = (
 )
 PLACES = ("", "keys", "locks", "logs", "merged", "quarantine", "mlartifacts", "ledger.db")
 WAYS = {"may only be read": 0o500, "is closed": 0o000, "is another user's": 0o700}
-LOSSES_SHORT, LOSSES_LONG = 1, 66  # a place, a way and a command each
+LOSSES_SHORT, LOSSES_LONG = 1, 44  # a place, a way and a command each
 ROUTE_LOSSES_LONG = 16
 
 
