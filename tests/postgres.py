@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -66,3 +67,21 @@ def command(server: str, statement: str) -> None:
 def named(server: str, name: str) -> str:
     """The server's URL with another database."""
     return server.replace("/postgres?", f"/{name}?")
+
+
+def bound_files(processes: Sequence[int], bytes_max: int | str) -> None:
+    """None of the files of these processes of a server grows beyond so many bytes from now on.
+
+    Begun by root, a server is another user's, and only that user may bound its processes.
+    """
+    owner = Path("/proc", str(processes[0])).stat().st_uid
+    for process in processes:
+        done = subprocess.run(
+            ["prlimit", "--pid", str(process), f"--fsize={bytes_max}:"],
+            user=owner if os.geteuid() == 0 else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        ended = not Path("/proc", str(process)).exists()
+        assert ended or done.returncode == 0, done.stderr

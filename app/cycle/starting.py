@@ -72,6 +72,7 @@ class Cycles:
         self._guard = threading.Lock()
         self._starting = threading.Lock()  # two requests at once must not both take up a cycle
         self._watchers: dict[str, threading.Thread] = {}
+        self._stopped: dict[str, Exception] = {}
         self._closing = threading.Event()
 
     @property
@@ -147,6 +148,14 @@ class Cycles:
         for watcher in watchers:
             watcher.join(timeout=1)
 
+    def stopped(self, cycle: str) -> Exception | None:
+        """What ended the watching of a cycle that has not ended; None when nothing did.
+
+        Whoever waits for the cycle need not: it goes on when it is asked for again.
+        """
+        with self._guard:
+            return self._stopped.get(cycle)
+
     def _resume(self, cycle: str) -> CycleTicket:
         if self._running(cycle):
             raise CycleRunning(f"cycle {cycle!r} is running. Wait for it, then ask again.", cycle)
@@ -166,6 +175,7 @@ class Cycles:
             target=self._watch, args=(cycle,), name=f"cycle {cycle}", daemon=True
         )
         with self._guard:
+            self._stopped.pop(cycle, None)
             self._watchers[cycle] = watcher
             watcher.start()
 
@@ -174,6 +184,8 @@ class Cycles:
         try:
             self._work_off(cycle)
         except (WhyledgerError, OSError) as error:
+            with self._guard:
+                self._stopped[cycle] = error
             _LOG.error("cycle %s is not watched any more: %s. Ask for it again.", cycle, error)
         finally:
             with self._guard:

@@ -6,8 +6,9 @@ SQLite and PostgreSQL differ in this room and in the migrations, nowhere else.
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -27,11 +28,15 @@ _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and clo
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
 _SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-# Full, failing or read-only. On PostgreSQL: disk full, out of memory, I/O error.
+# Full, failing or read-only. On PostgreSQL: disk full, out of memory, too many files, I/O error.
 _SQLITE_NO_ROOM: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
-_POSTGRES_NO_ROOM: Final = frozenset({"53100", "53200", "58030"})
+_POSTGRES_NO_ROOM: Final = frozenset({"53000", "53100", "53200", "58030"})
+# It has no code for a quota that is full or a file that may not grow, and calls them errors of its
+# own. Where they come from tells them apart, in every language: these files write to the disk.
+_POSTGRES_INTERNAL: Final = "XX000"
+_POSTGRES_WRITERS: Final = frozenset({"md.c", "fd.c", "buffile.c", "copydir.c"})
 _POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
 
 
@@ -187,10 +192,12 @@ def _end_waits(engine: Engine, seconds: float) -> None:
 
 def _configure_sqlite(engine: Engine) -> None:
     """WAL and FULL: readers never wait, and a commit is on the disk before it is acknowledged."""
+    file = Path(engine.url.database or "")
 
     @event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None  # the driver begins nothing on its own
+        _let_logs_be_written(file)
         if raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")
@@ -221,7 +228,10 @@ def _means_unreachable(error: DBAPIError) -> bool:
 def _means_no_room(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return _sqlite_code(error.orig) in _SQLITE_NO_ROOM
-    return getattr(error.orig, "sqlstate", None) in _POSTGRES_NO_ROOM
+    state = getattr(error.orig, "sqlstate", None)
+    if state == _POSTGRES_INTERNAL:
+        return getattr(getattr(error.orig, "diag", None), "source_file", None) in _POSTGRES_WRITERS
+    return state in _POSTGRES_NO_ROOM
 
 
 def _means_damaged(error: DBAPIError) -> bool:
@@ -240,6 +250,21 @@ def _make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unreachable(str(error)) from error
+
+
+def _let_logs_be_written(file: Path) -> None:
+    """SQLite gives its logs the mode of the file. Those of a file that could only be read stay so
+    when it can be written again, and would refuse every write."""
+    for end in ("-wal", "-shm"):
+        log = file.with_name(file.name + end)
+        with suppress(OSError):
+            mode = log.lstat().st_mode
+            if (
+                stat.S_ISREG(mode)
+                and not mode & stat.S_IWUSR
+                and file.stat().st_mode & stat.S_IWUSR
+            ):
+                log.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:

@@ -100,7 +100,7 @@ class Keeping:
         known = positions_of(connection)
         return [
             name
-            for name in sorted(known.keys() & _standing(connection) - mine)
+            for name in sorted(known.keys() & tables_beside(connection) - mine)
             if unfolded_before is None
             or _recorded(connection, max(known[name], -1) + 1) < unfolded_before
         ]
@@ -146,7 +146,7 @@ class Keeping:
         The next catching up makes them, and folds from the first entry on.
         """
         mine = {each.name for each in self.read_models}
-        for name in sorted(_standing(connection) & mine):
+        for name in sorted(tables_beside(connection) & mine):
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
         _forget(connection, [row for row in _rows(connection) if not mine.isdisjoint(row.split())])
 
@@ -180,7 +180,7 @@ class Keeping:
         """
         beyond = update(POSITIONS).where(POSITIONS.c.position > until)
         connection.execute(beyond.values(position=_FOREIGN))  # the row stays: it names what stands
-        stand = _standing(connection)
+        stand = tables_beside(connection)
         missing = [each.table for each in self.read_models if each.name not in stand]
         if missing:
             missing[0].metadata.create_all(connection, tables=missing, checkfirst=False)
@@ -234,7 +234,7 @@ def _together(read_models: Iterable[ReadModel]) -> str:
     return " ".join(sorted(each.name for each in read_models))
 
 
-def _standing(connection: Connection) -> set[str]:
+def tables_beside(connection: Connection) -> set[str]:
     """The tables beside which read models stand, and those themselves."""
     schema = None if connection.dialect.name == "sqlite" else READ_MODELS_SCHEMA
     return set(inspect(connection).get_table_names(schema))

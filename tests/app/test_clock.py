@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from random import Random
 from uuid import UUID
 
 import pytest
 
 from app import clock
 from domain.times import format_time, parse_time
+
+IDS_SHORT, IDS_LONG = 2_000, 1_000_000
+SEED = 9
 
 
 def test_now_is_utc_with_six_decimals() -> None:
@@ -35,6 +39,23 @@ def test_ids_go_on_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("time.time_ns", lambda: 10**18)
     after = [clock.new_id() for _ in range(5)]
     assert [before, *after] == sorted({before, *after})
+
+
+def test_ids_go_on_however_the_clock_jumps(monkeypatch: pytest.MonkeyPatch, soaking: bool) -> None:
+    """Given a clock set by chance, by years, by milliseconds and to where it was."""
+    random, drawn = Random(SEED), IDS_LONG if soaking else IDS_SHORT
+    told = [10**18]
+
+    def reading() -> int:
+        step = random.choice([0, 1, 10**6, 10**9, 86_400 * 10**9, 315_360_000 * 10**9])
+        told.append(max(0, told[-1] + random.choice([-step, step])))
+        return told[-1]
+
+    monkeypatch.setattr("time.time_ns", reading)
+    monkeypatch.setattr("app.clock._last_tick", 0)  # and put back: others draw ids of today
+    ids = [clock.new_id() for _ in range(drawn)]
+    assert ids == sorted(set(ids))
+    print(f"\n{drawn:,} ids by a clock that jumped {len(told):,} times: in order, none twice")  # noqa: T201
 
 
 def test_ids_of_many_threads_are_all_different() -> None:

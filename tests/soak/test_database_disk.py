@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from app.settings import Settings
 from tests.patience import until
+from tests.postgres import bound_files
 from tests.soak.conftest import StoppablePostgres
 from tests.soak.service import Service, cars, send
 from tests.soak.test_disk import assert_nothing_lost, assert_refused_for_later
@@ -22,58 +21,74 @@ ROOM_BYTES = 1024**2  # that are left when the rows begin to come
 FILE_BYTES = 16 * 1024**2  # of any file where no small disk can be mounted: one WAL segment
 BATCH = 1000
 BATCHES_MAX = 100
+SHORT = (False,)  # whether files are bound though a disk could be mounted
+LONG = (False, True, False, True)
 
 
 class SmallDisk:
     """The file system of a PostgreSQL of one's own, or a bound to its files that does the same."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, bound: bool) -> None:
         self.folder = folder
         command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
-        self._mounted = not subprocess.run(command, check=False, capture_output=True).returncode
+        self.mounted = (
+            not bound and not subprocess.run(command, check=False, capture_output=True).returncode
+        )
         self.postgres = StoppablePostgres(folder)
 
     def fill(self) -> None:
         """Leave `ROOM_BYTES`."""
-        if self._mounted:
+        if self.mounted:
             free = shutil.disk_usage(self.folder).free
             (self.folder / "somebody elses").write_bytes(bytes(free - ROOM_BYTES))
         else:
-            self._bound(FILE_BYTES)
+            bound_files(self.postgres.processes(), FILE_BYTES)
 
     def make_room(self) -> None:
         """And let the database come back, should it have stopped itself."""
-        if self._mounted:
+        if self.mounted:
             (self.folder / "somebody elses").unlink()
         else:
-            self._bound(resource.RLIM_INFINITY)
+            bound_files(self.postgres.processes(), "unlimited")
         self.postgres.start()
 
     def close(self) -> None:
         self.postgres.close()
-        if self._mounted:
+        if self.mounted:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _bound(self, bytes_max: int) -> None:
-        for process in self.postgres.processes():
-            _, hard = resource.prlimit(process, resource.RLIMIT_FSIZE)
-            resource.prlimit(process, resource.RLIMIT_FSIZE, (bytes_max, hard))
 
-
-@pytest.fixture
-def small_disk() -> Iterator[SmallDisk]:
-    made = SmallDisk(Path(tempfile.mkdtemp(prefix="whyledger-disk-")))
-    yield made
-    made.close()
+@contextmanager
+def small_disk(*, bound: bool) -> Iterator[SmallDisk]:
+    made = SmallDisk(Path(tempfile.mkdtemp(prefix="whyledger-disk-")), bound=bound)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def test_a_full_disk_of_the_database_is_answered_with_503_and_needs_no_restart(
-    small_disk: SmallDisk, tmp_path: Path
+    tmp_path: Path, soaking: bool
 ) -> None:
+    tried = []
+    for number, bound in enumerate(LONG if soaking else SHORT):
+        with small_disk(bound=bound) as disk:
+            events = fills_up(disk, tmp_path / f"state {number}")
+            what = "a small disk" if disk.mounted else "a bound to each file"
+        tried.append(f"{what}: {events:,} events acknowledged, none lost")
+    print("\n".join(["", *tried]))  # noqa: T201 the table that `make soak` shows
+
+
+def fills_up(small_disk: SmallDisk, state: Path) -> int:
+    """A service on it is sent rows until there is no room, and those again once there is.
+
+    Returns:
+        How many events it acknowledged.
+    """
     settings = Settings(
         database_url=small_disk.postgres.url,
-        state_dir=tmp_path / "state",
+        state_dir=state,
         busy_timeout_seconds=2,
     )
     acknowledged: dict[str, int] = {}
@@ -94,3 +109,4 @@ def test_a_full_disk_of_the_database_is_answered_with_503_and_needs_no_restart(
         assert len(acknowledged) == (number + 1) * BATCH
         assert service.process.poll() is None
     assert_nothing_lost(settings, acknowledged)
+    return len(acknowledged)

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from random import Random
 
 import httpx2
 import pytest
@@ -21,7 +22,10 @@ from tests.soak.watching import Watch
 
 SLOW_DISK = Path(__file__).with_name("slow_disk.c")
 ROOM_BYTES = 512 * 1024  # beyond what the files hold already
-SMALL_DISK = "8m"
+ROOM_BYTES_MAX = 2 * 1024 * 1024  # as much in the long form, by chance
+ROUNDS_LONG = 8  # the disk is full, and is not, again and again under one service
+SEED = 9
+SMALL_DISK = "24m"
 BATCH = 50
 BATCHES_MAX = 200
 SLOW_SECONDS = 3
@@ -35,10 +39,22 @@ def assert_refused_for_later(answer: httpx2.Response, said: str) -> None:
     assert said in answer.json()["detail"]
 
 
-def fill(client: httpx2.Client) -> tuple[dict[str, int], int, httpx2.Response]:
-    """Send cars until one batch is refused: acknowledged, number of the refused batch, refusal."""
+def rooms(soaking: bool) -> list[int]:
+    """Bytes that are left in each round."""
+    random = Random(SEED)
+    more = [random.randrange(64 * 1024, ROOM_BYTES_MAX) for _ in range(ROUNDS_LONG)]
+    return [ROOM_BYTES, *(more if soaking else ())]
+
+
+def tell(what: str, rounds: int, acknowledged: dict[str, int]) -> None:
+    """A line of the table that `make soak` shows."""
+    print(f"\n{what}: {rounds} times, {len(acknowledged):,} events acknowledged, none lost")  # noqa: T201
+
+
+def fill(client: httpx2.Client, first: int) -> tuple[dict[str, int], int, httpx2.Response]:
+    """Send cars from batch `first` on until one is refused: acknowledged, its number, refusal."""
     acknowledged: dict[str, int] = {}
-    for number in range(BATCHES_MAX):
+    for number in range(first, first + BATCHES_MAX):
         answer = send(client, cars(number * BATCH, BATCH))
         if answer.status_code != 201:
             return acknowledged, number, answer
@@ -63,25 +79,29 @@ def send_again(client: httpx2.Client, number: int) -> dict[str, int]:
 
 
 def test_a_full_quota_is_answered_with_503_and_needs_no_restart(
-    sqlite_settings: Settings,
+    sqlite_settings: Settings, soaking: bool
 ) -> None:
     folder = Path(sqlite_settings.ledger_url.removeprefix("sqlite:///")).parent
+    acknowledged: dict[str, int] = {}
+    refused = -1
     with Service(sqlite_settings) as service, service.client() as client:
         service.adopt()
-        largest = max(path.stat().st_size for path in folder.glob("ledger.db*"))
         process, (_, hard) = service.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.prlimit(process, resource.RLIMIT_FSIZE, (largest + ROOM_BYTES, hard))
-        acknowledged, refused, answer = fill(client)
-        assert_refused_for_later(answer, "cannot write: disk I/O error")
-        assert client.get("/events", params={"cursor": 0}).status_code == 200  # reading goes on
-        resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
-        acknowledged |= send_again(client, refused)
+        for room in rooms(soaking):
+            largest = max(path.stat().st_size for path in folder.glob("ledger.db*"))
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (largest + room, hard))
+            taken, refused, answer = fill(client, refused + 1)
+            assert_refused_for_later(answer, "cannot write: disk I/O error")
+            assert client.get("/events", params={"cursor": 0}).status_code == 200  # reads go on
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
+            acknowledged |= taken | send_again(client, refused)
         assert service.process.poll() is None
     assert_nothing_lost(sqlite_settings, acknowledged)
+    tell("a full quota", len(rooms(soaking)), acknowledged)
 
 
 def test_too_many_open_files_are_answered_with_503_and_need_no_restart(
-    sqlite_settings: Settings,
+    sqlite_settings: Settings, soaking: bool
 ) -> None:
     row = {**AMC, "price": 4.9}
     csv = ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n"
@@ -95,13 +115,14 @@ def test_too_many_open_files_are_answered_with_503_and_need_no_restart(
         assert client.get("/models").status_code == 200  # a connection that stays
         process = service.process.pid
         soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
-        resource.prlimit(process, resource.RLIMIT_NOFILE, (3, hard))  # and no further file
-        refused = upload()
-        resource.prlimit(process, resource.RLIMIT_NOFILE, (soft, hard))
-        assert refused.status_code == 503, refused.text
-        assert int(refused.headers["Retry-After"]) >= 1
-        assert "Too many open files" in refused.json()["detail"]
-        assert upload().status_code == 200
+        for _ in range(ROUNDS_LONG if soaking else 1):
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (3, hard))  # and no further file
+            refused = upload()
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (soft, hard))
+            assert refused.status_code == 503, refused.text
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert "Too many open files" in refused.json()["detail"]
+            assert upload().status_code == 200
         assert service.process.poll() is None
 
 
@@ -119,28 +140,34 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
 
 
 def test_a_full_disk_is_answered_with_503_and_needs_no_restart(
-    small_disk: Path | None, sqlite_settings: Settings, tmp_path: Path
+    small_disk: Path | None, tmp_path: Path, soaking: bool
 ) -> None:
     disk = small_disk or tmp_path / "no mount"
     settings = Settings(database_url=f"sqlite:///{disk / 'ledger.db'}", state_dir=tmp_path / "s")
     open_ledger(settings).close()
+    acknowledged: dict[str, int] = {}
+    refused = -1
+    sizes = [room // 4 for room in rooms(soaking)] if soaking else rooms(soaking)
     with Service(settings) as service, service.client() as client:
         service.adopt()
-        if small_disk is None:  # a database that may not grow is as full
-            process, (_, hard) = service.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.prlimit(process, resource.RLIMIT_FSIZE, (ROOM_BYTES, hard))
-        else:
-            other = small_disk / "somebody elses"
-            other.write_bytes(bytes(shutil.disk_usage(small_disk).free - ROOM_BYTES))
-        acknowledged, refused, answer = fill(client)
-        assert_refused_for_later(answer, "cannot write: ")
-        if small_disk is None:
-            resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
-        else:
-            other.unlink()
-        acknowledged |= send_again(client, refused)
+        process, (_, hard) = service.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+        for room in sizes:
+            if small_disk is None:  # a database that may not grow is as full
+                largest = max(path.stat().st_size for path in disk.glob("ledger.db*"))
+                resource.prlimit(process, resource.RLIMIT_FSIZE, (largest + room, hard))
+            else:
+                other = small_disk / "somebody elses"
+                other.write_bytes(bytes(shutil.disk_usage(small_disk).free - room))
+            taken, refused, answer = fill(client, refused + 1)
+            assert_refused_for_later(answer, "cannot write: ")
+            if small_disk is None:
+                resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
+            else:
+                other.unlink()
+            acknowledged |= taken | send_again(client, refused)
         assert service.process.poll() is None
     assert_nothing_lost(settings, acknowledged)
+    tell("a full disk", len(sizes), acknowledged)
 
 
 @pytest.fixture(scope="module")

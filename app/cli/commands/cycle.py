@@ -155,9 +155,14 @@ def _in_database(asked: _Asked, seconds: float) -> Watched:
                     f"cycle {ticket.cycle} was cut off; it goes on at its first open step, with "
                     "the as_of and force it was started with: yours were not used"
                 )
-            return _watch(
-                ticket.cycle, lambda: _of_view(cycles.view(ticket.cycle)), seconds, _POLL_SECONDS
-            )
+
+            def look() -> Watched:
+                stopped = cycles.stopped(ticket.cycle)
+                if stopped is not None:
+                    raise stopped
+                return _of_view(cycles.view(ticket.cycle))
+
+            return _watch(ticket.cycle, look, seconds, _POLL_SECONDS)
         finally:
             cycles.close()
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.app.cli.command_line import whyledger
 from tests.repository import REPOSITORY
+from tests.told import copied
 
 CONTRACT = REPOSITORY / "data" / "contracts" / "car-price.yaml"
 CARS = REPOSITORY / "data" / "us_cars_1971_1990.csv"
@@ -40,3 +41,16 @@ def test_a_state_directory_that_is_a_file_is_one_line_and_no_trace(
     assert "Traceback" not in done.stderr
     assert "please report it" not in done.stderr
     assert str(taken) in done.stderr
+
+
+def test_a_cycle_whose_worker_cannot_be_started_is_not_waited_for(
+    bootstrapped_state: Path, tmp_path: Path
+) -> None:
+    """Given a state where no log can be written."""
+    state = copied(bootstrapped_state, tmp_path / "state")
+    logs = state / "logs"
+    logs.write_text("a file where a directory should be")
+    done = whyledger(state, "cycle", "--model", "car-price", "--as-of", "1976-07-01")
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert (done.returncode, len(said)) == (1, 1), done.stderr
+    assert f"{logs} cannot be used" in said[0]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.database.engine import create_database
+from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
@@ -17,6 +17,7 @@ from app.settings import Settings
 from domain.errors import LedgerBusy
 from tests.ledger_events import put, refused
 from tests.patience import HANGS_SECONDS
+from tests.postgres import bound_files
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_database_out_of_reach_is_named_with_its_remedy(url: str) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("code", ["53100", "53200", "58030"])  # disk full, no memory, I/O error
+@pytest.mark.parametrize("code", ["53000", "53100", "53200", "58030"])
 def test_a_postgresql_without_room_is_tried_again_later(ledger: Ledger, code: str) -> None:
     statement = f"DO $$ BEGIN RAISE 'no space left on device' USING ERRCODE = '{code}'; END $$"
     with (
@@ -99,6 +100,21 @@ def test_a_postgresql_without_room_is_tried_again_later(ledger: Ledger, code: st
         ledger.writing() as connection,
     ):
         connection.execute(text(statement))
+    assert put(ledger, "observations-cars", refused())[0].position == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_file_of_postgresql_that_may_not_grow_is_a_disk_without_room(ledger: Ledger) -> None:
+    """Given a bound to the size of files, or a quota, for which PostgreSQL has no code."""
+    with ledger.engine.connect() as connection:
+        backend = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        bound_files([backend], 16 * 1024**2)
+        with (
+            pytest.raises(LedgerBusy, match=r"cannot write: .*File too large.*Make room"),
+            busy_is_refused(1),
+        ):
+            connection.exec_driver_sql("CREATE TEMP TABLE t AS SELECT generate_series(1, 600000)")
+        connection.invalidate()
     assert put(ledger, "observations-cars", refused())[0].position == 1
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Table, delete, text
 
@@ -32,16 +33,23 @@ def drop_guards(connection: Connection) -> None:
             connection.execute(text(f"ALTER TABLE {table.name} DISABLE TRIGGER ALL"))
 
 
-def change(ledger: Ledger, *statements: str, **values: object) -> None:
-    """Run statements that the guards would refuse, put the guards back, recompute nothing."""
+@contextmanager
+def guards_dropped(ledger: Ledger) -> Iterator[Connection]:
+    """A connection on which everything can be changed; the guards stand again at the end."""
     with ledger.engine.connect() as connection:
         guards = _guards(connection)
         drop_guards(connection)
+        yield connection
+        _put_back(connection, guards)
+        connection.commit()
+
+
+def change(ledger: Ledger, *statements: str, **values: object) -> None:
+    """Run statements that the guards would refuse, put the guards back, recompute nothing."""
+    with guards_dropped(ledger) as connection:
         for statement in statements:
             used = {name: value for name, value in values.items() if f":{name}" in statement}
             connection.execute(text(statement), used)
-        _put_back(connection, guards)
-        connection.commit()
 
 
 def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -56,9 +64,7 @@ def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None
         copies = [envelope[name] for name in ("type", "schema", "occurred_at", "recorded_at")]
         place = (position, envelope["id"], envelope["stream"], version)
         rows.append((*place, *copies, content, leaf_hash(content), None))
-    with ledger.engine.connect() as connection:
-        guards = _guards(connection)
-        drop_guards(connection)
+    with guards_dropped(ledger) as connection:
         for table in (ENTRIES, TILES):
             connection.execute(delete(table))
         connection.execute(text("UPDATE ledger_head SET size = 0, frontier = :none"), {"none": b""})
@@ -67,8 +73,6 @@ def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None
         for table in (POSITIONS, *(each.table for each in READ_MODELS)):
             connection.execute(delete(table))
         apply(connection, entries)
-        _put_back(connection, guards)
-        connection.commit()
 
 
 def stored_as(ledger: Ledger, table: Table) -> str:

@@ -9,21 +9,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import delete
+
 from app.ledger.store import Ledger
+from app.ledger.tables import PAYLOADS
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
 from app.proof.checkpoints import Checkpoints
 from app.proof.verify.verification import Verified, verify
 from app.settings import Settings
+from domain.events.events import PayloadErased
 from domain.tree.notes import VerifierKey
 from tests.ledger_events import (
     artefact,
     contract_adopted,
     observation,
     policy_adopted,
+    prediction,
     promoted,
     put,
     refused,
+    rolled_back,
     started,
 )
 
@@ -62,6 +68,39 @@ def fill(ledger: Ledger, settings: Settings) -> Kept:
     assert note is not None
     checkpoints.close()
     return Kept(checkpoints.signer.key, note, checkpoints.signer.remembered_leaves())
+
+
+def fill_further(ledger: Ledger, settings: Settings) -> Kept:
+    """After `fill`: rows of persons, one erased, and a rollback; signed to the last entry."""
+    people = [observation(f"owner={n}") for n in range(4)]
+    erased = put(ledger, "observations-cars", *people, personal=True)[0].position
+    put(ledger, "predictions-cars", prediction("owner=9"), personal=True)
+    put(ledger, "model-cars", rolled_back("cars/1", "cars/1"))
+    put(ledger, "cycle-cars-2", started(2, champion="cars/1"))
+    put(ledger, "ledger", erasure_of(erased))
+    with ledger.engine.begin() as connection:
+        connection.execute(delete(PAYLOADS).where(PAYLOADS.c.position == erased))
+    checkpoints = Checkpoints(ledger, settings)
+    checkpoints.sign()
+    grow_to(ledger, 2 * SIZE)
+    checkpoints.sign()
+    note = checkpoints.signer.last_note()
+    assert note is not None
+    checkpoints.close()
+    return Kept(checkpoints.signer.key, note, checkpoints.signer.remembered_leaves())
+
+
+def erasure_of(position: int) -> PayloadErased:
+    """What says that the data of this entry of `cars` is gone."""
+    return PayloadErased(
+        model="cars",
+        entries=(position,),
+        artefacts=(),
+        cycles=(),
+        model_versions=(),
+        reason="the owner asked",
+        legal_basis="GDPR Art. 17",
+    )
 
 
 def grow_to(ledger: Ledger, size: int) -> None:

@@ -1,0 +1,49 @@
+"""A read model that could not be compared is a finding, and never taken for one that is right."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.store import Ledger
+from app.projections.keeping import POSITIONS
+from app.projections.refusals import REFUSALS
+from app.proof.verify.verification import verify
+from tests.app.proof.forger import change, stored_as
+from tests.ledger_events import put, refused
+
+
+@pytest.fixture
+def edited(ledger: Ledger) -> Ledger:
+    """Somebody edited what the refusals come to."""
+    put(ledger, "observations-cars", refused(2))
+    change(ledger, f"UPDATE {stored_as(ledger, REFUSALS)} SET rows = rows + 1")
+    return ledger
+
+
+def test_an_edited_read_model_is_found(edited: Ledger) -> None:
+    (only,) = verify(edited, None).breaks
+    assert only.thing == f"the read model {REFUSALS.name!r}"
+
+
+@pytest.mark.parametrize(
+    ("forgery", "said"),
+    [
+        ("DELETE FROM {}", f"{REFUSALS.name}, reigns_1 without one"),
+        ("UPDATE {} SET position = position + 1", "2, and the last entry is 1"),
+        ("UPDATE {} SET read_models = 'others_1'", "without one"),
+    ],
+)
+def test_it_is_not_hidden_by_taking_away_how_far_it_is_folded(
+    edited: Ledger, forgery: str, said: str
+) -> None:
+    change(edited, forgery.format(stored_as(edited, POSITIONS)))
+    (only,) = verify(edited, None).breaks
+    assert only.thing == "the positions up to which read models are folded"
+    assert said in only.found
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_value_that_no_read_model_can_hold_is_found(edited: Ledger) -> None:
+    change(edited, f"UPDATE {REFUSALS.name} SET rows = CAST('none' AS BLOB)")
+    (only,) = verify(edited, None).breaks
+    assert only.thing == f"the read model {REFUSALS.name!r}"
