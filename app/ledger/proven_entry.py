@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
+from app.ledger.proven_tree import ProvenTree
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
-from app.ledger.tree import StoredTree, read_head
 from domain.canonical import leaf_hash
-from domain.errors import ProofInvalid, UnknownThing
+from domain.errors import UnknownThing
 from domain.stored_damage import StoredDamage
-from domain.tree.proofs import verify_inclusion
 
 
 def proven_bytes(connection: Connection, position: int) -> bytes:
@@ -20,24 +19,16 @@ def proven_bytes(connection: Connection, position: int) -> bytes:
         UnknownThing: there is no such entry.
         StoredDamage: bytes, stored hash, tiles and head do not agree.
     """
-    head = read_head(connection)
+    tree = ProvenTree(connection)
     query = select(ENTRIES.c.bytes, ENTRIES.c.leaf_hash).where(ENTRIES.c.position == position)
     row = connection.execute(query).one_or_none()
-    if row is None and position >= head.size:
-        raise UnknownThing.entry(position, head.size)
-    if row is None or position >= head.size:
-        found = "missing" if row is None else f"beyond the tree's head, which has {head.size}"
+    if row is None and position >= tree.size:
+        raise UnknownThing.entry(position, tree.size)
+    if row is None or position >= tree.size:
+        found = "missing" if row is None else f"beyond the tree's head, which has {tree.size}"
         raise StoredDamage(
             f"ledger entry {position} is {found}. Stop writing; run `whyledger verify`.", position
         )
     content = whole(position, row.bytes, row.leaf_hash)
-    proof = StoredTree(connection, head.size).inclusion(position)
-    try:
-        verify_inclusion(leaf_hash(content), position, head.size, proof, head.root())
-    except ProofInvalid as error:
-        raise StoredDamage(
-            f"ledger entry {position}: its bytes and the stored tiles do not lead to the root of "
-            f"the tree of {head.size} entries. Run `whyledger verify`. {error.message}",
-            position,
-        ) from error
+    tree.inclusion(leaf_hash(content), position, tree.size)
     return content

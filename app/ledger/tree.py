@@ -39,6 +39,8 @@ def read_head(connection: Connection) -> Frontier:
     """
     rows = fetch(connection, "SELECT size, frontier FROM ledger_head")
     size, frontier = rows[0] if len(rows) == 1 else (-1, b"")
+    if not isinstance(frontier, bytes | memoryview) or not isinstance(size, int):
+        size, frontier = -1, b""  # SQLite takes anything
     if size < 0 or len(frontier) != size.bit_count() * HASH_BYTES:
         raise StoredDamage(
             "the head of the ledger's tree is missing or not what its size says. Stop writing; "
@@ -172,7 +174,12 @@ def _below(connection: Connection, mark: str, level: int, first: int, end: int) 
 
 def _column(connection: Connection, statement: str, *values: int) -> list[bytes]:
     # The driver's own statement: building one costs more than running it.
-    return [bytes(row[0]) for row in fetch(connection, statement, values)]
+    found = [row[0] for row in fetch(connection, statement, values)]
+    if any(not isinstance(each, bytes | memoryview) for each in found):  # SQLite takes text, too
+        raise StoredDamage(
+            "the ledger's tree holds a hash that is not made of bytes. Run `whyledger verify`."
+        )
+    return [bytes(each) for each in found]
 
 
 def _split(hashes: bytes) -> list[bytes]:

@@ -7,6 +7,8 @@ no code with this; the two meet in that page alone.
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
@@ -19,8 +21,11 @@ import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
+from app.database.durable_files import rename_durably
 from app.database.read_only import CannotJudge
+from app.ledger.batch import Artefact, check_artefact
 from app.ledger.store import Ledger
+from app.ledger.stored_bytes import whole
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
 from app.proof.verify.guards import tables_of
@@ -37,7 +42,9 @@ FORMAT: Final = "whyledger.bundle/1"
 _VERIFIER: Final = Path(__file__).with_name("verify_bundle.py")  # a file to copy, never imported
 _PAGE_ENTRIES: Final = 1000
 _FEW: Final = {"yield_per": 16}  # rows with large values, held at once
-_ENTRIES: Final = 'SELECT "position", stream_version, bytes FROM entries ORDER BY "position"'
+_ENTRIES: Final = (
+    'SELECT "position", stream_version, bytes, leaf_hash FROM entries ORDER BY "position"'
+)
 _PAYLOADS: Final = 'SELECT "position", salt, bytes FROM payloads ORDER BY "position"'
 _DOCUMENTS: Final = {  # event type -> folder, field with the document, field with its digest
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
@@ -78,7 +85,8 @@ def export_bundle(
     Raises:
         RequestInvalid: `target` exists.
         CannotJudge: the schema is newer than this code, or older than the tree.
-        LedgerDamaged: the tables themselves cannot be read, or hold what names no file.
+        LedgerDamaged: the tables themselves cannot be read, or hold what names no file; an entry or
+            artefact is not what its hash says. Nothing of the bundle is left then.
     """
     if target.exists() or target.is_symlink():
         raise RequestInvalid(f"{target} exists. Name a folder or .zip file that does not.")
@@ -148,8 +156,8 @@ class _Export:
         ):
             for page in rows.partitions(_PAGE_ENTRIES):
                 leaves = []
-                for position, version, stored in page:
-                    content = bytes(stored)
+                for position, version, stored, stored_hash in page:
+                    content = whole(position, stored, stored_hash)
                     # The canonical bytes stand in the line as they are: they are JSON.
                     file.write(
                         b'{"position":%d,"stream_version":%d,"envelope":%s}\n'
@@ -180,10 +188,11 @@ class _Export:
 
     def _write_artefacts(self) -> int:
         count = 0
-        query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.bytes)
+        query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.kind, ARTEFACTS.c.bytes)
         with self._connection.execute(query, execution_options=_FEW) as rows:
-            for sha256, content in rows:
+            for sha256, kind, content in rows:
                 name = file_digest(sha256, "the digest of an artefact")
+                check_artefact(Artefact(name, str(kind), bytes(content)))
                 self._write(f"artefacts/{name}", bytes(content))
                 count += 1
         return count
@@ -266,6 +275,7 @@ def _json(value: object) -> bytes:
 
 @contextmanager
 def _folder(target: Path) -> Iterator[OpenFile]:
+    """A new folder; gone again when the export fails."""
     target.mkdir(parents=True)
 
     def open_file(name: str) -> IO[bytes]:
@@ -273,18 +283,33 @@ def _folder(target: Path) -> Iterator[OpenFile]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("xb")
 
-    yield open_file
+    try:
+        yield open_file
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 @contextmanager
 def _zip(target: Path) -> Iterator[OpenFile]:
+    """A new .zip, under its name when it is whole and on the disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as archive:
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        with part.open("xb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
 
-        def open_file(name: str) -> IO[bytes]:
-            info = zipfile.ZipInfo(name, _ZIP_TIME)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
-            return archive.open(info, "w", force_zip64=True)
+                def open_file(name: str) -> IO[bytes]:
+                    info = zipfile.ZipInfo(name, _ZIP_TIME)
+                    info.compress_type = zipfile.ZIP_DEFLATED
+                    info.external_attr = 0o644 << 16
+                    return archive.open(info, "w", force_zip64=True)
 
-        yield open_file
+                yield open_file
+            file.flush()
+            os.fsync(file.fileno())
+        rename_durably(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -137,8 +137,8 @@ class _Derived:
     def _checkpoint_steps(self) -> Iterator[str]:
         for size in self._unsigned():
             yield (
-                f"the checkpoint of {size} entries is not signed by {self._key}, or lies beyond "
-                "the entries; it is removed"
+                f"the checkpoint of {size} entries is not signed by {self._key} for that many; it "
+                "is removed"
             )
 
     def _wrong_tiles(self) -> list[tuple[int, int]]:
@@ -171,18 +171,17 @@ class _Derived:
 
 def _leaves(connection: Connection) -> Iterator[bytes]:
     query = select(ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
-    rows = connection.execute(
-        query.order_by(ENTRIES.c.position), execution_options={"yield_per": _FEW}
-    )
-    for expected, row in enumerate(rows):
-        if row.position != expected:
-            raise StoredDamage(
-                f"the ledger has entry {row.position} where {expected} should stand: that is not "
-                "for a repair. Restore a back-up and compare.",
-                expected,
-            )
-        whole(row.position, row.bytes, row.leaf_hash)
-        yield bytes(row.leaf_hash)
+    options = {"yield_per": _FEW}
+    with connection.execute(query.order_by(ENTRIES.c.position), execution_options=options) as rows:
+        for expected, row in enumerate(rows):
+            if row.position != expected:
+                raise StoredDamage(
+                    f"the ledger has entry {row.position} where {expected} should stand: that is "
+                    "not for a repair. Restore a back-up and compare.",
+                    expected,
+                )
+            whole(row.position, row.bytes, row.leaf_hash)
+            yield bytes(row.leaf_hash)
 
 
 def _tiles(hashes: list[bytes]) -> Iterator[tuple[tuple[int, int], bytes]]:
@@ -199,10 +198,11 @@ def _tiles(hashes: list[bytes]) -> Iterator[tuple[tuple[int, int], bytes]]:
 def _without_guards(connection: Connection) -> Iterator[None]:
     """Lift the guards of these tables; they stand again, or nothing of it has happened."""
     run = connection.exec_driver_sql
+    quote = connection.dialect.identifier_preparer.quote_identifier  # whatever somebody named them
     if connection.dialect.name == "sqlite":
         guards = run(_SQLITE_GUARDS).all()
         for name, _ in guards:
-            run(f'DROP TRIGGER "{name}"')
+            run(f"DROP TRIGGER {quote(name)}")
         yield
         for _, statement in guards:
             run(statement)
@@ -220,4 +220,4 @@ def _without_guards(connection: Connection) -> Iterator[None]:
     yield
     for table in _GUARDED:
         for (name,) in run(_POSTGRESQL_GUARDS.format(table=table)).all():
-            run(f'ALTER TABLE {table} ENABLE ALWAYS TRIGGER "{name}"')
+            run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {quote(name)}")

@@ -22,17 +22,22 @@ def root_at(size: int, node: NodeSource) -> bytes:
     return EMPTY_ROOT if size == 0 else _range_root(0, size, node)
 
 
+def check_within(position: int, size: int) -> None:
+    """Refuse a position that is not within the first `size` leaves. Raises RequestInvalid."""
+    if not 0 <= position < size:
+        raise RequestInvalid(
+            f"position {position} is not in a tree of size {size}. "
+            f"Ask for a position from 0 to {size - 1}, or for a larger size."
+        )
+
+
 def inclusion_proof(position: int, size: int, node: NodeSource) -> tuple[bytes, ...]:
     """The hashes (32 bytes each, leaf to root) that lead from leaf `position` to the root.
 
     Raises:
         RequestInvalid: `position` is not within the first `size` leaves.
     """
-    if not 0 <= position < size:
-        raise RequestInvalid(
-            f"position {position} is not in a tree of size {size}. "
-            f"Ask for a position from 0 to {size - 1}, or for a larger size."
-        )
+    check_within(position, size)
     first, end = 0, size
     ranges = []
     while end - first > 1:

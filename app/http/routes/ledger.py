@@ -19,9 +19,11 @@ from app.http.prefer import receipt_of
 from app.http.request_shapes import Sent, Whole
 from app.http.strict_route import StrictRoute
 from app.ledger.proven_entry import proven_bytes
-from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT, StoredTree, read_head
+from app.ledger.proven_tree import ProvenTree
+from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT
 from domain.canonical import INTEGER_MAX, leaf_hash
 from domain.errors import RequestInvalid, UnknownThing
+from domain.tree.proofs import check_within
 
 router = APIRouter(tags=["ledger"], route_class=StrictRoute)
 _NOTE: Final = "text/plain; charset=utf-8"
@@ -134,16 +136,17 @@ def read_signing(here: Here) -> dict[str, Any]:
 )
 def read_inclusion(here: Here, query: Annotated[InclusionQuery, Query()]) -> InclusionProof:
     """Compare `root` with the one in a checkpoint of this size, never with this answer alone."""
-    with here.ledger.connect() as connection:
-        tree = StoredTree(connection, _size(query.size, read_head(connection).size))
-        proof = tree.inclusion(query.position)
+    with here.ledger.snapshot() as connection:
+        tree = ProvenTree(connection)
+        size = _size(query.size, tree.size)
+        check_within(query.position, size)
         leaf = leaf_hash(proven_bytes(connection, query.position))
         return InclusionProof(
             position=query.position,
-            size=tree.size,
+            size=size,
             leaf_hash=leaf.hex(),
-            root=tree.root().hex(),
-            proof=[each.hex() for each in proof],
+            proof=[each.hex() for each in tree.inclusion(leaf, query.position, size)],
+            root=tree.root(size).hex(),
         )
 
 
@@ -154,15 +157,16 @@ def read_inclusion(here: Here, query: Annotated[InclusionQuery, Query()]) -> Inc
 )
 def read_consistency(here: Here, query: Annotated[ConsistencyQuery, Query()]) -> ConsistencyProof:
     """From size 0 there is nothing to prove: every tree extends the empty one."""
-    with here.ledger.connect() as connection:
-        tree = StoredTree(connection, _size(query.later, read_head(connection).size))
-        proof = tree.consistency(query.earlier)
+    with here.ledger.snapshot() as connection:
+        tree = ProvenTree(connection)
+        later = _size(query.later, tree.size)
+        found = tree.consistency(query.earlier, later)
         return ConsistencyProof(
             from_size=query.earlier,
-            to_size=tree.size,
-            from_root=StoredTree(connection, query.earlier).root().hex(),
-            to_root=tree.root().hex(),
-            proof=[each.hex() for each in proof],
+            to_size=later,
+            from_root=found.earlier_root.hex(),
+            to_root=found.later_root.hex(),
+            proof=[each.hex() for each in found.proof],
         )
 
 
@@ -185,15 +189,15 @@ def read_tile(
     width = int(matched[2]) if matched[2] else TILE_HASHES
     # the size of the smallest tree in which the tile is that wide
     size = (number * TILE_HASHES + min(width, TILE_HASHES)) << TILE_HEIGHT * level
-    with here.ledger.connect() as connection:
-        head = read_head(connection).size
-        if width > TILE_HASHES or size > head:
+    with here.ledger.snapshot() as connection:
+        tree = ProvenTree(connection)
+        if width > TILE_HASHES or size > tree.size:
             raise UnknownThing(
-                f"a ledger of {head} entries has no tile {level}/{index}: that wide it is with "
-                f"{size} entries. Ask for a narrower one, .p/1 to .p/{TILE_HASHES - 1}, or "
+                f"a ledger of {tree.size} entries has no tile {level}/{index}: that wide it is "
+                f"with {size} entries. Ask for a narrower one, .p/1 to .p/{TILE_HASHES - 1}, or "
                 "again when the ledger has grown."
             )
-        content = StoredTree(connection, size).tile(level, number)
+        content = tree.tile(level, number, width)
     return Response(content, 200, {"Cache-Control": _FOR_EVER}, _BYTES)
 
 
