@@ -7,7 +7,7 @@ process on another machine than the reader who met it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from app.cause import Cause
 from app.clock import new_id, now
 from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.met_damage import Met
 from app.ledger.reading import STORED, read_back, stream_version
 from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
@@ -24,6 +25,7 @@ from domain.decisions.damage import (
     NoteDamage,
     SettleDamage,
     fold,
+    is_known,
     note_damage,
     settle_damage,
     standing,
@@ -58,11 +60,22 @@ def refuse_on_damage(ledger: Ledger, connection: Connection) -> None:
     Raises:
         LedgerDamaged: damage stands, in the ledger's words or in this process's memory.
     """
-    said = [met.said for met in ledger.met.all()]
-    said += [each.found.said for each in standing(known_damage(connection))]
+    known = known_damage(connection)
+    said = [met.said for met in not_known(ledger, known)]
+    said += [each.found.said for each in standing(known)]
     if said:
         more = f" {len(said) - 1} more were found." if len(said) > 1 else ""
         raise LedgerDamaged(f"{said[0]}{more} {GO_ON}")
+
+
+def not_known(ledger: Ledger, known: Iterable[Known]) -> list[Met]:
+    """What this process met and the ledger does not say yet: what is accepted may be met again."""
+    known = tuple(known)
+    return [
+        met
+        for met in ledger.met.all()
+        if not is_known(known, DamageFound(position=met.position, said=met.said))
+    ]
 
 
 def record_damage(ledger: Ledger, cause: Cause) -> None:

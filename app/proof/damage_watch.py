@@ -12,7 +12,7 @@ from typing import Final
 
 from app.cause import Cause
 from app.clock import Repeating, monotonic_seconds, new_id
-from app.ledger.damage import GO_ON, known_damage, record_damage, settle
+from app.ledger.damage import GO_ON, known_damage, not_known, record_damage, settle
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.retained import read_retained
@@ -80,7 +80,7 @@ class DamageWatch:
     @property
     def alarm(self) -> str | None:
         """What is damaged and what that stops, in plain words; None when all is well."""
-        met = [each.said for each in self._ledger.met.all()]
+        met = [each.said for each in not_known(self._ledger, self._known)]
         stands = met + [each.found.said for each in standing(self._known)]
         if stands:
             more = f" {len(stands) - 1} more were found." if len(stands) > 1 else ""
