@@ -1,4 +1,4 @@
-"""One entry's bytes, as the tree's head vouches for them: for those who hand them on."""
+"""An entry's bytes and earlier roots, as the tree's head vouches for them: to be handed on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from app.ledger.tree import StoredTree, read_head
 from domain.canonical import leaf_hash
 from domain.errors import ProofInvalid, UnknownThing
 from domain.stored_damage import StoredDamage
-from domain.tree.proofs import verify_inclusion
+from domain.tree.merkle import Frontier
+from domain.tree.proofs import verify_consistency, verify_inclusion
 
 
 def proven_bytes(connection: Connection, position: int) -> bytes:
@@ -41,3 +42,22 @@ def proven_bytes(connection: Connection, position: int) -> bytes:
             position,
         ) from error
     return content
+
+
+def proven_root(connection: Connection, size: int, head: Frontier) -> bytes:
+    """The root of the first `size` entries (1 or more), 32 bytes, when the head's tree extends it.
+
+    Raises:
+        RequestInvalid: the head has fewer entries.
+        StoredDamage: the stored tiles lead to another root than the head's.
+    """
+    root = StoredTree(connection, size).root()
+    proof = StoredTree(connection, head.size).consistency(size)
+    try:
+        verify_consistency(size, head.size, root, head.root(), proof)
+    except ProofInvalid as error:
+        raise StoredDamage(
+            f"the stored tiles do not lead from the tree of {size} entries to the head of "
+            f"{head.size}. Run `whyledger verify`. {error.message}"
+        ) from error
+    return root

@@ -18,7 +18,7 @@ from app.http.documentation import refusals
 from app.http.prefer import receipt_of
 from app.http.request_shapes import Sent, Whole
 from app.http.strict_route import StrictRoute
-from app.ledger.proven_entry import proven_bytes
+from app.ledger.proven_entry import proven_bytes, proven_root
 from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT, StoredTree, read_head
 from domain.canonical import INTEGER_MAX, leaf_hash
 from domain.errors import RequestInvalid, UnknownThing
@@ -158,13 +158,14 @@ def read_inclusion(here: Here, query: Annotated[InclusionQuery, Query()]) -> Inc
 def read_consistency(here: Here, query: Annotated[ConsistencyQuery, Query()]) -> ConsistencyProof:
     """From size 0 there is nothing to prove: every tree extends the empty one."""
     with here.ledger.connect() as connection:
-        tree = StoredTree(connection, _size(query.later, read_head(connection).size))
+        head = read_head(connection)
+        tree = StoredTree(connection, _size(query.later, head.size))
         proof = tree.consistency(query.earlier)
         return ConsistencyProof(
             from_size=query.earlier,
             to_size=tree.size,
-            from_root=StoredTree(connection, query.earlier).root().hex(),
-            to_root=tree.root().hex(),
+            from_root=proven_root(connection, query.earlier, head).hex(),
+            to_root=proven_root(connection, tree.size, head).hex(),
             proof=[each.hex() for each in proof],
         )
 

@@ -9,15 +9,17 @@ from sqlalchemy import text
 
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import upgrade
+from app.ledger.proven_entry import proven_root
 from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import TILE_HASHES, StoredTree, read_head
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged, RequestInvalid, UnknownThing
+from domain.stored_damage import StoredDamage
 from domain.tree.merkle import Frontier, root_of
 from domain.tree.proofs import verify_consistency, verify_inclusion
-from tests.app.proof.forger import drop_guards
+from tests.app.proof.forger import change, drop_guards
 from tests.ledger_events import put, refused
 
 SIZE = 700  # two full tiles and a right edge
@@ -166,3 +168,16 @@ def test_a_cold_proof_reads_a_few_rows(grown: Ledger) -> None:
         event.listen(connection, "before_cursor_execute", count)
         StoredTree(connection, SIZE).inclusion(300)
     assert len(seen) <= 4
+
+
+@pytest.mark.parametrize("size", [300, 600, SIZE])
+def test_a_root_is_handed_on_only_when_the_head_vouches_for_it(ledger: Ledger, size: int) -> None:
+    put(ledger, "observations-cars", *[refused(n + 1) for n in range(SIZE - 1)])
+    with ledger.snapshot() as connection:
+        head = read_head(connection)
+        assert proven_root(connection, size, head) == StoredTree(connection, size).root()
+    lie = "UPDATE tiles SET root = :zeros, bytes = :tile WHERE number = 0"
+    change(ledger, lie, zeros=bytes(32), tile=bytes(8192))
+    with ledger.snapshot() as connection:
+        with pytest.raises(StoredDamage, match=f"do not lead from the tree of {size} entries"):
+            proven_root(connection, size, head)
