@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         description="Bytes of the file that lists an upload's refused rows, and never more than "
         "four times the upload and 64 KiB; what it has no room for is counted.",
     )
+    quarantine_total_bytes_max: int = Field(
+        1024 * _MIB,
+        ge=1024,
+        description="Bytes of all those files together: beyond, the oldest ones are removed, never "
+        "the newest.",
+    )
     rows_per_request_max: int = Field(
         1000, ge=1, le=10_000, description="Rows (or events) in one request."
     )
