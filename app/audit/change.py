@@ -1,4 +1,4 @@
-"""What changed, by whom, when and why: decisions, who serves, adoptions, erasures."""
+"""What changed, by whom, when and why: decisions, who serves, adoptions, erasures, damage."""
 
 from __future__ import annotations
 
@@ -123,9 +123,19 @@ def _sentence(view: ChangeView) -> str:
         case "erased":
             asked = f"{_bare(view.reason)} ({_bare(body['legal_basis'])})"
             said = _because(f"What was kept about one row of {view.model} was erased", asked)
+        case "damage found" | "damage settled":
+            said = _because(_of_damage(view), view.reason)
         case _:  # a decision
             return str(body["sentence"])
     return f"{said}."
+
+
+def _of_damage(view: ChangeView) -> str:
+    if view.kind == "damage found":
+        return "Damage was found, and deciding stopped"
+    if view.body["how"] == "verified":
+        return "The damage found before is gone, and deciding goes on"
+    return f"{view.actor} let deciding go on in spite of the damage found before"
 
 
 def _first_of(happened: str, reason: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from app.clock import latest_taken, now
+from app.ledger.reading import stream_version
 from app.ledger.store import Connection, StreamHistory
 from app.ledger.streams import cycle_stream
 from app.projections.cycles import unfinished_cycle
@@ -55,7 +56,8 @@ def how_it_stands(
         chosen=chosen,
     )
     stream = cycle_stream(cycle_id(model, standing.number))
-    return standing, StreamHistory(stream, (), -1)
+    # Not -1: somebody may have put there what nobody can read, to be in the way.
+    return standing, StreamHistory(stream, (), stream_version(connection, stream))
 
 
 def _drift_window(view: ModelView) -> DriftWindow:

@@ -28,7 +28,7 @@ from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 if TYPE_CHECKING:
     import psycopg
 
-SCHEMA_REVISION: Final = "0008"  # the newest migration this code was written for
+SCHEMA_REVISION: Final = "0009"  # the newest migration this code was written for
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
 _REFUSED: Final = 20  # exit code: one of our errors stands on stdout, as JSON
 _SAID: Final = 500  # characters of what a migration that failed said last

@@ -38,6 +38,7 @@ _FUNCTIONS: Final = (
     "whyledger_refuse",
     "whyledger_refuse_unerased",
     "whyledger_refuse_unfounded",
+    "whyledger_refuse_gap",
 )
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _NO_SUCH_ROLE: Final = "42704"

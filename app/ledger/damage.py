@@ -7,7 +7,7 @@ process on another machine than the reader who met it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from app.cause import Cause
 from app.clock import new_id, now
 from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.met_damage import Met
 from app.ledger.reading import STORED, read_back, stream_version
 from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
@@ -24,6 +25,7 @@ from domain.decisions.damage import (
     NoteDamage,
     SettleDamage,
     fold,
+    is_known,
     note_damage,
     settle_damage,
     standing,
@@ -35,11 +37,15 @@ _STREAM: Final = DamageFound.stream
 _TYPES: Final = (DamageFound.type, DamageSettled.type)
 _TRIES: Final = 3
 _LOG: Final = logging.getLogger("whyledger.ledger")
-_GO_ON: Final = (
+GO_ON: Final = (
     "Nothing is promoted and nothing is signed until a verification finds nothing broken, which a "
     "serving process looks at by itself and `whyledger verify --record` where none serves, or "
     "somebody says to go on: `whyledger settle --reason`."
 )
+
+
+class DamageStands(LedgerDamaged):
+    """Damage keeps somebody from deciding until it is gone or accepted; then it may be tried."""
 
 
 def known_damage(connection: Connection) -> tuple[Known, ...]:
@@ -60,24 +66,30 @@ def refuse_on_damage(ledger: Ledger) -> None:
     and the ledger as it stands after that, so that nothing is between the two.
 
     Raises:
-        LedgerDamaged: damage stands, in the ledger's words or in this process's memory.
+        DamageStands: damage stands, in the ledger's words or in this process's memory.
     """
-    stops = stopped_by(ledger, ())
-    if stops is None:
-        with ledger.snapshot() as connection:
-            stops = stopped_by(ledger, known_damage(connection))
+    met = ledger.met.all()
+    with ledger.snapshot() as connection:
+        stops = stopped_by(met, known_damage(connection))
     if stops is not None:
-        raise LedgerDamaged(stops)
+        raise DamageStands(stops)
 
 
-def stopped_by(ledger: Ledger, known: tuple[Known, ...]) -> str | None:
-    """The damage that stops deciding, met here or `known` to the ledger; None: nothing does."""
-    said = [met.said for met in ledger.met.all()]
+def stopped_by(met: Iterable[Met], known: tuple[Known, ...]) -> str | None:
+    """The damage that stops deciding, met here or `known` to the ledger; None: nothing does.
+
+    What somebody accepted is met again and again, and stops nothing.
+    """
+    said = [each.said for each in met if not is_known(known, _as_found(each))]
     said += [each.found.said for each in standing(known)]
     if not said:
         return None
     more = f" {len(said) - 1} more were found." if len(said) > 1 else ""
-    return f"{said[0]}{more} {_GO_ON}"
+    return f"{said[0]}{more} {GO_ON}"
+
+
+def _as_found(met: Met) -> DamageFound:
+    return DamageFound(position=met.position, said=met.said)
 
 
 def record_damage(ledger: Ledger, cause: Cause) -> None:

@@ -23,6 +23,7 @@ from domain.errors import VersionConflict
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
 from domain.events.events import Event
+from domain.events.unreadable import Unreadable
 
 TRIES: Final = 3  # a lost race is decided again until this many were lost
 
@@ -45,7 +46,9 @@ class Decision(Generic[State]):
     recorded: tuple[Recorded, ...]  # what it appended, in order; empty: nothing had to change
 
 
-def folded(stream: str, fold: Callable[[Iterable[Event | Erased]], State]) -> Look[State]:
+def folded(
+    stream: str, fold: Callable[[Iterable[Event | Erased | Unreadable]], State]
+) -> Look[State]:
     """Looks at one stream: the state is `fold` over all its events, oldest first."""
 
     def look(connection: Connection) -> tuple[State, StreamHistory]:

@@ -22,6 +22,7 @@ from domain.events.cycle_events import (
 from domain.events.envelope import parse_entry
 from domain.events.erasure_reach import beyond_reach, frozen_in, model_of_frozen, model_of_rows
 from domain.events.events import CandidatePromoted, ChampionRolledBack, PayloadErased
+from domain.events.unreadable import EntryUnreadable
 from domain.stored_damage import StoredDamage
 
 _AT_ONCE: Final = 500  # positions of one query
@@ -51,11 +52,14 @@ def recorded_erasures(connection: Connection) -> list[Recorded]:
     )
     found = []
     for row in rows:
-        entry = parse_entry(
-            whole(row.position, row.bytes, row.leaf_hash),
-            position=row.position,
-            stream_version=row.stream_version,
-        )
+        try:
+            entry = parse_entry(
+                whole(row.position, row.bytes, row.leaf_hash),
+                position=row.position,
+                stream_version=row.stream_version,
+            )
+        except EntryUnreadable:
+            continue  # it erases nothing; whoever reads the entries notes it
         if isinstance(entry.event, PayloadErased):
             found.append(Recorded(row.position, entry.event))
     return found
@@ -137,9 +141,17 @@ def _frozen_before(connection: Connection, model: str, position: int) -> set[str
     found: set[str] = set()
     for row in connection.execute(query):
         if model_of_frozen(row.stream) == model:
-            data: dict[str, Any] = orjson.loads(bytes(row.bytes))["data"]
-            found |= frozen_in(data)
+            found |= frozen_in(_data_in(bytes(row.bytes)))
     return found
+
+
+def _data_in(content: bytes) -> dict[str, Any]:
+    """The data in an entry's bytes, whatever stands there: none where nobody can read it."""
+    try:
+        data = orjson.loads(content)["data"]
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _started_before(connection: Connection, cycles: Iterable[str], position: int) -> set[str]:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from sqlalchemy import Connection
+
 from domain.stored_damage import StoredDamage
 
+OPTION: Final = "whyledger_met"  # of the connections of a ledger: where their readers put it
 _KEPT_MAX: Final = 100  # that wait to be recorded; a ledger with more is damaged as it is
 
 
@@ -49,3 +52,10 @@ class MetDamage:
         """It is recorded."""
         with self._lock:
             self._met.pop(met, None)
+
+
+def note(connection: Connection, met: Met) -> None:
+    """Damage that a reader passes over instead of raising it: the ledger of `connection` hears."""
+    noted = connection.get_execution_options().get(OPTION)
+    if isinstance(noted, MetDamage):
+        noted.add(met)

@@ -1,4 +1,4 @@
-"""One entry's bytes, as the tree's head vouches for them: for those who hand them on."""
+"""An entry's bytes and earlier roots, as the tree's head vouches for them: to be handed on."""
 
 from __future__ import annotations
 

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Row, select
 from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.payloads import PayloadsApart
-from app.ledger.stored_bytes import whole
 from app.ledger.tables import ARTEFACTS, ENTRIES
+from app.ledger.unreadable import StoredRow, read_entry
 from domain.errors import UnknownThing
-from domain.events.envelope import Recorded, parse_entry
+from domain.events.envelope import Recorded
+from domain.events.unreadable import Unreadable
 from domain.stored_damage import StoredDamage
 
 E = TypeVar("E")
@@ -25,12 +26,15 @@ STORED: Final = (
     ENTRIES.c.stream_version,
     ENTRIES.c.bytes,
     ENTRIES.c.leaf_hash,
+    ENTRIES.c.id,
+    ENTRIES.c.stream,
+    ENTRIES.c.type,
 )
 
 # The statements of every append are the drivers' own: building one costs more than running it.
 _VERSION: Final = "SELECT max(stream_version) FROM entries WHERE stream = {}"
 _KNOWN: Final = (
-    'SELECT e."position", e.stream_version, e.bytes, e.leaf_hash,'
+    'SELECT e."position", e.stream_version, e.bytes, e.leaf_hash, e.id, e.stream, e.type,'
     " coalesce(p.request_digest, e.request_digest) AS request_digest"
     ' FROM entries e LEFT JOIN payloads p ON p."position" = e."position" WHERE e.id {}'
 )
@@ -40,7 +44,10 @@ _KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
 
 @dataclass(frozen=True, slots=True)
 class StreamHistory:
-    """One stream, whole: its entries, oldest first, and its version (-1: it does not exist)."""
+    """One stream, whole: its entries, oldest first, and its version (-1: it does not exist).
+
+    What nobody can read is not among the entries, and counts in the version.
+    """
 
     stream: str
     entries: tuple[Recorded, ...]
@@ -68,8 +75,9 @@ def read_entries(
 def read_stream(connection: Connection, stream: str) -> StreamHistory:
     """As `Ledger.read_stream`, on a connection that is open already."""
     query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
-    entries = tuple(read_back(connection, connection.execute(query)))
-    return StreamHistory(stream, entries, len(entries) - 1)
+    entries = read_back(connection, connection.execute(query))
+    there = tuple(entry for entry in entries if not isinstance(entry.event, Unreadable))
+    return StreamHistory(stream, there, entries[-1].stream_version if entries else -1)
 
 
 def dense_pages(
@@ -123,8 +131,8 @@ def known_entries(
     rows = list(rows)
     apart = PayloadsApart(connection, [row[0] for row in rows])
     found: dict[str, tuple[Recorded, bytes | None]] = {}
-    for position, version, stored, stored_hash, request_digest in rows:
-        recorded = _checked(position, version, stored, stored_hash, apart)
+    for *row, request_digest in rows:
+        recorded = read_entry(connection, StoredRow(*row), apart)
         digest = None if request_digest is None else bytes(request_digest)
         found[recorded.id] = (recorded, digest)
     return found
@@ -157,7 +165,8 @@ class Past:
         )
         while rows := self._connection.execute(query.where(ENTRIES.c.position < before)).all():
             (entry,) = read_back(self._connection, rows)
-            yield entry
+            if not isinstance(entry.event, Unreadable):
+                yield entry
             before = entry.position
 
     def latest(self, stream: str, kind: type[E], before: int) -> E | None:
@@ -178,18 +187,12 @@ class Past:
 def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:
     """The entries in rows of `STORED` columns, each checked against its leaf hash.
 
+    What nobody can read comes back as `Unreadable`, and is noted as damage.
+
     Raises:
-        LedgerDamaged: the bytes are not what the hash says, or cannot be read.
+        LedgerDamaged: the bytes are not what the hash says, or a newer version may have written
+            one that this version cannot read.
     """
     rows = list(rows)
     apart = PayloadsApart(connection, [row.position for row in rows])
-    return [
-        _checked(row.position, row.stream_version, row.bytes, row.leaf_hash, apart) for row in rows
-    ]
-
-
-def _checked(
-    position: int, stream_version: int, stored: bytes, stored_hash: bytes, apart: PayloadsApart
-) -> Recorded:
-    content = whole(position, stored, stored_hash)
-    return parse_entry(content, position=position, stream_version=stream_version, apart=apart)
+    return [read_entry(connection, StoredRow(*row), apart) for row in rows]

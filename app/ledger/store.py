@@ -29,7 +29,7 @@ from app.ledger.batch import (
     prepare,
 )
 from app.ledger.commit import Project
-from app.ledger.met_damage import MetDamage
+from app.ledger.met_damage import OPTION, MetDamage
 from app.ledger.reading import (
     StreamHistory,
     head,
@@ -81,10 +81,10 @@ class Ledger:
         busy_timeout_seconds: float,
         queue_events_max: int = QUEUE_EVENTS_MAX,
     ) -> None:
-        self.engine = engine
+        self.met = MetDamage()
+        self.engine = engine.execution_options(**{OPTION: self.met})  # what its readers pass over
         self.project = project
         self.busy_timeout_seconds = busy_timeout_seconds
-        self.met = MetDamage()
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
         self._writer = Writer(
             self._writing_until,

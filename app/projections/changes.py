@@ -33,6 +33,8 @@ from domain.events.events import (
     CandidatePromoted,
     ChampionRolledBack,
     ContractAdopted,
+    DamageFound,
+    DamageSettled,
     PayloadErased,
     PolicyAdopted,
 )
@@ -51,6 +53,8 @@ Kind = Literal[
     "policy adopted",
     "erased",
     "set aside",
+    "damage found",
+    "damage settled",
 ]
 DECISIONS_AMONG: Final[frozenset[Kind]] = frozenset({"decided", "override", "not decided"})
 
@@ -62,7 +66,7 @@ class ChangeView:
     position: int
     id: str  # of its event
     kind: Kind
-    model: str | None  # None: a policy, which no one model owns
+    model: str | None  # None: a policy or damage, which no one model owns
     occurred_at: str
     recorded_at: str
     actor: str
@@ -76,7 +80,7 @@ class ChangeView:
 
 
 CHANGES: Final = table_of(
-    ChangeView, "changes", number=2, key="position", unique="id", indexes=[("model", "position")]
+    ChangeView, "changes", number=3, key="position", unique="id", indexes=[("model", "position")]
 )
 
 
@@ -176,6 +180,11 @@ def _named(past: Past, entry: Recorded) -> _About | None:
             return _About(kind="policy adopted", model=None, digest=digest)
         case PayloadErased(model=model, reason=reason):
             return _About(kind="erased", model=model, reason=reason)
+        case DamageFound(said=why) | DamageSettled(reason=why):
+            found = isinstance(entry.event, DamageFound)
+            return _About(
+                kind="damage found" if found else "damage settled", model=None, reason=why
+            )
         case ChampionRolledBack() as event:
             return _About(
                 kind="rolled back",
@@ -260,6 +269,8 @@ APPLY: Final = dict.fromkeys(
         ContractAdopted,
         PolicyAdopted,
         PayloadErased,
+        DamageFound,
+        DamageSettled,
         CandidatePromoted,
         ChampionRolledBack,
         CycleStarted,

@@ -175,6 +175,8 @@ def completes_training(entry: Recorded) -> bool | None:
 def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(CycleStarted, entry.event)
+        if connection.execute(select(CYCLES.c.cycle).where(CYCLES.c.cycle == event.cycle)).first():
+            continue  # no version starts one twice: somebody added that by hand
         row = {
             "cycle": event.cycle,
             "model": event.model,

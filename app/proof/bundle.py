@@ -164,7 +164,7 @@ class _Export:
                         % (position, version, content)
                     )
                     leaves.append(leaf_hash(content))
-                    documents.update(_documents(position, content))
+                    documents.update(_documents(content))
                 tree = tree.append(leaves)
                 self._progress(tree.size, total)
         for name, document in documents.items():
@@ -241,7 +241,7 @@ class _Hashed:
         return self._sha256.hexdigest()
 
 
-def _documents(position: int, content: bytes) -> Iterator[tuple[str, bytes]]:
+def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:
     """The contract or policy that an entry adopts, as a file named by its digest."""
     if not any(name.encode() in content for name in _DOCUMENTS):
         return
@@ -252,11 +252,8 @@ def _documents(position: int, content: bytes) -> Iterator[tuple[str, bytes]]:
         folder, document, digest = _DOCUMENTS[envelope["type"]]
         found = canonical_bytes(envelope["data"][document])
         name = envelope["data"][digest]
-    except (ValueError, TypeError, KeyError, NotCanonical) as error:
-        raise LedgerDamaged(
-            f"ledger entry {position} is no envelope with a document: {error}. Stop writing; run "
-            "`whyledger verify`."
-        ) from error
+    except (ValueError, TypeError, KeyError, NotCanonical):
+        return  # nobody can read it; the bundle's verifier names its position
     # Never write outside the bundle, whatever somebody made of the entry.
     yield f"{folder}/{name if is_digest(name) else sha256_hex(found)}.json", found
 

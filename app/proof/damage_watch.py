@@ -82,7 +82,7 @@ class DamageWatch:
     @property
     def alarm(self) -> str | None:
         """What is damaged and what that stops, in plain words; None when all is well."""
-        stops = stopped_by(self._ledger, self._known)
+        stops = stopped_by(self._ledger.met.all(), self._known)
         if stops is not None:
             return f"{stops} {self._said}".strip()
         accepted = [each for each in self._known if each.settled and not each.gone]

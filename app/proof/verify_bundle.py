@@ -63,6 +63,39 @@ REFIT = "cycle.candidate-refitted"  # null, both, where no plan came of it
 ERASURE = "ledger.payload-erased"
 ROWS = ("observations", "predictions")  # categories of streams whose data stands apart
 PAYLOAD = re.compile(rb'\{"position":(0|[1-9]\d{0,17}),"salt":"([0-9a-f]{64})","data":(\{.*\})\}\n')
+KNOWN = {  # the events of the format: the newest schema of each
+    "champion.value-measured": 1,
+    "cycle.attempt-started": 1,
+    "cycle.candidate-compared": 3,
+    "cycle.candidate-evaluated": 1,
+    "cycle.candidate-refitted": 1,
+    "cycle.candidate-trained": 2,
+    "cycle.data-merged": 2,
+    "cycle.decided": 3,
+    "cycle.drift-measured": 3,
+    "cycle.failed": 1,
+    "cycle.halted": 2,
+    "cycle.health-reported": 2,
+    "cycle.not-decided": 1,
+    "cycle.parity-checked": 2,
+    "cycle.promotion-settled": 1,
+    "cycle.started": 2,
+    "cycle.training-failed": 1,
+    "cycle.window-guarded": 2,
+    "ledger.created": 1,
+    "ledger.damage-found": 1,
+    "ledger.damage-settled": 1,
+    "ledger.payload-erased": 1,
+    "model.candidate-promoted": 1,
+    "model.champion-rolled-back": 1,
+    "model.contract-adopted": 1,
+    "observations.dataset-received": 2,
+    "observations.observation-recorded": 2,
+    "observations.outcome-recorded": 2,
+    "observations.rows-refused": 1,
+    "policy.adopted": 1,
+    "predictions.prediction-made": 1,
+}
 DOCUMENTS = {
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
     "policy.adopted": ("policies", "document", "policy_digest"),
@@ -616,7 +649,24 @@ def events(bundle: Bundle, signed: int) -> Iterator[tuple[int, int, bytes, dict[
         envelope = parse(content, f"events.jsonl, line {number}")
         if set(envelope) not in (FIELDS, FIELDS_APART) or envelope["v"] != 1:
             raise Broken(f"position {int(matched[1])}: no envelope of version 1")
+        check_known(int(matched[1]), envelope)
         yield int(matched[1]), int(matched[2]), content, envelope
+
+
+def check_known(position: int, envelope: dict[str, Any]) -> None:
+    """The entry is one that this verifier can judge; of its data only that there is an object."""
+    kind, schema = envelope["type"], envelope["schema"]
+    texts = "id stream type occurred_at recorded_at actor correlation_id".split()
+    if type(schema) is not int or not all(type(envelope[name]) is str for name in texts):
+        raise Broken(f"position {position}: an envelope whose fields are of other kinds")
+    if not isinstance(envelope.get("data", {}), dict):
+        raise Broken(f"position {position}: its data is no object: nobody can read this entry")
+    if not 1 <= schema <= KNOWN.get(kind, 0):
+        raise CannotCheck(
+            f"position {position}: {kind[:200]!r} schema {str(schema)[:20]} is unknown to this "
+            "verifier. Use that of a newer version; if it is unknown there too, nobody can read "
+            "this entry: somebody added it by hand"
+        )
 
 
 def check_named(

@@ -24,7 +24,13 @@ _SYMBOL: Final[Mapping[Kind, str]] = {
     "policy adopted": "§",
     "erased": "∅",
     "set aside": "⊘",
+    "damage found": "!",
+    "damage settled": "=",
 }
+
+_INTERRUPTS: Final[frozenset[Kind]] = frozenset(
+    {"rolled back", "halted", "failed", "set aside", "damage found"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,7 @@ class ChangeRow:
 def change_row(change: Change, decision: Decision | None) -> ChangeRow:
     """The line of `change`, with its `decision` when it is one."""
     if decision is None:
-        interrupted = change.kind in {"rolled back", "halted", "failed", "set aside"}
+        interrupted = change.kind in _INTERRUPTS
         return ChangeRow(
             at=change.as_of or change.occurred_at,
             kind="interrupted" if interrupted else "keep",

@@ -38,6 +38,7 @@ from domain.events.cycle_events import (
 from domain.events.envelope import event_from_data
 from domain.events.erasure import Erased
 from domain.events.events import Event
+from domain.events.unreadable import Unreadable
 from domain.events.verdicts import NOT_DECIDED
 
 ATTEMPTS_MAX: Final = 3
@@ -197,7 +198,7 @@ def evolve(state: Cycle, event: CycleEvent) -> Cycle:  # noqa: PLR0911, PLR0912
             assert_never(event)
 
 
-def fold(events: Iterable[Event | Erased], start: Cycle | None = None) -> Cycle:
+def fold(events: Iterable[Event | Erased | Unreadable], start: Cycle | None = None) -> Cycle:
     """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing.
 
     What is no event of a cycle is passed over.

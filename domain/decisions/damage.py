@@ -74,9 +74,12 @@ def note_damage(known: tuple[Known, ...], command: NoteDamage) -> tuple[DamageFo
     What an operator accepted stays accepted however often it is met.
     """
     found = DamageFound(position=command.position, said=command.said)
-    if any(each.found == found and not each.gone for each in known):
-        return ()
-    return (found,)
+    return () if is_known(known, found) else (found,)
+
+
+def is_known(known: Iterable[Known], found: DamageFound) -> bool:
+    """Whether the ledger says so already, and no verification was clean since."""
+    return any(each.found == found and not each.gone for each in known)
 
 
 def settle_damage(known: tuple[Known, ...], command: SettleDamage) -> tuple[DamageSettled, ...]:

@@ -22,6 +22,7 @@ from domain.events.events import (
     ModelEvent,
     ValueMeasured,
 )
+from domain.events.unreadable import Unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,9 @@ def evolve(state: Lifecycle, event: ModelEvent) -> Lifecycle:
             assert_never(event)
 
 
-def fold(events: Iterable[Event | Erased], start: Lifecycle | None = None) -> Lifecycle:
+def fold(
+    events: Iterable[Event | Erased | Unreadable], start: Lifecycle | None = None
+) -> Lifecycle:
     """The state after all `events`, oldest first, from `start` (a snapshot) or from nothing.
 
     What is no event of a model is passed over.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from domain.errors import PolicyInvalid
 from domain.events.erasure import Erased
 from domain.events.events import Event, Json, PolicyAdopted
+from domain.events.unreadable import Unreadable
 
 Adopted = tuple[PolicyAdopted, ...]  # oldest first; the last one is in force
 
@@ -22,7 +23,7 @@ class AdoptPolicy:
     policy_digest: str
 
 
-def fold(events: Iterable[Event | Erased]) -> Adopted:
+def fold(events: Iterable[Event | Erased | Unreadable]) -> Adopted:
     """Every adoption among `events`, in their order. What is none is passed over."""
     return tuple(event for event in events if isinstance(event, PolicyAdopted))
 

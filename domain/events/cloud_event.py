@@ -9,10 +9,14 @@ from typing import Any
 
 from domain.events.envelope import Recorded, event_data
 from domain.events.erasure import Erased
+from domain.events.unreadable import Unreadable
 
 
 def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
-    """The entry as a CloudEvent 1.0; `sequence` is its position. Erased: it has no data."""
+    """The entry as a CloudEvent 1.0; `sequence` is its position.
+
+    It has no data when that is erased, or when nobody can read the entry.
+    """
     event = {
         "specversion": "1.0",
         "id": entry.id,
@@ -30,4 +34,6 @@ def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
         event["causationid"] = entry.causation_id
     if isinstance(entry.event, Erased):
         return event | {"erased": True}
+    if isinstance(entry.event, Unreadable):
+        return event | {"unreadable": entry.event.why}
     return event | {"datacontenttype": "application/json", "data": event_data(entry.event)}

@@ -14,10 +14,12 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from domain.canonical import canonical_bytes
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, WhyledgerError
 from domain.events.erasure import Erased, Payload
 from domain.events.events import EVENT_TYPES, Event
+from domain.events.unreadable import NO_JSON, EntryUnreadable, Unreadable
 from domain.events.upcasting import UPCASTERS, upcast
+from domain.faults import shown
 from domain.stored_damage import StoredDamage
 
 ENVELOPE_VERSION: Final = 1
@@ -25,6 +27,13 @@ _FIELDS: Final = frozenset(
     "v id stream type schema occurred_at recorded_at actor correlation_id causation_id data".split()
 )
 _FIELDS_APART: Final = _FIELDS - {"data"} | {"data_commit"}  # the data stands apart
+_TEXTS: Final = tuple(
+    "id stream type occurred_at recorded_at actor correlation_id causation_id".split()
+)
+_SHOWN: Final = 60  # characters of a name that somebody else chose
+_DEEP: Final = 5  # of them
+# What reading a payload raises that is none of its schema.
+UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, WhyledgerError)
 _EVENT_BY_NAME: Final = {(event.type, event.schema): event for event in EVENT_TYPES}
 _ADAPTERS: Final[dict[tuple[str, int], TypeAdapter[Any]]] = {}
 
@@ -46,7 +55,7 @@ class Recorded:
     actor: str
     correlation_id: str
     causation_id: str | None
-    event: Event | Erased
+    event: Event | Erased | Unreadable
 
 
 def envelope_bytes(  # noqa: PLR0913 the envelope has these fields
@@ -113,27 +122,24 @@ def parse_entry(
     """The entry whose stored bytes are `content`; `apart` is asked for data that is not in them.
 
     Raises:
-        LedgerDamaged: the bytes are no envelope of a version and type this code knows, or the data
-            that stands apart is missing or not what they commit to.
+        EntryUnreadable: the bytes are no envelope of a version and type this code knows.
+        StoredDamage: the data that stands apart is missing or not what they commit to.
     """
+    envelope = _envelope(content, position)
+    payload = None if "data" in envelope else apart(position)
     try:
-        envelope = orjson.loads(content)
-        if (fields := set(envelope)) not in (_FIELDS, _FIELDS_APART) or envelope[
-            "v"
-        ] != ENVELOPE_VERSION:
-            raise LedgerDamaged(
-                f"entry {position} has the envelope fields {sorted(envelope)}; version "
-                f"{ENVELOPE_VERSION} has {sorted(_FIELDS)}. Read it with the version that wrote it."
-            )
         event: Event | Erased
-        if "data" in fields:
+        if "data" in envelope:
             event = event_from_data(envelope["type"], envelope["schema"], envelope["data"])
         else:
-            event = _event_apart(envelope, position, apart(position))
-    except (orjson.JSONDecodeError, TypeError, KeyError, ValidationError) as error:
-        raise LedgerDamaged(
-            f"entry {position} cannot be read: {error}. Verify the ledger against a checkpoint."
-        ) from error
+            event = _event_apart(envelope, position, payload)
+    except StoredDamage:
+        raise
+    except UNREADABLE as error:
+        raise EntryUnreadable(position, _why(envelope, error)) from error
+    if not isinstance(event, Erased) and not _belongs(event, envelope["stream"]):
+        why = f"{event.type!r} does not belong into the stream {shown(envelope['stream'])}"
+        raise EntryUnreadable(position, why)
     return Recorded(
         position=position,
         stream=envelope["stream"],
@@ -146,6 +152,68 @@ def parse_entry(
         causation_id=envelope["causation_id"],
         event=event,
     )
+
+
+def why_unreadable(content: bytes, position: int) -> str | None:
+    """Why the entry whose bytes are `content` cannot be read; None: it can.
+
+    Data that stands apart is not looked at.
+    """
+    try:
+        parse_entry(content, position=position, stream_version=0, apart=_taken_for_erased)
+    except EntryUnreadable as error:
+        return error.why
+    return None
+
+
+def _taken_for_erased(_position: int) -> None:
+    return None
+
+
+def _envelope(content: bytes, position: int) -> dict[str, Any]:
+    """The fields of an envelope, each of its kind. Raises EntryUnreadable."""
+    try:
+        envelope: dict[str, Any] = orjson.loads(content)
+    except ValueError as error:
+        raise EntryUnreadable(position, NO_JSON) from error
+    if type(envelope) is not dict:
+        raise EntryUnreadable(position, "JSON that is no envelope")
+    if (fields := envelope.keys()) != _FIELDS and fields != _FIELDS_APART:
+        more = sorted(fields - _FIELDS - _FIELDS_APART) or sorted(fields - _FIELDS)
+        fewer = sorted(_FIELDS - fields)
+        said = f"also {_listed(more)}" if more else f"not {_listed(fewer)}"
+        raise EntryUnreadable(position, f"an envelope that has {said}")
+    if envelope["v"] != ENVELOPE_VERSION:
+        why = f"an envelope of version {shown(envelope['v'])}, not {ENVELOPE_VERSION}"
+        raise EntryUnreadable(position, why)
+    for name in _TEXTS:
+        if type(envelope[name]) is not str:
+            if name == "causation_id" and envelope[name] is None:
+                continue
+            raise EntryUnreadable(position, f"an envelope whose {name} is no text")
+    if type(envelope["schema"]) is not int:
+        raise EntryUnreadable(position, "an envelope whose schema is no number")
+    return envelope
+
+
+def _belongs(event: Event, stream: str) -> bool:
+    """Whether the stream is of the category that this type's are of."""
+    return stream.partition("-")[0] == event.stream.partition("-")[0]
+
+
+def _why(envelope: dict[str, Any], error: Exception) -> str:
+    if isinstance(error, LedgerDamaged):
+        return f"the type {shown(envelope['type'])} schema {shown(envelope['schema'])}, unknown"
+    found = type(error).__name__
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = "/".join(str(part)[:_SHOWN] for part in first["loc"][:_DEEP])
+        found = f"{first['type']} at {at!r}"
+    return f"data that is none of {envelope['type']!r} schema {envelope['schema']} ({found})"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(name[:_SHOWN] for name in names[:_DEEP])
 
 
 def _event_apart(
@@ -162,9 +230,9 @@ def _event_apart(
     return event_from_data(envelope["type"], envelope["schema"], orjson.loads(payload.content))
 
 
-def event_data(event: Event | Erased) -> dict[str, Any]:
-    """The event's fields as JSON values; none are left of an erased one."""
-    if isinstance(event, Erased):
+def event_data(event: Event | Erased | Unreadable) -> dict[str, Any]:
+    """The event's fields as JSON values; none of what is erased or cannot be read."""
+    if isinstance(event, Erased | Unreadable):
         return {}
     data: dict[str, Any] = _adapter(type(event)).dump_python(event, mode="json")
     return data

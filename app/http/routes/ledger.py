@@ -23,6 +23,9 @@ from app.ledger.proven_tree import ProvenTree
 from app.ledger.tree import LEVEL_MAX, TILE_HASHES, TILE_HEIGHT
 from domain.canonical import INTEGER_MAX, leaf_hash
 from domain.errors import RequestInvalid, UnknownThing
+from domain.events.envelope import why_unreadable
+from domain.events.unreadable import NO_JSON, said
+from domain.stored_damage import StoredDamage
 from domain.tree.proofs import check_within
 
 router = APIRouter(tags=["ledger"], route_class=StrictRoute)
@@ -218,6 +221,8 @@ def read_event(
     """
     with here.ledger.snapshot() as connection:
         content = proven_bytes(connection, position)
+        if why_unreadable(content, position) == NO_JSON:  # and this answer would be none either
+            raise StoredDamage(said(position, NO_JSON), position)
     headers = {"Cache-Control": _FOR_EVER, "Leaf-Hash": leaf_hash(content).hex()}
     if query.receipt:
         # The stored bytes are JSON, and stand in the answer as they are.

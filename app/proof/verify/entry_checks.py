@@ -7,14 +7,12 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import orjson
-from pydantic import ValidationError
 from sqlalchemy import Connection, Row, select
 
 from app.ledger.tables import ARTEFACTS
 from app.proof.verify.breaks import Break
 from domain.canonical import sha256_hex
-from domain.errors import LedgerDamaged
-from domain.events.envelope import event_from_data
+from domain.events.envelope import UNREADABLE, event_from_data, why_unreadable
 from domain.events.erasure_reach import (
     ERASABLE_FIELDS,
     beyond_reach,
@@ -23,6 +21,7 @@ from domain.events.erasure_reach import (
     model_of_rows,
 )
 from domain.events.events import PayloadErased
+from domain.events.unreadable import EXPECTED, THING
 from domain.tree.proofs import HASH_BYTES
 
 _NOTHING: Final = "nothing under it"
@@ -101,6 +100,7 @@ class EntryChecks:
                 stored = self._as_bytes(position, "leaf_hash", stored)
             leaf = sha256(b"\x00" + content).digest()
             leaves.append(leaf)
+            why = why_unreadable(content, position)
             expected = versions.get(stream, -1) + 1
             ending = (
                 f',"id":"{id}","occurred_at":"{occurred}","recorded_at":"{recorded}",'
@@ -117,6 +117,7 @@ class EntryChecks:
                 and type_ not in _LOOKED_INTO
                 and b'"data_commit":' not in content
                 and content.endswith(ending.encode())
+                and why is None
             ):
                 versions[stream] = expected
                 ids.add(id)
@@ -125,6 +126,8 @@ class EntryChecks:
                 self._check_thoroughly(
                     StoredEntry(*row)._replace(content=content, leaf_hash=stored), leaf, signed
                 )
+                if why is not None:
+                    self._wrong(position, THING, EXPECTED, why)
         return leaves
 
     def broken_before(self, position: int) -> bool:
@@ -156,8 +159,9 @@ class EntryChecks:
             stream, data = envelope["stream"], envelope.get("data", {})  # no data: it stands apart
             if not isinstance(data, dict) or not all(isinstance(name, str) for name in said[:3]):
                 raise TypeError
-        except (orjson.JSONDecodeError, TypeError, KeyError) as error:
-            self._wrong(entry.position, "the entry", "an envelope", f"{type(error).__name__}")
+        except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+            # It was named already; its place in the stream is what the columns say.
+            self._versions[entry.stream] = self._versions.get(entry.stream, -1) + 1
             return
         stored = (entry[1], entry[2], *entry[4:8])
         if said != stored:
@@ -183,9 +187,8 @@ class EntryChecks:
     def _check_erasure(self, position: int, schema: int, data: dict[str, Any]) -> None:
         try:
             event = event_from_data(PayloadErased.type, schema, data)
-        except (LedgerDamaged, KeyError, TypeError, ValidationError) as error:
-            self._wrong(position, "the entry", "an erasure", type(error).__name__)
-            return
+        except UNREADABLE:
+            return  # it was named already
         assert isinstance(event, PayloadErased)  # noqa: S101 - its type says so
         frozen = self._frozen.get(event.model, set())
         for named in beyond_reach(

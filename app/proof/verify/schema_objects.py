@@ -1,5 +1,7 @@
 """What the database holds to its tables by: columns, constraints, triggers, functions, by text.
 
+Rights are listed where the migrations gave none: who may only read is nobody's business.
+
 A trigger of the right name may do nothing. So everything is read as the database itself tells it,
 and compared to the letter with what the migrations make.
 """
@@ -11,8 +13,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.database.engine import READ_MODELS_SCHEMA
+from app.database.roles import APPLICATION, ERASER
 
 TABLES: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints", "ledger_head")
+_BOOTSTRAP: Final = 10  # the server's first superuser: what it made is the host's own business
 _LISTED: Final = ", ".join(f"'{table}'" for table in TABLES)  # our own names
 
 # A trigger on any table can change the ledger's; other tables and their indexes are not ours.
@@ -72,6 +76,34 @@ _POSTGRESQL: Final = f"""
     SELECT 'table ' || inhrelid::regclass::text || ' below ' || o.relname,
         'its rows are read as ours'
         FROM ours o JOIN pg_inherits h ON h.inhparent = o.oid
+    UNION ALL
+    SELECT 'right to ' || g.privilege_type || ' on ' || g.what || ' for '
+        || coalesce(r.rolname, 'PUBLIC'), 'granted'
+        FROM (
+            SELECT c.relname, c.relname AS what, c.relowner, a.* FROM pg_class c
+            CROSS JOIN LATERAL aclexplode(c.relacl) a
+            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v', 'p')
+            AND c.relname IN ({_LISTED}, 'alembic_version')
+            UNION ALL
+            SELECT c.relname, c.relname || '.' || t.attname, c.relowner, a.* FROM pg_class c
+            JOIN pg_attribute t ON t.attrelid = c.oid CROSS JOIN LATERAL aclexplode(t.attacl) a
+            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v', 'p')
+            AND c.relname IN ({_LISTED}, 'alembic_version')
+        ) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+        WHERE g.grantee <> g.relowner AND g.privilege_type NOT IN ('SELECT', 'REFERENCES')
+        AND NOT (r.rolname IS NOT NULL AND r.rolname = '{APPLICATION}' AND g.relname IN ({_LISTED})
+            AND (g.privilege_type = 'INSERT'
+                OR (g.privilege_type = 'UPDATE' AND g.relname = 'ledger_head')))
+        AND NOT (r.rolname IS NOT NULL AND r.rolname = '{ERASER}' AND g.privilege_type = 'DELETE'
+            AND g.relname IN ('artefacts', 'payloads'))
+    UNION ALL
+    SELECT 'owner of ' || o.relname, 'another than that of entries'
+        FROM ours o JOIN pg_class c ON c.oid = o.oid
+        WHERE c.relowner <> (SELECT e.relowner FROM pg_class e JOIN ours x ON x.oid = e.oid
+            WHERE e.relname = 'entries')
+    UNION ALL
+    SELECT 'event trigger ' || evtname, 'on ' || evtevent || ', enabled ' || evtenabled::text
+        FROM pg_event_trigger WHERE evtenabled <> 'D' AND evtowner <> {_BOOTSTRAP}
 """  # noqa: S608
 
 

@@ -10,8 +10,10 @@ from app.audit.change import Change, changes, happened_last
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from domain.events.events import DamageFound, DamageSettled
 from tests.app.golden_story import replayed
 from tests.app.web.car_story import MODEL, car_story, record, time
+from tests.ledger_events import put
 from tests.repository import REPOSITORY
 
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -134,3 +136,28 @@ def test_nothing_happened_before_the_first_cycle(sqlite_ledger: Ledger) -> None:
 
     with sqlite_ledger.connect() as connection:
         assert happened_last(connection, MODEL) is None
+
+
+def test_damage_that_was_found_and_what_became_of_it_are_told(ledger: Ledger) -> None:
+    said = "position 2: the entry: expected one that can be read; found bytes that are no JSON."
+    put(
+        ledger,
+        "ledger",
+        DamageFound(position=2, said=said),
+        DamageSettled(found=(1,), how="accepted", reason="we know who"),
+        DamageSettled(found=(1,), how="verified", reason="9 entries were verified"),
+    )
+    with ledger.connect() as connection:
+        found = [each for each in changes(connection, after=-1) if each.model is None]
+    assert [(each.kind, each.sentence) for each in found] == [
+        ("damage found", f"Damage was found, and deciding stopped: {said}"),
+        (
+            "damage settled",
+            "local:unauthenticated let deciding go on in spite of the damage found before: "
+            "we know who.",
+        ),
+        (
+            "damage settled",
+            "The damage found before is gone, and deciding goes on: 9 entries were verified.",
+        ),
+    ]

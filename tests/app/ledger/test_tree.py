@@ -17,6 +17,7 @@ from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged, RequestInvalid, UnknownThing
 from domain.tree.merkle import Frontier, root_of
 from domain.tree.proofs import verify_consistency, verify_inclusion
+from tests.app.proof.forger import drop_guards
 from tests.ledger_events import put, refused
 
 SIZE = 700  # two full tiles and a right edge
@@ -89,6 +90,7 @@ def test_a_second_level_of_tiles_is_filled_too(ledger: Ledger) -> None:
     with ledger.writing() as connection:  # leaf hashes alone: entries would take a minute
         first = ledger.leaf_hashes(0, 0)
         last = (wide + 255, "id", "s", 0, "t", 1, "", "", b"", bytes(32), None)
+        drop_guards(connection)
         insert_rows(connection, ENTRIES, [last])  # no tile stands before its entries
         grow(connection, 1, leaves[1:wide])
         grow(connection, wide, leaves[wide : wide + 256])

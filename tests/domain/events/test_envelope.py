@@ -14,8 +14,16 @@ from pydantic import ValidationError
 
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import LedgerDamaged
-from domain.events.envelope import envelope_bytes, event_data, event_from_data, parse_entry
+from domain.events.cloud_event import cloud_event
+from domain.events.envelope import (
+    envelope_bytes,
+    event_data,
+    event_from_data,
+    parse_entry,
+    why_unreadable,
+)
 from domain.events.events import EVENT_TYPES, Event, RowsRefused
+from domain.events.unreadable import Unreadable, said
 from tests.domain.events.sample_events import FORCE, STARTED
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -53,13 +61,14 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
 @given(data=st.data())
 def test_every_event_comes_back_as_it_was_recorded(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(events_of(kind))
-    content = envelope_bytes(event, **ENVELOPE)
+    envelope = ENVELOPE | {"stream": event.stream}
+    content = envelope_bytes(event, **envelope)
     recorded = parse_entry(content, position=7, stream_version=3)
     assert recorded.event == event
     assert (recorded.position, recorded.stream_version) == (7, 3)
-    assert {name: getattr(recorded, name) for name in ENVELOPE} == ENVELOPE
+    assert {name: getattr(recorded, name) for name in ENVELOPE} == envelope
     # What was read back has the same bytes, so a replay sees what was recorded.
-    assert envelope_bytes(recorded.event, **ENVELOPE) == content
+    assert envelope_bytes(event, **envelope) == content
 
 
 def test_the_envelope_is_closed_and_canonical() -> None:
@@ -93,24 +102,51 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "told"),
     [
         (b"{", "entry 7 cannot be read"),
         (b"[]", "entry 7"),
-        (broken(lambda d: d.pop("actor")), "entry 7 has the envelope fields"),
-        (broken(lambda d: d.update(position=7)), "entry 7 has the envelope fields"),
-        (broken(lambda d: d.update(v=2)), "Read it with the version that wrote it"),
-        (broken(lambda d: d.update(type="cycle.invented")), "'cycle.invented' schema 1 is unknown"),
-        (broken(lambda d: d.update(schema=99)), "schema 99 is unknown to this version"),
-        (broken(lambda d: d.update(type="cycle.decided")), "entry 7 cannot be read.*verdict"),
+        (broken(lambda d: d.pop("actor")), "an envelope that has not actor"),
+        (broken(lambda d: d.update(position=7)), "an envelope that has also position"),
+        (
+            broken(lambda d: d.update(v=2)),
+            "of version 2, not 1. Use a version at least as new",
+        ),
+        (broken(lambda d: d.update(type="cycle.invented")), "'cycle.invented' schema 1, unknown"),
+        (broken(lambda d: d.update(schema=99)), "schema 99, unknown"),
+        (broken(lambda d: d.update(type="cycle.decided")), "entry 7 cannot be read.*KeyError"),
+        (broken(lambda d: d.update(actor=7)), "an envelope whose actor is no text"),
+        (broken(lambda d: d.update(schema="1")), "an envelope whose schema is no number"),
+        (
+            broken(lambda d: d.update(stream="model-cars")),
+            "does not belong into the stream 'model-cars'",
+        ),
         (broken(lambda d: d["data"].pop("rows")), "entry 7 cannot be read.*rows"),
         (broken(lambda d: d["data"].update(rows="many")), "entry 7 cannot be read"),
         (broken(lambda d: d["data"].update(bodies=[])), "entry 7 cannot be read.*bodies"),
     ],
 )
-def test_bytes_that_are_no_envelope_are_refused(content: bytes, said: str) -> None:
-    with pytest.raises(LedgerDamaged, match=rf"(?s){said}"):
+def test_bytes_that_are_no_envelope_are_refused(content: bytes, told: str) -> None:
+    with pytest.raises(LedgerDamaged, match=rf"(?s){told}"):
         parse_entry(content, position=7, stream_version=0)
+    assert why_unreadable(content, 7) is not None
+
+
+def test_what_cannot_be_read_has_no_data_and_says_why() -> None:
+    assert why_unreadable(envelope_bytes(REFUSED, **ENVELOPE), 7) is None
+    apart = envelope_bytes(REFUSED, **ENVELOPE, data_commit="0" * 64)
+    assert why_unreadable(apart, 7) is None
+    unreadable = Unreadable(type="a", schema=1, why="bytes that are no JSON")
+    assert event_data(unreadable) == {}
+    entry = replace(
+        parse_entry(envelope_bytes(REFUSED, **ENVELOPE), position=7, stream_version=0),
+        event=unreadable,
+    )
+    shown = cloud_event(entry, "a ledger")
+    assert (shown["unreadable"], "data" in shown) == ("bytes that are no JSON", False)
+    assert said(7, unreadable.why) == (
+        "position 7: the entry: expected one that can be read; found bytes that are no JSON."
+    )
 
 
 def test_a_field_that_no_schema_names_is_refused_wherever_it_stands() -> None:

@@ -66,7 +66,7 @@ def test_an_envelope_with_both_or_neither_is_damage() -> None:
     both = canonical_bytes(envelope | {"data": {}})
     neither = canonical_bytes({k: v for k, v in envelope.items() if k != "data_commit"})
     for content in (both, neither):
-        with pytest.raises(LedgerDamaged, match="has the envelope fields"):
+        with pytest.raises(LedgerDamaged, match="entry 7 cannot be read: an envelope that has"):
             parse_entry(content, position=7, stream_version=3)
 
 

@@ -10,6 +10,7 @@ from app.cli.main import app
 from app.settings import Settings
 from tests.app.http.routes.running import process_behind
 from tests.app.proof.forger import change, edited
+from tests.app.proof.planting import plant
 from tests.ledger_events import put, refused
 from tests.patience import until
 
@@ -80,3 +81,30 @@ def test_an_operator_goes_on_with_a_reason_that_is_an_event(
     alarms = damaged.get("/readyz").json()["alarms"]
     until(lambda: "accepted" in damaged.get("/readyz").json()["alarms"]["damage"])
     assert f"ledger entry {EDITED}:" in alarms["damage"]
+
+
+def test_over_an_entry_that_nobody_can_read_all_goes_on_but_deciding(
+    service: TestClient,
+) -> None:
+    ledger = process_behind(service).ledger
+    with ledger.engine.begin() as connection:
+        position = plant(
+            connection,
+            b"no JSON",
+            stream="observations-car-price",
+            type="observations.rows-refused",
+        )
+    put(ledger, "observations-car-price", refused(1, "car-price"))
+    listed = service.get("/events", params={"cursor": position - 1}).json()
+    assert [each.get("unreadable") for each in listed] == ["bytes that are no JSON", None]
+    assert service.get(f"/ledger/events/{position}").status_code == 503
+    assert service.get(f"/ledger/events/{position + 1}").status_code == 200
+    assert service.get("/models").status_code == 200
+    said = f"position {position}: the entry: expected one that can be read; found bytes that are no"
+    assert service.get("/readyz").json()["alarms"]["damage"].startswith(said)
+    assert said in service.get("/").text
+    answer = service.post("/models/car-price/cycles", json={})
+    assert (answer.status_code, answer.json()["type"]) == (
+        503,
+        "urn:whyledger:problem:ledger-damaged",
+    )

@@ -50,7 +50,28 @@ POSTGRES = {
     "ALTER TABLE entries SET UNLOGGED": "these changed: table entries;",
     "CREATE TRIGGER mine AFTER INSERT ON {policies} FOR EACH ROW EXECUTE FUNCTION"
     " whyledger_refuse()": "also trigger mine of",
+    "CREATE ROLE mallory;; GRANT UPDATE ON entries TO mallory": (
+        "also right to UPDATE on entries for mallory"
+    ),
+    "GRANT INSERT ON entries TO PUBLIC": "also right to INSERT on entries for PUBLIC",
+    "GRANT UPDATE (note) ON checkpoints TO whyledger_app": (
+        "also right to UPDATE on checkpoints.note for whyledger_app"
+    ),
+    "GRANT DELETE ON payloads TO whyledger_app": (
+        "also right to DELETE on payloads for whyledger_app"
+    ),
+    "GRANT UPDATE ON alembic_version TO whyledger_app": (
+        "also right to UPDATE on alembic_version for whyledger_app"
+    ),
+    "CREATE ROLE mallory;; ALTER TABLE tiles OWNER TO mallory": "also owner of tiles",
+    "CREATE ROLE mallory SUPERUSER;; SET ROLE mallory;; CREATE FUNCTION mine() RETURNS"
+    " event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;; CREATE EVENT TRIGGER mine ON"
+    " ddl_command_end EXECUTE FUNCTION mine();; RESET ROLE": "also event trigger mine",
 }
+HARMLESS = (
+    "CREATE ROLE mallory;; GRANT SELECT ON entries TO mallory",
+    "CREATE TABLE mine (i int);; GRANT ALL ON mine TO PUBLIC",
+)
 
 
 def words_after(ledger: Ledger, statements: str) -> str:
@@ -100,3 +121,11 @@ def test_each_revision_has_the_texts_of_its_time(tmp_path: object) -> None:
     for revision, there in stands_at_each(f"sqlite:///{tmp_path}/ledger.db"):
         assert guard_texts("sqlite", revision) == there
     assert revisions()[-1] == SCHEMA_REVISION
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("change", HARMLESS)
+def test_who_may_only_read_and_what_is_not_ours_is_nobodys_business(
+    ledger: Ledger, change: str
+) -> None:
+    assert words_after(ledger, change) == ""

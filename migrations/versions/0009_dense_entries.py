@@ -1,0 +1,145 @@
+"""An entry takes the next position and the next version of its stream, and no other.
+
+Behind a gap it would keep others from writing for ever. Nor is one added whose bytes the other
+guards must read (erasures; on SQLite also what freezes data) and cannot: no erasure would pass any
+more. On PostgreSQL the bytes must hash to the leaf as well; SQLite knows no SHA-256.
+"""
+
+# ruff: noqa: S608 - our own names
+from __future__ import annotations
+
+from alembic import op
+from sqlalchemy import text
+
+revision = "0009"
+down_revision = "0008"
+
+OWNER = "whyledger_owner"
+GAP = "entries only grows: by the next position, and each stream by its next version"
+UNREADABLE = "entries only grows by what can be read: these bytes are no JSON of this type"
+UNHASHED = "entries only grows by what can be proven: these bytes do not hash to this leaf"
+ERASURE = "ledger.payload-erased"
+FREEZE = (
+    "'cycle.drift-measured', 'cycle.data-merged', 'cycle.candidate-trained',"
+    " 'cycle.candidate-refitted', 'model.candidate-promoted', 'model.champion-rolled-back'"
+)
+FIELDS = ("reference_sha256", "identities_sha256", "residuals_sha256")
+NAMED = "% only grows: nothing in it is removed but what a recorded erasure names"
+# As 0008, but what freezes an artefact is looked at as bytes: jsonb fails on what it cannot hold,
+# a NUL in some category, and then nothing could be erased any more.
+_ERASURE = (
+    f"erasure.stream = ''ledger'' AND erasure.type = ''{ERASURE}''"
+    " AND erasure.position < (SELECT size FROM %1$I.ledger_head)"
+    f" AND convert_from(erasure.bytes, ''UTF8'')::jsonb ->> ''type'' = ''{ERASURE}''"
+)
+_DATA = "convert_from(erasure.bytes, ''UTF8'')::jsonb -> ''data''"
+_MODEL = f"({_DATA} ->> ''model'')"
+_NAMES = " OR ".join(
+    f"position(convert_to(''\"{field}\":\"'' || $1.sha256 || ''\"'', ''UTF8'') IN named.bytes) > 0"
+    for field in FIELDS
+)
+PAYLOAD = (
+    "SELECT EXISTS (SELECT FROM %1$I.entries AS erasure JOIN %1$I.entries AS named"
+    f" ON named.position < erasure.position WHERE {_ERASURE}"
+    f" AND {_DATA} -> ''entries'' @> to_jsonb($1.position)"
+    " AND named.position = $1.position AND named.stream IN"
+    f" (''observations-'' || {_MODEL}, ''predictions-'' || {_MODEL}))"
+)
+_FREEZE = FREEZE.replace("'", "''")
+ARTEFACT = (
+    "SELECT $1.kind IN (''reference'', ''identities'') AND EXISTS"
+    " (SELECT FROM %1$I.entries AS erasure JOIN %1$I.entries AS named"
+    f" ON named.position < erasure.position WHERE {_ERASURE}"
+    f" AND {_DATA} -> ''artefacts'' @> to_jsonb($1.sha256)"
+    f" AND named.type IN ({_FREEZE}) AND (named.stream = ''model-'' || {_MODEL}"
+    f" OR rtrim(named.stream, ''0123456789'') = ''cycle-'' || {_MODEL} || ''-'') AND ({_NAMES}))"
+)
+
+
+def upgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        _guard_on_sqlite()
+    else:
+        _guard_on_postgresql()
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the ledger only grows; restore a back-up instead")
+
+
+def _guard_on_sqlite() -> None:
+    # An existing position or version is refused by `entries_refuse_replace`, in its own words.
+    _run(
+        "CREATE TRIGGER entries_refuse_gap BEFORE INSERT ON entries"
+        " WHEN NEW.position < 0"
+        " OR NEW.position > (SELECT coalesce(max(position), -1) + 1 FROM entries)"
+        " OR NEW.stream_version < 0"
+        " OR NEW.stream_version > (SELECT coalesce(max(stream_version), -1) + 1 FROM entries"
+        " WHERE stream = NEW.stream)"
+        f" BEGIN SELECT RAISE(ABORT, '{GAP}'); END"
+    )
+    texts = ("id", "stream", "type", "occurred_at", "recorded_at")
+    kinds = " AND ".join(f"typeof(NEW.{name}) = 'text'" for name in texts)
+    _run(
+        "CREATE TRIGGER entries_refuse_unreadable BEFORE INSERT ON entries"
+        f" WHEN NOT ({kinds} AND typeof(NEW.stream_version) = 'integer'"
+        " AND typeof(NEW.schema) = 'integer' AND typeof(NEW.bytes) = 'blob'"
+        " AND typeof(NEW.leaf_hash) = 'blob')"
+        # Not json_valid, which a schema that is not trusted may not use: this fails on no JSON.
+        f" OR (NEW.type IN ('{ERASURE}', {FREEZE}) AND NOT EXISTS (SELECT 1"
+        " FROM json_each(CAST(NEW.bytes AS TEXT)) WHERE key = 'type' AND value = NEW.type))"
+        f" BEGIN SELECT RAISE(ABORT, '{UNREADABLE}'); END"
+    )
+
+
+def _guard_on_postgresql() -> None:
+    refuse = " USING ERRCODE = 'restrict_violation';"
+    _run(
+        "CREATE OR REPLACE FUNCTION whyledger_refuse_unerased()"
+        " RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE named boolean; BEGIN"
+        " IF TG_TABLE_NAME = 'payloads' THEN"
+        f" EXECUTE format('{PAYLOAD}', TG_TABLE_SCHEMA) INTO named USING OLD;"
+        f" ELSE EXECUTE format('{ARTEFACT}', TG_TABLE_SCHEMA) INTO named USING OLD;"
+        " END IF; IF named THEN RETURN OLD; END IF;"
+        f" RAISE EXCEPTION '{NAMED}', TG_TABLE_NAME{refuse} END $$"
+    )
+    # One look at all rows of a statement: one for each would make every append half as fast again.
+    _run(
+        "CREATE FUNCTION whyledger_refuse_gap() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " DECLARE least bigint; most bigint; there bigint; part record; found boolean;"
+        " BEGIN"
+        " SELECT min(position), max(position), count(*) INTO least, most, there FROM added;"
+        " IF there = 0 THEN RETURN NULL; END IF;"
+        " EXECUTE format('SELECT EXISTS (SELECT FROM %I.entries WHERE position = $1)',"
+        " TG_TABLE_SCHEMA) INTO found USING least - 1;"
+        f" IF most - least + 1 <> there OR found <> (least > 0) OR least < 0 THEN"
+        f" RAISE EXCEPTION '{GAP}'{refuse} END IF;"
+        " FOR part IN SELECT stream, min(stream_version) AS least, max(stream_version) AS most,"
+        " count(*) AS there FROM added GROUP BY stream LOOP"
+        " EXECUTE format('SELECT EXISTS (SELECT FROM %I.entries WHERE stream = $1"
+        " AND stream_version = $2)', TG_TABLE_SCHEMA) INTO found"
+        " USING part.stream, part.least - 1;"
+        " IF part.most - part.least + 1 <> part.there OR found <> (part.least > 0)"
+        f" OR part.least < 0 THEN RAISE EXCEPTION '{GAP}'{refuse} END IF; END LOOP;"
+        r" IF EXISTS (SELECT FROM added WHERE leaf_hash <> sha256('\x00'::bytea || bytes)) THEN"
+        f" RAISE EXCEPTION '{UNHASHED}'{refuse} END IF;"
+        f" BEGIN SELECT EXISTS (SELECT FROM added WHERE type = '{ERASURE}'"
+        " AND convert_from(bytes, 'UTF8')::jsonb ->> 'type' IS DISTINCT FROM type) INTO found;"
+        " EXCEPTION WHEN data_exception THEN found := true; END;"
+        f" IF found THEN RAISE EXCEPTION '{UNREADABLE}'{refuse} END IF;"
+        " RETURN NULL; END $$"
+    )
+    _run(
+        "CREATE TRIGGER entries_refuse_gap AFTER INSERT ON entries REFERENCING NEW TABLE AS added"
+        " FOR EACH STATEMENT EXECUTE FUNCTION whyledger_refuse_gap()"
+    )
+    _run("ALTER TABLE entries ENABLE ALWAYS TRIGGER entries_refuse_gap")
+    _run(
+        f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{OWNER}'"
+        f" AND pg_has_role(current_user, oid, 'MEMBER'))"
+        f" THEN ALTER FUNCTION whyledger_refuse_gap() OWNER TO {OWNER}; END IF; END $$"
+    )
+
+
+def _run(statement: str) -> None:
+    op.execute(text(statement.replace(":", r"\:")))
