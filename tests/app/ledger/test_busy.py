@@ -90,18 +90,6 @@ def test_a_database_out_of_reach_is_named_with_its_remedy(url: str) -> None:
         open_ledger(settings)
 
 
-@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("code", ["53100", "53200", "58030"])  # disk full, no memory, I/O error
-def test_a_postgresql_without_room_is_tried_again_later(ledger: Ledger, code: str) -> None:
-    statement = f"DO $$ BEGIN RAISE 'no space left on device' USING ERRCODE = '{code}'; END $$"
-    with (
-        pytest.raises(LedgerBusy, match=r"cannot write: no space left.*Nothing was acknowledged"),
-        ledger.writing() as connection,
-    ):
-        connection.execute(text(statement))
-    assert put(ledger, "observations-cars", refused())[0].position == 1
-
-
 def test_other_errors_of_the_database_are_not_called_busy(ledger: Ledger) -> None:
     with pytest.raises(DBAPIError) as raised, ledger.connect() as connection:
         connection.execute(text("SELECT * FROM nowhere"))
