@@ -25,6 +25,10 @@ from domain.stored_damage import StoredDamage
 READ_MODELS_SCHEMA: Final = "read_models"
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
+_TAKES_WRITES: Final = {  # whether it is a file -> what to do when it takes none
+    True: "Give this process the right to write to its file and folder",
+    False: "Let WHYLEDGER_DATABASE_URL name the server that takes writes, no stand-by",
+}
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
 
 
@@ -105,9 +109,7 @@ def _refusal(error: DBAPIError, seconds: float) -> LedgerBusy | StoredDamage | N
         case Meaning.NO_ROOM:
             return _cannot_write(said, "Make room on its disk, or mend it")
         case Meaning.READ_ONLY:
-            return _cannot_write(
-                said, "Let WHYLEDGER_DATABASE_URL name what takes writes, no stand-by and no copy"
-            )
+            return _cannot_write(said, _TAKES_WRITES[isinstance(error.orig, sqlite3.Error)])
         case Meaning.NOT_ALLOWED:
             return LedgerBusy(
                 f"this login may not use the ledger's database: {said}. Nothing was acknowledged. "

@@ -32,7 +32,10 @@ SAID = {
         LedgerBusy,
         r"cannot write: its words.*\. Nothing was acknowledged\. Make room",
     ),
-    Meaning.READ_ONLY: (LedgerBusy, r"cannot write: its words.*\..*what takes writes, no stand-by"),
+    Meaning.READ_ONLY: (
+        LedgerBusy,
+        r"cannot write: its words.*\..*(takes writes, no stand-by|right to write to its file)",
+    ),
     Meaning.NOT_ALLOWED: (LedgerBusy, r"may not use .*: its words.*\..*app\.database\.roles"),
     Meaning.DAMAGED: (StoredDamage, r": its words.*\. Restore a back-up"),
 }
