@@ -114,6 +114,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
     app.state.reading = CapacityLimiter(1)  # large bodies; see `bodies.parsed`
+    app.state.taking_in = CapacityLimiter(datasets.UPLOADS_AT_ONCE)  # see `datasets.create_dataset`
     app.state.host_names = settings.names_of_host
     install_problems(app)
     for resource in (

@@ -38,6 +38,11 @@ def file_digest(value: object, what: str) -> FileDigest:
     )
 
 
+def is_path_part(value: object) -> bool:
+    """Whether it is one name that may stand in a path."""
+    return isinstance(value, str) and _PART.fullmatch(value) is not None
+
+
 def path_part(value: object, what: str) -> PathPart:
     """The name, which may be one part of a path; `what` says whose it is.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Final
 
 from app.cause import Cause
@@ -23,6 +24,7 @@ from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.decisions import starting
 from domain.decisions.starting import BeginAttempt
+from domain.errors import WhyledgerError
 from domain.events.cycle_events import CycleFailed
 
 _NICENESS: Final = 10  # serving goes first
@@ -39,6 +41,14 @@ def main(cycle: str) -> int:
     settings = Settings()
     narrow_state(settings)
     ledger = open_ledger(settings)
+    try:
+        return _run(ledger, settings, cycle)
+    finally:
+        with suppress(WhyledgerError):  # then whoever meets it next says so
+            record_damage(ledger, Cause("service:worker", cycle))
+
+
+def _run(ledger: Ledger, settings: Settings, cycle: str) -> int:
     with NamedLock(ledger.engine, settings.state_dir / "locks", cycle) as held:
         if not held:
             _log.info("cycle %s is running elsewhere", cycle)
@@ -52,8 +62,6 @@ def main(cycle: str) -> int:
         except DamageStands as damage:
             _log.warning("cycle %s waits: %s", cycle, damage.message)
             return WAITS
-        finally:  # what it met stops others, too
-            record_damage(ledger, Cause("service:worker", cycle))
         follow_champion(ledger, settings, state.begun.model)
     return 0
 

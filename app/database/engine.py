@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.database.error_meaning import Meaning, meaning_of
 from app.settings import Settings
 from domain.errors import LedgerBusy
 from domain.stored_damage import StoredDamage
@@ -25,19 +26,11 @@ from domain.stored_damage import StoredDamage
 READ_MODELS_SCHEMA: Final = "read_models"
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
+_TAKES_WRITES: Final = {  # whether it is a file -> what to do when it takes none
+    True: "Give this process the right to write to its file and folder",
+    False: "Let WHYLEDGER_DATABASE_URL name the server that takes writes, no stand-by",
+}
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
-_SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_SQLITE_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-# Full, failing or read-only. On PostgreSQL: disk full, out of memory, too many files, I/O error.
-_SQLITE_NO_ROOM: Final = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
-)
-_POSTGRES_NO_ROOM: Final = frozenset({"53000", "53100", "53200", "58030"})
-# It has no code for a quota that is full or a file that may not grow, and calls them errors of its
-# own. Where they come from tells them apart, in every language: these files write to the disk.
-_POSTGRES_INTERNAL: Final = "XX000"
-_POSTGRES_WRITERS: Final = frozenset({"md.c", "fd.c", "buffile.c", "copydir.c"})
-_POSTGRES_BUSY: Final = frozenset({"55P03", "57014", "40P01", "53300"})  # lock, cancel, full
 
 
 def create_database(url: str, settings: Settings, *, answers_within: float | None = None) -> Engine:
@@ -87,8 +80,9 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
     """Turn the database's words for "in use", "out of reach" and "damaged" into our errors.
 
     Raises:
-        LedgerBusy: in use by another writer, out of reach, or without room on its disk.
-        LedgerDamaged: the file is no whole database.
+        LedgerBusy: in use by another writer, out of reach, without room on its disk, without
+            writes, or not for this login.
+        StoredDamage: its files are not what it wrote.
     """
     try:
         yield
@@ -97,24 +91,39 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
             f"no connection to the ledger came free within {seconds:g} s. Try again."
         ) from error
     except DBAPIError as error:
-        if _means_busy(error):
-            raise LedgerBusy(
+        refusal = _refusal(error, seconds)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def _refusal(error: DBAPIError, seconds: float) -> LedgerBusy | StoredDamage | None:
+    """What it means in our words; None when it is a mistake of ours."""
+    said = " ".join(str(error.orig).split())
+    match meaning_of(error):
+        case Meaning.BUSY:
+            return LedgerBusy(
                 f"the ledger was in use by another writer for {seconds:g} s; nothing was kept. "
                 "Try again."
-            ) from error
-        if _means_unreachable(error):
-            raise _unreachable(str(error.orig)) from error
-        if _means_no_room(error):
-            raise LedgerBusy(
-                "the ledger's database cannot write: "
-                f"{' '.join(str(error.orig).split())}. Nothing was acknowledged. Make room on its "
-                "disk, or mend it, and try again with the same ids; no restart is needed."
-            ) from error
-        if _means_damaged(error):
-            raise StoredDamage(
-                f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
-            ) from error
-        raise
+            )
+        case Meaning.UNREACHABLE:
+            return _unreachable(said)
+        case Meaning.NO_ROOM:
+            return _cannot_write(said, "Make room on its disk, or mend it")
+        case Meaning.READ_ONLY:
+            return _cannot_write(said, _TAKES_WRITES[isinstance(error.orig, sqlite3.Error)])
+        case Meaning.NOT_ALLOWED:
+            return LedgerBusy(
+                f"this login may not use the ledger's database: {said}. Nothing was acknowledged. "
+                "Let its owner run `python -m app.database.roles`, serve as a member of "
+                "whyledger_app, and try again with the same ids."
+            )
+        case Meaning.DAMAGED:
+            file = isinstance(error.orig, sqlite3.Error)
+            what = "file is no whole SQLite database" if file else "PostgreSQL is damaged"
+            return StoredDamage(f"the ledger's {what}: {said}. Restore a back-up.")
+        case None:
+            return None
 
 
 def in_plain_words(error: BaseException) -> str:
@@ -218,37 +227,16 @@ def _configure_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN"))
 
 
-def _means_busy(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) in _SQLITE_BUSY
-    return getattr(error.orig, "sqlstate", None) in _POSTGRES_BUSY
-
-
-def _means_unreachable(error: DBAPIError) -> bool:
-    if not isinstance(error, OperationalError):
-        return False
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) == sqlite3.SQLITE_CANTOPEN
-    state = getattr(error.orig, "sqlstate", None)  # none at all: the server never answered
-    return state is None or state.startswith(("08", "57P"))
-
-
-def _means_no_room(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) in _SQLITE_NO_ROOM
-    state = getattr(error.orig, "sqlstate", None)
-    if state == _POSTGRES_INTERNAL:
-        return getattr(getattr(error.orig, "diag", None), "source_file", None) in _POSTGRES_WRITERS
-    return state in _POSTGRES_NO_ROOM
-
-
-def _means_damaged(error: DBAPIError) -> bool:
-    return isinstance(error.orig, sqlite3.Error) and _sqlite_code(error.orig) in _SQLITE_DAMAGED
+def _cannot_write(reason: str, remedy: str) -> LedgerBusy:
+    return LedgerBusy(
+        f"the ledger's database cannot write: {reason}. Nothing was acknowledged. {remedy}, and "
+        "try again with the same ids; no restart is needed."
+    )
 
 
 def _unreachable(reason: str) -> LedgerBusy:
     return LedgerBusy(
-        f"the ledger's database cannot be reached: {' '.join(reason.split())}. Start it, or "
+        f"the ledger's database cannot be reached: {reason}. Start it, or "
         "correct WHYLEDGER_DATABASE_URL, and try again with the same ids."
     )
 
@@ -273,9 +261,3 @@ def _let_logs_be_written(file: Path) -> None:
                 and file.stat().st_mode & stat.S_IWUSR
             ):
                 log.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
-
-
-def _sqlite_code(error: sqlite3.Error) -> int:
-    """The primary result code, without the extended bits."""
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF

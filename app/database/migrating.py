@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA_REVISION: Final = "0009"  # the newest migration this code was written for
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
+_ENDS_WITHIN_SECONDS: Final = 3600.0  # the longest took seconds; what takes an hour hangs
 _REFUSED: Final = 20  # exit code: one of our errors stands on stdout, as JSON
 _SAID: Final = 500  # characters of what a migration that failed said last
 _ERROR: Final = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
@@ -37,11 +38,12 @@ _OURS: Final = "WHYLEDGER_"
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
 
-def migrate(engine: Engine, seconds: float) -> None:
+def migrate(engine: Engine, seconds: float, *, ends_within: float = _ENDS_WITHIN_SECONDS) -> None:
     """Bring the schema to the newest migration; harmless when it is there, and when others do it.
 
     Raises:
-        LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
+        LedgerBusy: another writer held the ledger for `seconds`, this login may not migrate, or it
+            has not ended within so many seconds, whatever the database does.
         LedgerDamaged: the schema is newer than this code.
         RuntimeError: a migration failed, and nothing of it was kept.
     """
@@ -51,15 +53,22 @@ def migrate(engine: Engine, seconds: float) -> None:
     url = engine.url.render_as_string(hide_password=False)
     asked = {"WHYLEDGER_DATABASE_URL": url, "WHYLEDGER_BUSY_TIMEOUT_SECONDS": str(seconds)}
     others = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    done = subprocess.run(
-        [sys.executable, "-m", "app.database.migrating"],
-        env=others | asked,  # settings that are none of its business must not stop it
-        start_new_session=True,  # Ctrl-C ends who waits; one short transaction ends by itself
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "app.database.migrating"],
+            env=others | asked,  # settings that are none of its business must not stop it
+            start_new_session=True,  # Ctrl-C ends who waits; one short transaction ends by itself
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ends_within,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise LedgerBusy(
+            f"the migration of the ledger did not end within {ends_within:g} s; nothing was kept. "
+            "See that its database answers, and start again."
+        ) from late
     if done.returncode == _REFUSED:
         refusal = json.loads(done.stdout)
         kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged)}

@@ -18,9 +18,10 @@ from app.settings import Settings
 
 _UMASK: Final = 0o077
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_OF_SQLITE: Final = ("", "-wal", "-shm", "-journal")  # what stands beside a file of its, by turns
 # What a state directory holds. Anything else in it is somebody's, and not ours to change.
 _OURS: Final = (
-    *("ledger.db", "ledger.db-wal", "ledger.db-shm", "mlflow.db", "mlflow.db-journal"),
+    *(f"{name}{end}" for name in ("ledger.db", "mlflow.db") for end in _OF_SQLITE),
     *("keys", "locks", "logs", "merged", "mlartifacts", "quarantine", "registry"),
     "service.log",  # the demo's
 )
@@ -43,7 +44,7 @@ def narrow_state(settings: Settings) -> int:
     database = settings.ledger_url.removeprefix("sqlite:///")
     if database != settings.ledger_url:
         file = Path(database.split("?", 1)[0])
-        places += [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]
+        places += [file.with_name(file.name + end) for end in _OF_SQLITE]
     narrowed = narrow(places, but=settings.signing_key_path)
     if state.is_dir() and state.stat().st_mode & _OTHERS:
         strangers = {path.name for path in state.iterdir()} - {*_OURS}
@@ -69,7 +70,7 @@ def narrow_state(settings: Settings) -> int:
 def narrow(places: Sequence[Path], *, but: Path | None = None, within: bool = True) -> int:
     """Take from others what they may do with these, and `within` them; how many it was.
 
-    One that is another user's is left, and said.
+    One that is another user's, or stands where nothing may be written, is left, and said.
     """
     narrowed = 0
     for path in _all_of(places, within):
@@ -78,11 +79,11 @@ def narrow(places: Sequence[Path], *, but: Path | None = None, within: bool = Tr
             if stat.S_ISLNK(mode) or not mode & _OTHERS or path == but:
                 continue
             path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
-        except PermissionError as error:
-            _LOG.warning("%s is open to others and cannot be narrowed: %s", path, error.strerror)
-            continue
         except FileNotFoundError:
             continue  # a log of the database, gone meanwhile
+        except OSError as error:  # another user's; a file system that is read-only, or has no modes
+            _LOG.warning("%s is open to others and cannot be narrowed: %s", path, error.strerror)
+            continue
         narrowed += 1
     return narrowed
 

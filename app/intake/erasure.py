@@ -16,7 +16,7 @@ from app.cause import Cause
 from app.database.compaction import compact
 from app.database.locks import exclusive
 from app.ledger.deciding import decide_under_lock
-from app.ledger.erasures import erased_artefacts, erasures
+from app.ledger.erasures import believed_erasures, erased_artefacts, refuse_beyond_reach
 from app.ledger.payloads import delete_erased, positions_of
 from app.ledger.reading import read_stream
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
@@ -35,6 +35,7 @@ from domain.events.cycle_events import (
 )
 from domain.events.events import PayloadErased
 from domain.residuals.frozen import from_document
+from domain.stored_damage import StoredDamage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Erasure:
     files: int  # deleted now, for this erasure and for earlier ones that were cut off
     runs: int  # MLflow runs whose artefacts were deleted now
     left: str | None  # what somebody still has to do in the database; None: nothing
+    planted: str | None  # an erasure in the ledger that names what it may not, and erased nothing
 
 
 def erase(
@@ -81,7 +83,7 @@ def erase(
     kept = decision.state
     event = next((e.event for e in decision.recorded if isinstance(e.event, PayloadErased)), None)
     with ledger.connect() as connection:
-        done = erasures(connection)
+        done = believed_erasures(connection)
     files, runs = _erase_files(settings, done)
     left = compact(ledger.engine, settings.busy_timeout_seconds) if done else None
     affected = event is not None and kept.champion in event.model_versions
@@ -94,7 +96,18 @@ def erase(
         files=files,
         runs=runs,
         left=left,
+        planted=_planted(ledger),
     )
+
+
+def _planted(ledger: Ledger) -> str | None:
+    """In words, and noticed as damage: nothing that it says keeps what may be erased."""
+    try:
+        with ledger.connect() as connection:
+            refuse_beyond_reach(connection)
+    except StoredDamage as damage:
+        return damage.message
+    return None
 
 
 def _erase_rows(ledger: Ledger, events: Sequence[PayloadErased], connection: Connection) -> None:
@@ -193,8 +206,9 @@ def _erase_files(settings: Settings, done: Iterable[PayloadErased]) -> tuple[int
     """Delete the files of every erasure there is: one that was killed half-way is finished."""
     reached: dict[str, dict[str, None]] = {}
     for event in done:
-        reached.setdefault(event.model, {}).update(dict.fromkeys(event.cycles))
-    if not any(reached.values()):
+        if event.cycles:
+            reached.setdefault(event.model, {}).update(dict.fromkeys(event.cycles))
+    if not reached:
         return 0, 0
     from app.training import erasing  # noqa: PLC0415 - brings MLflow, and only here
 

@@ -71,23 +71,29 @@ class Quarantine:
         self._write(told)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Give the file its name; leave none when the upload failed."""
-        if kind is None and self._left_out:
+        """Give the file its name; leave none when the upload failed, or this does. Raises OSError.
+
+        What cannot be named is removed at once: a full disk is where it is asked for again.
+        """
+        try:
+            if kind is None:
+                self._name()
+        finally:
+            if self._part is not None:
+                Path(self._part.name).unlink(missing_ok=True)  # first: what cannot be flushed, too
+                self._part.close()
+
+    def _name(self) -> None:
+        if self._left_out:
             said = (
                 f"from here on {self._left_out} refused rows are not listed: this file may hold "
                 f"{self._bytes_max} bytes. Mend those above, and send the file again."
             )
             self._write(_told(self._first_left_out, [said], []))
-        if self._part is None:
-            return
-        part = Path(self._part.name)
-        with self._part:
-            if kind is not None:
-                part.unlink()
-                return
+        if self._part is not None:
             self._part.flush()
             os.fsync(self._part.fileno())
-            rename_durably(part, self._path)  # while it is locked: else it could be swept
+            rename_durably(Path(self._part.name), self._path)  # locked still: else it were swept
 
     def _write(self, told: bytes) -> None:
         if self._part is None:
@@ -108,8 +114,8 @@ def sweep(directory: Path) -> int:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
             swept += 1
-        except BlockingIOError:
-            continue  # an upload writes it
+        except OSError:
+            continue  # an upload writes it; or a folder, which is none of ours
         finally:
             os.close(part)
     return swept
@@ -143,7 +149,12 @@ def _new_part(directory: Path) -> IO[bytes]:
     """A file of its own, locked; again where it was swept before the lock was had."""
     while True:
         part = tempfile.NamedTemporaryFile(dir=directory, suffix=_PART, delete=False)  # 0600
-        fcntl.flock(part.fileno(), fcntl.LOCK_EX)
+        try:
+            fcntl.flock(part.fileno(), fcntl.LOCK_EX)
+        except OSError:  # no more locks
+            Path(part.name).unlink(missing_ok=True)
+            part.close()
+            raise
         if os.fstat(part.fileno()).st_nlink:
             return part
         part.close()

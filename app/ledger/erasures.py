@@ -6,44 +6,90 @@ What names more than it may is damage. It is noticed, and erases nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, and_, or_, select
 
 from app.ledger.stored_bytes import whole
+from app.ledger.streams import cycle_of_stream, cycle_stream, cycle_streams, model_stream
 from app.ledger.tables import ENTRIES
-from domain.events.cycle_events import (
-    CandidateRefitted,
-    CandidateTrained,
-    DataMerged,
-    DriftMeasured,
-)
 from domain.events.envelope import parse_entry
-from domain.events.erasure_reach import beyond_reach, frozen_in, model_of_frozen, model_of_rows
-from domain.events.events import CandidatePromoted, ChampionRolledBack, PayloadErased
+from domain.events.erasure_reach import (
+    FREEZE,
+    StoodBefore,
+    beyond_reach,
+    frozen_in,
+    model_of_frozen,
+    model_of_rows,
+    within_reach,
+)
+from domain.events.events import PayloadErased
 from domain.events.unreadable import EntryUnreadable
 from domain.stored_damage import StoredDamage
 
 _AT_ONCE: Final = 500  # positions of one query
-_FREEZE: Final = (
-    CandidateTrained.type,
-    CandidateRefitted.type,
-    DataMerged.type,
-    DriftMeasured.type,
-    CandidatePromoted.type,
-    ChampionRolledBack.type,
-)
 
 
-class Recorded(NamedTuple):
+class PlacedErasure(NamedTuple):
     """An erasure and where it stands."""
 
     position: int
     event: PayloadErased
 
 
-def recorded_erasures(connection: Connection) -> list[Recorded]:
+def believed_erasures(connection: Connection) -> list[PayloadErased]:
+    """Every recorded erasure, oldest first, naming only what it may."""
+    before = _Before(connection)
+    return [
+        within_reach(event, position, before(event, position))
+        for position, event in _recorded(connection)
+    ]
+
+
+def refuse_beyond_reach(connection: Connection) -> None:
+    """Look at what every recorded erasure names.
+
+    Raises:
+        StoredDamage: one names what it may not.
+    """
+    before = _Before(connection)
+    for position, event in _recorded(connection):
+        for named in beyond_reach(event, position, before(event, position)):
+            raise StoredDamage(
+                f"the erasure at entry {position} names {named}. Nobody wrote that with "
+                "`whyledger erase`, and nothing was done about it; run `whyledger verify`.",
+                position,
+            )
+
+
+def positions_gone(connection: Connection) -> frozenset[int]:
+    """The positions of all entries whose data is gone, as an erasure that may say so says."""
+    gone: set[int] = set()
+    for position, event in _recorded(connection):
+        before = [each for each in event.entries if each < position]
+        models = _models_of_rows(connection, before)
+        gone.update(each for each in before if models.get(each) == event.model)
+    return frozenset(gone)
+
+
+def erased_artefacts(connection: Connection) -> frozenset[str]:
+    """The digests of references, residuals and identities that are gone, as `positions_gone`."""
+    frozen = _Frozen(connection)
+    return frozenset(
+        sha256
+        for position, event in _recorded(connection)
+        for sha256 in event.artefacts
+        if frozen.before(sha256, event.model, position)
+    )
+
+
+def names_beyond(connection: Connection, event: PayloadErased, position: int) -> Iterator[str]:
+    """What the erasure at `position` names and may not, in words."""
+    return beyond_reach(event, position, _Before(connection)(event, position))
+
+
+def _recorded(connection: Connection) -> list[PlacedErasure]:
     """Every recorded erasure, oldest first, whether it may be believed or not."""
     rows = connection.execute(
         select(ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
@@ -61,59 +107,71 @@ def recorded_erasures(connection: Connection) -> list[Recorded]:
         except EntryUnreadable:
             continue  # it erases nothing; whoever reads the entries notes it
         if isinstance(entry.event, PayloadErased):
-            found.append(Recorded(row.position, entry.event))
+            found.append(PlacedErasure(row.position, entry.event))
     return found
 
 
-def erasures(connection: Connection) -> list[PayloadErased]:
-    """Every recorded erasure, oldest first.
+class _Before:
+    """What stood before one erasure after another."""
 
-    Raises:
-        StoredDamage: one names what it may not.
-    """
-    found = recorded_erasures(connection)
-    for each in found:
-        beyond = list(names_beyond(connection, each.event, each.position))
-        if beyond:
-            raise StoredDamage(
-                f"the erasure at entry {each.position} names {beyond[0]}. Nobody wrote that with "
-                "`whyledger erase`; run `whyledger verify`.",
-                each.position,
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._frozen = _Frozen(connection)
+
+    def __call__(self, event: PayloadErased, position: int) -> StoodBefore:
+        rows = [each for each in event.entries if each < position]
+        started = _started_before(self._connection, event.cycles, position)
+        return StoodBefore(
+            rows_model=_models_of_rows(self._connection, rows).get,
+            is_frozen=lambda sha256: self._frozen.before(sha256, event.model, position),
+            has_started=started.__contains__,
+        )
+
+
+class _Frozen:
+    """Where a model's entries first name a digest as one that can be erased; read once a model."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._first: dict[str, dict[str, int]] = {}  # model -> digest -> position
+
+    def before(self, sha256: str, model: str, position: int) -> bool:
+        """Whether an entry of the model before `position` names it.
+
+        Raises:
+            StoredDamage: one of its entries is not what its hash says.
+        """
+        if model not in self._first:
+            self._first[model] = self._read(model)
+        return self._first[model].get(sha256, position) < position
+
+    def _read(self, model: str) -> dict[str, int]:
+        first, beyond = cycle_streams(model)
+        stream = ENTRIES.c.stream
+        query = (
+            select(ENTRIES.c.position, stream, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
+            .where(
+                ENTRIES.c.type.in_(FREEZE),
+                or_(stream == model_stream(model), and_(stream >= first, stream < beyond)),
             )
-    return [each.event for each in found]
+            .order_by(ENTRIES.c.position)
+        )
+        found: dict[str, int] = {}
+        for row in self._connection.execute(query):
+            if model_of_frozen(row.stream) == model:
+                content = whole(row.position, row.bytes, row.leaf_hash)
+                for sha256 in _names_frozen(content):
+                    found.setdefault(sha256, row.position)
+        return found
 
 
-def erased_positions(connection: Connection) -> frozenset[int]:
-    """The positions of all entries whose data is gone, as an erasure that may say so says."""
-    gone: set[int] = set()
-    for position, event in recorded_erasures(connection):
-        before = [each for each in event.entries if each < position]
-        models = _models_of_rows(connection, before)
-        gone.update(each for each in before if models.get(each) == event.model)
-    return frozenset(gone)
-
-
-def erased_artefacts(connection: Connection) -> frozenset[str]:
-    """The digests of references, residuals and identities that are gone, as `erased_positions`."""
-    gone: set[str] = set()
-    for position, event in recorded_erasures(connection):
-        if event.artefacts:
-            gone.update(_frozen_before(connection, event.model, position) & set(event.artefacts))
-    return frozenset(gone)
-
-
-def names_beyond(connection: Connection, event: PayloadErased, position: int) -> Iterator[str]:
-    """What the erasure at `position` names and may not, in words."""
-    models = _models_of_rows(connection, [each for each in event.entries if each < position])
-    frozen = _frozen_before(connection, event.model, position) if event.artefacts else set()
-    started = _started_before(connection, event.cycles, position)
-    return beyond_reach(
-        event,
-        position,
-        rows_model=models.get,
-        is_frozen=frozen.__contains__,
-        has_started=started.__contains__,
-    )
+def _names_frozen(content: bytes) -> set[str]:
+    """The digests that an entry names; of bytes that are no envelope, none: `verify` names it."""
+    try:
+        data = orjson.loads(content)["data"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return set()
+    return frozen_in(data) if isinstance(data, dict) else set()
 
 
 def _models_of_rows(connection: Connection, positions: Sequence[int]) -> dict[int, str | None]:
@@ -125,37 +183,8 @@ def _models_of_rows(connection: Connection, positions: Sequence[int]) -> dict[in
     return found
 
 
-def _frozen_before(connection: Connection, model: str, position: int) -> set[str]:
-    """The digests that entries of the model before `position` name, and that can be erased."""
-    query = select(ENTRIES.c.stream, ENTRIES.c.bytes).where(
-        ENTRIES.c.position < position,
-        ENTRIES.c.type.in_(_FREEZE),
-        or_(
-            ENTRIES.c.stream == f"model-{model}",
-            and_(
-                ENTRIES.c.stream >= f"cycle-{model}-",
-                ENTRIES.c.stream < f"cycle-{model}-:",  # `:` follows 9
-            ),
-        ),
-    )
-    found: set[str] = set()
-    for row in connection.execute(query):
-        if model_of_frozen(row.stream) == model:
-            found |= frozen_in(_data_in(bytes(row.bytes)))
-    return found
-
-
-def _data_in(content: bytes) -> dict[str, Any]:
-    """The data in an entry's bytes, whatever stands there: none where nobody can read it."""
-    try:
-        data = orjson.loads(content)["data"]
-    except (ValueError, TypeError, KeyError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
 def _started_before(connection: Connection, cycles: Iterable[str], position: int) -> set[str]:
-    streams = [f"cycle-{cycle}" for cycle in cycles]
+    streams = [cycle_stream(cycle) for cycle in cycles]
     found: set[str] = set()
     for start in range(0, len(streams), _AT_ONCE):
         part = streams[start : start + _AT_ONCE]
@@ -165,4 +194,4 @@ def _started_before(connection: Connection, cycles: Iterable[str], position: int
             ENTRIES.c.position < position,
         )
         found.update(connection.execute(query).scalars())
-    return {stream.removeprefix("cycle-") for stream in found}
+    return {cycle_of_stream(stream) for stream in found}

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger.erasures import erased_positions
+from app.ledger.erasures import positions_gone
 from app.ledger.tables import ARTEFACTS, PAYLOADS
 from domain.errors import RequestInvalid
 from domain.events.erasure import Payload
@@ -50,7 +50,7 @@ class PayloadsApart:
         if payload is not None:
             return payload
         if self._erased is None:
-            self._erased = erased_positions(self._connection)
+            self._erased = positions_gone(self._connection)
         if position not in self._erased:
             raise StoredDamage(
                 f"the data of entry {position} is missing, and no entry says that it was erased. "

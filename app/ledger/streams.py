@@ -36,6 +36,18 @@ def cycle_of_stream(stream: str) -> str:
     return stream.removeprefix(_CYCLE)
 
 
+def cycle_streams(model: str) -> tuple[str, str]:
+    """The streams of the model's cycles are not less than the first, and less than the second.
+
+    Others may stand among them, of a model whose name goes on where this one ends.
+
+    >>> first, beyond = cycle_streams("car-price")
+    >>> first <= cycle_stream("car-price-1") < cycle_stream("car-price-99") < beyond
+    True
+    """
+    return f"{_CYCLE}{model}-", f"{_CYCLE}{model}-:"  # `:` follows 9
+
+
 def predictions_stream(model: str) -> str:
     """The stream of the model's predictions."""
     return f"predictions-{model}"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
+
+from sqlalchemy import Connection
 
 from app.cause import Cause
 from app.clock import new_id, now
@@ -12,12 +16,13 @@ from app.database.engine import create_database
 from app.database.migrating import migrate
 from app.database.read_only import judged_revision, look_at_database
 from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.damage import record_damage
 from app.ledger.store import Ledger, Progress
 from app.projections.keeping import Keeping
 from app.projections.runner import apply
 from app.settings import Settings
-from domain.errors import VersionConflict
-from domain.events.envelope import ENVELOPE_VERSION
+from domain.errors import VersionConflict, WhyledgerError
+from domain.events.envelope import ENVELOPE_VERSION, Recorded
 from domain.events.events import LedgerCreated
 from domain.times import format_time, parse_time
 
@@ -60,9 +65,43 @@ def open_ledger(
             _create(ledger)
         _drop_abandoned(ledger, keeping)
     except BaseException:
+        _let_others_know(ledger)
         ledger.close()
         raise
     return ledger
+
+
+def _let_others_know(ledger: Ledger) -> None:
+    """Record the damage that kept this from opening: others, who opened earlier, go on deciding."""
+    if not ledger.met.all():
+        return
+    unfolded = Ledger(
+        ledger.engine, _NoReadModels(), busy_timeout_seconds=ledger.busy_timeout_seconds
+    )
+    for met in ledger.met.all():
+        unfolded.met.add(met)
+    with suppress(WhyledgerError):  # then whoever meets it next says so
+        record_damage(unfolded, Cause("service:opening", new_id()))
+    unfolded.close()
+
+
+class _NoReadModels:
+    """Keeps none, for a ledger that cannot be folded: whoever can folds what this leaves out."""
+
+    def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
+        pass
+
+    def is_behind(self, connection: Connection) -> bool:
+        return False
+
+    def catch_up(self, connection: Connection) -> tuple[int, int]:
+        return 0, 0
+
+    def begin_anew(self, connection: Connection) -> None:
+        pass
+
+    def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
+        return []
 
 
 def look_at_ledger(settings: Settings) -> Ledger | None:

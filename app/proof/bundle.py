@@ -7,8 +7,6 @@ no code with this; the two meet in that page alone.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +19,7 @@ import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
-from app.database.durable_files import rename_durably
+from app.database.durable_files import file_aside, folder_aside
 from app.database.read_only import CannotJudge
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.store import Ledger
@@ -74,6 +72,8 @@ def export_bundle(
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Exported:
     """Write everything at one moment of the ledger to `target`: a new folder, or a new .zip file.
+
+    Written beside it and renamed when it is whole; of one that failed nothing is left.
 
     Args:
         ledger: open.
@@ -272,41 +272,27 @@ def _json(value: object) -> bytes:
 
 @contextmanager
 def _folder(target: Path) -> Iterator[OpenFile]:
-    """A new folder; gone again when the export fails."""
-    target.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with folder_aside(target) as folder:
 
-    def open_file(name: str) -> IO[bytes]:
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        def open_file(name: str) -> IO[bytes]:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("xb")
 
-    try:
         yield open_file
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
 
 
 @contextmanager
 def _zip(target: Path) -> Iterator[OpenFile]:
     """A new .zip, under its name when it is whole and on the disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)  # of a process that was killed
-    try:
-        with part.open("xb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with file_aside(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
 
-                def open_file(name: str) -> IO[bytes]:
-                    info = zipfile.ZipInfo(name, _ZIP_TIME)
-                    info.compress_type = zipfile.ZIP_DEFLATED
-                    info.external_attr = 0o644 << 16
-                    return archive.open(info, "w", force_zip64=True)
+        def open_file(name: str) -> IO[bytes]:
+            info = zipfile.ZipInfo(name, _ZIP_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            return archive.open(info, "w", force_zip64=True)
 
-                yield open_file
-            file.flush()
-            os.fsync(file.fileno())
-        rename_durably(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        yield open_file

@@ -36,8 +36,8 @@ def follow_champion(ledger: Ledger, settings: Settings, model: str) -> bool:
 
     with exclusive(settings.by_products_lock):
         MlflowRegistry(settings.state_dir, now()).set_champion(model, view.registry_run)
-    remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(remembered, view.registry_run.encode())
+        remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(remembered, view.registry_run.encode())  # in the lock: it is for one writer
     return True
 
 

@@ -7,11 +7,26 @@ or passed over in silence. So one that names more is refused, and what it names 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from domain.events.events import PayloadErased
+from domain.events.cycle_events import (
+    CandidateRefitted,
+    CandidateTrained,
+    DataMerged,
+    DriftMeasured,
+)
+from domain.events.events import CandidatePromoted, ChampionRolledBack, PayloadErased
+from domain.path_parts import is_path_part
 
 ERASABLE_FIELDS: Final = ("reference_sha256", "identities_sha256", "residuals_sha256")
+FREEZE: Final = frozenset(  # the types of the events that have those fields
+    event.type
+    for event in (
+        *(CandidateTrained, CandidateRefitted, DataMerged, DriftMeasured),
+        *(CandidatePromoted, ChampionRolledBack),
+    )
+)
 _ROWS: Final = ("observations", "predictions")  # categories of streams whose data stands apart
 
 
@@ -29,34 +44,47 @@ def model_of_frozen(stream: str) -> str | None:
     return rest if category == "model" else None
 
 
-def beyond_reach(
-    event: PayloadErased,
-    position: int,
-    *,
-    rows_model: Callable[[int], str | None],
-    is_frozen: Callable[[str], bool],
-    has_started: Callable[[str], bool],
-) -> Iterator[str]:
-    """What the erasure at `position` names and may not, in words.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoodBefore:
+    """What stood before an erasure, of what it names."""
 
-    Args:
-        event: the erasure.
-        position: its own.
-        rows_model: position before its own -> the model of the row whose data stands apart there.
-        is_frozen: whether an entry before it, of its model, names this digest as erasable.
-        has_started: whether this cycle started before it.
-    """
+    rows_model: Callable[[int], str | None]  # position -> the model of the row that stands apart
+    is_frozen: Callable[[str], bool]  # whether an entry of its model names this digest as erasable
+    has_started: Callable[[str], bool]  # whether this cycle did
+
+
+def beyond_reach(event: PayloadErased, position: int, before: StoodBefore) -> Iterator[str]:
+    """What the erasure at `position` names and may not, in words."""
     for each in event.entries:
         if not 0 <= each < position:
             yield f"entry {each}, which does not stand before it"
-        elif rows_model(each) != event.model:
+        elif before.rows_model(each) != event.model:
             yield f"entry {each}, whose data is none of a row of {event.model!r}"
     for sha256 in event.artefacts:
-        if not is_frozen(sha256):
+        if not before.is_frozen(sha256):
             yield f"the artefact {sha256[:80]!r}, which nothing of {event.model!r} froze before it"
     for cycle in event.cycles:
-        if cycle.rpartition("-")[0] != event.model or not has_started(cycle):
+        if not _is_its(cycle, event.model, before):
             yield f"the cycle {cycle[:80]!r}, which is none of {event.model!r} before it"
+
+
+def within_reach(event: PayloadErased, position: int, before: StoodBefore) -> PayloadErased:
+    """The erasure at `position`, naming only what it may: the rest of it counts for nothing."""
+    return replace(
+        event,
+        entries=tuple(
+            each
+            for each in event.entries
+            if 0 <= each < position and before.rows_model(each) == event.model
+        ),
+        artefacts=tuple(filter(before.is_frozen, event.artefacts)),
+        cycles=tuple(each for each in event.cycles if _is_its(each, event.model, before)),
+    )
+
+
+def _is_its(cycle: str, model: str, before: StoodBefore) -> bool:
+    # Its files are named after it; one that names none has none, and must not keep others' here.
+    return is_path_part(cycle) and cycle.rpartition("-")[0] == model and before.has_started(cycle)
 
 
 def frozen_in(data: dict[str, Any]) -> set[str]:

@@ -58,7 +58,8 @@ class StoppablePostgres:
 
     def hang(self) -> None:
         """Let it stand still: whoever asks gets no answer, and no refusal."""
-        self._signal(signal.SIGSTOP)
+        for _ in range(2):  # the second time those, too, that it had just begun
+            self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let it go on where it stood still."""

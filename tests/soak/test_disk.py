@@ -16,6 +16,7 @@ import pytest
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
+from tests.app.http.routes.every_route import EVERY
 from tests.app.http.routes.running import AMC
 from tests.soak.service import Service, cars, send
 from tests.soak.watching import Watch
@@ -118,7 +119,10 @@ def test_too_many_open_files_are_answered_with_503_and_need_no_restart(
         for _ in range(ROUNDS_LONG if soaking else 1):
             resource.prlimit(process, resource.RLIMIT_NOFILE, (3, hard))  # and no further file
             refused = upload()
+            others = {asked: asked.send(client).status_code for asked in EVERY}
             resource.prlimit(process, resource.RLIMIT_NOFILE, (soft, hard))
+            bad = {asked: code for asked, code in others.items() if code >= 500 and code != 503}
+            assert bad == {}
             assert refused.status_code == 503, refused.text
             assert int(refused.headers["Retry-After"]) >= 1
             assert "Too many open files" in refused.json()["detail"]

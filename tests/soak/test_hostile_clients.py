@@ -117,13 +117,13 @@ def test_a_hostile_body_holds_nobody_up_more_than_a_good_one_of_its_bytes(
     _, port = service
     ratios: dict[str, float] = {}
     for name in HOSTILE if soaking else SHORT:
-        path, kind, text, _ = HOSTILE[name]
+        path, kind, text, status = HOSTILE[name]
         body = text.encode() if isinstance(text, str) else text
         hostile = request("POST", path, f"Content-Type: {kind}", body=body)
         good_path, good_kind, good_body = good_of(len(body), path)
         good = request("POST", good_path, f"Content-Type: {good_kind}", body=good_body)
         assert ask(port, good)[9:12] in (b"200", b"201")
-        assert ask(port, hostile)[9:12] in (b"413", b"422", b"")
+        assert ask(port, hostile)[9:12] in (str(status).encode(), b"413", b"")
         bad, well = [], []
         for _ in range(ROUNDS[soaking]):
             bad.append(beside(port, hostile, SECONDS[soaking]))

@@ -10,7 +10,7 @@ from app.cli.opening import opened, read_settings, typed
 from app.cli.terminal import Exit, Json, note, say, say_error, say_json
 from app.intake.erasure import Erasure
 from app.intake.erasure import erase as erase_row
-from domain.errors import LedgerBusy
+from domain.errors import LedgerBusy, LedgerDamaged
 
 _OUT_OF_REACH = (
     "Back-ups, exports, bundles and copies of files are out of reach: erase there as well."
@@ -53,6 +53,10 @@ def erase(
     note(_OUT_OF_REACH)
     if found.left:
         say_error(LedgerBusy(f"{found.left}."))
+    if found.planted:
+        say_error(LedgerDamaged(found.planted))
+        raise typer.Exit(Exit.INTEGRITY)
+    if found.left:
         raise typer.Exit(Exit.UNDECIDED)
 
 
@@ -93,6 +97,7 @@ def _as_json(found: Erasure) -> dict[str, object]:
         "reference_erased": found.reference_erased,
         "beyond_reach": list(found.beyond),
         "left_to_do": found.left,
+        "damage": found.planted,
         "out_of_reach": _OUT_OF_REACH,
     }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import IO, Annotated, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +20,8 @@ from app.http.strict_route import StrictRoute
 from app.intake.datasets import Upload
 from app.intake.intake import Intake
 
+# Files of a process that are read at a time; one more than one, so that a long one lets others by.
+UPLOADS_AT_ONCE: Final = 2
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 _ROW: Final = (
     "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
@@ -94,8 +98,10 @@ async def create_dataset(here: Here, cause: RequestCause, request: Request, mode
     serving = here.champions.of(model)
     with here.datasets.new_file() as file:
         sha256 = await _receive(request, file, here.settings.dataset_bytes_max)
-        return await run_in_threadpool(
-            here.datasets.take_in, serving, Upload(file, sha256), cause=cause
+        # Reading takes as long as the file is: it has threads of its own, and no other route waits.
+        return await to_thread.run_sync(
+            partial(here.datasets.take_in, serving, Upload(file, sha256), cause=cause),
+            limiter=request.app.state.taking_in,
         )
 
 

@@ -15,10 +15,13 @@ from domain.canonical import sha256_hex
 from domain.events.envelope import UNREADABLE, event_from_data, why_unreadable
 from domain.events.erasure_reach import (
     ERASABLE_FIELDS,
+    FREEZE,
+    StoodBefore,
     beyond_reach,
     frozen_in,
     model_of_frozen,
     model_of_rows,
+    within_reach,
 )
 from domain.events.events import PayloadErased
 from domain.events.unreadable import EXPECTED, THING
@@ -39,8 +42,7 @@ _STORES: Final = {
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
-_NAMES_ARTEFACTS: Final = frozenset(_STORES)
-_LOOKED_INTO: Final = _NAMES_ARTEFACTS | {PayloadErased.type}
+_LOOKED_INTO: Final = FREEZE | {PayloadErased.type}
 _OPTIONAL: Final = "residuals_sha256"  # older entries lack it, and who has none says null
 _REFIT: Final = "cycle.candidate-refitted"  # null, both, where no plan came of it
 
@@ -180,7 +182,7 @@ class EntryChecks:
             self._rows[entry.position] = model_of_rows(stream)
         if envelope["type"] == PayloadErased.type and stream == PayloadErased.stream:
             self._check_erasure(entry.position, envelope["schema"], data)
-        if envelope["type"] in _NAMES_ARTEFACTS:
+        if envelope["type"] in FREEZE:
             self._frozen.setdefault(model_of_frozen(stream) or "", set()).update(frozen_in(data))
             self._check_artefacts(entry.position, envelope["type"], data)
 
@@ -191,18 +193,17 @@ class EntryChecks:
             return  # it was named already
         assert isinstance(event, PayloadErased)  # noqa: S101 - its type says so
         frozen = self._frozen.get(event.model, set())
-        for named in beyond_reach(
-            event,
-            position,
+        before = StoodBefore(
             rows_model=self._rows.get,
             is_frozen=frozen.__contains__,
             has_started=lambda cycle: f"cycle-{cycle}" in self._versions,
-        ):
+        )
+        for named in beyond_reach(event, position, before):
             expected = f"what stands before it, of {event.model!r}"
             self._wrong(position, "what the erasure names", expected, named)
-        before = (each for each in event.entries if each < position)
-        self.erased.update(each for each in before if self._rows.get(each) == event.model)
-        self._erased_artefacts.update(frozen.intersection(event.artefacts))
+        believed = within_reach(event, position, before)
+        self.erased.update(believed.entries)
+        self._erased_artefacts.update(believed.artefacts)
 
     def finish(self) -> None:
         """After the last entry: what is missing and may be, since an erasure says so."""

@@ -10,12 +10,14 @@ import pytest
 from app.cycle.starting import Cycles, start_worker
 from app.cycle.worker import begin_attempt
 from app.database.locks import NamedLock, is_running
+from app.ledger.damage import known_damage
 from app.projections.rebuild import rebuild
 from app.training.tracking import MlflowRegistry
 from domain.decisions.cycle import ATTEMPTS_MAX
 from domain.events.envelope import Recorded
 from tests.app.car_ledger import CarLedger, types_of, year_end
 from tests.app.cycle.forked_worker import start_forked_worker
+from tests.app.proof.forger import change
 from tests.patience import HANGS_SECONDS, until
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -93,6 +95,21 @@ def test_a_worker_leaves_a_cycle_alone_that_another_one_runs(cars: CarLedger) ->
     assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]
     log = (cars.settings.state_dir / "logs" / f"{cycle}.log").read_text()
     assert f"cycle {cycle} is running elsewhere" in log
+
+
+def test_damage_that_a_worker_meets_before_it_begins_is_recorded(cars: CarLedger) -> None:
+    cycle = cars.starts(year_end(1976))
+    (started,) = cars.ledger.read_stream(f"cycle-{cycle}").entries
+    (content,) = cars.ledger.stored_bytes(started.position, started.position)
+    change(
+        cars.ledger,
+        f"UPDATE entries SET bytes = :content WHERE position = {started.position}",
+        content=content + b" ",
+    )
+    assert finished(start_forked_worker(cars.settings, cycle)) != 0
+    with cars.ledger.snapshot() as connection:
+        found = [each.found.position for each in known_damage(connection)]
+    assert found == [started.position]
 
 
 def test_attempts_are_counted_until_the_third(cars: CarLedger) -> None:

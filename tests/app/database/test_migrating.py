@@ -20,6 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from app.database.engine import create_database
+from app.database.locks import take_lock
 from app.database.migrating import (
     SCHEMA_REVISION,
     migrate,
@@ -35,10 +36,11 @@ from app.projections.runner import READ_MODELS
 from app.proof.verify.guards import guard_breaks
 from app.settings import Settings
 from domain.canonical import leaf_hash
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerBusy, LedgerDamaged
 from tests.app.golden_story import place
 from tests.app.test_golden_ledger import expected_of, lines_of, payloads_of
 from tests.ledger_events import put, refused
+from tests.patience import HANGS_SECONDS
 from tests.repository import REPOSITORY
 
 OLD = Path(__file__).parent / "revision_0006"
@@ -104,6 +106,18 @@ def test_migrating_twice_is_harmless(empty_database_url: str) -> None:
     migrate(engine, 5)
     migrate(engine, 5)
     assert not needs_migration(engine)
+    engine.dispose()
+
+
+def test_a_migration_that_hangs_is_given_up(empty_database_url: str) -> None:
+    settings = Settings(database_url=empty_database_url)
+    engine = create_database(settings.ledger_url, settings)
+    with engine.connect() as connection:
+        take_lock(connection, 5)  # and nobody gives it back
+        with pytest.raises(LedgerBusy, match=r"did not end within 0\.1 s; nothing was kept"):
+            migrate(engine, HANGS_SECONDS, ends_within=0.1)
+        connection.rollback()
+    migrate(engine, 5)
     engine.dispose()
 
 

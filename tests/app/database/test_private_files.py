@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -117,6 +118,38 @@ def test_what_is_not_ours_and_what_is_elsewhere_is_left(
     assert [path.stat().st_mode & 0o777 for path in (state, state / "photos")] == [0o755, 0o755]
     assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o755
     assert (state / "merged").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+def test_what_a_database_keeps_beside_its_file_is_ours(tmp_path: Path, end: str) -> None:
+    elsewhere = tmp_path / "elsewhere.db"
+    settings = Settings(database_url=f"sqlite:///{elsewhere}", state_dir=tmp_path / "state")
+    settings.state_dir.mkdir()
+    beside = [settings.state_dir / f"{name}{end}" for name in ("ledger.db", "mlflow.db")]
+    beside.append(elsewhere.with_name(elsewhere.name + end))
+    for path in beside:
+        path.touch()
+        path.chmod(0o644)
+    settings.state_dir.chmod(0o755)
+    assert narrow_state(settings) == 4
+    assert open_to_others(settings.state_dir) == []
+    assert beside[-1].stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_narrowed_is_said_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state" / "keys").mkdir(parents=True)
+    for path in (tmp_path / "state", tmp_path / "state" / "keys"):
+        path.chmod(0o755)
+
+    def read_only(path: Path, mode: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "chmod", read_only)
+    with caplog.at_level(logging.WARNING):
+        assert narrow_state(Settings(state_dir=tmp_path / "state")) == 0
+    assert caplog.text.count("cannot be narrowed: Read-only file system") == 2
 
 
 def test_a_signing_key_that_others_could_read_is_left_for_its_owner_to_hear_of(

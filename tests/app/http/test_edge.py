@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import pytest
@@ -14,6 +17,7 @@ from fastapi.testclient import TestClient
 from app.main import EDGE, HOT, create_app
 from app.settings import Settings
 from tests.app.http.layers import CountEverybody, NameEverybody, NoRoom, RefuseEverybody
+from tests.app.http.routes.every_route import ASK_NOTHING, EVERY
 from tests.app.http.routes.running import (
     AMC,
     STRICT_AND,
@@ -24,6 +28,8 @@ from tests.app.http.routes.running import (
     serve_champion,
 )
 
+NOBODY = 65534
+NO_RIGHT = ("unable to open database file", "Permission denied")  # as SQLite and the system say it
 CSV = {"Content-Type": "text/csv"}
 YAML = {"Content-Type": "application/yaml"}
 
@@ -38,6 +44,12 @@ def doors(settings: Settings) -> list[tuple[str, str]]:
     }
     beside = {("GET", "/static/whyledger.css"), ("GET", "/nowhere"), ("DELETE", "/models")}
     return sorted(found | set(HOT) | beside)
+
+
+def test_one_request_stands_for_each_route(sqlite_settings: Settings) -> None:
+    routes = iter_route_contexts(create_app(sqlite_settings).routes)
+    declared = {(method, route.path) for route in routes for method in route.methods or ()}
+    assert {asked.route for asked in EVERY} == declared - ASK_NOTHING
 
 
 def test_the_hot_path_answers_with_the_endpoints_of_the_routes(sqlite_settings: Settings) -> None:
@@ -160,6 +172,47 @@ def test_what_cannot_be_written_is_answered_with_503_until_it_can(
         taken = client.post(path, content=one_car(), headers=CSV)
     assert (refused.status_code, taken.status_code) == (503, 200)
     assert str(where) in refused.json()["detail"]
+
+
+@pytest.fixture
+def without_rights(sqlite_settings: Settings) -> Callable[[], AbstractContextManager[None]]:
+    """Inside, nobody may look into the folder of ledger and state; not even root, who is nobody."""
+
+    @contextmanager
+    def taken() -> Iterator[None]:
+        folder, root = sqlite_settings.state_dir.parent, os.geteuid() == 0
+        folder.chmod(0)
+        if root:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o700)
+
+    return taken
+
+
+def test_missing_rights_are_answered_with_503_on_every_route_and_nothing_needs_a_restart(
+    sqlite_settings: Settings, without_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with running(sqlite_settings) as client:
+        adopt(client)
+        serve_champion(client)
+        well = {asked: asked.send(client).status_code for asked in EVERY}  # all is imported now
+        assert max(well.values()) < 500
+        with without_rights():
+            process_behind(client).ledger.engine.dispose()  # what was opened before stays open
+            for asked in EVERY:
+                answer = asked.send(client)
+                assert answer.status_code == 503, (asked, answer.text)
+                assert answer.headers["Retry-After"] == "1", asked
+                if asked.path != "/":
+                    detail = answer.json()["detail"]
+                    assert any(reason in detail for reason in NO_RIGHT), (asked, detail)
+        for asked in EVERY:
+            assert asked.send(client).status_code < 500, asked
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/models"])

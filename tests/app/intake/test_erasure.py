@@ -25,6 +25,7 @@ from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
 from tests.app.cli.command_line import whyledger
 from tests.app.people import MARKER, People, forgets, holders, key_of, one_owned, owned, rows_with
+from tests.app.planting import erasure, plant
 from tests.told import Story, ToldOnce, retold
 
 
@@ -63,6 +64,20 @@ def test_erasing_reaches_every_place_and_leaves_every_proof(people: People) -> N
     for needle in (MARKER, key_of(row)):
         assert set(rows_with(cars.ledger, needle).values()) == {0}
     assert holders(cars.settings.state_dir.parent, marker, key) == []
+
+
+def test_what_somebody_planted_keeps_no_erasure_from_its_files_and_is_said(people: People) -> None:
+    cars, row = people
+    with cars.ledger.engine.begin() as connection:
+        first = plant(connection, erasure(model=cars.model, entries=(999,), cycles=("cars-7",)))
+        plant(connection, erasure(model="../cars", cycles=("../cars-1",)))
+    found = forgets(cars, row)
+    assert (found.files, found.runs, found.left) == (4, 1, None)
+    assert holders(cars.settings.state_dir.parent, MARKER.encode(), key_of(row).encode()) == []
+    assert str(found.planted).startswith(f"the erasure at entry {first} names entry 999")
+    assert [met.position for met in cars.ledger.met.all()] == [first]
+    again = forgets(cars, row)
+    assert (again.files, again.planted) == (0, found.planted)
 
 
 def test_what_was_erased_reads_as_erased_and_a_rebuild_equals(people: People) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -91,9 +92,30 @@ def test_a_failed_upload_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_cannot_get_its_name_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "cars-1.jsonl" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        quarantined(tmp_path, 1, upload=2)
+    assert list(tmp_path.glob("*.part")) == []
+    assert sweep(tmp_path) == 0
+
+
+@pytest.mark.parametrize("room", [0, 1 << 16], ids=["the last write", "the line that counts"])
+def test_a_disk_that_is_full_at_the_end_leaves_nothing(tmp_path: Path, room: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            quarantined(tmp_path, 2000 if room else 1, upload=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_sweeping_opens_no_pipe_and_follows_no_link(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.touch()
+    (tmp_path / "folder.part").mkdir()
     (tmp_path / "link.part").symlink_to(kept)
     os.mkfifo(tmp_path / "pipe.part")
     sweep(tmp_path)

@@ -92,18 +92,6 @@ def test_a_database_out_of_reach_is_named_with_its_remedy(url: str) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("code", ["53000", "53100", "53200", "58030"])
-def test_a_postgresql_without_room_is_tried_again_later(ledger: Ledger, code: str) -> None:
-    statement = f"DO $$ BEGIN RAISE 'no space left on device' USING ERRCODE = '{code}'; END $$"
-    with (
-        pytest.raises(LedgerBusy, match=r"cannot write: no space left.*Nothing was acknowledged"),
-        ledger.writing() as connection,
-    ):
-        connection.execute(text(statement))
-    assert put(ledger, "observations-cars", refused())[0].position == 1
-
-
-@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_a_file_of_postgresql_that_may_not_grow_is_a_disk_without_room(ledger: Ledger) -> None:
     """Given a bound to the size of files, or a quota, for which PostgreSQL has no code."""
     with ledger.engine.connect() as connection:

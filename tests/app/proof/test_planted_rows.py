@@ -10,45 +10,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.clock import new_id
 from app.database.engine import insert_rows
-from app.ledger.erasures import erased_artefacts, erased_positions, erasures
+from app.ledger.erasures import (
+    believed_erasures,
+    erased_artefacts,
+    positions_gone,
+    refuse_beyond_reach,
+)
 from app.ledger.store import Ledger
-from app.ledger.tables import CHECKPOINTS, ENTRIES, PAYLOADS, TILES
-from app.ledger.tree import grow
+from app.ledger.tables import CHECKPOINTS, PAYLOADS, TILES
 from app.proof.checkpoints import Checkpoints
 from app.proof.repair import plan_repair, repair
 from app.proof.signer import FileSigner
 from app.proof.verify.verification import verify
 from app.settings import Settings
-from domain.canonical import leaf_hash, sha256_hex
+from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged, RequestInvalid, SigningRefused
-from domain.events.envelope import envelope_bytes
-from domain.events.events import PayloadErased
 from domain.tree.notes import Checkpoint
+from tests.app.planting import erasure, plant
 from tests.app.proof.forger import change, rewrite
 from tests.app.proof.signed_ledger import Kept, checked, exported, fill, verified
 from tests.ledger_events import TIME, observation, prediction, put, refused
 from tests.told import ToldOnce, retold
 
 OTHER_SHA = sha256_hex(b"of nobody")
-
-
-def erasure(
-    *, entries: tuple[int, ...] = (), artefacts: tuple[str, ...] = (), cycles: tuple[str, ...] = ()
-) -> PayloadErased:
-    return PayloadErased(
-        model="cars",
-        entries=entries,
-        artefacts=artefacts,
-        cycles=cycles,
-        model_versions=(),
-        reason="a reason",
-        legal_basis="a basis",
-    )
 
 
 @pytest.fixture
@@ -80,31 +68,6 @@ def test_an_erasure_of_what_it_may_not_reach_is_not_appended(people: Ledger, nam
     assert people.size() == before
 
 
-def plant(connection: Connection, event: PayloadErased, *, taken_up: bool = True) -> int:
-    """Add the erasure as the application's role may: an entry, and the head beside it."""
-    position = connection.execute(text("SELECT count(*) FROM entries")).scalar_one()
-    version = connection.execute(
-        text("SELECT count(*) FROM entries WHERE stream = 'ledger'")
-    ).scalar_one()
-    id = new_id()
-    content = envelope_bytes(
-        event,
-        id=id,
-        stream="ledger",
-        occurred_at=TIME,
-        recorded_at=TIME,
-        actor="local:unauthenticated",
-        correlation_id="c",
-        causation_id=None,
-    )
-    leaf = leaf_hash(content)
-    row = (position, id, "ledger", version, event.type, 1, TIME, TIME, content, leaf, None)
-    insert_rows(connection, ENTRIES, [row])
-    if taken_up:
-        grow(connection, position, [leaf])
-    return int(position)
-
-
 @pytest.mark.parametrize("named", BEYOND)
 def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
     people: Ledger, settings: Settings, tmp_path: Path, named: str
@@ -117,11 +80,13 @@ def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
     key = checkpoints.signer.key
     checkpoints.close()
     with people.snapshot() as connection:
-        assert erased_positions(connection) == frozenset()
+        believed = [(each.entries, each.artefacts) for each in believed_erasures(connection)]
+        assert believed == [((), ())]
+        assert positions_gone(connection) == frozenset()
         assert erased_artefacts(connection) == frozenset()
     with pytest.raises(LedgerDamaged, match=f"the erasure at entry {position} names"):
         with people.snapshot() as connection:
-            erasures(connection)
+            refuse_beyond_reach(connection)
     for statement in ("DELETE FROM payloads", "DELETE FROM artefacts"):
         with people.engine.connect() as connection:
             if statement.endswith("artefacts"):
@@ -150,7 +115,7 @@ def test_what_may_be_erased_is_let_go(people: Ledger) -> None:
     with people.engine.begin() as connection:
         connection.execute(text("DELETE FROM payloads WHERE position IN (1, 2)"))
     with people.snapshot() as connection:
-        assert erased_positions(connection) == {1, 2}
+        assert positions_gone(connection) == {1, 2}
 
 
 PLANTED = {

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app.cause import Cause
 from app.cycle.standing import how_it_stands
 from app.ledger.damage import known_damage, record_damage, refuse_on_damage, settle_known
-from app.ledger.erasures import erased_positions
+from app.ledger.erasures import positions_gone
 from app.ledger.store import Ledger
 from app.projections.rebuild import rebuild
 from app.proof.checkpoints import Checkpoints
@@ -209,7 +209,7 @@ def test_nobody_adds_an_erasure_that_would_stop_all_others(ledger: Ledger, conte
     put(ledger, "ledger", erasure)
     with ledger.engine.begin() as connection:
         connection.execute(text("DELETE FROM payloads"))
-        assert erased_positions(connection) == {1}
+        assert positions_gone(connection) == {1}
 
 
 def test_on_postgresql_nobody_adds_what_does_not_hash_to_its_leaf(ledger: Ledger) -> None:

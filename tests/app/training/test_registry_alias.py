@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
+
 import pytest
 from mlflow import MlflowClient
 
 from app.audit.replay import replay
 from app.cause import Cause
 from app.cycle.promotions import roll_back
+from app.database.durable_files import replace_file
+from app.training import registry_alias
 from app.training.registry_alias import follow_champion
 from app.training.tracking import MlflowRegistry, TrainingRecord
 from tests.app.car_ledger import CarLedger, bootstrapped
@@ -47,6 +52,26 @@ def test_the_alias_follows_promotion_and_rollback(new_cars: CarLedger) -> None:
     assert aliased(cars) == second, "the event alone moves nothing in MLflow"
     assert follows(cars)
     assert aliased(cars) == first
+
+
+def test_what_was_set_last_is_remembered_while_nobody_else_sets_it(
+    cars: CarLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    def replaced(path: Path, content: bytes) -> None:
+        with cars.settings.by_products_lock.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.append(False)
+            except BlockingIOError:
+                held.append(True)
+        replace_file(path, content)
+
+    monkeypatch.setattr(registry_alias, "replace_file", replaced)
+    cars.lives_through(1976, force="a second champion")
+    assert follows(cars)
+    assert held == [True]
 
 
 def test_an_alias_that_somebody_moved_is_noticed_by_a_replay_and_set_at_the_next_cycle(

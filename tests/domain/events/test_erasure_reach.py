@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from domain.events.erasure_reach import (
+    ERASABLE_FIELDS,
+    FREEZE,
+    StoodBefore,
     beyond_reach,
     frozen_in,
     model_of_frozen,
     model_of_rows,
+    within_reach,
 )
-from domain.events.events import PayloadErased
+from domain.events.events import EVENT_TYPES, PayloadErased
 
 POSITION = 9
 ROWS = {3: "cars", 5: "bikes", 12: "cars"}  # position -> the model of the row whose data is there
 FROZEN = "ab" * 32
-STARTED = frozenset({"cars-1", "bikes-1"})
+STARTED = frozenset({"cars-1", "bikes-1", "../cars-1"})
 ERASURE = PayloadErased(
     model="cars",
     entries=(3,),
@@ -29,16 +33,11 @@ ERASURE = PayloadErased(
 )
 
 
+BEFORE = StoodBefore(rows_model=ROWS.get, is_frozen=FROZEN.__eq__, has_started=STARTED.__contains__)
+
+
 def beyond(event: PayloadErased) -> list[str]:
-    return list(
-        beyond_reach(
-            event,
-            POSITION,
-            rows_model=ROWS.get,
-            is_frozen=FROZEN.__eq__,
-            has_started=STARTED.__contains__,
-        )
-    )
+    return list(beyond_reach(event, POSITION, BEFORE))
 
 
 def test_what_stands_before_it_of_its_model_is_within_reach() -> None:
@@ -66,10 +65,25 @@ def test_what_stands_before_it_of_its_model_is_within_reach() -> None:
             replace(ERASURE, cycles=("cars-2",)),
             "the cycle 'cars-2', which is none of 'cars' before it",
         ),
+        (
+            replace(ERASURE, model="../cars", entries=(), artefacts=(), cycles=("../cars-1",)),
+            "the cycle '../cars-1', which is none of '../cars' before it",
+        ),
     ],
 )
 def test_what_it_names_and_may_not_is_said(event: PayloadErased, said: str) -> None:
     assert beyond(event) == [said]
+
+
+def test_of_what_it_names_only_what_it_may_is_believed() -> None:
+    assert within_reach(ERASURE, POSITION, BEFORE) == ERASURE
+    planted = replace(
+        ERASURE,
+        entries=(-1, 3, 4, 5, 9, 12),
+        artefacts=("cd" * 32, FROZEN),
+        cycles=("cars-1", "bikes-1", "cars-2", "../cars-1"),
+    )
+    assert within_reach(planted, POSITION, BEFORE) == ERASURE
 
 
 def test_a_stream_says_whose_rows_and_whose_frozen_bytes_its_entries_name() -> None:
@@ -77,6 +91,14 @@ def test_a_stream_says_whose_rows_and_whose_frozen_bytes_its_entries_name() -> N
     assert [model_of_rows(each) for each in streams] == ["cars", "two-wheels", None, None]
     assert [model_of_frozen(each) for each in streams] == [None, None, "two-wheels", "cars"]
     assert (model_of_rows("ledger"), model_of_frozen("ledger")) == (None, None)
+
+
+def test_the_events_that_freeze_are_those_that_have_a_field_that_can_be_erased() -> None:
+    assert FREEZE == {
+        event.type
+        for event in EVENT_TYPES
+        if any(each.name in ERASABLE_FIELDS for each in fields(event))
+    }
 
 
 def test_an_event_names_what_may_be_erased_with_its_rows() -> None:

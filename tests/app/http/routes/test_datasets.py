@@ -289,6 +289,29 @@ def test_what_became_of_a_file_can_be_asked_afterwards(
     assert "was read to its end for 'car-price'. Send it again" in unknown.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        b"{",
+        b"\xff\n",
+        b"[]\n",
+        b'{"line": 3}\n',
+        b'{"line": "x", "reasons": ["a"]}\n',
+        b'{"line": 3, "reasons": 7}\n',
+        b"[" * 100_000,
+    ],
+    ids=["cut", "not UTF-8", "a list", "no reasons", "no line", "a number", "lists in lists"],
+)
+def test_a_quarantine_file_that_somebody_edited_says_what_can_be_read_of_it(
+    lone_service: TestClient, sqlite_settings: Settings, edited: bytes
+) -> None:
+    said = upload(lone_service, HEADER, "1971,130,AMGREM71,99,1.9,1.7,1.15,0,US,4.9").json()
+    path = sqlite_settings.state_dir / "quarantine" / said["quarantine_file"]
+    path.write_bytes(edited.ljust(1) + b"\n" + path.read_bytes())
+    found = lone_service.get(f"/models/car-price/datasets/{said['dataset_sha256']}")
+    assert (found.status_code, found.json()["faults"]) == (200, said["faults"])
+
+
 def test_a_file_that_is_being_read_says_how_far_it_has_come(lone_service: TestClient) -> None:
     process, seen = process_behind(lone_service), list[Intake]()
     append = process.ledger.append

@@ -170,11 +170,17 @@ HOSTILE: dict[str, tuple[str, str, str | bytes, int]] = {
         ",".join(f"c{n}" for n in range(12_000)) + "\n",
         422,
     ),
+    "a file of lines that are none": (  # taken in, each line put into the quarantine
+        "/models/car-price/datasets",
+        "text/csv",
+        "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n" + "1\n" * 50_000,
+        200,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_refusal_is_short_whatever_was_sent(service: TestClient, name: str) -> None:
+def test_an_answer_is_short_whatever_was_sent(service: TestClient, name: str) -> None:
     path, kind, body, status = HOSTILE[name]
     answer = service.post(path, content=body, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text[:500]
