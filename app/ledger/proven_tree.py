@@ -55,6 +55,8 @@ class ProvenTree:
         Raises:
             StoredDamage: the stored tiles do not lead to the head.
         """
+        if size == self.size:
+            return self._root
         root = root_at(size, self._stored.node)
         with self._damage(f"the root of the first {size} entries"):
             proof = consistency_proof(size, self.size, self._stored.node)
@@ -86,6 +88,10 @@ class ProvenTree:
         with self._damage(f"the proof from {earlier} to {later} entries"):
             verify_consistency(earlier, later, found.earlier_root, found.later_root, proof)
         return found
+
+    def extends(self, earlier: int) -> tuple[bytes, ...]:
+        """The proof that all entries begin with the first `earlier` ones; as `consistency`."""
+        return self.consistency(earlier, self.size).proof
 
     def tile(self, level: int, number: int, width: int) -> bytes:
         """The first `width` hashes of a tile, concatenated; every hash in it leads to the head.

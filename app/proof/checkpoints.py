@@ -19,9 +19,10 @@ from app.clock import Repeating, monotonic_seconds, now
 from app.database.engine import in_plain_words, insert_rows
 from app.database.locks import NamedLock
 from app.ledger.damage import refuse_on_damage
+from app.ledger.proven_tree import ProvenTree
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, LEDGER_HEAD
-from app.ledger.tree import StoredTree, read_head
+from app.ledger.tree import read_head
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
 from app.settings import Settings
@@ -176,7 +177,7 @@ class Checkpoints:
 
         Raises:
             SigningRefused: the ledger does not extend what was signed before.
-            LedgerDamaged: damage stands that nobody has settled.
+            LedgerDamaged: damage stands that nobody has settled, or the stored tiles lie.
             UnknownThing: another process holds the lock, and has signed nothing for two seconds.
         """
         wanted = self._ledger.size()
@@ -239,9 +240,8 @@ class Checkpoints:
     def _sign(self) -> Signed:
         with self._ledger.connect() as connection:
             refuse_on_damage(self._ledger, connection)
-            head = read_head(connection)
-            checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
-            tree = StoredTree(connection, head.size)
+            tree = ProvenTree(connection)
+            checkpoint = Checkpoint(self.signer.key.name, tree.size, tree.root(tree.size))
             newest = self.newest(connection)
             if newest is None and self.strange and self.signer.last() is None:
                 raise SigningRefused(
@@ -252,7 +252,7 @@ class Checkpoints:
                 self._check_extends(newest, checkpoint, tree)
             note = self.signer.sign(
                 checkpoint,
-                tree.consistency,
+                tree.extends,
                 lambda first, end: self._ledger.leaf_hashes(first, end - 1),
             )
         if newest is not None and newest.checkpoint.size == checkpoint.size:
@@ -266,12 +266,12 @@ class Checkpoints:
             # Else somebody took its place. What is signed is in the memory and at the anchors.
         return signed
 
-    def _check_extends(self, newest: Signed, checkpoint: Checkpoint, tree: StoredTree) -> None:
+    def _check_extends(self, newest: Signed, checkpoint: Checkpoint, tree: ProvenTree) -> None:
         """Refuse too what does not extend the database's own checkpoint: a memory can be lost."""
         try:
             stored = open_checkpoint(newest.note, self.signer.key, check_ed25519)
             if stored.size < checkpoint.size:
-                proof = tree.consistency(stored.size)
+                proof = tree.extends(stored.size)
                 verify_consistency(
                     stored.size, checkpoint.size, stored.root, checkpoint.root, proof
                 )
@@ -279,7 +279,7 @@ class Checkpoints:
                 raise SigningRefused(
                     f"it has {checkpoint.size} entries; {stored.size} were signed."
                 )
-        except WhyledgerError as error:
+        except (ProofInvalid, SigningRefused) as error:
             raise SigningRefused(
                 f"the ledger does not extend its own checkpoint of {newest.checkpoint.size} "
                 f"entries: {error.message} Nothing is signed. Run `whyledger verify`."
@@ -302,10 +302,9 @@ class Checkpoints:
         """Refuse a ledger that does not extend what was last signed; it may be smaller."""
         last = self.signer.last()  # first: while the ledger is read, another process may sign more
         with self._ledger.connect() as connection:
-            head = read_head(connection)
-            checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
-            tree = StoredTree(connection, head.size)
-            self.signer.check_extends(last, checkpoint, tree.consistency)
+            tree = ProvenTree(connection)
+            checkpoint = Checkpoint(self.signer.key.name, tree.size, tree.root(tree.size))
+            self.signer.check_extends(last, checkpoint, tree.extends)
 
     def _note(self, work: Callable[[], None]) -> None:
         """Do it; whatever it refuses stands in the status and, once, in the log."""

@@ -21,6 +21,7 @@ from app.proof.bundle import export_bundle
 from app.proof.signer import FileSigner
 from domain.errors import RequestInvalid
 from tests.app.proof.signed_ledger import (
+    PLAN,
     SIZE,
     Kept,
     checked,
@@ -171,6 +172,11 @@ def missing_tile(bundle: Path) -> Path:
     return with_true_trailer(bundle)
 
 
+def exchanged_artefact(bundle: Path) -> Path:
+    (bundle / "artefacts" / hashlib.sha256(PLAN).hexdigest()).write_bytes(b"another plan")
+    return with_true_trailer(bundle)
+
+
 def missing_artefact(bundle: Path) -> Path:
     for path in (bundle / "artefacts").iterdir():
         path.unlink()
@@ -235,6 +241,7 @@ FORGERIES: dict[Callable[[Path], Path], str] = {
     repeated: "position 320: expected that entry; found position 319",
     other_tile: "positions 0 to 255: the tile 'tiles/0/0'",
     missing_tile: "positions 0 to 255: the tile 'tiles/0/0'",
+    exchanged_artefact: "position 4: expected the artefact",
     missing_artefact: "position 4: the artefact",
     other_policy: "position 1: 'policies/",
     missing_contract: "position 2: the document 'contracts/",

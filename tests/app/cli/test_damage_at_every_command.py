@@ -1,0 +1,74 @@
+"""Whatever is edited in the database, every command says damage, or what does not rest on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from typer.main import get_command
+
+from app.cli.main import app
+from app.cli.terminal import Exit
+from app.projections.opening import open_ledger
+from app.settings import Settings
+from tests.app.cli.command_line import whyledger
+from tests.app.damaged import CONTRACT, CSV, EDITS, FORGED, KEY, everything
+from tests.app.web.car_story import MODEL
+from tests.told import ToldOnce, retold
+
+CYCLE: Final = f"cycle --model {MODEL}"  # stopped by any damage
+ROLLBACK: Final = f"rollback {MODEL} --to car-price/4 --reason complaints"
+BUNDLE: Final = "export --bundle {folder}/bundle"
+# In this order: a cycle would start where nothing was met yet.
+COMMANDS: Final = (
+    "repair --plan",
+    "replay",
+    "decisions",
+    "changes",
+    "why {decision}",
+    "state",
+    "export --format html",
+    BUNDLE,
+    "adopt {folder}/contract.json",
+    f"import {MODEL} {{folder}}/cars.csv",
+    ROLLBACK,
+    f"erase {MODEL} --identity {KEY} --reason asked --legal-basis law",
+    CYCLE,
+    "settle --reason seen",
+)
+# The routes; a ledger of its own; what trains for minutes; and what has its own tests.
+NOT_ASKED: Final = {"serve", "demo", "whatif", "verify"}
+READING_TABLES: Final = {"decisions", "changes", "why {decision}", "settle --reason seen"}
+# No command but `verify` and `repair` looks at tiles.
+DAMAGED: Final = {
+    "entries": {*COMMANDS} - READING_TABLES,
+    "payloads": {"replay", CYCLE},
+    "artefacts": {BUNDLE, ROLLBACK, CYCLE},
+}
+
+
+@pytest.mark.parametrize("edit", DAMAGED)
+def test_every_command_says_damage_or_what_does_not_rest_on_it(
+    told_once: ToldOnce, settings: Settings, tmp_path: Path, edit: str
+) -> None:
+    told = told_once(everything, settings)
+    ledger = open_ledger(retold(told, settings))
+    EDITS[edit](ledger)
+    ledger.close()
+    (tmp_path / "contract.json").write_bytes(CONTRACT)
+    (tmp_path / "cars.csv").write_text(CSV.replace(",4,", ",5,"))
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    assert known == {words.split()[0] for words in COMMANDS} | NOT_ASKED
+    damaged = set()
+    for words in COMMANDS:
+        asked = words.format_map({**told.gives, "folder": tmp_path}).split()
+        done = whyledger(settings.state_dir, *asked, WHYLEDGER_DATABASE_URL=settings.ledger_url)
+        assert "report it" not in done.stderr
+        assert FORGED not in done.stdout + done.stderr, words
+        if done.returncode == Exit.INTEGRITY:
+            damaged.add(words)
+        else:
+            assert done.returncode == Exit.OK, (words, done.stderr)
+    assert damaged == DAMAGED[edit]
+    assert not (tmp_path / "bundle").exists() or BUNDLE not in damaged
