@@ -9,7 +9,9 @@ which let a verifier name the entry that was changed instead of the checkpoints 
 from __future__ import annotations
 
 import base64
+import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +20,12 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from app.database.durable_files import replace_file, sync_directory, write_new_file
+from app.database.durable_files import (
+    rename_durably,
+    replace_file,
+    sync_directory,
+    write_new_file,
+)
 from app.database.locks import exclusive
 from domain.errors import ProofInvalid, SigningRefused
 from domain.tree.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
@@ -28,6 +35,7 @@ _PREFIX: Final = "PRIVATE+KEY"  # the form of Go's sumdb/note: PRIVATE+KEY+<name
 _ED25519: Final = b"\x01"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _LEAVES_AT_ONCE: Final = 10_000
+_PART: Final = ".part"  # a key on its way to its name
 
 
 def check_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
@@ -53,7 +61,7 @@ class FileSigner:
 
     def __init__(self, path: Path, origin: str | None) -> None:
         self.path = path
-        if origin is not None and not path.exists():
+        if origin is not None:
             _make_key(path, origin)
         self._secret, self.key = _read_key(path, origin)
 
@@ -71,7 +79,8 @@ class FileSigner:
         """The last note that was signed, None before the first."""
         if not self.last_path.exists():
             return None
-        return self.last_path.read_text(encoding="utf-8")
+        # What is no text becomes a note that nobody signed.
+        return self.last_path.read_text(encoding="utf-8", errors="replace")
 
     def last(self) -> Checkpoint | None:
         """What was last signed, None before the first.
@@ -119,7 +128,7 @@ class FileSigner:
             last = self.last()
             self.check_extends(last, checkpoint, prove)
             if last == checkpoint:
-                return self.last_path.read_text(encoding="utf-8")
+                return self.last_path.read_text(encoding="utf-8", errors="replace")
             text = checkpoint.text()
             signature = self._secret.sign(text.encode())
             note = format_note(text, [NoteSignature(self.key.name, self.key.key_id, signature)])
@@ -180,21 +189,31 @@ class FileSigner:
 
 
 def _make_key(path: Path, origin: str) -> None:
-    """Write a new key, for its owner alone; whoever comes second keeps the first one's."""
+    """Write a new key, for its owner alone; whoever comes second keeps the first one's.
+
+    What a process that was killed left of one is a secret all the same, and is removed.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    secret = Ed25519PrivateKey.generate()
-    key = VerifierKey(origin, secret.public_key().public_bytes_raw())
-    encoded = base64.b64encode(_ED25519 + secret.private_bytes_raw()).decode()
-    line = f"{_PREFIX}+{key.name}+{key.key_id.hex()}+{encoded}\n"
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    write_new_file(temporary, line.encode())
-    try:
-        os.link(temporary, path)  # unlike a rename, never replaces
-    except FileExistsError:
+    if path.exists() and not _left_behind(path):
         return
-    finally:
-        temporary.unlink()
-        sync_directory(path.parent)
+    with exclusive(path.parent, make=False):
+        for left in _left_behind(path):
+            left.unlink()
+        if path.exists():
+            return
+        secret = Ed25519PrivateKey.generate()
+        key = VerifierKey(origin, secret.public_key().public_bytes_raw())
+        encoded = base64.b64encode(_ED25519 + secret.private_bytes_raw()).decode()
+        temporary = path.with_name(path.name + _PART)
+        write_new_file(temporary, f"{_PREFIX}+{key.name}+{key.key_id.hex()}+{encoded}\n".encode())
+        rename_durably(temporary, path)
+
+
+def _left_behind(path: Path) -> list[Path]:
+    """Keys that were made and never used; earlier versions named them by their process."""
+    beside = path.parent.glob(f"{glob.escape(path.name)}.*")
+    names = re.compile(rf"{re.escape(path.name)}(?:{re.escape(_PART)}|\.\d+)")
+    return [each for each in beside if names.fullmatch(each.name)]
 
 
 def _read_key(path: Path, origin: str | None) -> tuple[Ed25519PrivateKey, VerifierKey]:

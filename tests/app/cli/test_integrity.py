@@ -16,6 +16,7 @@ from app.ledger.store import Ledger
 from app.proof import verify_bundle
 from app.settings import Settings
 from domain.errors import ProofInvalid, SigningRefused
+from tests.app.cli.command_line import whyledger
 from tests.app.proof.forger import change, edited, rewrite
 from tests.app.proof.signed_ledger import Kept, fill
 
@@ -142,3 +143,18 @@ def test_a_bundle_of_a_ledger_nobody_signed_says_so(
 ) -> None:
     write_bundle(tmp_path / "bundle", json=False)
     assert "nothing was signed yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["verify", "repair --plan", "export --bundle {folder}/bundle"])
+def test_garbage_in_the_signers_memory_is_one_line_with_a_remedy(
+    kept: Kept, sqlite_settings: Settings, tmp_path: Path, command: str
+) -> None:
+    memory = sqlite_settings.signing_key_path.with_name("signing.key.last")
+    memory.write_bytes(b"\xff\xfe\x00")
+    words = command.format(folder=tmp_path).split()
+    done = whyledger(
+        sqlite_settings.state_dir, *words, WHYLEDGER_DATABASE_URL=sqlite_settings.ledger_url
+    )
+    assert done.returncode == 1
+    assert "Put back the newest checkpoint that was kept elsewhere" in done.stderr
+    assert "report it" not in done.stderr

@@ -109,6 +109,32 @@ def test_a_damaged_memory_signs_nothing(signer: FileSigner) -> None:
         sign(signer, LEAVES[:9])
 
 
+def test_a_memory_that_is_no_text_signs_nothing(signer: FileSigner) -> None:
+    sign(signer, LEAVES[:5])
+    signer.last_path.write_bytes(b"\xff\xfe garbage")
+    for asked in (signer.last, signer.remembered_leaves, lambda: sign(signer, LEAVES[:9])):
+        with pytest.raises(SigningRefused, match=r"memory .*signing\.key\.last is damaged"):
+            asked()
+
+
+@pytest.mark.parametrize("left", ["signing.key.part", "signing.key.7"])
+@pytest.mark.parametrize("made", [False, True])
+def test_what_a_killed_process_left_of_a_key_is_removed_and_stops_nobody(
+    tmp_path: Path, left: str, made: bool
+) -> None:
+    path = tmp_path / "signing.key"
+    before = FileSigner(path, ORIGIN).key if made else None
+    (tmp_path / left).write_text("PRIVATE+KEY+never used")
+    signer = FileSigner(path, ORIGIN)
+    assert before in (None, signer.key)
+    sign(signer, LEAVES[:5])
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "signing.key",
+        "signing.key.last",
+        "signing.key.leaves",
+    ]
+
+
 def test_a_key_that_others_can_read_is_refused(signer: FileSigner) -> None:
     signer.path.chmod(0o640)
     with pytest.raises(SigningRefused, match="has the mode 0640: others can read it"):

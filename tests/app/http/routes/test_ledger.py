@@ -74,6 +74,18 @@ def test_a_consistency_proof_verifies_against_two_checkpoints(client: TestClient
     assert (shown["from_root"], shown["to_root"]) == (earlier.root.hex(), later.root.hex())
 
 
+def test_garbage_in_the_signers_memory_refuses_a_new_checkpoint(client: TestClient) -> None:
+    process = process_behind(client)
+    client.get("/ledger/checkpoint", params={"new": True})
+    process.checkpoints.signer.last_path.write_bytes(b"\xff\xfe\x00")
+    put(process.ledger, "observations-cars", refused())
+    answer = client.get("/ledger/checkpoint", params={"new": True})
+    assert (answer.status_code, answer.json()["type"]) == (
+        503,
+        "urn:whyledger:problem:signing-refused",
+    )
+
+
 def test_tiles_hold_the_leaf_hashes(client: TestClient) -> None:
     leaves = ledger_of(client).leaf_hashes(0, 299)
     full = client.get("/ledger/tiles/0/000")
