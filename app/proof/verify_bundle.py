@@ -31,6 +31,7 @@ import struct
 import sys
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -79,6 +80,7 @@ LINE_MAX = 16 << 20  # one line
 MEMBER_MAX = 16 << 20  # one file that is read whole
 TRAILER_MAX = DIRECTORY_MAX = 32 << 20  # some 300,000 files: 70 million entries
 KEPT_MAX = 64 << 20  # a file of kept checkpoints
+SAID_MAX = 1000  # characters of one line that is said
 UNPROVEN_MAX = 1_000_000  # entries after the last checkpoint: what nobody signed costs memory too
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAMES = re.compile(  # of every file that the format knows
@@ -118,27 +120,31 @@ def main(arguments: list[str] | None = None) -> int:
         leaves = read_regular(asked.leaves, None) if asked.leaves else b""
         with Bundle(asked.bundle) as bundle:
             for line in check(bundle, key, kept, leaves):
-                sys.stdout.write(line + "\n")
+                say(line)
     except Broken as error:
-        sys.stdout.write(f"BROKEN: {error}\n")
+        say(f"BROKEN: {error}")
         return BROKEN
-    except CannotCheck as error:
-        sys.stdout.write(f"CANNOT CHECK: {error}\n")
-        return CANNOT_CHECK
-    except OSError as error:
-        sys.stdout.write(f"CANNOT CHECK: {error}\n")
+    except (CannotCheck, OSError) as error:
+        say(f"CANNOT CHECK: {error}")
         return CANNOT_CHECK
     except MemoryError:
-        sys.stdout.write(
+        say(
             "CANNOT CHECK: it takes more memory than this process may have. Honest bundles take "
-            "some 300 bytes an entry; give it more, or ask who sent this.\n"
+            "some 300 bytes an entry; give it more, or ask who sent this."
         )
         return CANNOT_CHECK
     except DAMAGE as error:
-        sys.stdout.write(f"BROKEN: the bundle is damaged: {type(error).__name__}: {error}\n")
+        say(f"BROKEN: the bundle is damaged: {type(error).__name__}: {error}")
         return BROKEN
-    sys.stdout.write("OK\n")
+    say("OK")
     return OK
+
+
+def say(line: str) -> None:
+    """One line, whatever stands in it: a bundle's words move no cursor and begin no line."""
+    cut = line if len(line) <= SAID_MAX else f"{line[:SAID_MAX]}..."
+    plain = (each if " " <= each <= "~" else ascii(each)[1:-1] for each in cut)
+    sys.stdout.write("".join(plain) + "\n")
 
 
 class Bundle:
@@ -367,8 +373,8 @@ def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes
         signed.add(open_checkpoint(note_of(line), key))
         mine += 1
     checkpoints = sorted(signed)
-    if trailer.get("checkpoints") != mine:
-        raise Broken(f"{mine} checkpoints; the trailer says {trailer.get('checkpoints')}")
+    if trailer["checkpoints"] != mine:
+        raise Broken(f"{mine} checkpoints; the trailer says {trailer['checkpoints']}")
     if not checkpoints:
         raise CannotCheck("no checkpoint, neither in the bundle nor kept: nothing is signed")
     remembered = authentic_leaves(leaves, checkpoints)
@@ -377,12 +383,12 @@ def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes
     erased = apart.check(bundle)
     for what in ("tiles", "artefacts"):
         there = sum(name.startswith(f"{what}/") for name in bundle.names())
-        if trailer.get(what) != there:
-            raise Broken(f"{there} {what}; the trailer says {trailer.get(what)}")
-    if trailer.get("entries") != tree.size or trailer.get("root") != tree.root().hex():
+        if trailer[what] != there:
+            raise Broken(f"{there} {what}; the trailer says {trailer[what]}")
+    if trailer["entries"] != tree.size or trailer["root"] != tree.root().hex():
         raise Broken(
             f"{tree.size} entries with the root {tree.root().hex()}; the trailer says "
-            f"{trailer.get('entries')} and {trailer.get('root')}"
+            f"{trailer['entries']} and {trailer['root']}"
         )
     if erased:
         yield f"erased       {erased} entries have no data any more, as other entries say"
@@ -410,6 +416,11 @@ def check_files(bundle: Bundle) -> dict[str, Any]:
     trailer = parse(bundle.read("trailer.json", TRAILER_MAX), "trailer.json")
     if not isinstance(trailer, dict) or trailer.get("format") != FORMAT:
         raise CannotCheck(f"the trailer is not of {FORMAT}; use the verifier of its version")
+    for what in ("entries", "checkpoints", "tiles", "artefacts"):
+        if type(trailer.get(what)) is not int:  # true is an int, too
+            raise Broken(f"the trailer's {what} are no number")
+    if not isinstance(trailer.get("root"), str) or not DIGEST.fullmatch(trailer["root"]):
+        raise Broken("the trailer's root is no SHA-256")
     files = trailer.get("files")
     if not isinstance(files, dict):
         raise Broken("the trailer names no files")
@@ -525,7 +536,7 @@ def check_events(
     documents: set[str] = set()
     names, tiles = bundle.names(), [bytearray()]
     artefacts: dict[str, str] = {}  # name -> digest of its content
-    pending = list(checkpoints)
+    pending = deque(checkpoints)
     for position, version, content, envelope in events(bundle, checkpoints[-1][0]):
         if position != tree.size:
             raise Broken(
@@ -555,7 +566,7 @@ def check_events(
         tree.add(leaf)
         tiles[0] += leaf
         while pending and pending[0][0] == tree.size:
-            size, root = pending.pop(0)
+            size, root = pending.popleft()
             if tree.root() != root:
                 raise Broken(
                     f"positions {proven} to {size - 1}: expected the root {root.hex()}, signed "

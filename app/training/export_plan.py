@@ -86,7 +86,8 @@ def _number(
     if feature.missing == "allowed" and takes_missing_values(contract):
         missing = "native"
     elif feature.missing == "allowed":
-        missing = {"value": float(steps.pop(0).statistics_[index]), "indicator": True}
+        imputer, *steps = steps
+        missing = {"value": float(imputer.statistics_[index]), "indicator": True}
     exported: list[dict[str, Any]] = []
     for spec, step in zip(feature.transformers, steps, strict=True):
         if spec.kind == "standardise":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -82,9 +83,9 @@ def catalogue() -> str:
 
 def _closure(kinds: dict[type, None]) -> Iterator[type]:
     """The nested value types and those nested in them, in the order they are met."""
-    queue = list(kinds)
+    queue = deque(kinds)
     while queue:
-        kind = queue.pop(0)
+        kind = queue.popleft()
         yield kind
         inner: dict[type, None] = {}
         _table(kind, inner)

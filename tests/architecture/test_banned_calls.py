@@ -159,3 +159,21 @@ def test_a_call_with_an_effect_is_seen() -> None:
 def test_a_files_name_says_what_is_inside() -> None:
     hiding = [path for path in SOURCES if not HIDES_ITS_SUBJECT.isdisjoint(path.stem.split("_"))]
     assert hiding == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_nothing_is_taken_from_the_front_of_a_list(source: Path) -> None:
+    """Each time costs as much as the list is long: a checkpoint a second makes years of them."""
+    tree = ast.parse((REPOSITORY / source).read_text(encoding="utf-8"))
+    taken = [
+        f"{source}:{call.lineno}"
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "pop"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and call.args[0].value == 0
+        and len(call.args) == 1
+    ]
+    assert taken == [], "use collections.deque and popleft()"

@@ -79,7 +79,29 @@ def said_artefacts(bundle: Path) -> Path:
     return says(bundle, artefacts=99)
 
 
-def says(bundle: Path, **other: int) -> Path:
+def said_a_surrogate(bundle: Path) -> Path:
+    return says(bundle, checkpoints="\ud800")
+
+
+def said_escapes(bundle: Path) -> Path:
+    return says(bundle, root="\x1b[2J\nOK\n")
+
+
+def said_at_length(bundle: Path) -> Path:
+    return says(bundle, entries="9" * 5000)
+
+
+def said_yes(bundle: Path) -> Path:
+    return says(bundle, tiles=True)
+
+
+def named_in_escapes(bundle: Path) -> Path:
+    trailer = json.loads((bundle / "trailer.json").read_text())
+    name = "\x1b[2J\nOK\n\ud800" + "x" * 5000
+    return says(bundle, files=trailer["files"] | {name: "0" * 64})
+
+
+def says(bundle: Path, **other: object) -> Path:
     trailer = json.loads((bundle / "trailer.json").read_text())
     (bundle / "trailer.json").write_text(json.dumps(trailer | other))
     return bundle
@@ -193,6 +215,11 @@ FORGERIES: dict[Forge, str] = {
     unsigned_tile: "the tile 'tiles/0/7' is none of 320 entries: nobody signed it",
     unsigned_document: "no entry adopts the document",
     said_tiles: "1 tiles; the trailer says 99",
+    said_a_surrogate: "the trailer's checkpoints are no number",
+    said_escapes: "the trailer's root is no SHA-256",
+    said_at_length: "the trailer's entries are no number",
+    said_yes: "the trailer's tiles are no number",
+    named_in_escapes: r"the file '\x1b[2J\nOK\n\ud800xxx",
     said_artefacts: "2 artefacts; the trailer says 99",
     garbage_after("trailer.json"): "trailer.json is cut or no JSON",
     garbage_after("events.jsonl"): "events.jsonl, line 321 is cut or no entry",
@@ -224,6 +251,16 @@ FORGERIES: dict[Forge, str] = {
 }
 
 
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\n", "\r", "\x9b", "\ud800", "\u202e", "é" * 9999])
+def test_whatever_a_bundle_holds_is_said_in_one_plain_line(
+    hostile: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verify_bundle.say(f"BROKEN: {hostile} OK")
+    said = capsys.readouterr().out
+    assert said.startswith("BROKEN: ")
+    assert (said.count("\n"), said[:-1].isascii(), said[:-1].isprintable()) == (1, True, True)
+
+
 @pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
 def test_what_the_format_does_not_allow_is_broken(
     bundle: Path, kept: Kept, tmp_path: Path, forge: Forge
@@ -231,6 +268,8 @@ def test_what_the_format_does_not_allow_is_broken(
     code, said = checked(forge(bundle), kept, tmp_path, ["note"])
     assert (code, FORGERIES[forge] in said) == (1, True), said
     assert said.count("\n") == 1, "one line"
+    assert said.rstrip("\n").isprintable()
+    assert len(said) <= verify_bundle.SAID_MAX + 100
 
 
 def test_a_true_bundle_says_what_nobody_signed(bundle: Path, kept: Kept, tmp_path: Path) -> None:
