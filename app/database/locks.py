@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -21,9 +22,12 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from app.clock import monotonic_seconds
+from domain.errors import LedgerBusy
 from domain.path_parts import path_part
 
 _WRITERS: Final = int.from_bytes(b"whyledgr", signed=True)  # PostgreSQL: one lock per database
+_TRY_SECONDS: Final = 0.02
 # Both for this transaction only; a database set to commit asynchronously must not acknowledge.
 _POSTGRES_PROMISE: Final = text(
     "SELECT set_config('lock_timeout', :milliseconds, true),"
@@ -131,7 +135,7 @@ def is_running(engine: Engine, directory: Path, cycle: str) -> bool:
 
 
 @contextmanager
-def exclusive(path: Path, *, make: bool = True) -> Iterator[None]:
+def exclusive(path: Path, *, make: bool = True, seconds: float | None = None) -> Iterator[None]:
     """Hold the lock of `path` inside the block; waits until it is free.
 
     Cycles of different models run at once, and share the DVC repository and the MLflow store, which
@@ -140,13 +144,36 @@ def exclusive(path: Path, *, make: bool = True) -> Iterator[None]:
     Args:
         path: the file; it need not be writable.
         make: whether it is made when missing.
+        seconds: how long to wait at most; None: as long as its holder's work takes.
+
+    Raises:
+        LedgerBusy: somebody else held it all that time.
     """
     file = _open(path) if make else os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if seconds is None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        else:
+            _lock_within(file, path, seconds)
         yield
     finally:
         os.close(file)
+
+
+def _lock_within(file: int, path: Path, seconds: float) -> None:
+    deadline = monotonic_seconds() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic_seconds() >= deadline:
+                raise LedgerBusy(
+                    f"another process held {path} for {seconds:g} s. Try again; if it lasts, look "
+                    "at that process."
+                ) from None
+            time.sleep(_TRY_SECONDS)
+        else:
+            return
 
 
 def _open(path: Path) -> int:

@@ -11,6 +11,7 @@ import pytest
 from app.database.engine import create_database
 from app.database.locks import NamedLock, exclusive, is_running
 from app.settings import Settings
+from domain.errors import LedgerBusy
 
 HOLDS = """
 import sys, time
@@ -18,6 +19,7 @@ from pathlib import Path
 from app.database.engine import create_database
 from app.database.locks import NamedLock
 from app.settings import Settings
+from domain.errors import LedgerBusy
 settings = Settings()
 engine = create_database(settings.ledger_url, settings)
 assert NamedLock(engine, Path(sys.argv[1]), "cars-1").acquire()
@@ -66,3 +68,13 @@ def test_the_lock_of_a_file_leaves_the_file_as_it_is(tmp_path: Path) -> None:
             pass
     with exclusive(tmp_path / "deeper" / "made.lock"):
         assert (tmp_path / "deeper" / "made.lock").read_bytes() == b""
+
+
+def test_who_waits_for_a_files_lock_with_a_bound_is_told_who_held_it(tmp_path: Path) -> None:
+    path = tmp_path / "signing.key"
+    with exclusive(path, seconds=60):
+        with pytest.raises(LedgerBusy, match=r"another process held .*signing\.key for 0\.1 s"):
+            with exclusive(path, make=False, seconds=0.1):
+                pass
+    with exclusive(path, make=False, seconds=0):
+        pass
