@@ -65,7 +65,7 @@ def settle_promotion(
 def _check_candidate(
     ledger: Ledger, plan_sha256: str, _: Sequence[ModelEvent], connection: Connection
 ) -> None:
-    refuse_on_damage(ledger, connection)
+    refuse_on_damage(ledger)
     _check_plan(connection, plan_sha256)
 
 

@@ -99,8 +99,7 @@ class Cycles:
             LedgerDamaged: damage stands that nobody has settled.
             VersionConflict: three times another process was first, and its cycle had ended.
         """
-        with self._ledger.snapshot() as connection:
-            refuse_on_damage(self._ledger, connection)
+        refuse_on_damage(self._ledger)
         self._before_start(model)
         force = Force(actor=cause.actor, reason=force_reason) if force_reason else None
         command = StartCycle(model=model, as_of=as_of, force=force, reason=reason)

@@ -35,9 +35,10 @@ _STREAM: Final = DamageFound.stream
 _TYPES: Final = (DamageFound.type, DamageSettled.type)
 _TRIES: Final = 3
 _LOG: Final = logging.getLogger("whyledger.ledger")
-GO_ON: Final = (
-    "Nothing is promoted and nothing is signed until `whyledger verify` is clean, which a serving "
-    "process looks at by itself, or somebody says to go on: `whyledger settle --reason`."
+_GO_ON: Final = (
+    "Nothing is promoted and nothing is signed until a verification finds nothing broken, which a "
+    "serving process looks at by itself and `whyledger verify --record` where none serves, or "
+    "somebody says to go on: `whyledger settle --reason`."
 )
 
 
@@ -52,17 +53,31 @@ def known_damage(connection: Connection) -> tuple[Known, ...]:
     return fold((entry.position, entry.event) for entry in entries)
 
 
-def refuse_on_damage(ledger: Ledger, connection: Connection) -> None:
+def refuse_on_damage(ledger: Ledger) -> None:
     """For whoever is about to promote, to sign, or to begin deciding.
+
+    What this process met is in its memory until the ledger says so: the memory is looked at first,
+    and the ledger as it stands after that, so that nothing is between the two.
 
     Raises:
         LedgerDamaged: damage stands, in the ledger's words or in this process's memory.
     """
+    stops = stopped_by(ledger, ())
+    if stops is None:
+        with ledger.snapshot() as connection:
+            stops = stopped_by(ledger, known_damage(connection))
+    if stops is not None:
+        raise LedgerDamaged(stops)
+
+
+def stopped_by(ledger: Ledger, known: tuple[Known, ...]) -> str | None:
+    """The damage that stops deciding, met here or `known` to the ledger; None: nothing does."""
     said = [met.said for met in ledger.met.all()]
-    said += [each.found.said for each in standing(known_damage(connection))]
-    if said:
-        more = f" {len(said) - 1} more were found." if len(said) > 1 else ""
-        raise LedgerDamaged(f"{said[0]}{more} {GO_ON}")
+    said += [each.found.said for each in standing(known)]
+    if not said:
+        return None
+    more = f" {len(said) - 1} more were found." if len(said) > 1 else ""
+    return f"{said[0]}{more} {_GO_ON}"
 
 
 def record_damage(ledger: Ledger, cause: Cause) -> None:

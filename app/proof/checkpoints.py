@@ -238,8 +238,8 @@ class Checkpoints:
         )
 
     def _sign(self) -> Signed:
+        refuse_on_damage(self._ledger)
         with self._ledger.connect() as connection:
-            refuse_on_damage(self._ledger, connection)
             tree = ProvenTree(connection)
             checkpoint = Checkpoint(self.signer.key.name, tree.size, tree.root(tree.size))
             newest = self.newest(connection)

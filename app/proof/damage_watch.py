@@ -7,18 +7,17 @@ is. Clean, it settles what was found; else it names what it found, and is tried 
 from __future__ import annotations
 
 import threading
-import time
 from typing import Final
 
 from app.cause import Cause
 from app.clock import Repeating, monotonic_seconds, new_id
-from app.ledger.damage import GO_ON, known_damage, record_damage, settle
-from app.ledger.met_damage import Met
+from app.ledger.damage import known_damage, record_damage, stopped_by
 from app.ledger.store import Ledger
 from app.proof.retained import read_retained
-from app.proof.verify.verification import Verified, verify
+from app.proof.verification_recorded import record_verification
+from app.proof.verify.verification import verify
 from app.settings import Settings
-from domain.decisions.damage import Known, SettleDamage, standing
+from domain.decisions.damage import Known
 from domain.errors import WhyledgerError
 
 _ACTOR: Final = "service:verification"
@@ -41,6 +40,7 @@ class DamageWatch:
         settings: where the signer's key and memory are.
         look_seconds: how often it looks.
         again_seconds: after which a verification that was not clean is tried again, at least.
+        pause_share: how long a verification pauses after a page, of the time that page took.
     """
 
     def __init__(
@@ -50,10 +50,12 @@ class DamageWatch:
         *,
         look_seconds: float = _LOOK_SECONDS,
         again_seconds: float = _AGAIN_SECONDS,
+        pause_share: float = _PAUSE_SHARE,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._again_seconds = again_seconds
+        self._pause_share = pause_share
         self._known: tuple[Known, ...] = ()
         self._size = -1
         self._said = ""  # of the verification: how far it is, or what it came to
@@ -80,11 +82,9 @@ class DamageWatch:
     @property
     def alarm(self) -> str | None:
         """What is damaged and what that stops, in plain words; None when all is well."""
-        met = [each.said for each in self._ledger.met.all()]
-        stands = met + [each.found.said for each in standing(self._known)]
-        if stands:
-            more = f" {len(stands) - 1} more were found." if len(stands) > 1 else ""
-            return f"{stands[0]}{more} {GO_ON} {self._said}".strip()
+        stops = stopped_by(self._ledger, self._known)
+        if stops is not None:
+            return f"{stops} {self._said}".strip()
         accepted = [each for each in self._known if each.settled and not each.gone]
         if accepted:
             first = accepted[0]
@@ -129,10 +129,9 @@ class DamageWatch:
         def tell(done: int, of: int) -> None:
             nonlocal at
             self._said = f"Verifying: {done} of {of} entries."
-            time.sleep((monotonic_seconds() - at) * _PAUSE_SHARE)
-            at = monotonic_seconds()
-            if self._ended.is_set():
+            if self._ended.wait((monotonic_seconds() - at) * self._pause_share):
                 raise _Ended
+            at = monotonic_seconds()
 
         found = verify(
             self._ledger,
@@ -142,29 +141,10 @@ class DamageWatch:
             read_models=False,  # they follow from the entries, and stop nothing
             progress=tell,
         )
-        if found.whole:
-            reason = f"{found.entries} entries were verified, root {found.root}; nothing is broken"
-            command = SettleDamage(how="verified", reason=reason, before=found.entries)
-            settle(self._ledger, command, Cause(_ACTOR, new_id()))
+        record_verification(self._ledger, found, Cause(_ACTOR, new_id()))
+        if found.sound:
             return ""
-        self._record(found)
         return (
             f"The last verification found {len(found.breaks)} breaks in {found.entries} entries, "
             f"the first: {found.breaks[0].sentence()}"
         )
-
-    def _record(self, found: Verified) -> None:
-        """Record one break that nobody accepted, where nothing else stops deciding already.
-
-        Never more: what follows from a break would look new whenever the ledger has grown.
-        """
-        with self._ledger.snapshot() as connection:
-            known = known_damage(connection)
-        named = {each.found.position for each in known if not each.gone}
-        new = [
-            each
-            for each in found.breaks
-            if each.position not in named and (each.position or 0) < found.entries
-        ]
-        if new and not standing(known):
-            self._ledger.met.add(Met(new[0].position, new[0].sentence()))

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import looked_at, read_settings
-from app.cli.terminal import Exit, Json, note, progress, say, say_error, say_json
+from app.cli.opening import looked_at, opened, read_settings, typed
+from app.cli.terminal import CommandRefused, Exit, Json, note, progress, say, say_error, say_json
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
+from app.proof.verification_recorded import record_verification
 from app.proof.verify.verification import Verified
 from app.proof.verify.verification import verify as verify_ledger
 from domain.errors import LedgerDamaged
@@ -29,11 +30,23 @@ def verify(
     read_models: Annotated[
         bool, typer.Option(help="Fold all entries anew and compare the read models too.")
     ] = True,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Let the ledger say what came of it: damage stops deciding; its end ends that.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Hash everything again and compare it with what was signed. Exit 3 names the first break."""
     settings = read_settings()
     kept = read_retained(settings.signing_key_path, checkpoint or (), key)
+    if record and kept.key is None:
+        raise CommandRefused(
+            "--record needs a key, for without one nothing is proven: name the verifier key with "
+            "--key, or the signing key's file in WHYLEDGER_SIGNING_KEY."
+        )
     with looked_at(settings) as ledger, progress("verifying", unit="entries") as advance:
         found = verify_ledger(
             ledger,
@@ -49,8 +62,20 @@ def verify(
         _say(found)
     for each in found.breaks[:_SHOWN]:
         say_error(LedgerDamaged(each.sentence()))
+    if record:
+        with opened(settings, begin=False) as ledger:
+            settled = record_verification(ledger, found, typed())
+        note(_recorded(found, settled))
     if not found.whole:
         raise typer.Exit(Exit.INTEGRITY)
+
+
+def _recorded(found: Verified, settled: tuple[int, ...]) -> str:
+    if not found.sound:
+        return "recorded: no cycle promotes and nothing is signed until that is settled"
+    if settled:
+        return f"recorded: what entries {', '.join(map(str, settled))} said was found is gone"
+    return "nothing to record: no damage is known"
 
 
 def write_bundle(target: Path, json: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from app.cli.commands.integrity import verify, write_bundle
+from app.cli.terminal import CommandRefused
 from app.ledger.store import Ledger
 from app.proof import verify_bundle
 from app.settings import Settings
@@ -158,3 +159,29 @@ def test_garbage_in_the_signers_memory_is_one_line_with_a_remedy(
     assert done.returncode == 1
     assert "Put back the newest checkpoint that was kept elsewhere" in done.stderr
     assert "report it" not in done.stderr
+
+
+def test_what_was_found_is_recorded_only_when_asked_and_is_settled_when_it_is_gone(
+    run: Run, kept: Kept, sqlite_ledger: Ledger, sqlite_settings: Settings
+) -> None:
+    (original,) = sqlite_ledger.stored_bytes(57, 57)
+    statement = "UPDATE entries SET bytes = :content WHERE position = 57"
+    change(sqlite_ledger, statement, content=edited(original, rows=99))
+    size = sqlite_ledger.size()
+    assert (run("--no-read-models").exit_code, sqlite_ledger.size()) == (3, size)
+    done = run("--record", "--no-read-models")
+    assert (done.exit_code, sqlite_ledger.size()) == (3, size + 1)
+    assert "recorded: no cycle promotes and nothing is signed" in done.stderr
+    change(sqlite_ledger, statement, content=original)
+    done = run("--record", "--no-read-models")
+    assert (done.exit_code, sqlite_ledger.size()) == (0, size + 2)
+    assert f"recorded: what entries {size} said was found is gone" in done.stderr
+    assert "nothing to record" in run("--record", "--no-read-models").stderr
+
+
+def test_without_any_key_nothing_is_recorded(run: Run, sqlite_ledger: Ledger) -> None:
+    size = sqlite_ledger.size()
+    done = run("--record")
+    assert isinstance(done.exception, CommandRefused)
+    assert "--record needs a key" in str(done.exception)
+    assert sqlite_ledger.size() == size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from app.ledger.damage import known_damage, record_damage, refuse_on_damage, set
 from app.ledger.store import Ledger
 from app.proof.checkpoints import Checkpoints
 from app.proof.damage_watch import DamageWatch
+from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.decisions.damage import SettleDamage, standing
 from domain.errors import LedgerDamaged
@@ -82,8 +84,8 @@ def test_what_one_process_met_stops_the_others_and_is_said_once(
         record_damage(ledger, SOMEBODY)
     with other.snapshot() as connection:
         (known,) = known_damage(connection)
-        with pytest.raises(LedgerDamaged, match="ledger entry 2"):
-            refuse_on_damage(other, connection)
+    with pytest.raises(LedgerDamaged, match="ledger entry 2"):
+        refuse_on_damage(other)
     assert (known.found.position, ledger.met.all()) == (EDITED, ())
 
 
@@ -152,6 +154,22 @@ def test_accepted_damage_stays_an_alarm_and_stops_nothing_but_other_damage_does(
     checkpoints.close()
 
 
+def test_nobody_slips_through_while_what_was_met_goes_into_the_ledger(
+    ledger: Ledger, original: bytes
+) -> None:
+    edit(ledger, original)
+    with ledger.snapshot() as before:
+        before.exec_driver_sql(
+            "SELECT count(*) FROM entries"
+        ).all()  # sees this moment from here on
+        with suppress(LedgerDamaged):
+            ledger.entry(EDITED)
+        record_damage(ledger, SOMEBODY)
+        assert (known_damage(before), ledger.met.all()) == ((), ())
+        with pytest.raises(LedgerDamaged, match="ledger entry 2"):
+            refuse_on_damage(ledger)
+
+
 def test_where_the_ledger_cannot_say_so_the_process_remembers(
     ledger: Ledger, settings: Settings, original: bytes
 ) -> None:
@@ -163,7 +181,7 @@ def test_where_the_ledger_cannot_say_so_the_process_remembers(
         record_damage(ledger, SOMEBODY)
     with ledger.snapshot() as connection:
         with pytest.raises(LedgerDamaged, match="ledger entry 2"):
-            refuse_on_damage(ledger, connection)
+            refuse_on_damage(ledger)
         assert standing(known_damage(connection)) == ()
 
 
@@ -176,3 +194,45 @@ def test_looking_costs_no_append_and_no_verification_while_nothing_is_damaged(
     watch.close()
     assert (watch.alarm, ledger.size()) == (None, before + 1)
     assert watch._verifying is None
+
+
+def test_it_says_how_far_a_verification_is_and_ends_in_its_pause(
+    ledger: Ledger, settings: Settings, original: bytes
+) -> None:
+    edit(ledger, original)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    slow = DamageWatch(ledger, settings, look_seconds=0.02, pause_share=1e9)
+    slow.start()
+    until(lambda: f"Verifying: {ledger.size()} of {ledger.size()} entries." in str(slow.alarm))
+    verifying = slow._verifying
+    assert verifying is not None
+    slow.close()
+    assert not verifying.is_alive()
+
+
+def test_a_verification_that_pauses_keeps_no_transaction_open(ledger: Ledger) -> None:
+    put(ledger, "observations-cars", *[refused(n + 1) for n in range(1001)])
+    open_while_paused = []
+
+    def pause(done: int, of: int) -> None:
+        if done == 1000:  # a page; entries come in meanwhile
+            put(ledger, "observations-cars", refused())
+            open_while_paused.append(transactions(ledger))
+
+    found = verify(ledger, None, progress=pause)
+    assert open_while_paused == [0]
+    assert (found.entries, found.breaks) == (ledger.size(), ())
+
+
+def transactions(ledger: Ledger) -> int:
+    """Of others than who asks; on SQLite, whether one keeps the log from being emptied."""
+    with ledger.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            asked = "state = 'idle in transaction' AND datname = current_database()"
+            query = f"SELECT count(*) FROM pg_stat_activity WHERE {asked}"
+            return int(connection.exec_driver_sql(query).scalar_one())
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        ((busy, _, _),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return int(busy)
