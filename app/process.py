@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from app.audit.anchors_told import anchors_failing
 from app.cycle.next_cycle import next_cycle
 from app.cycle.starting import Cycles
 from app.database.private_files import narrow_state
@@ -109,7 +110,7 @@ class Process:
         others = {
             "checkpoints": self.checkpoints.refusal or self.checkpoints.strange,
             "damage": self.damage.alarm,
-            "anchors": self.checkpoints.anchors_failing,
+            "anchors": anchors_failing(self.checkpoints.anchors),
         }
         return self.champions.alarms() | {name: said for name, said in others.items() if said}
 

@@ -7,7 +7,7 @@ them becomes part of a path passes here first, so that it names one file where i
 from __future__ import annotations
 
 import re
-from typing import Final, NewType
+from typing import Final, NewType, TypeGuard
 
 from domain.errors import LedgerDamaged
 from domain.faults import shown
@@ -19,7 +19,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-def is_digest(value: object) -> bool:
+def is_digest(value: object) -> TypeGuard[FileDigest]:
     """Whether it is the text of a SHA-256 as this project writes one: 64 of 0-9 and a-f."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
@@ -30,8 +30,8 @@ def file_digest(value: object, what: str) -> FileDigest:
     Raises:
         LedgerDamaged: it is none.
     """
-    if isinstance(value, str) and _DIGEST.fullmatch(value):
-        return FileDigest(value)
+    if is_digest(value):
+        return value
     raise LedgerDamaged(
         f"{what} is {shown(value)}, which is no SHA-256 (64 of 0-9 and a-f), and names no file. "
         "Stop writing; run `whyledger verify`."

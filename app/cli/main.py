@@ -9,7 +9,6 @@ import typer
 
 from app import VERSION
 from app.cli.commands.cycle import cycle
-from app.cli.commands.damage import accept_damage
 from app.cli.commands.decisions import changes, decisions, export, why
 from app.cli.commands.erasure import erase
 from app.cli.commands.importing import import_rows
@@ -17,6 +16,7 @@ from app.cli.commands.integrity import verify
 from app.cli.commands.models import adopt, rollback, state
 from app.cli.commands.repair import repair
 from app.cli.commands.running import demo, replay, serve
+from app.cli.commands.settle import settle
 from app.cli.commands.whatif import whatif
 from app.cli.terminal import CommandRefused, Exit, exit_code_of, say, say_error
 from app.database.private_files import keep_private
@@ -60,7 +60,7 @@ app.command()(changes)
 app.command()(state)
 app.command()(export)
 app.command()(verify)
-app.command("settle")(accept_damage)
+app.command()(settle)
 app.command()(repair)
 app.command()(replay)
 app.command()(rollback)

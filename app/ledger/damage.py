@@ -97,7 +97,7 @@ def _noted(command: NoteDamage, known: tuple[Known, ...]) -> Sequence[DamageFoun
     return note_damage(known, command)
 
 
-def settle(ledger: Ledger, command: SettleDamage, cause: Cause) -> tuple[int, ...]:
+def settle_known(ledger: Ledger, command: SettleDamage, cause: Cause) -> tuple[int, ...]:
     """Settle what stands; the positions of the events that said it was found.
 
     Raises:

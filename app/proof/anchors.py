@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from app.clock import now
+from app.clock import monotonic_seconds, now
 from app.database.durable_files import sync_directory
 from app.settings import Settings
 from domain.tree.notes import Checkpoint
@@ -67,13 +67,19 @@ class FileAnchor:
             OSError: it was not kept.
         """
         made = not self.path.exists()
-        with self.path.open("ab") as file:
-            if not self._cut_back(checkpoint.origin):
-                file.write(b"\n\n")
-            file.write(note.encode() + b"\n")
-            file.flush()
+        # A pipe that nobody reads, or that is full, is an error and no wait.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags, 0o666)
+        try:
+            parted = b"" if self._cut_back(checkpoint.origin) else b"\n\n"
+            content = parted + note.encode() + b"\n"
+            written = os.write(descriptor, content)
+            if written < len(content):
+                raise OSError(f"{written} of {len(content)} bytes were written")
             if self.path.is_file():
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         if made:
             sync_directory(self.path.parent)
 
@@ -126,9 +132,12 @@ class WebhookAnchor:
 
         del checkpoint
         headers = {"Content-Type": "text/plain; charset=utf-8"}
-        answer = httpx.post(self.url, content=note.encode(), headers=headers, timeout=_SECONDS)
-        if not answer.is_success:
-            raise OSError(f"it answered {answer.status_code}")
+        content = note.encode()
+        with httpx.stream(  # what it says is not read
+            "POST", self.url, content=content, headers=headers, timeout=_SECONDS
+        ) as answer:
+            if not answer.is_success:
+                raise OSError(f"it answered {answer.status_code}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +197,7 @@ class AnchorStatus:
     waiting_size: int | None  # entries under the checkpoint it should keep; None: nothing waits
     failures: int  # in a row
     last_error: str | None
+    trying_seconds: float | None  # since an attempt began that has not ended; None: none is made
 
 
 class AnchorThread:
@@ -206,6 +216,7 @@ class AnchorThread:
         self._kept_size, self._failures = 0, 0
         self._kept_at: str | None = None
         self._last_error: str | None = None
+        self._began: float | None = None  # monotonic seconds, of the attempt that is being made
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"anchor {anchor.name}", daemon=True)
         self._thread.start()
@@ -227,6 +238,7 @@ class AnchorThread:
                 waiting_size=self._waiting[0].size if self._waiting else None,
                 failures=self._failures,
                 last_error=self._last_error,
+                trying_seconds=None if self._began is None else monotonic_seconds() - self._began,
             )
 
     def close(self) -> None:
@@ -244,6 +256,7 @@ class AnchorThread:
                 if self._waiting is None:
                     return
                 checkpoint, note = self._waiting
+                self._began = monotonic_seconds()
             try:
                 self._anchor.keep(checkpoint, note)
             except Exception as error:  # noqa: BLE001 whatever it is: seen in the status, tried again
@@ -256,6 +269,7 @@ class AnchorThread:
 
     def _kept(self, checkpoint: Checkpoint) -> None:
         with self._changed:
+            self._began = None
             self._kept_size, self._kept_at = checkpoint.size, now()
             self._failures, self._last_error = 0, None
             if self._waiting and self._waiting[0].size <= checkpoint.size:
@@ -263,6 +277,7 @@ class AnchorThread:
 
     def _failed(self, error: Exception) -> None:
         with self._changed:
+            self._began = None
             self._failures += 1
             self._last_error = f"{type(error).__name__}: {error}"
             _LOG.warning("%s failed (%d): %s", self._anchor.name, self._failures, self._last_error)

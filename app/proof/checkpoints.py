@@ -155,16 +155,9 @@ class Checkpoints:
         )
 
     @property
-    def anchors_failing(self) -> str | None:
-        """Which anchors did not keep the newest checkpoint, and why; None when all is well."""
-        failing = [each for each in (a.status() for a in self._anchors) if each.failures]
-        if not failing:
-            return None
-        return "; ".join(
-            f"{each.anchor} failed {each.failures} times, last with {each.last_error}. It keeps "
-            f"{each.kept_size} entries of {each.waiting_size}, and is tried again"
-            for each in failing
-        )
+    def anchors(self) -> tuple[AnchorStatus, ...]:
+        """How far each copy outside is."""
+        return tuple(each.status() for each in self._anchors)
 
     def close(self) -> None:
         """Sign what came last, and end."""
@@ -234,7 +227,7 @@ class Checkpoints:
             signed_size=newest.checkpoint.size if newest else 0,
             signed_at=newest.signed_at if newest else None,
             refusal=self._refusal,
-            anchors=tuple(anchor.status() for anchor in self._anchors),
+            anchors=self.anchors,
         )
 
     def _sign(self) -> Signed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.cause import Cause
-from app.ledger.damage import known_damage, record_damage, settle
+from app.ledger.damage import known_damage, record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.verify.verification import Verified
@@ -24,7 +24,7 @@ def record_verification(ledger: Ledger, found: Verified, cause: Cause) -> tuple[
     """
     if found.sound:
         reason = f"{found.entries} entries were verified, root {found.root}; nothing is broken"
-        return settle(
+        return settle_known(
             ledger, SettleDamage(how="verified", reason=reason, before=found.entries), cause
         )
     with ledger.snapshot() as connection:

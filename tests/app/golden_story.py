@@ -16,7 +16,7 @@ from app.cycle.promotions import roll_back
 from app.cycle.worker import begin_attempt
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import upgrade
-from app.ledger.damage import record_damage, settle
+from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
@@ -81,10 +81,10 @@ def damage(ledger: Ledger, settings: Settings) -> None:
     cause = Cause("service:verification", "damage")
     ledger.met.add(Met(0, "ledger entry 0: the stored bytes are others"))
     record_damage(ledger, cause)
-    settle(ledger, SettleDamage(how="accepted", reason="a copy shows what it said"), cause)
+    settle_known(ledger, SettleDamage(how="accepted", reason="a copy shows what it said"), cause)
     ledger.met.add(Met(None, "the tree's head is another"))
     record_damage(ledger, cause)
-    settle(ledger, SettleDamage(how="verified", reason="nothing is broken"), cause)
+    settle_known(ledger, SettleDamage(how="verified", reason="nothing is broken"), cause)
 
 
 STORIES: Final = {

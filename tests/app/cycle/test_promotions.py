@@ -8,8 +8,7 @@ import pytest
 
 from app.cause import Cause
 from app.cycle.promotions import roll_back, settle_promotion
-from app.ledger.damage import record_damage
-from app.ledger.damage import settle as accept
+from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.ledger.store import Artefact, Ledger, StreamHistory
 from app.projections.models import get_model
@@ -198,6 +197,6 @@ def test_nothing_is_promoted_while_damage_stands(ledger: Ledger) -> None:
             settle(ledger, candidate(ledger, PLAN))
         record_damage(ledger, cause)
     assert champion_of(ledger, "cars") is None
-    accept(ledger, SettleDamage(how="accepted", reason="a copy shows what it said"), cause)
+    settle_known(ledger, SettleDamage(how="accepted", reason="a copy shows what it said"), cause)
     with pytest.raises(UnknownThing, match="no artefact"):  # so far it comes now
         settle(ledger, candidate(ledger, PLAN))

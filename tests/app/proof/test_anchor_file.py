@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -78,3 +80,23 @@ def test_the_first_note_cut_off_leaves_none_of_it(notes: list[str], tmp_path: Pa
         anchor.path.write_bytes((notes[1] + "\n").encode()[:length])
         anchor.keep(CHECKPOINTS[2], notes[2])
         assert anchor.path.read_text() == notes[2] + "\n"
+
+
+def keep_for_ever(anchor: FileAnchor, note: str) -> NoReturn:
+    while True:
+        anchor.keep(CHECKPOINTS[1], note)
+
+
+def test_a_pipe_is_written_to_while_somebody_reads_and_never_waited_for(
+    notes: list[str], tmp_path: Path
+) -> None:
+    anchor = FileAnchor(tmp_path / "printer")
+    os.mkfifo(anchor.path)
+    with pytest.raises(OSError, match="No such device"):
+        anchor.keep(CHECKPOINTS[0], notes[0])
+    reader = os.open(anchor.path, os.O_RDONLY | os.O_NONBLOCK)
+    anchor.keep(CHECKPOINTS[0], notes[0])
+    assert os.read(reader, 65_536) == f"{notes[0]}\n".encode()
+    with pytest.raises(BlockingIOError):  # nobody reads on, and the pipe fills
+        keep_for_ever(anchor, notes[1])
+    os.close(reader)

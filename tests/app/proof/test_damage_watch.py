@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from app.cause import Cause
-from app.ledger.damage import known_damage, record_damage, refuse_on_damage, settle
+from app.ledger.damage import known_damage, record_damage, refuse_on_damage, settle_known
 from app.ledger.store import Ledger
 from app.proof.checkpoints import Checkpoints
 from app.proof.damage_watch import DamageWatch
@@ -120,7 +120,7 @@ def test_a_verification_names_what_nobody_accepted_and_its_own_words_bring_no_mo
     with suppress(LedgerDamaged):
         ledger.entry(EDITED)
     record_damage(ledger, SOMEBODY)
-    settle(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
+    settle_known(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
     watch.start()
     until(lambda: "position 4: column 'type'" in str(watch.alarm))
     verifications: set[int] = set()
@@ -141,7 +141,7 @@ def test_accepted_damage_stays_an_alarm_and_stops_nothing_but_other_damage_does(
     with suppress(LedgerDamaged):
         ledger.entry(EDITED)
     record_damage(ledger, SOMEBODY)
-    settle(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
+    settle_known(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
     watch.start()
     assert "It was accepted: the copy is right." in str(watch.alarm)
     checkpoints = Checkpoints(ledger, settings)

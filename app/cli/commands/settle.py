@@ -8,11 +8,11 @@ import typer
 
 from app.cli.opening import opened, read_settings, typed
 from app.cli.terminal import Json, note, say, say_json
-from app.ledger.damage import known_damage, settle
+from app.ledger.damage import known_damage, settle_known
 from domain.decisions.damage import SettleDamage, standing
 
 
-def accept_damage(
+def settle(
     reason: Annotated[str, typer.Option(help="Why; it is recorded for ever, with who said so.")],
     json: Json = False,
 ) -> None:
@@ -21,7 +21,7 @@ def accept_damage(
     with opened(read_settings()) as ledger:
         with ledger.snapshot() as connection:
             found = {each.position: each.found for each in standing(known_damage(connection))}
-        accepted = settle(ledger, command, typed())
+        accepted = settle_known(ledger, command, typed())
     said = [found[each].said for each in accepted if each in found]
     if json:
         say_json({"accepted": list(accepted), "said": said})
