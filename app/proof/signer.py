@@ -35,7 +35,7 @@ _PREFIX: Final = "PRIVATE+KEY"  # the form of Go's sumdb/note: PRIVATE+KEY+<name
 _ED25519: Final = b"\x01"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _LEAVES_AT_ONCE: Final = 10_000
-_TURN_SECONDS: Final = 2.0  # another process needs some milliseconds to sign, and is waited for
+TURN_SECONDS: Final = 2.0  # another process needs some milliseconds to sign, and is waited for
 _PART: Final = ".part"  # a key on its way to its name
 
 
@@ -126,7 +126,7 @@ class FileSigner:
             LedgerBusy: another process held key and memory for two seconds.
         """
         # One process at a time uses key and memory, whatever ledgers they think they serve.
-        with exclusive(self.path, make=False, seconds=_TURN_SECONDS):
+        with exclusive(self.path, make=False, seconds=TURN_SECONDS):
             last = self.last()
             self.check_extends(last, checkpoint, prove)
             if last == checkpoint:
@@ -198,7 +198,7 @@ def _make_key(path: Path, origin: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and not _left_behind(path):
         return
-    with exclusive(path.parent, make=False, seconds=_TURN_SECONDS):
+    with exclusive(path.parent, make=False, seconds=TURN_SECONDS):
         for left in _left_behind(path):
             left.unlink()
         if path.exists():
