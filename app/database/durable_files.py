@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from app.clock import new_id
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -18,6 +25,58 @@ def replace_file(path: Path, content: bytes) -> None:
     temporary.unlink(missing_ok=True)  # of a writer that was killed
     write_new_file(temporary, content)
     rename_durably(temporary, path)
+
+
+@contextmanager
+def file_aside(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which is `path` once the block has ended well: whole, and on the disk.
+
+    What stood there stands until then. A pipe or device is written to as it is; a link is followed.
+
+    Raises:
+        OSError: it could not be written; nothing of it is left.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    with _aside(path) as part, part.open("xb") as file:
+        if path.exists():
+            os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """A folder to fill, which is `path` once the block has ended well: whole, and on the disk.
+
+    Raises:
+        OSError: it could not be filled; nothing of it is left.
+    """
+    with _aside(path) as part:
+        part.mkdir()
+        yield part
+        for folder, _, files in os.walk(part, topdown=False):
+            for name in (*files, "."):
+                _sync(Path(folder, name))
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A name beside `path`, of its own: what a killed process leaves there is in nobody's way."""
+    part = path.with_name(f".{new_id()}.part")
+    try:
+        yield part
+        rename_durably(part, path)
+    except BaseException:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+        raise
 
 
 def rename_durably(temporary: Path, path: Path) -> None:
@@ -46,6 +105,10 @@ def write_new_file(path: Path, content: bytes) -> None:
 
 def sync_directory(path: Path) -> None:
     """Names made or changed in the directory are on the disk when this returns. Raises OSError."""
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

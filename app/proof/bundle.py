@@ -19,8 +19,11 @@ import orjson
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
+from app.database.durable_files import file_aside, folder_aside
 from app.database.read_only import CannotJudge
+from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
+from app.ledger.stored_bytes import Column, whole
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
 from app.proof.verify.guards import tables_of
@@ -30,6 +33,7 @@ from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
 from domain.events.events import EVENT_TYPES
 from domain.faults import shown
 from domain.path_parts import file_digest, is_digest
+from domain.stored_damage import StoredDamage
 from domain.tree.merkle import Frontier
 from domain.tree.notes import VerifierKey
 
@@ -37,7 +41,9 @@ FORMAT: Final = "whyledger.bundle/1"
 _VERIFIER: Final = Path(__file__).with_name("verify_bundle.py")  # a file to copy, never imported
 _PAGE_ENTRIES: Final = 1000
 _FEW: Final = {"yield_per": 16}  # rows with large values, held at once
-_ENTRIES: Final = 'SELECT "position", stream_version, bytes FROM entries ORDER BY "position"'
+_ENTRIES: Final = (
+    'SELECT "position", stream_version, bytes, leaf_hash FROM entries ORDER BY "position"'
+)
 _PAYLOADS: Final = 'SELECT "position", salt, bytes FROM payloads ORDER BY "position"'
 _DOCUMENTS: Final = {  # event type -> folder, field with the document, field with its digest
     "model.contract-adopted": ("contracts", "contract", "contract_digest"),
@@ -56,6 +62,7 @@ class Exported:
     root: str  # hex
     checkpoints: int
     artefacts: int
+    damage: str | None  # of the first entry that is not what its hash says, in words
 
 
 def export_bundle(
@@ -67,6 +74,9 @@ def export_bundle(
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Exported:
     """Write everything at one moment of the ledger to `target`: a new folder, or a new .zip file.
+
+    Written beside it and renamed when it is whole. What is damaged is written as it stands, for
+    whoever has to judge it, and noticed.
 
     Args:
         ledger: open.
@@ -92,7 +102,11 @@ def export_bundle(
             )
         check_storage(connection, tables)
         with opening as open_file:
-            return _Export(connection, open_file, progress, tables).write(key, retained)
+            export = _Export(connection, open_file, progress, tables)
+            written = export.write(key, retained)
+    if export.met is not None:
+        ledger.met.add(export.met)
+    return written
 
 
 class _Export:
@@ -110,6 +124,7 @@ class _Export:
         self._open_file = open_file
         self._progress = progress
         self._files: dict[str, str] = {}  # name -> SHA-256
+        self.met: Met | None = None  # the first entry that is not what its hash says
 
     def write(self, key: VerifierKey | None, retained: Sequence[str]) -> Exported:
         tree = self._write_events()
@@ -135,6 +150,7 @@ class _Export:
             root=tree.root().hex(),
             checkpoints=checkpoints,
             artefacts=artefacts,
+            damage=None if self.met is None else self.met.said,
         )
 
     def _write_events(self) -> Frontier:
@@ -148,7 +164,7 @@ class _Export:
         ):
             for page in rows.partitions(_PAGE_ENTRIES):
                 leaves = []
-                for position, version, stored in page:
+                for position, version, stored, said in page:
                     content = bytes(stored)
                     # The canonical bytes stand in the line as they are: they are JSON.
                     file.write(
@@ -156,6 +172,8 @@ class _Export:
                         % (position, version, content)
                     )
                     leaves.append(leaf_hash(content))
+                    if leaves[-1] != said and self.met is None:
+                        self.met = _met(position, stored, said)
                     documents.update(_documents(position, content))
                 tree = tree.append(leaves)
                 self._progress(tree.size, total)
@@ -232,6 +250,14 @@ class _Hashed:
         return self._sha256.hexdigest()
 
 
+def _met(position: int, stored: Column, said: Column) -> Met | None:
+    try:
+        whole(position, stored, said)
+    except StoredDamage as damage:
+        return Met(damage.position, damage.message)
+    return None
+
+
 def _documents(position: int, content: bytes) -> Iterator[tuple[str, bytes]]:
     """The contract or policy that an entry adopts, as a file named by its digest."""
     if not any(name.encode() in content for name in _DOCUMENTS):
@@ -266,20 +292,21 @@ def _json(value: object) -> bytes:
 
 @contextmanager
 def _folder(target: Path) -> Iterator[OpenFile]:
-    target.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with folder_aside(target) as folder:
 
-    def open_file(name: str) -> IO[bytes]:
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        def open_file(name: str) -> IO[bytes]:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("xb")
 
-    yield open_file
+        yield open_file
 
 
 @contextmanager
 def _zip(target: Path) -> Iterator[OpenFile]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as archive:
+    with file_aside(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
 
         def open_file(name: str) -> IO[bytes]:
             info = zipfile.ZipInfo(name, _ZIP_TIME)

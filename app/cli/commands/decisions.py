@@ -21,6 +21,7 @@ from app.cli.commands.integrity import write_bundle
 from app.cli.cycle_tables import say_cycle
 from app.cli.opening import a_time, opened, read_settings
 from app.cli.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
+from app.database.durable_files import file_aside
 from app.projections.cycles import get_cycle
 from app.reports.export import export_csv, export_html, export_jsonl
 from app.web.pages import stylesheet
@@ -139,10 +140,10 @@ def export(
             return
         with (
             progress("exporting", unit="pieces") as advance,
-            output.open("w", encoding="utf-8", newline="") as file,
+            file_aside(output) as file,
         ):
             for done, piece in enumerate(pieces, start=1):
-                file.write(piece)
+                file.write(piece.encode())
                 advance(done)
     note(f"written to {output}")
 

@@ -15,6 +15,7 @@ from app.proof.verification_recorded import record_verification
 from app.proof.verify.verification import Verified
 from app.proof.verify.verification import verify as verify_ledger
 from domain.errors import LedgerDamaged
+from domain.tree.notes import VerifierKey
 
 _SHOWN = 10  # breaks on the terminal; the first is what matters
 
@@ -92,16 +93,24 @@ def write_bundle(target: Path, json: bool) -> None:
                 "root": written.root,
                 "checkpoints": written.checkpoints,
                 "artefacts": written.artefacts,
+                "damage": written.damage,
                 "verifier_key": None if kept.key is None else str(kept.key),
             }
         )
-        return
-    say(f"{written.entries} entries, root {written.root}")
-    if kept.key is None or not written.checkpoints:
+    else:
+        say(f"{written.entries} entries, root {written.root}")
+        _say_how(target, None if not written.checkpoints else kept.key)
+    if written.damage is not None:
+        say_error(LedgerDamaged(f"{written.damage} The bundle holds it as it stands."))
+        raise typer.Exit(Exit.INTEGRITY)
+
+
+def _say_how(target: Path, key: VerifierKey | None) -> None:
+    if key is None:
         note("nothing was signed yet: run the service once, and export again")
         return
     note(
-        f"check it with: python app/proof/verify_bundle.py {target} --key '{kept.key}' "
+        f"check it with: python app/proof/verify_bundle.py {target} --key '{key}' "
         "--checkpoint kept.note"
     )
     note("give the key and kept.note, a checkpoint, to the reader on another way than the bundle")

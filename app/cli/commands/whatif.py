@@ -19,6 +19,7 @@ from app.audit.whatif import (
 from app.cli.opening import opened, read_settings
 from app.cli.terminal import CommandRefused, Json, note, progress, say, say_json, say_table
 from app.cycle.whatif_runs import Run, what_ifs
+from app.database.durable_files import file_aside
 from app.intake.documents import parse_document
 from app.ledger.store import Connection, Ledger
 from app.projections.models import get_model, list_models
@@ -71,7 +72,8 @@ def whatif(
     with progress("living the cycles again", total, unit="cycles") as advance:
         found = what_ifs(settings, runs, advance)
     if into is not None and around is not None:
-        into.write_text(table_block(found).join(around), encoding="utf-8")
+        with file_aside(into) as file:
+            file.write(table_block(found).join(around).encode())
         note(f"the table of {into} is written")
     if json:
         say_json([each.to_document() for each in found])

@@ -66,6 +66,20 @@ def test_a_forged_ledger_exits_3_and_names_the_position(
     assert (shown["whole"], shown["breaks"][0]["position"]) == (False, 57)
 
 
+def test_a_bundle_of_a_damaged_ledger_is_written_and_exits_3(
+    run: Run, kept: Kept, sqlite_ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = sqlite_ledger.stored_bytes(57, 57)[0] + b" "
+    change(
+        sqlite_ledger, "UPDATE entries SET bytes = :content WHERE position = 57", content=content
+    )
+    with pytest.raises(typer.Exit) as ended:
+        write_bundle(tmp_path / "bundle", json=False)
+    assert ended.value.exit_code == 3
+    assert "error: ledger entry 57: the stored bytes hash to" in capsys.readouterr().err
+    assert (tmp_path / "bundle" / "trailer.json").exists()
+
+
 def test_a_checkpoint_kept_elsewhere_is_enough(
     run: Run,
     kept: Kept,
