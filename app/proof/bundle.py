@@ -21,6 +21,7 @@ from sqlalchemy import Connection, select
 
 from app.database.durable_files import file_aside, folder_aside
 from app.database.read_only import CannotJudge
+from app.ledger.batch import Artefact, check_artefact
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.stored_bytes import Column, whole
@@ -62,7 +63,7 @@ class Exported:
     root: str  # hex
     checkpoints: int
     artefacts: int
-    damage: str | None  # of the first entry that is not what its hash says, in words
+    damage: str | None  # of the first entry or artefact that is not what its hash says, in words
 
 
 def export_bundle(
@@ -124,7 +125,7 @@ class _Export:
         self._open_file = open_file
         self._progress = progress
         self._files: dict[str, str] = {}  # name -> SHA-256
-        self.met: Met | None = None  # the first entry that is not what its hash says
+        self.met: Met | None = None  # the first that is not what its hash says
 
     def write(self, key: VerifierKey | None, retained: Sequence[str]) -> Exported:
         tree = self._write_events()
@@ -198,11 +199,15 @@ class _Export:
 
     def _write_artefacts(self) -> int:
         count = 0
-        query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.bytes)
+        query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.kind, ARTEFACTS.c.bytes)
         with self._connection.execute(query, execution_options=_FEW) as rows:
-            for sha256, content in rows:
+            for sha256, kind, content in rows:
                 name = file_digest(sha256, "the digest of an artefact")
                 self._write(f"artefacts/{name}", bytes(content))
+                try:
+                    check_artefact(Artefact(name, str(kind), bytes(content)))
+                except StoredDamage as damage:
+                    self.met = self.met or Met(damage.position, damage.message)
                 count += 1
         return count
 

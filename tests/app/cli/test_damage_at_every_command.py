@@ -44,7 +44,7 @@ READING_TABLES: Final = {"decisions", "changes", "why {decision}", "settle --rea
 DAMAGED: Final = {
     "entries": {*COMMANDS} - READING_TABLES,
     "payloads": {"replay", CYCLE},
-    "artefacts": {ROLLBACK, CYCLE},
+    "artefacts": {BUNDLE, ROLLBACK, CYCLE},
 }
 
 
