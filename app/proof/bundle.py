@@ -22,8 +22,9 @@ from sqlalchemy import Connection, select
 from app.database.durable_files import file_aside, folder_aside
 from app.database.read_only import CannotJudge
 from app.ledger.batch import Artefact, check_artefact
+from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
-from app.ledger.stored_bytes import whole
+from app.ledger.stored_bytes import Column, whole
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
 from app.proof.verify.guards import tables_of
@@ -33,6 +34,7 @@ from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
 from domain.events.events import EVENT_TYPES
 from domain.faults import shown
 from domain.path_parts import file_digest, is_digest
+from domain.stored_damage import StoredDamage
 from domain.tree.merkle import Frontier
 from domain.tree.notes import VerifierKey
 
@@ -61,6 +63,7 @@ class Exported:
     root: str  # hex
     checkpoints: int
     artefacts: int
+    damage: str | None  # of the first entry or artefact that is not what its hash says, in words
 
 
 def export_bundle(
@@ -73,7 +76,8 @@ def export_bundle(
 ) -> Exported:
     """Write everything at one moment of the ledger to `target`: a new folder, or a new .zip file.
 
-    Written beside it and renamed when it is whole; of one that failed nothing is left.
+    Written beside it and renamed when it is whole. What is damaged is written as it stands, for
+    whoever has to judge it, and noticed.
 
     Args:
         ledger: open.
@@ -85,8 +89,8 @@ def export_bundle(
     Raises:
         RequestInvalid: `target` exists.
         CannotJudge: the schema is newer than this code, or older than the tree.
-        LedgerDamaged: the tables themselves cannot be read, or hold what names no file; an entry or
-            artefact is not what its hash says. Nothing of the bundle is left then.
+        LedgerDamaged: the tables themselves cannot be read, or hold what names no file. Nothing of
+            the bundle is left then.
     """
     if target.exists() or target.is_symlink():
         raise RequestInvalid(f"{target} exists. Name a folder or .zip file that does not.")
@@ -100,7 +104,11 @@ def export_bundle(
             )
         check_storage(connection, tables)
         with opening as open_file:
-            return _Export(connection, open_file, progress, tables).write(key, retained)
+            export = _Export(connection, open_file, progress, tables)
+            written = export.write(key, retained)
+    if export.met is not None:
+        ledger.met.add(export.met)
+    return written
 
 
 class _Export:
@@ -118,6 +126,7 @@ class _Export:
         self._open_file = open_file
         self._progress = progress
         self._files: dict[str, str] = {}  # name -> SHA-256
+        self.met: Met | None = None  # the first that is not what its hash says
 
     def write(self, key: VerifierKey | None, retained: Sequence[str]) -> Exported:
         tree = self._write_events()
@@ -143,6 +152,7 @@ class _Export:
             root=tree.root().hex(),
             checkpoints=checkpoints,
             artefacts=artefacts,
+            damage=None if self.met is None else self.met.said,
         )
 
     def _write_events(self) -> Frontier:
@@ -156,14 +166,16 @@ class _Export:
         ):
             for page in rows.partitions(_PAGE_ENTRIES):
                 leaves = []
-                for position, version, stored, stored_hash in page:
-                    content = whole(position, stored, stored_hash)
+                for position, version, stored, said in page:
+                    content = bytes(stored)
                     # The canonical bytes stand in the line as they are: they are JSON.
                     file.write(
                         b'{"position":%d,"stream_version":%d,"envelope":%s}\n'
                         % (position, version, content)
                     )
                     leaves.append(leaf_hash(content))
+                    if leaves[-1] != said and self.met is None:
+                        self.met = _met(position, stored, said)
                     documents.update(_documents(content))
                 tree = tree.append(leaves)
                 self._progress(tree.size, total)
@@ -194,6 +206,10 @@ class _Export:
                 name = file_digest(sha256, "the digest of an artefact")
                 check_artefact(Artefact(name, str(kind), bytes(content)))
                 self._write(f"artefacts/{name}", bytes(content))
+                try:
+                    check_artefact(Artefact(name, str(kind), bytes(content)))
+                except StoredDamage as damage:
+                    self.met = self.met or Met(damage.position, damage.message)
                 count += 1
         return count
 
@@ -239,6 +255,14 @@ class _Hashed:
 
     def digest(self) -> str:
         return self._sha256.hexdigest()
+
+
+def _met(position: int, stored: Column, said: Column) -> Met | None:
+    try:
+        whole(position, stored, said)
+    except StoredDamage as damage:
+        return Met(damage.position, damage.message)
+    return None
 
 
 def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:

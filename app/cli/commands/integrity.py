@@ -93,12 +93,16 @@ def write_bundle(target: Path, json: bool) -> None:
                 "root": written.root,
                 "checkpoints": written.checkpoints,
                 "artefacts": written.artefacts,
+                "damage": written.damage,
                 "verifier_key": None if kept.key is None else str(kept.key),
             }
         )
     else:
         say(f"{written.entries} entries, root {written.root}")
         _say_how(target, None if not written.checkpoints else kept.key)
+    if written.damage is not None:
+        say_error(LedgerDamaged(f"{written.damage} The bundle holds it as it stands."))
+        raise typer.Exit(Exit.INTEGRITY)
 
 
 def _say_how(target: Path, key: VerifierKey | None) -> None:

@@ -71,4 +71,3 @@ def test_every_command_says_damage_or_what_does_not_rest_on_it(
         else:
             assert done.returncode == Exit.OK, (words, done.stderr)
     assert damaged == DAMAGED[edit]
-    assert not (tmp_path / "bundle").exists() or BUNDLE not in damaged
