@@ -208,6 +208,6 @@ def test_two_revisions_at_once_are_named(settings: Settings) -> None:
     engine = create_database(settings.ledger_url, settings)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
-    with pytest.raises(LedgerDamaged, match=r"holds 2 rows, '0001', '0008', where one says"):
+    with pytest.raises(LedgerDamaged, match=r"holds 2 rows, '0001', '0009', where one says"):
         needs_migration(engine)
     engine.dispose()

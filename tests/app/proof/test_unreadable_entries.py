@@ -16,6 +16,7 @@ from app.ledger.damage import known_damage, record_damage, refuse_on_damage, set
 from app.ledger.erasures import positions_gone
 from app.ledger.store import Ledger
 from app.projections.rebuild import rebuild
+from app.proof import verify_bundle
 from app.proof.checkpoints import Checkpoints
 from app.proof.damage_watch import DamageWatch
 from app.proof.verify.verification import verify
@@ -25,7 +26,7 @@ from domain.decisions.damage import SettleDamage
 from domain.decisions.starting import StartCycle
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CycleStarted
-from domain.events.events import DamageFound, PayloadErased, RowsRefused
+from domain.events.events import EVENT_TYPES, DamageFound, PayloadErased, RowsRefused
 from domain.events.unreadable import EntryUnreadable, Unreadable
 from tests.app.proof.forger import change
 from tests.app.proof.planting import plant, planted_bytes
@@ -258,3 +259,7 @@ def test_a_cycle_that_is_started_again_by_hand_stops_no_fold(ledger: Ledger) -> 
         plant(connection, again, stream="cycle-cars-1", type=CycleStarted.type)
     put(ledger, STREAM, refused())
     assert rebuild(ledger).differing == ()
+
+
+def test_the_bundles_verifier_knows_every_event_that_is_written() -> None:
+    assert {kind.type: kind.schema for kind in EVENT_TYPES} == verify_bundle.KNOWN
