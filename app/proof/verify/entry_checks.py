@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, Row, select
 
+from app.ledger.streams import cycle_stream
 from app.ledger.tables import ARTEFACTS
 from app.proof.verify.breaks import Break
 from domain.canonical import sha256_hex
@@ -196,7 +197,7 @@ class EntryChecks:
         before = StoodBefore(
             rows_model=self._rows.get,
             is_frozen=frozen.__contains__,
-            has_started=lambda cycle: f"cycle-{cycle}" in self._versions,
+            has_started=lambda cycle: cycle_stream(cycle) in self._versions,
         )
         for named in beyond_reach(event, position, before):
             expected = f"what stands before it, of {event.model!r}"

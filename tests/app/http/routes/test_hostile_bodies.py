@@ -173,7 +173,7 @@ HOSTILE: dict[str, tuple[str, str, str | bytes, int]] = {
     "a file of lines that are none": (  # taken in, each line put into the quarantine
         "/models/car-price/datasets",
         "text/csv",
-        "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n" + "1\n" * 50_000,
+        "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n" + "1\n" * 20_000,
         200,
     ),
 }
