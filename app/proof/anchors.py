@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from app.clock import now
-from app.database.durable_files import sync_directory
+from app.database.durable_files import naming, sync_directory
+from app.database.storage import StorageFailed
+from app.outage import Outage
 from app.settings import Settings
 from domain.tree.notes import Checkpoint
 
@@ -67,7 +69,7 @@ class FileAnchor:
             OSError: it was not kept.
         """
         made = not self.path.exists()
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             if not self._cut_back(checkpoint.origin):
                 file.write(b"\n\n")
             file.write(note.encode() + b"\n")
@@ -206,8 +208,10 @@ class AnchorThread:
         self._kept_size, self._failures = 0, 0
         self._kept_at: str | None = None
         self._last_error: str | None = None
+        name = anchor.name
+        self._outage = Outage(_LOG, f"{name} keeps no copy", f"{name} keeps copies again")
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name=f"anchor {anchor.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"anchor {name}", daemon=True)
         self._thread.start()
 
     def offer(self, checkpoint: Checkpoint, note: str) -> None:
@@ -258,14 +262,16 @@ class AnchorThread:
         with self._changed:
             self._kept_size, self._kept_at = checkpoint.size, now()
             self._failures, self._last_error = 0, None
+            self._outage.over()
             if self._waiting and self._waiting[0].size <= checkpoint.size:
                 self._waiting = None
 
     def _failed(self, error: Exception) -> None:
         with self._changed:
             self._failures += 1
-            self._last_error = f"{type(error).__name__}: {error}"
-            _LOG.warning("%s failed (%d): %s", self._anchor.name, self._failures, self._last_error)
+            storage = StorageFailed.found(error)
+            self._last_error = storage.message if storage else f"{type(error).__name__}: {error}"
+            self._outage.failed(error, self._last_error)
             wait = min(_WAIT_MAX, self._wait_first * 2.0 ** min(self._failures - 1, 10))
             self._changed.wait_for(lambda: self._ended, timeout=wait)
 

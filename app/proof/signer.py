@@ -18,7 +18,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from app.database.durable_files import replace_file, sync_directory, write_new_file
+from app.database.durable_files import naming, replace_file, sync_directory, write_new_file
 from app.database.locks import exclusive
 from domain.errors import ProofInvalid, SigningRefused
 from domain.tree.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
@@ -171,10 +171,13 @@ class FileSigner:
             file.seek(0, os.SEEK_END)
             while have < size:
                 end = min(have + _LEAVES_AT_ONCE, size)
-                file.write(b"".join(leaves(have, end)))
+                pages = b"".join(leaves(have, end))
+                with naming(self.leaves_path):
+                    file.write(pages)
                 have = end
-            file.flush()
-            os.fsync(file.fileno())
+            with naming(self.leaves_path):
+                file.flush()
+                os.fsync(file.fileno())
         if made:
             sync_directory(self.leaves_path.parent)
 
