@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -37,12 +37,18 @@ _OURS: Final = "WHYLEDGER_"
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
 
+class CannotJudge(WhyledgerError):
+    """Whether the ledger is whole cannot be said by this version, or by this login."""
+
+    code: ClassVar[str] = "cannot-judge"
+
+
 def migrate(engine: Engine, seconds: float) -> None:
     """Bring the schema to the newest migration; harmless when it is there, and when others do it.
 
     Raises:
         LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
-        LedgerDamaged: the schema is newer than this code.
+        CannotJudge: the schema is newer than this code.
         RuntimeError: a migration failed, and nothing of it was kept.
     """
     with busy_is_refused(seconds):
@@ -62,7 +68,7 @@ def migrate(engine: Engine, seconds: float) -> None:
     )
     if done.returncode == _REFUSED:
         refusal = json.loads(done.stdout)
-        kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged)}
+        kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged, CannotJudge)}
         raise kinds[refusal["code"]](refusal["message"])
     if done.returncode:
         raise RuntimeError(f"the migration failed, nothing was kept: {_what_failed(done.stderr)}")
@@ -112,7 +118,7 @@ def upgrade(engine: Engine, seconds: float, revision: str = "head") -> None:
 
     Raises:
         LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
-        LedgerDamaged: the schema is newer than this code.
+        CannotJudge: the schema is newer than this code.
     """
     with busy_is_refused(seconds), engine.connect() as connection:
         take_lock(connection, seconds)
@@ -142,7 +148,7 @@ def _run(connection: Connection, revision: str) -> None:
             f"it ({said.message_primary}). {remedy}, then start again."
         ) from error
     except CommandError as error:
-        raise LedgerDamaged(
+        raise CannotJudge(
             f"the schema of the ledger is {schema_revision(connection)!r}, unknown to this version "
             f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
         ) from error

@@ -256,7 +256,7 @@ class Checkpoints:
             note = self.signer.sign(
                 checkpoint,
                 tree.consistency,
-                lambda first, end: self._ledger.leaf_hashes(first, end - 1),
+                self._leaves,
             )
         if newest is not None and newest.checkpoint.size == checkpoint.size:
             return Signed(checkpoint, newest.note, newest.signed_at)
@@ -308,7 +308,10 @@ class Checkpoints:
             head = read_head(connection)
             checkpoint = Checkpoint(self.signer.key.name, head.size, head.root())
             tree = StoredTree(connection, head.size)
-            self.signer.check_extends(last, checkpoint, tree.consistency)
+            self.signer.check_extends(last, checkpoint, tree.consistency, self._leaves)
+
+    def _leaves(self, first: int, end: int) -> Sequence[bytes]:
+        return self._ledger.leaf_hashes(first, end - 1)
 
     def _note(self, work: Callable[[], None]) -> None:
         """Do it; whatever stands in its way stands in the status and, once, in the log."""

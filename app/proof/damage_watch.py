@@ -124,6 +124,8 @@ class DamageWatch:
 
     def _verified(self) -> str:
         kept = read_retained(self._settings.signing_key_path)
+        if kept.fault:
+            return f"The verification could not be done: {kept.fault}"
         at = monotonic_seconds()
 
         def tell(done: int, of: int) -> None:

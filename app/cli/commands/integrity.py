@@ -9,11 +9,12 @@ import typer
 
 from app.cli.opening import looked_at, read_settings
 from app.cli.terminal import Exit, Json, note, progress, say, say_error, say_json
+from app.database.read_only import CannotJudge
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
 from app.proof.verify.verification import Verified
 from app.proof.verify.verification import verify as verify_ledger
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, SigningRefused
 
 _SHOWN = 10  # breaks on the terminal; the first is what matters
 
@@ -44,19 +45,29 @@ def verify(
             progress=advance,
         )
     if json:
-        say_json(_as_json(found))
+        say_json({**_as_json(found), "memory": kept.fault or None})
     else:
         _say(found)
+    if kept.unread:
+        note(kept.unread)
     for each in found.breaks[:_SHOWN]:
         say_error(LedgerDamaged(each.sentence()))
-    if not found.whole:
+    if kept.fault:
+        say_error(SigningRefused(kept.fault))
+    if not found.whole or kept.fault:
         raise typer.Exit(Exit.INTEGRITY)
 
 
-def write_bundle(target: Path, json: bool) -> None:
-    """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it."""
+def write_bundle(target: Path, json: bool, key: str = "") -> None:
+    """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it.
+
+    Raises:
+        CannotJudge: the signing key's file may not be read, and no verifier `key` is named.
+    """
     settings = read_settings()
-    kept = read_retained(settings.signing_key_path)
+    kept = read_retained(settings.signing_key_path, key=key)
+    if kept.unread:
+        raise CannotJudge(f"whose checkpoints to export cannot be judged: {kept.unread}")
     with looked_at(settings) as ledger, progress("exporting", unit="entries") as advance:
         written = export_bundle(ledger, target, kept.key, retained=kept.notes, progress=advance)
     if json:
