@@ -18,7 +18,7 @@ def repair(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Re-derive the tree's head and tiles from the entries; remove checkpoints nobody signed."""
+    """Re-derive head and tiles; remove checkpoints nobody signed; make dropped guards again."""
     settings = read_settings()
     key = last = None
     try:
@@ -49,6 +49,9 @@ def repair(
     for step in found.steps:
         say(f"{'would' if plan else 'done'}: {step}")
     if not found.steps:
-        say("nothing to repair: head, tiles and checkpoints follow from the entries and the key")
+        say(
+            "nothing to repair: head, tiles and checkpoints follow from the entries and the key, "
+            "and triggers are as the migrations made them"
+        )
     elif not plan:
         note(f"{found.entries} entries, root {found.root}; run `whyledger verify` now")
