@@ -16,6 +16,7 @@ import uvicorn
 
 from app.cli.terminal import CommandRefused
 from app.http.connections import Server, configured
+from app.http.open_files import connections_that_fit
 from app.main import create_app
 from app.settings import Settings
 from domain.errors import WhyledgerError
@@ -34,6 +35,7 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
 
     Raises:
         CommandRefused: nothing can listen there; the ledger was not opened.
+        StorageFailed: this process may not open files enough; nor was it then.
         WhyledgerError: the service could not start, at once or after it had begun to answer.
     """
     address = (settings.host, settings.port)
@@ -49,6 +51,10 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("whyledger").setLevel(logging.INFO)
     _LOG.info("the ledger in %s is opened", settings.state_dir)
+    most, narrowed = connections_that_fit(settings.connections_max)
+    if narrowed:
+        _LOG.warning("%s", narrowed)
+        settings = settings.model_copy(update={"connections_max": most})
     app = create_app(settings)
     config = configured(app, settings)
     # What refuses the start is said in one line at the end; uvicorn would show where it was raised.
