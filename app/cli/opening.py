@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from app.database.migrating import has_schema
 from app.ledger.damage import record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import look_at_ledger, open_ledger
-from app.settings import Settings
+from app.settings import Settings, unknown_names
 from domain.errors import NothingToDecide, RequestInvalid, WhyledgerError
 from domain.reported_faults import reported_faults
 from domain.times import normalise_time
@@ -37,8 +38,14 @@ def read_settings(**changed: object) -> Settings:
     """The settings of the environment, with `changed` over them.
 
     Raises:
-        CommandRefused: a setting makes no sense; it is named with its environment variable.
+        CommandRefused: a setting makes no sense, or there is none of that name; it is named with
+            its environment variable.
     """
+    unknown = unknown_names(os.environ)
+    if unknown:
+        raise CommandRefused(
+            f"{'; '.join(unknown)}. Correct or unset it; docs/settings.md has all."
+        )
     try:
         return Settings(**changed)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.database.storage import StorageFailed
 from app.settings import Settings
-from domain.errors import LedgerBusy
+from domain.errors import LedgerBusy, LedgerUnwritable
 from domain.stored_damage import StoredDamage
 
 READ_MODELS_SCHEMA: Final = "read_models"
@@ -49,7 +50,7 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
             it is taken to hang. None: as long as it wants, for work that may take long.
 
     Raises:
-        LedgerBusy: SQLite's directory cannot be made.
+        StorageFailed: SQLite's directory cannot be made.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -81,7 +82,8 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
     """Turn the database's words for "in use", "out of reach" and "damaged" into our errors.
 
     Raises:
-        LedgerBusy: in use by another writer, out of reach, or without room on its disk.
+        LedgerBusy: in use by another writer, or out of reach.
+        LedgerUnwritable: without room on its disk, or without the right to write.
         LedgerDamaged: the file is no whole database.
     """
     try:
@@ -99,11 +101,7 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
         if _means_unreachable(error):
             raise _unreachable(str(error.orig)) from error
         if _means_no_room(error):
-            raise LedgerBusy(
-                "the ledger's database cannot write: "
-                f"{' '.join(str(error.orig).split())}. Nothing was acknowledged. Make room on its "
-                "disk, or mend it, and try again with the same ids; no restart is needed."
-            ) from error
+            raise _unwritable(error) from error
         if _means_damaged(error):
             raise StoredDamage(
                 f"the ledger's file is no whole SQLite database: {error.orig}. Restore a back-up."
@@ -235,11 +233,27 @@ def _unreachable(reason: str) -> LedgerBusy:
     )
 
 
+def _unwritable(error: DBAPIError) -> LedgerUnwritable:
+    remedy = "Make room on its disk, or mend it"
+    if (
+        isinstance(error.orig, sqlite3.Error)
+        and _sqlite_code(error.orig) == sqlite3.SQLITE_READONLY
+    ):
+        remedy = (
+            "Give this process the right to write the file, its -wal and -shm and their directory "
+            "(only `whyledger verify`, `repair --plan` and `export --bundle` do without)"
+        )
+    return LedgerUnwritable(
+        f"the ledger's database cannot write: {' '.join(str(error.orig).split())}. Nothing was "
+        f"acknowledged. {remedy}, and try again with the same ids; no restart is needed."
+    )
+
+
 def _make_directory(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unreachable(str(error)) from error
+        raise StorageFailed.of(error) from error
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:

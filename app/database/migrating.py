@@ -23,7 +23,7 @@ from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
 from app.database.private_files import keep_private
 from app.settings import Settings
-from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
+from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, WhyledgerError
 
 if TYPE_CHECKING:
     import psycopg
@@ -68,7 +68,9 @@ def migrate(engine: Engine, seconds: float) -> None:
     )
     if done.returncode == _REFUSED:
         refusal = json.loads(done.stdout)
-        kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged, CannotJudge)}
+        kinds = {
+            kind.code: kind for kind in (LedgerBusy, LedgerUnwritable, LedgerDamaged, CannotJudge)
+        }
         raise kinds[refusal["code"]](refusal["message"])
     if done.returncode:
         raise RuntimeError(f"the migration failed, nothing was kept: {_what_failed(done.stderr)}")

@@ -176,3 +176,28 @@ def test_looking_costs_no_append_and_no_verification_while_nothing_is_damaged(
     watch.close()
     assert (watch.alarm, ledger.size()) == (None, before + 1)
     assert watch._verifying is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "said"),
+    [(False, "damage is over: everything was verified"), (True, "damage was accepted")],
+)
+def test_the_log_says_that_damage_is_over_or_accepted(
+    ledger: Ledger,
+    watch: DamageWatch,
+    original: bytes,
+    accepted: bool,
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING", "whyledger.ledger")
+    edit(ledger, original)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    watch.start()
+    until(lambda: "damage: ledger entry 2" in caplog.text)
+    if accepted:
+        settle(ledger, SettleDamage(how="accepted", reason="we know"), SOMEBODY)
+    else:
+        put_bytes(ledger, original)
+    until(lambda: said in caplog.text)
