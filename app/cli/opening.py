@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from app.cause import Cause
-from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, progress
+from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, note, progress
 from app.clock import new_id
 from app.database.migrating import has_schema
 from app.ledger.damage import record_damage
@@ -31,6 +32,7 @@ Url = Annotated[
         help="Ask the service at this URL; without it, the database of the settings.",
     ),
 ]
+_SILENT_SECONDS = 2.0  # nothing is said of a database that answers within them
 _DATE_LENGTH = len("1976-12-31")
 
 
@@ -74,9 +76,10 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
         NothingToDecide: there is no ledger.
         LedgerBusy: the database is in use or out of reach.
     """
-    if not make:
-        _refuse_without_ledger(settings)
-    ledger = _folded(settings, make)
+    with _saying_that_it_waits() as answers:
+        if not make:
+            _refuse_without_ledger(settings)
+        ledger = _folded(settings, make, answers)
     if begin and ledger.size() == 0:
         ledger.close()
         raise _no_ledger(settings)
@@ -97,7 +100,8 @@ def looked_at(settings: Settings) -> Iterator[Ledger]:
         CannotJudge: its schema is newer than this version.
         LedgerBusy: the database is in use or out of reach.
     """
-    ledger = look_at_ledger(settings) if _file_stands(settings) else None
+    with _saying_that_it_waits():
+        ledger = look_at_ledger(settings) if _file_stands(settings) else None
     if ledger is None:
         raise _no_ledger(settings)
     try:
@@ -106,13 +110,26 @@ def looked_at(settings: Settings) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _folded(settings: Settings, make: bool) -> Ledger:
+@contextmanager
+def _saying_that_it_waits() -> Iterator[Callable[[], None]]:
+    """A line on stderr once the database has not answered for a moment; gives who says it does."""
+    timer = threading.Timer(_SILENT_SECONDS, note, ["waiting for the ledger's database …"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+def _folded(settings: Settings, make: bool, answers: Callable[[], None]) -> Ledger:
     """The ledger, with a bar when its read models take more than a moment to fold."""
     with ExitStack() as stack:
         bar: list[Advance] = []
 
         def told(done: int, of: int) -> None:
             if not bar:
+                answers()
                 words = "folding the read models from the ledger"
                 bar.append(stack.enter_context(progress(words, of, unit="entries")))
             bar[0](done, of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -64,6 +65,7 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
             or "Traceback" not in record.getMessage()
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_end)
     with taken:
         try:
             _Server(
@@ -76,6 +78,14 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
             raise _reason(app.state.failure) from None
     if app.state.failure is not None:
         raise _reason(app.state.failure)
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Whether it is something else than the trace of a request that ends with the service.
+
+    uvicorn says in one line how many it ended.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _end_now(number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from app.cli.terminal import Exit, Json, note, progress, say, say_error, say_jso
 from app.database.read_only import CannotJudge
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
+from app.proof.verify.breaks import Break
 from app.proof.verify.verification import Verified
 from app.proof.verify.verification import verify as verify_ledger
 from domain.errors import LedgerDamaged, SigningRefused
@@ -50,8 +52,8 @@ def verify(
         _say(found)
     if kept.unread:
         note(kept.unread)
-    for each in found.breaks[:_SHOWN]:
-        say_error(LedgerDamaged(each.sentence()))
+    for sentence in _told(found.breaks)[:_SHOWN]:
+        say_error(LedgerDamaged(sentence))
     if kept.fault:
         say_error(SigningRefused(kept.fault))
     if not found.whole or kept.fault:
@@ -91,6 +93,17 @@ def write_bundle(target: Path, json: bool, key: str = "") -> None:
         "--checkpoint kept.note"
     )
     note("give the key and kept.note, a checkpoint, to the reader on another way than the bundle")
+
+
+def _told(breaks: Sequence[Break]) -> list[str]:
+    """One sentence for each break, and one for those that differ in what they are of alone."""
+    alike: dict[tuple[str, str], list[Break]] = {}
+    for each in breaks:
+        alike.setdefault((each.expected, each.found), []).append(each)
+    return [
+        first.sentence() + (f" So it is with {len(others)} others." if others else "")
+        for first, *others in alike.values()
+    ]
 
 
 def _say(found: Verified) -> None:

@@ -141,6 +141,16 @@ def test_the_key_of_whoever_checks_is_the_one_that_counts(
     assert "the checkpoint of size 120" in strangers.stderr
 
 
+def test_what_is_alike_is_said_once_and_no_sentence_ends_twice(
+    run: Run, kept: Kept, tmp_path: Path
+) -> None:
+    done = run("--key", FileSigner(tmp_path / "signing.key", kept.key.name).key)
+    assert done.exit_code == 3
+    assert done.stderr.count("is not signed by") == 1
+    assert "do not trust the note. So it is with 2 others." in done.stderr
+    assert ".." not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import tempfile
 import tomllib
 from collections.abc import Callable
@@ -201,3 +202,18 @@ def test_missing_rights_get_the_remedy_for_missing_rights(
     assert "Make room" not in read_only.stderr
     assert unmade.returncode == 1
     assert f"{folder}/s cannot be used: Permission denied. Give this process" in unmade.stderr
+
+
+@pytest.mark.parametrize("command", ["state", "verify"])
+def test_a_database_that_hangs_is_said_to_be_waited_for(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.cli.opening._SILENT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"postgresql://nobody@127.0.0.1:{port}/nothing?connect_timeout=2"
+
+        done = whyledger(tmp_path, command, WHYLEDGER_DATABASE_URL=url)
+
+    assert done.returncode == 20
+    assert done.stderr.startswith("waiting for the ledger's database …\n")

@@ -106,3 +106,32 @@ def test_a_key_that_did_not_sign_what_is_remembered_is_not_taken_up(
     with pytest.raises(SigningRefused, match="is damaged"):
         checkpoints.sign()
     assert checkpoints.signer.key == kept.key
+
+
+def test_a_file_that_cannot_be_written_is_named_with_its_remedy_and_logged_once_and_once_its_end(
+    ledger: Ledger, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "whyledger.checkpoints")
+    checkpoints = Checkpoints(ledger, settings.model_copy(update={"checkpoint_seconds": QUICK}))
+    leaves = checkpoints.signer.leaves_path
+    leaves.mkdir()
+    tries = 0
+    sign = checkpoints._sign_what_is_new
+
+    def counted() -> None:
+        nonlocal tries
+        tries += 1
+        sign()
+
+    checkpoints._sign_what_is_new = counted  # type: ignore[method-assign]
+    checkpoints.start()
+    until(lambda: tries > 5)
+    said = f"{leaves} cannot be used: Is a directory. Correct the path, or what stands there"
+    assert str(checkpoints.refusal).startswith(said)
+    leaves.rmdir()
+    until(lambda: checkpoints.refusal is None)
+    checkpoints.close()
+    first, last = caplog.messages
+    assert first.startswith(f"no checkpoint: {said}")
+    assert last.startswith("checkpoints are signed again, after ")
+    assert "Traceback" not in caplog.text
