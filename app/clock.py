@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from app.outage import Outage
 from domain.events.erasure import SALT_BYTES
 from domain.times import format_time
 
@@ -77,7 +78,7 @@ class Repeating:
 
     Args:
         name: what thread and log call it.
-        work: what is done; what it raises is logged, and it is called again.
+        work: what is done; what it raises is logged (see `Outage`), and it is called again.
         seconds: from the start, and from the end of one call, to the next.
         once_more: whether it is called a last time when it is closed.
     """
@@ -85,11 +86,11 @@ class Repeating:
     def __init__(
         self, name: str, work: Callable[[], None], seconds: float, *, once_more: bool = False
     ) -> None:
-        self._name = name
         self._work = work
         self._seconds = seconds
         self._once_more = once_more
         self._closing = threading.Event()
+        self._outage = Outage(_LOG, f"{name} failed; it goes on", f"{name} works again")
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -114,5 +115,7 @@ class Repeating:
     def _once(self) -> None:
         try:
             self._work()
-        except Exception:  # noqa: BLE001 whatever it is: seen in the log, and tried again
-            _LOG.exception("%s failed; it goes on", self._name)
+        except Exception as error:  # noqa: BLE001 whatever it is: seen in the log, and tried again
+            self._outage.failed(error)
+        else:
+            self._outage.over()

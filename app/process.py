@@ -106,8 +106,10 @@ class Process:
 
     def alarms(self) -> dict[str, str]:
         """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed;
-        `damage`: what is stored is not what was written; `anchors`: no copy is kept outside."""
+        `writing`: the last write was refused, until one is taken; `damage`: what is stored is not
+        what was written; `anchors`: no copy is kept outside."""
         others = {
+            "writing": self.ledger.unwritable,
             "checkpoints": self.checkpoints.refusal or self.checkpoints.strange,
             "damage": self.damage.alarm,
             "anchors": anchors_failing(self.checkpoints.anchors),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,11 +24,28 @@ def _names(listed: str) -> list[str]:
     return [name for part in listed.split(",") if (name := part.strip().lower())]
 
 
+PREFIX: Final = "WHYLEDGER_"
+_OPTIONS: Final = frozenset({"SERVICE_URL"})  # of the command line, named by the environment
+
+
+def unknown_names(environment: Iterable[str]) -> list[str]:
+    """One sentence for each variable that looks like ours and is none: a misspelt setting."""
+    known = {*(name.upper() for name in Settings.model_fields), *_OPTIONS}
+    said = []
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if not variable.upper().startswith(PREFIX) or name in known:
+            continue
+        near = get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]
+        said.append(f"{variable[:100]} is no setting; the nearest is {PREFIX}{near}")
+    return said
+
+
 class Settings(BaseSettings):
     """What a process is told at its start; nothing changes while it runs."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WHYLEDGER_",
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
         validate_default=True,

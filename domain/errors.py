@@ -216,6 +216,12 @@ class LedgerBusy(WhyledgerError):
     code = "ledger-busy"
 
 
+class LedgerUnwritable(LedgerBusy):
+    """The database cannot write: a full or failing disk, a missing right. Nothing was kept."""
+
+    code = "ledger-unwritable"
+
+
 class LedgerDamaged(WhyledgerError):
     """The ledger does not hold what it must: a digest, a gap, an unknown event type."""
 

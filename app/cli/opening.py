@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +13,13 @@ import typer
 from pydantic import ValidationError
 
 from app.cause import Cause
-from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, progress
+from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, note, progress
 from app.clock import new_id
 from app.database.migrating import has_schema
 from app.ledger.damage import record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import look_at_ledger, open_ledger
-from app.settings import Settings
+from app.settings import Settings, unknown_names
 from domain.errors import NothingToDecide, RequestInvalid, WhyledgerError
 from domain.reported_faults import reported_faults
 from domain.times import normalise_time
@@ -30,6 +32,7 @@ Url = Annotated[
         help="Ask the service at this URL; without it, the database of the settings.",
     ),
 ]
+_SILENT_SECONDS = 2.0  # nothing is said of a database that answers within them
 _DATE_LENGTH = len("1976-12-31")
 
 
@@ -37,8 +40,14 @@ def read_settings(**changed: object) -> Settings:
     """The settings of the environment, with `changed` over them.
 
     Raises:
-        CommandRefused: a setting makes no sense; it is named with its environment variable.
+        CommandRefused: a setting makes no sense, or there is none of that name; it is named with
+            its environment variable.
     """
+    unknown = unknown_names(os.environ)
+    if unknown:
+        raise CommandRefused(
+            f"{'; '.join(unknown)}. Correct or unset it; docs/settings.md has all."
+        )
     try:
         return Settings(**changed)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -67,9 +76,10 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
         NothingToDecide: there is no ledger.
         LedgerBusy: the database is in use or out of reach.
     """
-    if not make:
-        _refuse_without_ledger(settings)
-    ledger = _folded(settings, make)
+    with _saying_that_it_waits() as answers:
+        if not make:
+            _refuse_without_ledger(settings)
+        ledger = _folded(settings, make, answers)
     if begin and ledger.size() == 0:
         ledger.close()
         raise _no_ledger(settings)
@@ -90,7 +100,8 @@ def looked_at(settings: Settings) -> Iterator[Ledger]:
         CannotJudge: its schema is newer than this version.
         LedgerBusy: the database is in use or out of reach.
     """
-    ledger = look_at_ledger(settings) if _file_stands(settings) else None
+    with _saying_that_it_waits():
+        ledger = look_at_ledger(settings) if _file_stands(settings) else None
     if ledger is None:
         raise _no_ledger(settings)
     try:
@@ -99,13 +110,26 @@ def looked_at(settings: Settings) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _folded(settings: Settings, make: bool) -> Ledger:
+@contextmanager
+def _saying_that_it_waits() -> Iterator[Callable[[], None]]:
+    """A line on stderr once the database has not answered for a moment; gives who says it does."""
+    timer = threading.Timer(_SILENT_SECONDS, note, ["waiting for the ledger's database …"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+def _folded(settings: Settings, make: bool, answers: Callable[[], None]) -> Ledger:
     """The ledger, with a bar when its read models take more than a moment to fold."""
     with ExitStack() as stack:
         bar: list[Advance] = []
 
         def told(done: int, of: int) -> None:
             if not bar:
+                answers()
                 words = "folding the read models from the ledger"
                 bar.append(stack.enter_context(progress(words, of, unit="entries")))
             bar[0](done, of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ import uvicorn
 
 from app.cli.terminal import CommandRefused
 from app.http.connections import Server, configured
+from app.http.open_files import connections_that_fit
 from app.main import create_app
 from app.settings import Settings
 from domain.errors import WhyledgerError
@@ -34,6 +36,7 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
 
     Raises:
         CommandRefused: nothing can listen there; the ledger was not opened.
+        StorageFailed: this process may not open files enough; nor was it then.
         WhyledgerError: the service could not start, at once or after it had begun to answer.
     """
     address = (settings.host, settings.port)
@@ -49,6 +52,10 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("whyledger").setLevel(logging.INFO)
     _LOG.info("the ledger in %s is opened", settings.state_dir)
+    most, narrowed = connections_that_fit(settings.connections_max)
+    if narrowed:
+        _LOG.warning("%s", narrowed)
+        settings = settings.model_copy(update={"connections_max": most})
     app = create_app(settings)
     config = configured(app, settings)
     # What refuses the start is said in one line at the end; uvicorn would show where it was raised.
@@ -58,6 +65,7 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
             or "Traceback" not in record.getMessage()
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_end)
     with taken:
         try:
             _Server(
@@ -70,6 +78,14 @@ def serve(settings: Settings, listening: Callable[[int], None]) -> None:
             raise _reason(app.state.failure) from None
     if app.state.failure is not None:
         raise _reason(app.state.failure)
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Whether it is something else than the trace of a request that ends with the service.
+
+    uvicorn says in one line how many it ended.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _end_now(number: int) -> None:

@@ -58,6 +58,7 @@ _EXIT_BY_CODE: Final = {
     "cannot-judge": Exit.CANNOT_JUDGE,
     "nothing-to-decide": Exit.UNDECIDED,
     "ledger-busy": Exit.UNDECIDED,
+    "ledger-unwritable": Exit.UNDECIDED,
     "service-unreachable": Exit.UNDECIDED,
 }
 

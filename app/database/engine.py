@@ -19,15 +19,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.database.error_meaning import Meaning, meaning_of
+from app.database.storage import StorageFailed
 from app.settings import Settings
-from domain.errors import LedgerBusy
+from domain.errors import LedgerBusy, LedgerUnwritable
 from domain.stored_damage import StoredDamage
 
 READ_MODELS_SCHEMA: Final = "read_models"
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
 _TAKES_WRITES: Final = {  # whether it is a file -> what to do when it takes none
-    True: "Give this process the right to write to its file and folder",
+    True: "Give this process the right to write the file, its -wal and -shm and their directory "
+    "(only `whyledger verify`, `repair --plan` and `export --bundle` do without)",
     False: "Let WHYLEDGER_DATABASE_URL name the server that takes writes, no stand-by",
 }
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted
@@ -48,7 +50,7 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
             others within `answer_seconds_max` of the settings.
 
     Raises:
-        LedgerBusy: SQLite's directory cannot be made.
+        StorageFailed: SQLite's directory cannot be made.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -80,8 +82,8 @@ def busy_is_refused(seconds: float) -> Iterator[None]:
     """Turn the database's words for "in use", "out of reach" and "damaged" into our errors.
 
     Raises:
-        LedgerBusy: in use by another writer, out of reach, without room on its disk, without
-            writes, or not for this login.
+        LedgerBusy: in use by another writer, out of reach, or not for this login.
+        LedgerUnwritable: without room on its disk, or without writes.
         StoredDamage: its files are not what it wrote.
     """
     try:
@@ -227,8 +229,8 @@ def _configure_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN"))
 
 
-def _cannot_write(reason: str, remedy: str) -> LedgerBusy:
-    return LedgerBusy(
+def _cannot_write(reason: str, remedy: str) -> LedgerUnwritable:
+    return LedgerUnwritable(
         f"the ledger's database cannot write: {reason}. Nothing was acknowledged. {remedy}, and "
         "try again with the same ids; no restart is needed."
     )
@@ -245,7 +247,7 @@ def _make_directory(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unreachable(str(error)) from error
+        raise StorageFailed.of(error) from error
 
 
 def _let_logs_be_written(file: Path) -> None:

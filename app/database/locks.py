@@ -21,8 +21,10 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from app.clock import monotonic_seconds
+from app.database.engine import busy_is_refused
 from domain.errors import LedgerBusy
 from domain.path_parts import path_part
 
@@ -76,7 +78,7 @@ class NamedLock:
         self._connection: Connection | None = None
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; whether it was free."""
+        """Take the lock without waiting; whether it was free. Raises LedgerBusy, OSError."""
         if self._engine.dialect.name != "sqlite":
             return self._acquire_advisory()
         file = _open(self._path)
@@ -117,10 +119,13 @@ class NamedLock:
         self.release()
 
     def _acquire_advisory(self) -> bool:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        taken = connection.execute(
-            text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}
-        ).scalar_one()
+        pool = self._engine.pool
+        seconds = pool.timeout() if isinstance(pool, QueuePool) else 0.0
+        with busy_is_refused(seconds):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            taken = connection.execute(
+                text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}
+            ).scalar_one()
         if not taken:
             connection.close()
             return False

@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -23,7 +23,7 @@ from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
 from app.database.private_files import keep_private
 from app.settings import Settings
-from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
+from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, WhyledgerError
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,13 +38,19 @@ _OURS: Final = "WHYLEDGER_"
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
 
+class CannotJudge(WhyledgerError):
+    """Whether the ledger is whole cannot be said by this version, or by this login."""
+
+    code: ClassVar[str] = "cannot-judge"
+
+
 def migrate(engine: Engine, seconds: float, *, ends_within: float = _ENDS_WITHIN_SECONDS) -> None:
     """Bring the schema to the newest migration; harmless when it is there, and when others do it.
 
     Raises:
         LedgerBusy: another writer held the ledger for `seconds`, this login may not migrate, or it
             has not ended within so many seconds, whatever the database does.
-        LedgerDamaged: the schema is newer than this code.
+        CannotJudge: the schema is newer than this code.
         RuntimeError: a migration failed, and nothing of it was kept.
     """
     with busy_is_refused(seconds):
@@ -71,7 +77,9 @@ def migrate(engine: Engine, seconds: float, *, ends_within: float = _ENDS_WITHIN
         ) from late
     if done.returncode == _REFUSED:
         refusal = json.loads(done.stdout)
-        kinds = {kind.code: kind for kind in (LedgerBusy, LedgerDamaged)}
+        kinds = {
+            kind.code: kind for kind in (LedgerBusy, LedgerUnwritable, LedgerDamaged, CannotJudge)
+        }
         raise kinds[refusal["code"]](refusal["message"])
     if done.returncode:
         raise RuntimeError(f"the migration failed, nothing was kept: {_what_failed(done.stderr)}")
@@ -121,7 +129,7 @@ def upgrade(engine: Engine, seconds: float, revision: str = "head") -> None:
 
     Raises:
         LedgerBusy: another writer held the ledger for `seconds`, or this login may not migrate.
-        LedgerDamaged: the schema is newer than this code.
+        CannotJudge: the schema is newer than this code.
     """
     with busy_is_refused(seconds), engine.connect() as connection:
         take_lock(connection, seconds)
@@ -151,7 +159,7 @@ def _run(connection: Connection, revision: str) -> None:
             f"it ({said.message_primary}). {remedy}, then start again."
         ) from error
     except CommandError as error:
-        raise LedgerDamaged(
+        raise CannotJudge(
             f"the schema of the ledger is {schema_revision(connection)!r}, unknown to this version "
             f"(newest known: {SCHEMA_REVISION!r}). Use the version that made it, or a newer one."
         ) from error

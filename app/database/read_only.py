@@ -10,25 +10,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import READ_MODELS_SCHEMA, end_waits
-from app.database.migrating import SCHEMA_REVISION, schema_revision
+from app.database.migrating import SCHEMA_REVISION, CannotJudge, schema_revision
 from app.settings import Settings
-from domain.errors import LedgerDamaged, WhyledgerError
+from domain.errors import LedgerDamaged
 from domain.faults import shown
 
+__all__ = ["CannotJudge", "judged_revision", "look_at_database", "may_read"]
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
-
-
-class CannotJudge(WhyledgerError):
-    """Whether the ledger is whole cannot be said by this version, or by this login."""
-
-    code: ClassVar[str] = "cannot-judge"
 
 
 def look_at_database(url: str, settings: Settings) -> Engine:

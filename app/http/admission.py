@@ -89,16 +89,16 @@ def _name_of(host: bytes) -> str:
 
 
 def _from_elsewhere(scope: Scope, headers: dict[bytes, bytes], host: bytes) -> str | None:
-    """Why a browser's request is refused; None when it comes from our own pages, or only reads."""
+    """Why a browser's request is refused; None when it comes from our own pages, or is a link."""
     site, method = headers.get(b"sec-fetch-site", b""), scope["method"]
-    if method in SAFE:
-        # A link may lead here. A page elsewhere that loads something of ours has no good reason.
-        if site != b"cross-site" or headers.get(b"sec-fetch-mode") == b"navigate":
-            return None
-        return "a page of another site may link to this service, and load nothing of it."
     origin = headers.get(b"origin", b"")
     if site not in _ELSEWHERE and (not origin or _is_own(origin, host, scope)):
         return None
+    if method in SAFE:
+        # A link may lead here. A page elsewhere that loads something of ours has no good reason.
+        if headers.get(b"sec-fetch-mode") == b"navigate":
+            return None
+        return "a page of another site may link to this service, and load nothing of it."
     shown = origin.decode("latin-1")[:_SHOWN_MAX] or site.decode("latin-1")[:_SHOWN_MAX]
     return (
         f"a browser sent this {method} for a page of {shown!r}, another site. Send it from a "

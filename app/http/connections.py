@@ -18,7 +18,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.clock import monotonic_seconds
+from app.http.open_files import no_file_left
 from app.http.problems import problem_response
+from app.outage import Outage
 from app.settings import Settings
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers; trailers, too
@@ -246,7 +248,11 @@ GIVE_WAY_SECONDS: Final = 0.001
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which sweeps its connections as it ticks."""
+    """uvicorn, which sweeps its connections as it ticks, and says when none more can be taken."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._outage = Outage(_LOG, "connections are reset", "connections are taken again")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; threads that compute give way sooner to the loop that answers."""
@@ -257,6 +263,11 @@ class Server(uvicorn.Server):
         """Whether to end; asked ten times a second."""
         if counter % 5 == 0:
             sweep(self.server_state.connections)
+            full = no_file_left()
+            if full is not None:
+                self._outage.failed(full)
+            else:
+                self._outage.over()
         return await super().on_tick(counter)
 
 

@@ -71,6 +71,9 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "champion-unfit": Problem(503, "The champion cannot serve under this contract", later=True),
     "not-ready": Problem(503, "The service is not ready", later=True),
     "ledger-busy": Problem(503, "The ledger is busy; nothing was kept", later=True),
+    "ledger-unwritable": Problem(
+        503, "The ledger's database cannot write; nothing was kept", later=True
+    ),
     "storage-failed": Problem(503, "A file of the service cannot be used", later=True),
     "policy-not-decided": Problem(500, "The policy could not be decided"),
     "training-failed": Problem(500, "A candidate could not be trained"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.clock import monotonic_seconds
+from app.outage import Outage
 from app.process import Process
 from app.settings import Settings
 from domain.errors import LedgerBusy, NotReady
@@ -42,6 +43,7 @@ class Starting:
         self._since: tuple[float, int] | None = None  # when it was first said how far, and how far
         self._said = 0.0
         self._how = "the process is starting."
+        self._outage = Outage(_LOG, "the start waits", "the process has started")
 
     async def begin(self) -> None:
         """Start; return when that is done, or when it takes long.
@@ -71,13 +73,16 @@ class Starting:
     def _start(self) -> Process:
         while True:
             try:
-                return Process.start(self._settings, self._progress)
+                started = Process.start(self._settings, self._progress)
             except LedgerBusy as error:
                 if self._since is None:
                     raise
-                _LOG.warning("%s", error.message)
+                self._outage.failed(error)
                 if self._stopped.wait(self._settings.retry_after_seconds):
                     raise
+            else:
+                self._outage.over()
+                return started
 
     def _progress(self, done: int, of: int) -> None:
         if self._stopped.is_set():

@@ -17,6 +17,7 @@ from app.cause import Cause
 from app.clock import Repeating, monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
+from app.outage import Outage
 from domain.errors import WhyledgerError
 from domain.events.events import RowsRefused
 
@@ -45,6 +46,7 @@ class Refusals:
         self._waiting: dict[tuple[str, str], _Waiting] = {}  # by model and door
         self._last_written: dict[str, float] = {}  # by model
         self._lock = threading.Lock()
+        self._outage = Outage(_LOG, "refused rows wait", "refused rows are counted again")
         self._looking = Repeating("refusals", self.write_due, _LOOK_SECONDS)
 
     def count(
@@ -73,12 +75,16 @@ class Refusals:
     def write_due(self) -> None:
         """Write what waits and whose minute is over; a ledger that refuses is asked again later."""
         most_first = sorted(self._waiting.items(), key=lambda each: -each[1].rows)
+        refused = False
         for key, waiting in most_first:
             if waiting.rows and self._is_due(key[0]):
                 try:
                     self._write(key)
                 except WhyledgerError as error:
-                    _LOG.warning("refused rows of %s wait: %s", key[0], error.message)
+                    self._outage.failed(error, f"{error.message} Those of {key[0]} wait.")
+                    refused = True
+        if not refused:
+            self._outage.over()
 
     def start(self) -> None:
         """Look once a second, in a thread of its own, whether a minute is over."""

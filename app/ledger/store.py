@@ -41,7 +41,7 @@ from app.ledger.reading import (
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
-from domain.errors import LedgerBusy, LedgerDamaged, UnknownThing
+from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
 
@@ -85,6 +85,7 @@ class Ledger:
         self.engine = engine.execution_options(**{OPTION: self.met})  # what its readers pass over
         self.project = project
         self.busy_timeout_seconds = busy_timeout_seconds
+        self.unwritable: str | None = None  # why the database took not even the last write
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
         self._writer = Writer(
             self._writing_until,
@@ -211,6 +212,10 @@ class Ledger:
                 take_lock(connection, max(0.0, deadline - monotonic_seconds()))
                 yield connection
                 connection.commit()
+            self.unwritable = None
+        except LedgerUnwritable as error:
+            self.unwritable = error.message
+            raise
         finally:
             self._writing.release()
 

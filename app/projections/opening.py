@@ -51,7 +51,8 @@ def open_ledger(
 
     Raises:
         LedgerBusy: the database is in use or out of reach.
-        LedgerDamaged: its schema is newer than this code, or an entry cannot be read.
+        CannotJudge: its schema is newer than this code.
+        LedgerDamaged: an entry cannot be read.
     """
     engine = create_database(settings.ledger_url, settings, answers_within=answers_within)
     ledger = Ledger(engine, keeping, busy_timeout_seconds=settings.busy_timeout_seconds)

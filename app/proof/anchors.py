@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from app.clock import monotonic_seconds, now
-from app.database.durable_files import sync_directory
+from app.database.durable_files import naming, sync_directory
+from app.database.storage import StorageFailed
+from app.outage import Outage
 from app.settings import Settings
 from domain.tree.notes import Checkpoint
 
@@ -71,13 +73,14 @@ class FileAnchor:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self.path, flags, 0o666)
         try:
-            parted = b"" if self._cut_back(checkpoint.origin) else b"\n\n"
-            content = parted + note.encode() + b"\n"
-            written = os.write(descriptor, content)
-            if written < len(content):
-                raise OSError(f"{written} of {len(content)} bytes were written")
-            if self.path.is_file():
-                os.fsync(descriptor)
+            with naming(self.path):
+                parted = b"" if self._cut_back(checkpoint.origin) else b"\n\n"
+                content = parted + note.encode() + b"\n"
+                written = os.write(descriptor, content)
+                if written < len(content):
+                    raise OSError(f"{written} of {len(content)} bytes were written")
+                if self.path.is_file():
+                    os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if made:
@@ -217,8 +220,10 @@ class AnchorThread:
         self._kept_at: str | None = None
         self._last_error: str | None = None
         self._began: float | None = None  # monotonic seconds, of the attempt that is being made
+        name = anchor.name
+        self._outage = Outage(_LOG, f"{name} keeps no copy", f"{name} keeps copies again")
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name=f"anchor {anchor.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"anchor {name}", daemon=True)
         self._thread.start()
 
     def offer(self, checkpoint: Checkpoint, note: str) -> None:
@@ -272,6 +277,7 @@ class AnchorThread:
             self._began = None
             self._kept_size, self._kept_at = checkpoint.size, now()
             self._failures, self._last_error = 0, None
+            self._outage.over()
             if self._waiting and self._waiting[0].size <= checkpoint.size:
                 self._waiting = None
 
@@ -279,8 +285,9 @@ class AnchorThread:
         with self._changed:
             self._began = None
             self._failures += 1
-            self._last_error = f"{type(error).__name__}: {error}"
-            _LOG.warning("%s failed (%d): %s", self._anchor.name, self._failures, self._last_error)
+            storage = StorageFailed.found(error)
+            self._last_error = storage.message if storage else f"{type(error).__name__}: {error}"
+            self._outage.failed(error, self._last_error)
             wait = min(_WAIT_MAX, self._wait_first * 2.0 ** min(self._failures - 1, 10))
             self._changed.wait_for(lambda: self._ended, timeout=wait)
 

@@ -18,11 +18,13 @@ from sqlalchemy import Connection, Row, not_, select
 from app.clock import Repeating, monotonic_seconds, now
 from app.database.engine import in_plain_words, insert_rows
 from app.database.locks import NamedLock
+from app.database.storage import StorageFailed
 from app.ledger.damage import refuse_on_damage
 from app.ledger.proven_tree import ProvenTree
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, LEDGER_HEAD
 from app.ledger.tree import read_head
+from app.outage import Outage
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
 from app.settings import Settings
@@ -118,6 +120,7 @@ class Checkpoints:
         chosen = anchors_of(settings) if anchors is None else anchors
         self._anchors = tuple(AnchorThread(anchor) for anchor in chosen)
         self._refusal: str | None = None
+        self._outage = Outage(_LOG, "no checkpoint", "checkpoints are signed again")
         self._passed: tuple[int, ...] = ()  # sizes of rows that nobody believes
         self._signing = threading.Lock()
         self._repeating = Repeating(
@@ -246,7 +249,7 @@ class Checkpoints:
             note = self.signer.sign(
                 checkpoint,
                 tree.extends,
-                lambda first, end: self._ledger.leaf_hashes(first, end - 1),
+                self._leaves,
             )
         if newest is not None and newest.checkpoint.size == checkpoint.size:
             return Signed(checkpoint, newest.note, newest.signed_at)
@@ -297,20 +300,22 @@ class Checkpoints:
         with self._ledger.connect() as connection:
             tree = ProvenTree(connection)
             checkpoint = Checkpoint(self.signer.key.name, tree.size, tree.root(tree.size))
-            self.signer.check_extends(last, checkpoint, tree.extends)
+            self.signer.check_extends(last, checkpoint, tree.extends, self._leaves)
+
+    def _leaves(self, first: int, end: int) -> Sequence[bytes]:
+        return self._ledger.leaf_hashes(first, end - 1)
 
     def _note(self, work: Callable[[], None]) -> None:
-        """Do it; whatever it refuses stands in the status and, once, in the log."""
+        """Do it; whatever stands in its way stands in the status and, once, in the log."""
         try:
             work()
             self._refusal = None
-        except WhyledgerError as error:
-            if error.message != self._refusal:
-                _LOG.error("no checkpoint: %s", error.message)
-            self._refusal = error.message
+            self._outage.over()
         except Exception as error:  # noqa: BLE001 a full disk, a lost database: seen in the status
-            _LOG.exception("no checkpoint")
-            self._refusal = in_plain_words(error)
+            found = StorageFailed.found(error) or error
+            said = found.message if isinstance(found, WhyledgerError) else in_plain_words(found)
+            self._refusal = said
+            self._outage.failed(found, said)
 
     def _has_grown(self) -> bool:
         with self._ledger.connect() as connection:

@@ -6,6 +6,7 @@ is. Clean, it settles what was found; else it names what it found, and is tried 
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Final
 
@@ -17,15 +18,23 @@ from app.proof.retained import read_retained
 from app.proof.verification_recorded import record_verification
 from app.proof.verify.verification import verify
 from app.settings import Settings
-from domain.decisions.damage import Known
+from domain.decisions.damage import Known, standing
 from domain.errors import WhyledgerError
 
 _ACTOR: Final = "service:verification"
+_LOG: Final = logging.getLogger("whyledger.ledger")
 _LOOK_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 60.0  # after a verification that was not clean, or
 _AGAIN_SHARE: Final = 20.0  # so many times as long as it took
 _PAUSE_SHARE: Final = 1.0  # of a page's time: the service goes first
 _PATIENCE_SECONDS: Final = 10.0  # a page's time and its pause, when the service ends
+
+
+def _over(known: tuple[Known, ...]) -> str:
+    """What let everything go on, for who reads the log alone."""
+    if all(each.gone for each in known):
+        return "damage is over: everything was verified, and cycles and checkpoints go on"
+    return "damage was accepted: cycles and checkpoints go on, and it stays an alarm"
 
 
 class _Ended(Exception):
@@ -99,8 +108,10 @@ class DamageWatch:
         size = self._ledger.size()
         if size != self._size:
             with self._ledger.snapshot() as connection:
-                self._known = known_damage(connection)
-            self._size = size
+                known = known_damage(connection)
+            if standing(self._known) and not standing(known):
+                _LOG.warning("%s", _over(known))
+            self._known, self._size = known, size
         if all(each.gone for each in self._known):
             self._said, self._due = "", 0.0
         elif monotonic_seconds() >= self._due and not self._is_verifying():
@@ -124,6 +135,8 @@ class DamageWatch:
 
     def _verified(self) -> str:
         kept = read_retained(self._settings.signing_key_path)
+        if kept.fault:
+            return f"The verification could not be done: {kept.fault}"
         at = monotonic_seconds()
 
         def tell(done: int, of: int) -> None:

@@ -1,4 +1,5 @@
-"""Re-derive what follows from the entries: the tree's head and tiles; drop unsigned checkpoints.
+"""Re-derive what follows from the entries: the tree's head and tiles; drop unsigned checkpoints;
+make the database's own guards again.
 
 No entry, payload or artefact is touched. A row that somebody planted can keep every append from its
 place; the guards that keep everybody from changing it are lifted for one transaction.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
@@ -18,6 +19,7 @@ from app.ledger.store import Ledger
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
 from app.ledger.tree import TILE_HASHES
+from app.proof.guard_repair import guard_steps, mend_guards
 from app.proof.signer import check_ed25519
 from domain.errors import LedgerDamaged, ProofInvalid, RequestInvalid
 from domain.stored_damage import StoredDamage
@@ -58,7 +60,7 @@ def plan_repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None
             for this to mend.
     """
     with ledger.snapshot() as connection:
-        return _Derived(connection, key, last).plan()
+        return _with_guards(_Derived(connection, key, last).plan(), connection)
 
 
 def repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None) -> Repair:
@@ -72,10 +74,18 @@ def repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None) -> 
     with ledger.writing() as connection:
         derived = _Derived(connection, key, last)
         planned = derived.plan()
-        if planned.steps:
-            with _without_guards(connection):
-                derived.apply()
-    return planned
+        done = _with_guards(planned, connection)
+        with _owners_alone():
+            if planned.steps:
+                with _without_guards(connection):
+                    derived.apply()
+            if done.steps != planned.steps:
+                mend_guards(connection)
+    return done
+
+
+def _with_guards(planned: Repair, connection: Connection) -> Repair:
+    return replace(planned, steps=planned.steps + guard_steps(connection))
 
 
 class _Derived:
@@ -92,8 +102,9 @@ class _Derived:
         ):
             raise LedgerDamaged(
                 f"the entries are not those that were signed: {last.size} were, with the root "
-                f"{last.root.hex()}. Nothing is repaired over them; run `whyledger verify`, and "
-                "restore a back-up."
+                f"{last.root.hex()}. Nothing is repaired over them; run `whyledger verify`. Was "
+                "an older back-up restored and is there no newer one, docs/operations.md (Restore) "
+                "says how to go on; else restore a back-up."
             )
         self._tree = Frontier().append(leaves)
         self._tiles = dict(_tiles(leaves))
@@ -207,9 +218,22 @@ def _without_guards(connection: Connection) -> Iterator[None]:
         for _, statement in guards:
             run(statement)
         return
+    for table in _GUARDED:
+        run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    yield
+    for table in _GUARDED:
+        for (name,) in run(_POSTGRESQL_GUARDS.format(table=table)).all():
+            run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {quote(name)}")
+
+
+@contextmanager
+def _owners_alone() -> Iterator[None]:
+    """Say what a login that does not own the tables (PostgreSQL) may not do. Raises RequestInvalid.
+
+    Nothing of it has happened then.
+    """
     try:
-        for table in _GUARDED:
-            run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        yield
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
             raise
@@ -217,7 +241,3 @@ def _without_guards(connection: Connection) -> Iterator[None]:
             "this login does not own the ledger's tables; nothing was repaired. Run the command "
             "with WHYLEDGER_DATABASE_URL of a login that is a member of whyledger_owner."
         ) from error
-    yield
-    for table in _GUARDED:
-        for (name,) in run(_POSTGRESQL_GUARDS.format(table=table)).all():
-            run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {quote(name)}")

@@ -18,6 +18,8 @@ class Retained:
     key: VerifierKey | None
     notes: tuple[str, ...]
     leaves: bytes  # 32 bytes each, from position 0 on
+    fault: str = ""  # what is wrong with the signer's memory, which is then not used
+    unread: str = ""  # why there is no key although one stands there
 
 
 def read_retained(signing_key: Path, files: Sequence[Path] = (), key: str = "") -> Retained:
@@ -26,11 +28,12 @@ def read_retained(signing_key: Path, files: Sequence[Path] = (), key: str = "") 
     Args:
         signing_key: the signer's key; nothing is made when it is not there.
         files: signed notes kept elsewhere, one or many in each (an anchor's file, for one).
-        key: a verifier key from elsewhere; it is then the one that counts.
+        key: a verifier key from elsewhere; it is then the one that counts, and what another
+            key's signer remembers does not.
 
     Raises:
         ProofInvalid: a file holds no signed note, or `key` is none, or there are notes and no key.
-        SigningRefused: the signer's key or memory is damaged.
+        SigningRefused: the signer's key is damaged, or others can read it.
     """
     notes = []
     for path in files:
@@ -39,20 +42,35 @@ def read_retained(signing_key: Path, files: Sequence[Path] = (), key: str = "") 
         except (ProofInvalid, UnicodeDecodeError, OSError) as error:
             raise ProofInvalid(f"{path} holds no checkpoint: {error}") from error
     given = parse_verifier_key(key) if key else None
-    if not signing_key.exists():
+    signer, unread = _signer(signing_key)
+    if signer is None or (given is not None and given != signer.key):
         if notes and given is None:
             raise ProofInvalid(
                 f"checkpoints are given and no key to check them with; there is none at "
-                f"{signing_key}. Name the verifier key with --key."
+                f"{signing_key} that this user may read. Name the verifier key with --key."
             )
-        return Retained(given, tuple(notes), b"")
-    signer = FileSigner(signing_key, None)
-    if given is not None and given != signer.key:
-        raise SigningRefused(
-            f"the key given is {given}, and the signer here has {signer.key}. Which one is right? "
-            "Leave out the key to use the signer's, or name another in WHYLEDGER_SIGNING_KEY."
-        )
-    last = signer.last_note()
+        return Retained(given, tuple(notes), b"", unread=unread if given is None else "")
+    try:
+        last = signer.last()
+    except SigningRefused as error:
+        return Retained(signer.key, tuple(notes), b"", fault=error.message)
+    kept = signer.last_note() if last is not None else None
     return Retained(
-        signer.key, (*notes, *([] if last is None else [last])), signer.remembered_leaves()
+        signer.key,
+        (*notes, *([] if kept is None else [kept])),
+        signer.remembered_leaves(),
     )
+
+
+def _signer(signing_key: Path) -> tuple[FileSigner | None, str]:
+    """The signer whose key stands there; or None, and why when it is there and not to be read."""
+    try:
+        signing_key.stat()
+        return FileSigner(signing_key, None), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None, ""
+    except PermissionError as error:
+        return None, (
+            f"{error.filename or signing_key} may not be read by this user, and need not be: "
+            "whoever checks names the verifier key with --key."
+        )

@@ -14,6 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +22,22 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from app.database.durable_files import (
+    naming,
     rename_durably,
     replace_file,
     sync_directory,
     write_new_file,
 )
 from app.database.locks import exclusive
-from domain.errors import ProofInvalid, SigningRefused
-from domain.tree.notes import Checkpoint, NoteSignature, VerifierKey, format_note, open_checkpoint
+from domain.errors import ProofInvalid, SigningRefused, WhyledgerError
+from domain.tree.notes import (
+    Checkpoint,
+    NoteSignature,
+    VerifierKey,
+    format_note,
+    open_checkpoint,
+    parse_note,
+)
 from domain.tree.proofs import HASH_BYTES, verify_consistency
 
 _PREFIX: Final = "PRIVATE+KEY"  # the form of Go's sumdb/note: PRIVATE+KEY+<name>+<id>+<base64>
@@ -62,7 +71,14 @@ class FileSigner:
 
     def __init__(self, path: Path, origin: str | None) -> None:
         self.path = path
+        self._origin = origin
+        remembers = self.last_path.exists()  # before the key: who makes one signs after that
         if origin is not None:
+            if remembers and not path.exists():
+                raise SigningRefused(
+                    f"the signing key {path} is missing, and {self.last_path} says that it signed. "
+                    f"Put its copy back and start again. {self._is_lost}"
+                )
             _make_key(path, origin)
         self._secret, self.key = _read_key(path, origin)
 
@@ -95,10 +111,50 @@ class FileSigner:
         try:
             return open_checkpoint(note, self.key, check_ed25519)
         except ProofInvalid as error:
-            raise SigningRefused(
-                f"the signer's memory {self.last_path} is damaged: {error.message} "
-                "Nothing is signed. Put back the newest checkpoint that was kept elsewhere."
-            ) from error
+            found = self._put_back(note)
+            if found is not None:
+                return found
+            raise SigningRefused(self._memory_fault(note, error)) from error
+
+    def _put_back(self, note: str) -> Checkpoint | None:
+        """The checkpoint of `note` when the key's file now holds the key that signed it."""
+        with suppress(WhyledgerError, OSError):
+            secret, key = _read_key(self.path, self._origin)
+            found = open_checkpoint(note, key, check_ed25519)
+            self._secret, self.key = secret, key
+            return found
+        return None
+
+    def _memory_fault(self, note: str, error: ProofInvalid) -> str:
+        """What is wrong with the memory, or with the key beside it."""
+        with suppress(ProofInvalid):
+            ids = {each.key_id.hex() for each in parse_note(note)[1] if each.name == self.key.name}
+            if ids and self.key.key_id.hex() not in ids:
+                return (
+                    f"the signing key {self.path} is not the one that signed what is remembered in "
+                    f"{self.last_path}: that one has the id {', '.join(sorted(ids))}, this one "
+                    f"{self.key.key_id.hex()}. Nothing is signed. Put the other key's copy back, "
+                    f"and signing goes on by itself. {self._is_lost}"
+                )
+        return (
+            f"the signer's memory {self.last_path} is damaged: {error.message} "
+            "Nothing is signed. Put back the newest checkpoint that was kept elsewhere."
+        )
+
+    @property
+    def _is_lost(self) -> str:
+        return (
+            f"Is that key lost for good? Stop the service, {self._move_memory}, and start again "
+            "with a new key. Then `whyledger repair` removes the old key's checkpoints, and "
+            "whoever checks needs the new verifier key."
+        )
+
+    @property
+    def _move_memory(self) -> str:
+        return (
+            f"move {self.last_path.name} and {self.leaves_path.name} out of "
+            f"{self.path.parent}, keep both"
+        )
 
     def remembered_leaves(self) -> bytes:
         """The leaf hashes under the last signed note, concatenated; fewer when some were lost."""
@@ -128,7 +184,7 @@ class FileSigner:
         # One process at a time uses key and memory, whatever ledgers they think they serve.
         with exclusive(self.path, make=False, seconds=TURN_SECONDS):
             last = self.last()
-            self.check_extends(last, checkpoint, prove)
+            self.check_extends(last, checkpoint, prove, leaves)
             if last == checkpoint:
                 return self.last_path.read_text(encoding="utf-8", errors="replace")
             text = checkpoint.text()
@@ -143,8 +199,11 @@ class FileSigner:
         last: Checkpoint | None,
         checkpoint: Checkpoint,
         prove: Callable[[int], Sequence[bytes]],
+        leaves: Callable[[int, int], Sequence[bytes]],
     ) -> None:
         """Refuse a tree that does not extend `last`, read before that tree. Signs nothing.
+
+        `prove` and `leaves` are those of `sign`.
 
         Raises:
             SigningRefused: entries are missing, or others than those that were signed.
@@ -157,19 +216,54 @@ class FileSigner:
         if last is None:
             return
         if checkpoint.size < last.size:
-            raise SigningRefused(
-                f"the ledger has {checkpoint.size} entries, and {last.size} were signed: "
-                f"{last.size - checkpoint.size} are missing. Nothing is signed. Was an older "
-                "back-up restored? Restore a newer one, or begin a new ledger with a new key."
-            )
+            raise SigningRefused(self._missing(last, checkpoint.size, leaves))
         try:
             proof = () if last.size == checkpoint.size else prove(last.size)
             verify_consistency(last.size, checkpoint.size, last.root, checkpoint.root, proof)
         except ProofInvalid as error:
+            if self._still_there(last, checkpoint.size, leaves) < last.size:
+                raise SigningRefused(self._missing(last, checkpoint.size, leaves)) from error
             raise SigningRefused(
                 f"the ledger no longer holds what was signed at size {last.size}: {error.message} "
                 "Nothing is signed. Run `whyledger verify`; it names the entry."
             ) from error
+
+    def _missing(
+        self, last: Checkpoint, size: int, leaves: Callable[[int, int], Sequence[bytes]]
+    ) -> str:
+        there = self._still_there(last, size, leaves)
+        others = or_else = ""
+        if there < size:
+            others = f", and {size - there} others stand in their place"
+            or_else = " Was none restored, entries were changed: run `whyledger verify`."
+        return (
+            f"the ledger has {size} entries, and {last.size} were signed: "
+            f"{last.size - there} are missing{others}. Nothing is signed. Was an older back-up "
+            "restored? Restore a newer one. Is there none, they are lost: stop the service, "
+            f"{self._move_memory} (they prove what was there), start again, and tell whoever keeps "
+            f"checkpoints.{or_else}"
+        )
+
+    def _still_there(
+        self, last: Checkpoint, size: int, leaves: Callable[[int, int], Sequence[bytes]]
+    ) -> int:
+        """How many of the signed entries stand before the first that others have replaced.
+
+        Looked for from the end, where a ledger that lost its tail has grown again, and no further
+        than a page; all that there can be, where the memory does not say or the end is the same.
+        """
+        most = min(last.size, size)
+        signed = self.leaves_path.read_bytes() if self.leaves_path.exists() else b""
+        if len(signed) < most * HASH_BYTES:
+            return most
+        first = max(0, most - _LEAVES_AT_ONCE)
+        found = leaves(first, most) if most else ()
+        kept = most
+        while kept > first and (
+            signed[(kept - 1) * HASH_BYTES : kept * HASH_BYTES] != found[kept - 1 - first]
+        ):
+            kept -= 1
+        return kept
 
     def _remember_leaves(
         self, signed: int, size: int, leaves: Callable[[int, int], Sequence[bytes]]
@@ -182,10 +276,13 @@ class FileSigner:
             file.seek(0, os.SEEK_END)
             while have < size:
                 end = min(have + _LEAVES_AT_ONCE, size)
-                file.write(b"".join(leaves(have, end)))
+                pages = b"".join(leaves(have, end))
+                with naming(self.leaves_path):
+                    file.write(pages)
                 have = end
-            file.flush()
-            os.fsync(file.fileno())
+            with naming(self.leaves_path):
+                file.flush()
+                os.fsync(file.fileno())
         if made:
             sync_directory(self.leaves_path.parent)
 

@@ -338,7 +338,13 @@ def names_in_zip(archive: zipfile.ZipFile, file: IO[bytes]) -> frozenset[str]:
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         name = info.orig_filename
         kind = stat.S_IFMT(info.external_attr >> 16)
-        if info.is_dir() or kind not in (0, stat.S_IFREG):
+        if info.is_dir():
+            raise Broken(
+                f"{name[:200]!r} in the .zip is an entry for a folder, which the format does not "
+                "have. Was it unpacked and packed again? Pack it without folder entries (zip -D), "
+                "or check the folder"
+            )
+        if kind not in (0, stat.S_IFREG):
             raise Broken(f"{name[:200]!r} in the .zip is no regular file")
         if name in found:
             raise Broken(f"the file {name!r} stands twice in the .zip")
@@ -721,12 +727,14 @@ def check_tiles(bundle: Bundle, names: frozenset[str], tiles: list[bytearray], s
         tiles[level].clear()
         number = size // TILE ** (level + 1) - 1
         name = f"tiles/{level}/{number}"
-        if name not in names or bundle.read(name, TILE * HASH) != hashes:
+        fault = ""
+        if name not in names:
+            fault = "is missing"
+        elif bundle.read(name, TILE * HASH) != hashes:
+            fault = "holds other hashes than the entries"
+        if fault:
             first = number * TILE ** (level + 1)
-            raise Broken(
-                f"positions {first} to {size - 1}: the tile {name!r} is missing or holds other "
-                "hashes than the entries"
-            )
+            raise Broken(f"positions {first} to {size - 1}: the tile {name!r} {fault}")
         while len(hashes) > HASH:
             pairs = range(0, len(hashes), 2 * HASH)
             hashes = b"".join(

@@ -19,6 +19,7 @@ import orjson
 
 from app.clock import Repeating, latest_taken
 from app.ledger.store import Ledger
+from app.outage import Outage
 from app.projections.models import ModelView, list_models
 from app.serving.plan import ServingPlan, load_plan
 from domain.contract.contract import Contract, parse_contract
@@ -103,6 +104,7 @@ class Champions:
         self._serving: Mapping[str, Serving] | None = None
         self._size = -1
         self._unreachable: str | None = None
+        self._outage = Outage(_LOG, "no champion is taken up", "champions are taken up again")
         self._one_at_a_time = threading.Lock()
         self._polling = Repeating("champions", self.refresh, poll_seconds)
 
@@ -142,10 +144,11 @@ class Champions:
                 if size != self._size:
                     self._reload(size)
                 self._unreachable = None
+                self._outage.over()
             except Exception as error:  # noqa: BLE001 whatever fails, the old champions go on serving
                 said = error.message if isinstance(error, WhyledgerError) else type(error).__name__
                 self._unreachable = f"the ledger cannot be read: {said}"
-                _LOG.warning("%s (%s)", self._unreachable, error)
+                self._outage.failed(error, self._unreachable)
 
     def start(self) -> None:
         """Load everything now, then look every `poll_seconds` in a thread of its own."""

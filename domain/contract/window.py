@@ -94,9 +94,17 @@ def check_window(
     return tuple(checks)
 
 
-def halt_reason(checks: Sequence[WindowCheck]) -> str:
-    """Which bounds were broken, by what value; empty when all of them hold."""
-    return "; ".join(_broken(check) for check in checks if not check.passed)
+def halt_reason(checks: Sequence[WindowCheck], *, refused_rows: int, received_rows: int) -> str:
+    """Which bounds were broken, by what value; empty when all of them hold.
+
+    The refused share is told with the rows it is of: of two rows, one refused is half of them.
+    """
+    of_rows = f" ({refused_rows:,} of {received_rows:,})"
+    return "; ".join(
+        _broken(check, of_rows if check.statistic == "refused_share" else "")
+        for check in checks
+        if not check.passed
+    )
 
 
 def _feature_checks(
@@ -146,7 +154,7 @@ def _within(
     )
 
 
-def _broken(check: WindowCheck) -> str:
+def _broken(check: WindowCheck, of_rows: str) -> str:
     """`the mean of hpwt is 3.94, outside 0.25 to 0.8`."""
     observed, high = cast("float", check.observed), cast("float", check.high)  # they are compared
     low = -math.inf if check.low is None else check.low
@@ -159,4 +167,4 @@ def _broken(check: WindowCheck) -> str:
         "unlisted_share": f"the share of {check.subject} that the contract does not list",
         "refused_share": "the refused share of received rows",
     }[check.statistic]
-    return f"{what} is {said}, above the plausible {high:.15g}"
+    return f"{what} is {said}{of_rows}, above the plausible {high:.15g}"

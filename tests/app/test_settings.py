@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings
+from app.settings import Settings, unknown_names
 from tests.repository import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "settings.md"
@@ -99,3 +99,11 @@ def test_every_setting_is_documented_with_its_default() -> None:
         )
         assert default == (f"`{field.default}`" if field.default != "" else "")
         assert meaning == field.description
+
+
+def test_a_misspelt_setting_is_named_with_the_one_it_may_mean() -> None:
+    assert unknown_names(["PATH", "WHYLEDGER_PORT", "WHYLEDGER_SERVICE_URL"]) == []
+    assert unknown_names(["WHYLEDGER_BUSSY", "WHYLEDGER_STATEDIR"]) == [
+        "WHYLEDGER_BUSSY is no setting; the nearest is WHYLEDGER_BUSY_TIMEOUT_SECONDS",
+        "WHYLEDGER_STATEDIR is no setting; the nearest is WHYLEDGER_STATE_DIR",
+    ]

@@ -36,7 +36,7 @@ QUEUED_EVENTS = 16_000  # more than the writer lets wait
 def assert_refused_for_later(answer: httpx2.Response, said: str) -> None:
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
-    assert answer.json()["type"] == "urn:whyledger:problem:ledger-busy"
+    assert answer.json()["type"] == "urn:whyledger:problem:ledger-unwritable"
     assert said in answer.json()["detail"]
 
 

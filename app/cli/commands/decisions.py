@@ -112,7 +112,7 @@ def why(
     say(f"decided at position {told.position}")
 
 
-def export(
+def export(  # noqa: PLR0913, PLR0917 one an option
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.JSONL,
     output: Annotated[Path | None, typer.Option(help="A file; without it, stdout.")] = None,
     model: Model = None,
@@ -122,11 +122,14 @@ def export(
     bundle: Annotated[
         Path | None, typer.Option(help="A new folder or .zip: the whole ledger, checkable offline.")
     ] = None,
+    key: Annotated[
+        str, typer.Option(help="With --bundle: the verifier key; default: the signing key's.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Export every change, or with `--bundle` the ledger. `--json` means `--format jsonl`."""
     if bundle is not None:
-        write_bundle(bundle, json)
+        write_bundle(bundle, json, key)
         return
     write = _EXPORTS[Format.JSONL if json else format]
     start, end = a_time(since, "--since"), a_time(until, "--until")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,14 @@ import typer
 
 from app.cli.opening import looked_at, opened, read_settings, typed
 from app.cli.terminal import CommandRefused, Exit, Json, note, progress, say, say_error, say_json
+from app.database.read_only import CannotJudge
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
 from app.proof.verification_recorded import record_verification
+from app.proof.verify.breaks import Break
 from app.proof.verify.verification import Verified
 from app.proof.verify.verification import verify as verify_ledger
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, SigningRefused
 from domain.tree.notes import VerifierKey
 
 _SHOWN = 10  # breaks on the terminal; the first is what matters
@@ -58,16 +61,20 @@ def verify(
             progress=advance,
         )
     if json:
-        say_json(_as_json(found))
+        say_json({**_as_json(found), "memory": kept.fault or None})
     else:
         _say(found)
-    for each in found.breaks[:_SHOWN]:
-        say_error(LedgerDamaged(each.sentence()))
+    if kept.unread:
+        note(kept.unread)
+    for sentence in _told(found.breaks)[:_SHOWN]:
+        say_error(LedgerDamaged(sentence))
+    if kept.fault:
+        say_error(SigningRefused(kept.fault))
     if record:
         with opened(settings, begin=False) as ledger:
             settled = record_verification(ledger, found, typed())
         note(_recorded(found, settled))
-    if not found.whole:
+    if not found.whole or kept.fault:
         raise typer.Exit(Exit.INTEGRITY)
 
 
@@ -79,10 +86,16 @@ def _recorded(found: Verified, settled: tuple[int, ...]) -> str:
     return "nothing to record: no damage is known"
 
 
-def write_bundle(target: Path, json: bool) -> None:
-    """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it."""
+def write_bundle(target: Path, json: bool, key: str = "") -> None:
+    """Export the whole ledger to `target`, a new folder or .zip file, and say how to check it.
+
+    Raises:
+        CannotJudge: the signing key's file may not be read, and no verifier `key` is named.
+    """
     settings = read_settings()
-    kept = read_retained(settings.signing_key_path)
+    kept = read_retained(settings.signing_key_path, key=key)
+    if kept.unread:
+        raise CannotJudge(f"whose checkpoints to export cannot be judged: {kept.unread}")
     with looked_at(settings) as ledger, progress("exporting", unit="entries") as advance:
         written = export_bundle(ledger, target, kept.key, retained=kept.notes, progress=advance)
     if json:
@@ -114,6 +127,17 @@ def _say_how(target: Path, key: VerifierKey | None) -> None:
         "--checkpoint kept.note"
     )
     note("give the key and kept.note, a checkpoint, to the reader on another way than the bundle")
+
+
+def _told(breaks: Sequence[Break]) -> list[str]:
+    """One sentence for each break, and one for those that differ in what they are of alone."""
+    alike: dict[tuple[str, str], list[Break]] = {}
+    for each in breaks:
+        alike.setdefault((each.expected, each.found), []).append(each)
+    return [
+        first.sentence() + (f" So it is with {len(others)} others." if others else "")
+        for first, *others in alike.values()
+    ]
 
 
 def _say(found: Verified) -> None:

@@ -16,17 +16,18 @@ from app.audit.setting_aside import not_counted
 from app.audit.templates import moment
 from app.cli.opening import Url, opened, read_settings, typed
 from app.cli.remote import Service
-from app.cli.terminal import CommandRefused, Json, note, say, say_json, say_table
+from app.cli.terminal import CommandRefused, Exit, Json, note, say, say_error, say_json, say_table
 from app.clock import now
 from app.cycle.promotions import roll_back
 from app.intake.adoption import adopt_contract, adopt_policy
 from app.intake.documents import parse_document
+from app.ledger.damage_words import damage_words
 from app.ledger.store import Ledger
 from app.projections.models import list_models
 from app.serving.champions import Champions
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
-from domain.errors import DocumentInvalid, UnknownModel, WhyledgerError
+from domain.errors import DocumentInvalid, LedgerDamaged, UnknownModel, WhyledgerError
 
 _POLICY_FORMATS: Final = "whyledger.policy/"
 _POLICY_KEYS: Final = frozenset({"clauses", "when"})  # of format 1, of format 2
@@ -70,13 +71,23 @@ def state(
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
     json: Json = False,
 ) -> None:
-    """Say who serves, since when, how healthy, and what was decided last."""
+    """Say who serves, since when, how healthy, and what was decided last. Exit 3: damage."""
     settings = read_settings()
     with opened(settings) as ledger:
         document = _state(ledger, settings, model)
+        damage, accepted = damage_words(ledger)
     if json:
-        say_json(document)
-        return
+        say_json({**document, "damage": damage, "damage_accepted": accepted})
+    else:
+        _say_state(document)
+        if accepted:
+            note(f"damage: {accepted}")
+    if damage:
+        say_error(LedgerDamaged(damage))
+        raise typer.Exit(Exit.INTEGRITY)
+
+
+def _say_state(document: dict[str, Any]) -> None:
     say_table(
         (
             "model",

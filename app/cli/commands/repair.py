@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import opened, read_settings
+from app.cli.opening import looked_at, opened, read_settings
 from app.cli.terminal import Json, note, say, say_json
 from app.proof import repair as repairing
 from app.proof.signer import FileSigner
@@ -18,15 +18,25 @@ def repair(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Re-derive the tree's head and tiles from the entries; remove checkpoints nobody signed."""
+    """Re-derive head and tiles; remove checkpoints nobody signed; make dropped guards again."""
     settings = read_settings()
     key = last = None
-    if settings.signing_key_path.exists():
+    try:
+        settings.signing_key_path.stat()
         signer = FileSigner(settings.signing_key_path, None)
         key, last = signer.key, signer.last()
-    with opened(settings, begin=False) as ledger:
-        do = repairing.plan_repair if plan else repairing.repair
-        found = do(ledger, key, last)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except PermissionError:
+        if not plan:
+            raise
+        note("the signing key may not be read by this user: no checkpoint is judged")
+    if plan:
+        with looked_at(settings) as ledger:
+            found = repairing.plan_repair(ledger, key, last)
+    else:
+        with opened(settings, begin=False) as ledger:
+            found = repairing.repair(ledger, key, last)
     if json:
         say_json(
             {
@@ -39,6 +49,9 @@ def repair(
     for step in found.steps:
         say(f"{'would' if plan else 'done'}: {step}")
     if not found.steps:
-        say("nothing to repair: head, tiles and checkpoints follow from the entries and the key")
+        say(
+            "nothing to repair: head, tiles and checkpoints follow from the entries and the key, "
+            "and triggers are as the migrations made them"
+        )
     elif not plan:
         note(f"{found.entries} entries, root {found.root}; run `whyledger verify` now")

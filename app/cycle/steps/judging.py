@@ -52,16 +52,17 @@ def guard(work: Work) -> Done:
     features = dict.fromkeys(known.contract.feature_names)
     rows = [features | row.row for row in known.judged_rows]
     counts = known.counts
+    received = counts.refused + counts.accepted
     checks = check_window(
         known.contract,
         rows,
         labels=known.window_labels,
         refused_rows=counts.refused,
-        received_rows=counts.refused + counts.accepted,
+        received_rows=received,
         unlisted=form(known.started, "encoding") > FIRST,
     )
     start, end = known.bounds
-    reason = halt_reason(checks)
+    reason = halt_reason(checks, refused_rows=counts.refused, received_rows=received)
     if reason:
         return Done(
             event=CycleHalted(

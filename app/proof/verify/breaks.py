@@ -22,7 +22,7 @@ class Break:
     def sentence(self) -> str:
         """One line for people."""
         where = "" if self.position is None else f"position {self.position}: "
-        return f"{where}{self.thing}: expected {self.expected}; found {self.found}."
+        return f"{where}{self.thing}: expected {self.expected}; found {self.found.rstrip('.')}."
 
     def as_json(self) -> dict[str, object]:
         """The break as JSON."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,18 @@ import typer
 from typer.testing import CliRunner
 
 from app.cli.commands.integrity import verify, write_bundle
+from app.cli.commands.repair import repair
 from app.cli.terminal import CommandRefused
+from app.database.read_only import CannotJudge
 from app.ledger.store import Ledger
 from app.proof import verify_bundle
+from app.proof.signer import FileSigner
 from app.settings import Settings
-from domain.errors import ProofInvalid, SigningRefused
+from domain.errors import ProofInvalid
 from tests.app.cli.command_line import whyledger
 from tests.app.proof.forger import change, edited, rewrite
 from tests.app.proof.signed_ledger import Kept, fill
+from tests.nobody import as_nobody
 
 Run = Callable[..., Any]  # the result of a command that ran
 
@@ -129,15 +135,93 @@ def test_a_ledger_whose_entries_are_all_gone_is_verified_and_not_begun_anew(
     assert sqlite_ledger.size() == 0
 
 
-def test_a_file_without_a_checkpoint_and_another_key_are_refused(
-    run: Run, kept: Kept, tmp_path: Path
-) -> None:
+def test_a_file_without_a_checkpoint_is_refused(run: Run, kept: Kept, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
     done = run("--checkpoint", tmp_path / "empty")
     assert isinstance(done.exception, ProofInvalid)
     assert "holds no checkpoint" in str(done.exception)
-    other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-    assert isinstance(run("--key", other).exception, SigningRefused)
+
+
+def test_the_key_of_whoever_checks_is_the_one_that_counts(
+    run: Run, kept: Kept, sqlite_settings: Settings, tmp_path: Path
+) -> None:
+    other = FileSigner(tmp_path / "signing.key", kept.key.name)
+    sqlite_settings.signing_key_path.write_text(other.path.read_text())
+    (tmp_path / "kept.note").write_text(kept.note)
+    done = run("--key", kept.key, "--checkpoint", tmp_path / "kept.note")
+    assert done.exit_code == 0
+    assert f"key          {kept.key}" in done.stdout
+    assert "checkpoints  3, proven up to 300 entries" in done.stdout
+    strangers = run("--key", other.key)
+    assert strangers.exit_code == 3
+    assert "the checkpoint of size 120" in strangers.stderr
+
+
+def test_what_is_alike_is_said_once_and_no_sentence_ends_twice(
+    run: Run, kept: Kept, tmp_path: Path
+) -> None:
+    done = run("--key", FileSigner(tmp_path / "signing.key", kept.key.name).key)
+    assert done.exit_code == 3
+    assert done.stderr.count("is not signed by") == 1
+    assert "do not trust the note. So it is with 2 others." in done.stderr
+    assert ".." not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda signer, _: signer.last_path.write_text("cut"), "is damaged"),
+        (lambda signer, other: signer.path.write_text(other.path.read_text()), "is not the one"),
+    ],
+)
+def test_a_ledger_is_verified_also_when_the_signers_memory_is_of_no_use(
+    run: Run,
+    kept: Kept,
+    sqlite_settings: Settings,
+    tmp_path: Path,
+    damage: Callable[[FileSigner, FileSigner], object],
+    said: str,
+) -> None:
+    signer = FileSigner(sqlite_settings.signing_key_path, None)
+    damage(signer, FileSigner(tmp_path / "signing.key", kept.key.name))
+    done = run()
+    assert done.exit_code == 3
+    assert "entries      320" in done.stdout
+    assert said in done.stderr
+    assert said in json.loads(run("--json").stdout)["memory"]
+
+
+def test_who_may_not_read_the_keys_folder_verifies_and_exports_with_the_verifier_key(
+    run: Run,
+    kept: Kept,
+    sqlite_ledger: Ledger,
+    sqlite_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sqlite_ledger.close()
+    file = Path(sqlite_settings.ledger_url.removeprefix("sqlite:///"))
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as room:
+        Path(room).chmod(0o777)
+        monkeypatch.setattr(tempfile, "tempdir", room)  # where everybody may write
+        shutil.copy(file, Path(folder) / "ledger.db")
+        shutil.copytree(sqlite_settings.signing_key_path.parent, Path(folder) / "keys")
+        Path(folder, "keys").chmod(0o700)
+        Path(folder, "ledger.db").chmod(0o444)
+        Path(folder).chmod(0o555)
+        monkeypatch.setenv("WHYLEDGER_STATE_DIR", folder)
+        monkeypatch.setenv("WHYLEDGER_SIGNING_KEY", "")
+        monkeypatch.setenv("WHYLEDGER_DATABASE_URL", "")
+        with as_nobody():
+            named, unnamed = run("--key", kept.key), run()
+            with pytest.raises(CannotJudge, match="need not be: whoever checks names"):
+                write_bundle(Path(room) / "bundle", json=False)
+            write_bundle(Path(room) / "bundle", json=False, key=str(kept.key))
+            repair(plan=True)
+        Path(folder).chmod(0o700)
+    assert (named.exit_code, named.stderr.count("Permission denied")) == (0, 0)
+    assert "checkpoints  3, proven up to 300 entries" in named.stdout
+    assert unnamed.exit_code == 0
+    assert "may not be read by this user, and need not be" in unnamed.stderr
 
 
 def test_a_bundle_is_written_and_said_how_to_check(

@@ -1,5 +1,9 @@
 """Looking leaves no trace where there is no ledger; arguments that make no sense are named."""
 
+import json
+import shutil
+import socket
+import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +12,18 @@ import psycopg
 import pytest
 from sqlalchemy import delete
 
-from app.cli.opening import read_settings
+from app.cli.opening import read_settings, typed
 from app.cli.terminal import CommandRefused
+from app.ledger.damage import record_damage, settle_known
+from app.ledger.met_damage import Met
 from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from domain.decisions.damage import SettleDamage
 from tests.app.cli.command_line import whyledger
 from tests.app.cli.test_commands import CONTRACT
 from tests.ledger_events import put, refused
+from tests.nobody import as_nobody
 from tests.repository import REPOSITORY
 
 LOOKING = ("state", "decisions", "export", "verify", "replay")
@@ -130,3 +138,82 @@ def test_settings_that_make_no_sense_are_named_with_a_remedy_and_without_their_v
     assert "WHYLEDGER_ANCHOR_WEBHOOK: anchor_webhook begins with 'hooks.te'" in said
     assert "secret" not in said
     assert ".." not in said
+
+
+def test_a_misspelt_setting_is_refused_by_every_command(tmp_path: Path) -> None:
+    done = whyledger(tmp_path, "state", WHYLEDGER_BUSSY="1")
+
+    assert done.returncode == 1
+    assert "WHYLEDGER_BUSSY is no setting; the nearest is WHYLEDGER_BUSY_TIMEOUT" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("state",), ("serve", "--port", "0"), ("repair", "--plan"), ("verify",)]
+)
+def test_a_newer_schema_cannot_be_judged_and_is_no_damage(
+    sqlite_settings: Settings, command: tuple[str, ...]
+) -> None:
+    ledger = open_ledger(sqlite_settings)
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
+    ledger.close()
+    at = {"WHYLEDGER_DATABASE_URL": sqlite_settings.database_url}
+
+    done = whyledger(sqlite_settings.state_dir, *command, **at)
+
+    assert done.returncode == 21
+    assert "Use the version that made it, or a newer one" in done.stderr
+
+
+def test_a_ledger_that_knows_of_damage_says_so_when_its_state_is_asked(
+    sqlite_settings: Settings,
+) -> None:
+    ledger = open_ledger(sqlite_settings)
+    ledger.met.add(Met(0, "ledger entry 0: it is not what was written."))
+    record_damage(ledger, typed())
+    at = {"WHYLEDGER_DATABASE_URL": sqlite_settings.database_url}
+
+    damaged = whyledger(sqlite_settings.state_dir, "state", "--json", **at)
+    settle_known(ledger, SettleDamage(how="accepted", reason="known"), typed())
+    accepted = whyledger(sqlite_settings.state_dir, "state", **at)
+    ledger.close()
+
+    assert (damaged.returncode, accepted.returncode) == (3, 0)
+    assert "ledger entry 0: it is not what was written. Nothing is promoted" in damaged.stderr
+    assert json.loads(damaged.stdout)["damage"].startswith("ledger entry 0:")
+    assert "ledger entry 0: it is not what was written. It was accepted: known." in accepted.stderr
+
+
+def test_missing_rights_get_the_remedy_for_missing_rights(
+    sqlite_settings: Settings,
+) -> None:
+    open_ledger(sqlite_settings).close()
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(sqlite_settings.database_url.removeprefix("sqlite:///"), f"{folder}/ledger.db")
+        Path(folder, "ledger.db").chmod(0o444)
+        Path(folder).chmod(0o555)
+        with as_nobody():
+            read_only = whyledger(Path(folder), "state")
+            unmade = whyledger(Path(folder) / "s", "adopt", CONTRACT)
+        Path(folder).chmod(0o700)
+
+    assert read_only.returncode == 20
+    assert "Give this process the right to write the file" in read_only.stderr
+    assert "Make room" not in read_only.stderr
+    assert unmade.returncode == 1
+    assert f"{folder}/s cannot be used: Permission denied. Give this process" in unmade.stderr
+
+
+@pytest.mark.parametrize("command", ["state", "verify"])
+def test_a_database_that_hangs_is_said_to_be_waited_for(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.cli.opening._SILENT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"postgresql://nobody@127.0.0.1:{port}/nothing?connect_timeout=2"
+
+        done = whyledger(tmp_path, command, WHYLEDGER_DATABASE_URL=url)
+
+    assert done.returncode == 20
+    assert done.stderr.startswith("waiting for the ledger's database …\n")

@@ -116,6 +116,39 @@ def test_told_to_end_it_ends_in_its_time_whoever_is_connected_and_whatever_hangs
     assert "it is ended, and what it answered is kept" in said
 
 
+def test_a_client_that_holds_on_leaves_no_trace_in_the_log_of_the_end(
+    sqlite_settings: Settings,
+) -> None:
+    open_ledger(sqlite_settings).close()
+    contract = (
+        b"POST /contracts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/yaml\r\n"
+        b"Content-Length: 10000\r\n\r\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
+        cwd=REPOSITORY,
+        env=environment(sqlite_settings.state_dir, WHYLEDGER_SHUTDOWN_SECONDS="4")
+        | {"WHYLEDGER_DATABASE_URL": sqlite_settings.database_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        told = ""
+        while not told.endswith("}\n"):
+            told += process.stdout.readline()
+        port = int(json.loads(told)["address"].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(contract)
+            until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=HANGS_SECONDS)[1]
+
+    assert "Cancel 1 running task(s)" in said
+    assert "Traceback" not in said
+    assert "CancelledError" not in said
+
+
 def test_a_start_that_fails_after_it_began_to_answer_ends_the_service_with_its_words(
     sqlite_settings: Settings,
 ) -> None:

@@ -116,7 +116,8 @@ def test_too_many_refused_rows_halt_the_cycle(cars: CarLedger) -> None:
     assert state.halted is not None
     share = 10 / (10 + len(rows))
     assert state.halted.reason == (
-        f"the refused share of received rows is {share:.4g}, above the plausible 0.05"
+        f"the refused share of received rows is {share:.4g} (10 of {10 + len(rows)}), above the "
+        "plausible 0.05"
     )
     again = cars.answers(rows, labelled=False).runs(year_end(1976))
     assert again.halted is None, "what was refused before the last cycle is not counted again"

@@ -23,6 +23,7 @@ from app.database.engine import create_database
 from app.database.locks import take_lock
 from app.database.migrating import (
     SCHEMA_REVISION,
+    CannotJudge,
     migrate,
     migrations_directory,
     needs_migration,
@@ -139,7 +140,7 @@ def test_a_schema_of_a_later_version_is_refused(settings: Settings) -> None:
     with engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         connection.commit()
-    with pytest.raises(LedgerDamaged, match="schema of the ledger is '9999', unknown"):
+    with pytest.raises(CannotJudge, match="schema of the ledger is '9999', unknown"):
         open_ledger(settings)
     engine.dispose()
 

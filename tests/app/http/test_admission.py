@@ -143,6 +143,21 @@ def test_a_page_elsewhere_may_link_here_and_load_nothing(service: Listening) -> 
     assert told(service.say(request("GET", signing, *image))) == (403, "cross-site-request")
 
 
+@pytest.mark.parametrize("who", ELSEWHERE)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_what_a_browser_sends_for_another_site_reads_nothing_either(
+    service: Listening, who: str, method: str
+) -> None:
+    for path in ("/models", "/ledger/checkpoint?new=true", "/"):
+        head = service.say(request(method, path, *ELSEWHERE[who])).partition(b"\r\n")[0]
+        assert head.split()[1] == b"403", (method, path)
+
+
+def test_our_own_pages_read(service: Listening) -> None:
+    own = ("Origin: http://127.0.0.1:8000", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors")
+    assert told(service.say(request("GET", "/models", *own, host="127.0.0.1:8000")))[0] == 200
+
+
 SIMPLE = ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b")
 
 

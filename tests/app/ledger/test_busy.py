@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
+from app.database.storage import StorageFailed
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from domain.errors import LedgerBusy
+from domain.errors import LedgerBusy, LedgerUnwritable
 from tests.ledger_events import put, refused
 from tests.patience import HANGS_SECONDS
 from tests.postgres import bound_files
@@ -80,15 +82,35 @@ def test_threads_of_one_process_are_refused_in_time_too(ledger: Ledger) -> None:
     assert ledger.size() == 1
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["postgresql://nobody@127.0.0.1:1/nothing", "sqlite:////proc/nowhere/ledger.db"],
-    ids=["postgres", "sqlite"],
-)
-def test_a_database_out_of_reach_is_named_with_its_remedy(url: str) -> None:
+def test_a_database_out_of_reach_is_named_with_its_remedy() -> None:
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
     settings = Settings(database_url=url, busy_timeout_seconds=0.3)
     with pytest.raises(LedgerBusy, match=r"cannot be reached.*WHYLEDGER_DATABASE_URL"):
         open_ledger(settings)
+
+
+def test_a_directory_that_cannot_be_made_is_no_database_that_has_to_be_started() -> None:
+    settings = Settings(database_url="sqlite:////proc/nowhere/ledger.db")
+    with pytest.raises(StorageFailed, match=r"^/proc/nowhere cannot be used: .*path") as refused:
+        open_ledger(settings)
+    assert "DATABASE_URL" not in refused.value.message
+
+
+def test_a_full_disk_is_called_one_and_told_until_a_write_is_taken(sqlite_ledger: Ledger) -> None:
+    with sqlite_ledger.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    full = True
+
+    def bounded(raw: sqlite3.Connection, *_: object) -> None:
+        raw.execute(f"PRAGMA max_page_count = {pages if full else 10**6}")
+
+    event.listen(sqlite_ledger.engine, "checkout", bounded)
+    with pytest.raises(LedgerUnwritable, match=r"full.*Make room on its disk") as refused_once:
+        put(sqlite_ledger, "observations-cars", *[refused()] * 1000)
+    assert sqlite_ledger.unwritable == refused_once.value.message
+    full = False
+    put(sqlite_ledger, "observations-cars", refused())
+    assert sqlite_ledger.unwritable is None
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)

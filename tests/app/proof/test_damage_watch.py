@@ -236,3 +236,28 @@ def transactions(ledger: Ledger) -> int:
         assert isinstance(raw, sqlite3.Connection)
         ((busy, _, _),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return int(busy)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "said"),
+    [(False, "damage is over: everything was verified"), (True, "damage was accepted")],
+)
+def test_the_log_says_that_damage_is_over_or_accepted(
+    ledger: Ledger,
+    watch: DamageWatch,
+    original: bytes,
+    accepted: bool,
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING", "whyledger.ledger")
+    edit(ledger, original)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    watch.start()
+    until(lambda: "damage: ledger entry 2" in caplog.text)
+    if accepted:
+        settle_known(ledger, SettleDamage(how="accepted", reason="we know"), SOMEBODY)
+    else:
+        put_bytes(ledger, original)
+    until(lambda: said in caplog.text)

@@ -240,7 +240,7 @@ FORGERIES: dict[Forge, str] = {
     with_zip(huge_directory, "huge_directory"): "the directory of the .zip has 1073741824 bytes",
     with_zip(lambda _: b"PK\5\6" + bytes(18), "nothing"): "the trailer is missing",
     with_member("events.jsonl"): "the file 'events.jsonl' stands twice in the .zip",
-    with_member("tiles/"): "'tiles/' in the .zip is no regular file",
+    with_member("tiles/"): "'tiles/' in the .zip is an entry for a folder, which",
     with_member("payloads.jsonl", external_attr=0o120777 << 16): "is no regular file",
     with_member("schema/pipe", external_attr=0o010644 << 16): "is no regular file",
     with_member("../out"): "the file '../out' is none of the format",

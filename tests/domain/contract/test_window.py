@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from domain.events.events import Row
 from domain.events.findings import WindowCheck
 from domain.times import format_time
 from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
+
+reason_of = partial(halt_reason, refused_rows=0, received_rows=1)  # nothing was refused
 
 
 def window(*changes: dict[str, Any]) -> list[Row]:
@@ -58,7 +61,7 @@ def test_a_window_never_starts_after_its_end(end: datetime, months: int) -> None
 def test_a_window_within_all_bounds_may_be_judged() -> None:
     checks = check_window(KETTLES, window({}, {}), refused_rows=0, received_rows=2)
     assert all(c.passed for c in checks)
-    assert halt_reason(checks) == ""
+    assert reason_of(checks) == ""
     assert {(c.subject, c.statistic) for c in checks} == {
         ("rows", "refused_share"),
         ("power", "missing_share"),
@@ -75,7 +78,7 @@ def test_a_mean_outside_its_bounds_halts_with_the_value_and_the_bounds() -> None
     found = check(rows, "power", "mean")
     assert (found.observed, found.low, found.high, found.passed) == (4500.0, 500, 3500, False)
     checks = check_window(KETTLES, rows, refused_rows=0, received_rows=2)
-    assert halt_reason(checks) == "the mean of power is 4500, outside the plausible 500 to 3500"
+    assert reason_of(checks) == "the mean of power is 4500, outside the plausible 500 to 3500"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_too_many_missing_values_halt() -> None:
     rows = window({}, {}, {"power": None}, {"power": None})
     found = check(rows, "power", "missing_share")
     assert (found.observed, found.high, found.passed) == (0.5, 0.25, False)
-    reason = halt_reason(check_window(KETTLES, rows, refused_rows=0, received_rows=4))
+    reason = reason_of(check_window(KETTLES, rows, refused_rows=0, received_rows=4))
     assert reason == "the missing share of power is 0.5, above the plausible 0.25"
 
 
@@ -116,7 +119,9 @@ def test_too_many_refused_rows_halt_even_with_no_row_left() -> None:
     found = check([], "rows", "refused_share", refused_rows=3, received_rows=3)
     assert (found.observed, found.high, found.passed) == (1.0, 0.1, False)
     checks = check_window(KETTLES, [], refused_rows=3, received_rows=3)
-    assert halt_reason(checks) == "the refused share of received rows is 1, above the plausible 0.1"
+    assert halt_reason(checks, refused_rows=3, received_rows=3) == (
+        "the refused share of received rows is 1 (3 of 3), above the plausible 0.1"
+    )
 
 
 def test_an_empty_window_has_nothing_to_halt_on() -> None:
@@ -126,7 +131,8 @@ def test_an_empty_window_has_nothing_to_halt_on() -> None:
 
 def test_every_broken_bound_is_in_the_reason() -> None:
     rows = window({"power": 5000}, {"power": None})
-    reason = halt_reason(check_window(KETTLES, rows, refused_rows=1, received_rows=3))
+    checks = check_window(KETTLES, rows, refused_rows=1, received_rows=3)
+    reason = halt_reason(checks, refused_rows=1, received_rows=3)
     assert reason.count("; ") == 2
     assert "refused share" in reason
     assert "missing share of power" in reason
@@ -145,7 +151,8 @@ def test_categories_that_are_not_listed_are_counted_and_have_a_bound(
     (found,) = (each for each in checks if each.statistic == "unlisted_share")
     assert (found.subject, found.observed, found.passed) == ("plug", strange / 4, passed)
     said = "the share of plug that the contract does not list is 0.5, above the plausible 0.25"
-    assert halt_reason(checks) == ("" if passed else said)
+    reason = halt_reason(checks, refused_rows=0, received_rows=4)
+    assert reason == ("" if passed else said)
     earlier = check_window(contract, rows, refused_rows=0, received_rows=4, unlisted=False)
     assert {each.statistic for each in earlier} == {"refused_share", "missing_share", "mean"}
 
@@ -178,10 +185,13 @@ def test_what_broke_a_bound_is_never_rounded_onto_it() -> None:
         high=0.1,
         passed=False,
     )
-    assert halt_reason([check]) == (
-        "the refused share of received rows is 0.100004, above the plausible 0.1"
+    assert halt_reason([check], refused_rows=25_001, received_rows=250_000) == (
+        "the refused share of received rows is 0.100004 (25,001 of 250,000), above the plausible "
+        "0.1"
     )
     mean = WindowCheck(
         subject="hpwt", statistic="mean", observed=0.2499996, low=0.25, high=0.8, passed=False
     )
-    assert halt_reason([mean]) == "the mean of hpwt is 0.2499996, outside the plausible 0.25 to 0.8"
+    assert halt_reason([mean], refused_rows=0, received_rows=1) == (
+        "the mean of hpwt is 0.2499996, outside the plausible 0.25 to 0.8"
+    )

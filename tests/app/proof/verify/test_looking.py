@@ -3,7 +3,6 @@ not know it does not judge."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -26,10 +25,10 @@ from app.proof.verify.verification import Verified, verify
 from app.settings import Settings
 from domain.errors import LedgerDamaged, NothingToDecide, WhyledgerError
 from tests.ledger_events import put, refused
+from tests.nobody import as_nobody
 from tests.postgres import command
 
 OLD = Path(__file__).parents[2] / "database" / "revision_0006"
-NOBODY = 65534
 _NUMBERS = count(1)
 
 
@@ -154,19 +153,6 @@ def closing_engine(settings: Settings) -> Iterator[object]:
     engine.dispose()
 
 
-@contextmanager
-def nobody() -> Iterator[None]:
-    """As somebody for whom modes count, which they do not for root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def read_only_file(
     sqlite_ledger: Ledger, sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -186,7 +172,7 @@ def read_only_file(
 
 
 def test_a_file_that_may_only_be_read_is_judged(read_only_file: Settings, tmp_path: Path) -> None:
-    with nobody():
+    with as_nobody():
         found = looked(read_only_file)
         with tempfile.TemporaryDirectory() as folder, looked_at(read_only_file) as ledger:
             assert export_bundle(ledger, Path(folder) / "bundle", None).entries == 2
