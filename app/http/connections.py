@@ -7,6 +7,7 @@ end, a body at a byte a minute, or read its answer never, and each keeps a place
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import sys
 from collections.abc import Iterable
@@ -128,6 +129,8 @@ class Connection(Paced):
         """The head is whole; the body follows."""
         self._in_body, self._head_bytes = True, 0
         self._waits_since = monotonic_seconds()
+        if not self.url.startswith(b"/"):
+            self._take_host_of_target()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -177,6 +180,13 @@ class Connection(Paced):
             self.transport.abort() if self._in_body else self.transport.close()
         else:
             self._say_late()
+
+    def _take_host_of_target(self) -> None:
+        """The host of a target with a scheme (`GET http://name/path`) stands above the header's."""
+        _, sign, rest = self.url.partition(b"://")
+        hosts = [at for at, (name, _) in enumerate(self.headers) if name == b"host"]
+        if sign and len(hosts) == 1:  # none, or two, are refused later
+            self.headers[hosts[0]] = (b"host", re.split(rb"[/?#]", rest, maxsplit=1)[0])
 
     def _answered(self) -> bool:
         """Whether no request waits for its answer, or none has come yet."""
