@@ -8,8 +8,11 @@ Plain ASGI: a layer of the edge, before the hot path and before FastAPI.
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections import Counter
 from collections.abc import Container
 from typing import Final
+from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,8 +21,19 @@ from app.http.problems import problem_response
 
 QUERY_BYTES_MAX: Final = 8 * 1024
 PARAMETERS_MAX: Final = 50  # of a query; each that is unknown would be a fault of its own
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing, but for these:
+SIGNING: Final = frozenset({"new", "receipt"})  # parameters for which a `GET` may sign a checkpoint
+# Headers whose first and second may be read by two programs; those that are lists may come twice.
+ONCE: Final = re.compile(
+    rb"host|origin|content-(?:type|encoding|length)|idempotency-key|x-request-id|sec-fetch-.*|ce-.*"
+)
 _ELSEWHERE: Final = (b"cross-site", b"same-site")  # another port of this machine is another site
+LISTS: Final = (b"prefer", b"if-none-match")  # of those that are read here
+_HOST: Final = re.compile(
+    r"(?:\[(?P<address>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9][a-z0-9.-]{0,253}))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+_PORT_MAX: Final = 65535
 _REMEMBERED_MAX: Final = 1000  # spellings of our names, with their ports
 _SHOWN_MAX: Final = 100
 
@@ -42,15 +56,25 @@ class Admission:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = dict(scope["headers"])
+        if len(headers) != len(scope["headers"]):
+            twice = _twice(scope["headers"])
+            if twice is not None:
+                return problem_response(
+                    "request-invalid",
+                    f"the header {twice!r} stands more than once; send it once.",
+                    instance=scope["path"],
+                    status=400,
+                )
+            scope["headers"] = _joined(scope["headers"])
         host = headers.get(b"host", b"")
         if host not in self._ours:
             named = _name_of(host)
-            if not is_ours(named, scope["app"].state.host_names):
+            if named is None or not is_ours(named, scope["app"].state.host_names):
+                shown = host.decode("latin-1")[:_SHOWN_MAX]
                 return problem_response(
                     "misdirected-request",
-                    f"the request is for the host {named[:_SHOWN_MAX]!r}, which is no name of this "
-                    "service. Call it by a name of loopback, or add the name to "
-                    "WHYLEDGER_HOST_NAMES.",
+                    f"the request is for the host {shown!r}, which is no name of this service. "
+                    "Call it by a name of loopback, or add the name to WHYLEDGER_HOST_NAMES.",
                     instance=scope["path"],
                 )
             if len(self._ours) < _REMEMBERED_MAX:
@@ -80,12 +104,32 @@ def is_ours(name: str, host_names: Container[str]) -> bool:
         return False
 
 
-def _name_of(host: bytes) -> str:
-    """The name in a `Host` header: without port, brackets and a last full stop."""
-    text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0].removesuffix(".")
+def _twice(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """A header that stands more than once and must not."""
+    for name, times in Counter(name for name, _ in headers).items():
+        if times > 1 and ONCE.fullmatch(name):
+            return str(name.decode("latin-1")[:_SHOWN_MAX])
+    return None
+
+
+def _joined(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with the lines of each list in one, as whoever reads only the first must have."""
+    others = [each for each in headers if each[0] not in LISTS]
+    for name in LISTS:
+        if lines := [value for given, value in headers if given == name]:
+            others.append((name, b", ".join(lines)))
+    return others
+
+
+def _name_of(host: bytes) -> str | None:
+    """The name in a `Host` header: without port, brackets and a last full stop; None when it is no
+    name, or more than one."""
+    matched = _HOST.fullmatch(host.decode("latin-1").lower())
+    if matched is None or not 1 <= int(matched["port"] or 1) <= _PORT_MAX:
+        return None
+    if matched["name"]:
+        return matched["name"].removesuffix(".")
+    return matched["address"] if ":" in matched["address"] else None
 
 
 def _from_elsewhere(scope: Scope, headers: dict[bytes, bytes], host: bytes) -> str | None:
@@ -96,14 +140,30 @@ def _from_elsewhere(scope: Scope, headers: dict[bytes, bytes], host: bytes) -> s
         return None
     if method in SAFE:
         # A link may lead here. A page elsewhere that loads something of ours has no good reason.
-        if headers.get(b"sec-fetch-mode") == b"navigate":
+        if _is_link(headers) and not _signs(scope):
             return None
-        return "a page of another site may link to this service, and load nothing of it."
+        return (
+            "a page of another site may link to this service; it may load nothing of it, show it "
+            "in no frame, and have nothing signed."
+        )
     shown = origin.decode("latin-1")[:_SHOWN_MAX] or site.decode("latin-1")[:_SHOWN_MAX]
     return (
         f"a browser sent this {method} for a page of {shown!r}, another site. Send it from a "
         "program, or from a page of this service."
     )
+
+
+def _is_link(headers: dict[bytes, bytes]) -> bool:
+    """Whether the browser opens it as a page of its own: not as a part of another, nor in one."""
+    return headers.get(b"sec-fetch-mode") == b"navigate" and (
+        headers.get(b"sec-fetch-dest", b"document") == b"document"
+    )
+
+
+def _signs(scope: Scope) -> bool:
+    """Whether a `GET` asks for something that may have to be signed first."""
+    query = scope["query_string"][: QUERY_BYTES_MAX + 1].decode("latin-1")
+    return any(name in SIGNING for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
 def _is_own(origin: bytes, host: bytes, scope: Scope) -> bool:

@@ -22,6 +22,8 @@ GZIP: Final = ("gzip", "x-gzip")
 _GZIP_FORM: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 _PIECE_BYTES: Final = 64 * 1024  # unpacked at once
 _SLICE_BYTES: Final = 4096  # packed, handed over at once: zlib copies what follows a member's end
+UNPACKED_SHARE_MAX: Final = 50  # of what came packed; text that somebody wrote has 3 to 20
+UNPACKED_SPARE: Final = 256 * 1024  # bytes, and that share beyond them
 _MEMBERS_MAX: Final = 64  # of a gzip body, and one more for each
 _MEMBER_BYTES: Final = 1024  # that they unpack to: many that hold nothing are only work
 _INTEGER_DIGITS_MAX: Final = len(str(INTEGER_MAX))
@@ -83,7 +85,7 @@ async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
     Raises:
         BodyTooLarge: more than `bytes_max` bytes; the rest is not read.
         UnsupportedContentEncoding: it is compressed otherwise than with gzip.
-        RequestInvalid: it is no gzip, or ends too early.
+        RequestInvalid: it is no gzip, ends too early, or unpacks to far more than came.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (
@@ -105,7 +107,7 @@ async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
         unpack.end()
 
 
-def _unpacking(request: Request) -> _Gzip | None:
+def _unpacking(request: Request) -> Gzip | None:
     """What unpacks the request's body; None when it is as it is. Raises as `read_chunks`."""
     given = request.headers.get("content-encoding", "").strip().lower()
     if given in ("", "identity"):
@@ -114,21 +116,24 @@ def _unpacking(request: Request) -> _Gzip | None:
         raise UnsupportedContentEncoding(
             f"content encoding {given[:50]!r} is not taken; send gzip, or the body as it is."
         )
-    return _Gzip()
+    return Gzip()
 
 
-class _Gzip:
+class Gzip:
     """Unpacks a gzip stream as it comes, a bounded piece at a time."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP_FORM)
         self._members = 1
+        self._packed = 0
         self._unpacked = 0
 
     def pieces(self, received: bytes) -> Iterator[bytes]:
-        """What `received` unpacks to. Raises RequestInvalid when it is no gzip."""
+        """What `received` unpacks to. Raises RequestInvalid when it is no gzip, or a bomb."""
         for start in range(0, len(received), _SLICE_BYTES):
-            yield from self._pieces(received[start : start + _SLICE_BYTES])
+            packed = received[start : start + _SLICE_BYTES]
+            self._packed += len(packed)
+            yield from self._pieces(packed)
 
     def _pieces(self, received: bytes) -> Iterator[bytes]:
         waiting = received
@@ -151,6 +156,11 @@ class _Gzip:
             waiting = self._member.unused_data or self._member.unconsumed_tail
             if piece:
                 self._unpacked += len(piece)
+                if self._unpacked > UNPACKED_SPARE + UNPACKED_SHARE_MAX * self._packed:
+                    raise RequestInvalid(
+                        f"the gzip body unpacks to more than {UNPACKED_SHARE_MAX} times its bytes "
+                        f"and {UNPACKED_SPARE} more; send it as it is."
+                    )
                 yield piece
 
     def end(self) -> None:

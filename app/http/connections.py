@@ -7,6 +7,7 @@ end, a body at a byte a minute, or read its answer never, and each keeps a place
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import sys
 from collections.abc import Iterable
@@ -15,10 +16,11 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.clock import monotonic_seconds
 from app.http.open_files import no_file_left
+from app.http.pacing import Paced
 from app.http.problems import problem_response
 from app.outage import Outage
 from app.settings import Settings
@@ -28,6 +30,7 @@ HEADERS_MAX: Final = 200
 BODY_BYTES_PER_SECOND: Final = 1024  # by which a body must grow, over its whole time
 _WIRE_SHARE: Final = 7  # bytes on the wire for one of the body: a chunk of one byte takes six
 _WIRE_SPARE: Final = 64 * 1024
+_LENGTH_NAME: Final = len("content-length")
 _REFUSED_MORE: Final = 0.2  # of the bound: connections beyond it that are told so; others are cut
 _MOST_STALLED_SECONDS: Final = 1.0  # a shorter pause is no reason to make room
 _LOG: Final = logging.getLogger("whyledger.http")
@@ -53,7 +56,7 @@ class Bounds:
         )
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Paced):
     """One connection, which knows since when it waits for its client.
 
     `bounds` is set on the class that `bounded` makes. Nothing is timed per request: `sweep` looks
@@ -65,6 +68,7 @@ class Connection(HttpToolsProtocol):
     _in_body = False
     _head_bytes = 0
     _body_bytes = 0
+    _announced = 0  # bytes of a body
     _body_wire_bytes = 0  # with what frames the chunks
     _unsent = 0  # bytes of an answer, at the last look
     _unsent_since: float | None = None  # when they last changed
@@ -83,36 +87,52 @@ class Connection(HttpToolsProtocol):
             return
         self.app = self._overloaded  # its first request is answered, with 503
 
-    def data_received(self, data: bytes) -> None:
-        """As uvicorn, with a bound on what is no body."""
+    def take(self, piece: bytes) -> bool:
+        """Parse `piece`, with a bound on what is no body."""
         if not self._in_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX + len(data):
+            self._head_bytes += len(piece)
+            if self._head_bytes > HEAD_BYTES_MAX + len(piece):
                 self._cut_head()
-                return
+                return False
         else:
-            self._body_wire_bytes += len(data)
-            if self._body_wire_bytes > _WIRE_SPARE + _WIRE_SHARE * self._body_bytes + len(data):
+            self._body_wire_bytes += len(piece)
+            if self._body_wire_bytes > _WIRE_SPARE + _WIRE_SHARE * self._body_bytes + len(piece):
                 self.transport.abort()  # chunks without end, of nothing
-                return
-        super().data_received(data)
+                return False
+        return super().take(piece)
+
+    def body_left(self) -> int:
+        """Bytes that a body of an announced length lacks; 0 in a head, and between chunks."""
+        return max(0, self._announced - self._body_bytes) if self._in_body else 0
+
+    def refuse_form(self) -> None:
+        """400; behind requests that are whole it would be taken for the answer to one of them."""
+        if self._in_body or self._answered():
+            super().refuse_form()
+        else:
+            self.end_after_answers()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
         self._waits_since = monotonic_seconds()
         self._in_body, self._body_bytes, self._body_wire_bytes = False, 0, 0
+        self._announced = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer."""
         super().on_header(name, value)
         if len(self.headers) > HEADERS_MAX:
             raise _HeadTooLong
+        if len(name) == _LENGTH_NAME and self.headers[-1][0] == b"content-length":
+            self._announced = int(value)  # the parser has checked its form
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body follows."""
         self._in_body, self._head_bytes = True, 0
         self._waits_since = monotonic_seconds()
+        if not self.url.startswith(b"/"):
+            self._take_host_of_target()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -133,7 +153,7 @@ class Connection(HttpToolsProtocol):
 
     def stalled_seconds(self, now: float) -> float:
         """How long it waits for its client's bytes; 0 while it works on an answer."""
-        if self.flow.read_paused:
+        if self.flow.read_paused or self.flow.held:
             self._waits_since = now  # it is we who do not read
             return 0.0
         answered = self._answered()
@@ -162,6 +182,13 @@ class Connection(HttpToolsProtocol):
             self.transport.abort() if self._in_body else self.transport.close()
         else:
             self._say_late()
+
+    def _take_host_of_target(self) -> None:
+        """The host of a target with a scheme (`GET http://name/path`) stands above the header's."""
+        _, sign, rest = self.url.partition(b"://")
+        hosts = [at for at, (name, _) in enumerate(self.headers) if name == b"host"]
+        if sign and len(hosts) == 1:  # none, or two, are refused later
+            self.headers[hosts[0]] = (b"host", re.split(rb"[/?#]", rest, maxsplit=1)[0])
 
     def _answered(self) -> bool:
         """Whether no request waits for its answer, or none has come yet."""

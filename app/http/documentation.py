@@ -47,6 +47,7 @@ class ProblemBody(BaseModel):
 
 
 _MEANINGS: Final = {
+    400: "no HTTP, or a header that may stand once stands twice",
     403: "a browser sent it for a page of another site",
     404: "no such model or thing",
     409: "somebody else was first, or the same id with another body",
@@ -91,6 +92,8 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     for methods in made["paths"].values():
         for operation in methods.values():
             shapes.update(operation.pop("$defs", {}))
-            for status, refusal in refusals(403, 414, 421).items():  # by the edge, at every door
+            for status, refusal in refusals(
+                400, 403, 414, 421
+            ).items():  # by the edge, at every door
                 operation["responses"].setdefault(str(status), refusal)
     return made

@@ -41,6 +41,8 @@ def csv_rows(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str] | BrokenLi
         if line is None:
             yield number, BrokenLine(f"has more than {LINE_LENGTH_MAX} characters; shorten it")
             continue
+        if not line:
+            continue
         try:
             cells = csv_cells(line)
         except BrokenLine as broken:
@@ -56,8 +58,9 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str | None]:
     ahead = ""
     while line := ahead if ahead == "\r" else ahead + text.readline(whole):
         ahead = ""
-        if len(line.rstrip("\r\n")) <= LINE_LENGTH_MAX:
-            yield line.rstrip("\r\n")
+        bare = line.rstrip("\r\n")
+        if len(bare) <= LINE_LENGTH_MAX:
+            yield bare
             continue
         while line and not line.endswith(("\n", "\r")):
             line = text.readline(whole)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from app.main import create_app
 from app.settings import Settings
@@ -55,6 +56,21 @@ def told(answer: bytes) -> tuple[int, str]:
         "[::2]:80",
         "evil.example@127.0.0.1",
         "127.0.0.1@evil.example",
+        "localhost:evil.example",
+        "localhost:80@evil.example",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:99999999",
+        "localhost:",
+        "localhost..",
+        "localhost/evil.example",
+        "localhost, evil.example",
+        "[::1].evil.example",
+        "[::1]evil.example",
+        "[::1%25evil]",
+        "[::1",
+        "[127.0.0.1]",
+        "[localhost]",
         " ",
     ],
 )
@@ -92,6 +108,53 @@ def test_names_of_loopback_and_those_of_the_settings_are_ours(
 
 def test_a_request_without_a_host_is_for_nobody(service: Listening) -> None:
     assert told(service.say(b"GET /healthz HTTP/1.0\r\n\r\n")) == (421, "misdirected-request")
+
+
+def test_a_host_in_the_target_stands_above_the_one_in_the_header(service: Listening) -> None:
+    for target, host, status in (
+        ("http://evil.example/healthz", "localhost", 421),
+        ("http://evil.example", "localhost", 400),
+        ("http://evil.example?http://localhost/", "localhost", 400),
+        ("http://localhost@evil.example/healthz", "localhost", 421),
+        ("http://localhost:8000/healthz", "localhost", 200),
+        ("http://localhost/healthz", "evil.example", 200),
+    ):
+        assert told(service.say(request("GET", target, host=host)))[0] == status, target
+
+
+ONE_OF_TWO = {
+    "Host": ("localhost", "evil.example"),
+    "Origin": ("http://127.0.0.1", "http://evil.example"),
+    "Sec-Fetch-Site": ("same-origin", "cross-site"),
+    "Content-Type": ("application/json", "text/plain"),
+    "Content-Encoding": ("gzip", "identity"),
+    "Content-Length": (f"{len(BODY)}", f"{len(BODY)}"),
+    "Transfer-Encoding": ("chunked", "chunked"),
+    "Idempotency-Key": ("one", "two"),
+    "X-Request-Id": ("one", "two"),
+    "ce-id": ("one", "two"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_OF_TWO)
+def test_a_header_that_has_one_value_stands_once(service: Listening, name: str) -> None:
+    for first, second in (ONE_OF_TWO[name], ONE_OF_TWO[name][::-1]):
+        asked = request("POST", "/predictions", body=BODY).replace(b"Host: 127.0.0.1\r\n", b"")
+        if name in ("Content-Length", "Transfer-Encoding"):
+            asked = asked.replace(b"Content-Length: %d\r\n" % len(BODY), b"")
+        lines = [f"{name}: {first}", f"{name.upper()}: {second}"]
+        lines += [] if name == "Host" else ["Host: 127.0.0.1"]
+        lines += [] if name == "Content-Type" else [JSON]
+        asked = asked.replace(b"\r\n", ("\r\n" + "\r\n".join(lines) + "\r\n").encode(), 1)
+        assert service.say(asked).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_header_that_is_a_list_may_go_on_in_another_line(service: Listening) -> None:
+    preferences = ("Prefer: respond-async", "Prefer: receipt")
+    for headers in (preferences, preferences[::-1]):
+        answer = service.say(request("POST", "/predictions", JSON, *headers, body=BODY))
+        assert told(answer)[0] == 200
+        assert b'"receipt":{' in answer
 
 
 # What browsers send, played by hand: always, whether or not one is installed.
@@ -135,12 +198,62 @@ def test_our_own_pages_and_programs_are_let_in(service: Listening) -> None:
     assert told(service.say(request("POST", "/predictions", JSON, *proxied, body=BODY)))[0] == 200
 
 
-def test_a_page_elsewhere_may_link_here_and_load_nothing(service: Listening) -> None:
-    link = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate")
-    image = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors")
-    assert told(service.say(request("GET", "/", *link)))[0] == 200
-    signing = "/ledger/checkpoint?new=true"
-    assert told(service.say(request("GET", signing, *image))) == (403, "cross-site-request")
+ELSEWHERE_SITES = ("cross-site", "same-site")
+LINK = ("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+
+
+@pytest.mark.parametrize("site", ELSEWHERE_SITES)
+def test_a_page_elsewhere_may_link_here_and_load_nothing(service: Listening, site: str) -> None:
+    def asked(path: str, *headers: str) -> tuple[int, str]:
+        return told(service.say(request("GET", path, f"Sec-Fetch-Site: {site}", *headers)))
+
+    for path in ("/", "/models", "/ledger/checkpoint"):
+        assert asked(path, *LINK)[0] == 200
+        assert asked(path, "Sec-Fetch-Mode: navigate")[0] == 200, "an older browser"
+        for mode, dest in (
+            ("no-cors", "image"),
+            ("no-cors", "script"),
+            ("cors", "empty"),
+            ("navigate", "iframe"),
+            ("navigate", "frame"),
+            ("navigate", "embed"),
+            ("navigate", "object"),
+        ):
+            loaded = asked(path, f"Sec-Fetch-Mode: {mode}", f"Sec-Fetch-Dest: {dest}")
+            assert loaded == (403, "cross-site-request"), (path, mode, dest)
+        assert asked(path) == (403, "cross-site-request")
+
+
+def test_no_link_has_anything_written_whatever_its_query_asks(sqlite_settings: Settings) -> None:
+    """Every parameter of every `GET` in the document that can be yes, also in other spellings."""
+    settings = sqlite_settings.model_copy(update={"checkpoint_seconds": 3600.0})
+    with running(settings) as client:
+        adopt(client)
+        ledger = process_behind(client).ledger
+
+        def rows() -> list[int]:
+            with ledger.connect() as connection:
+                counts = (text(f"SELECT count(*) FROM {table}") for table in TABLES)
+                return [connection.execute(count).scalar_one() for count in counts]
+
+        before = rows()
+        refused: set[tuple[str, str]] = set()
+        for path, methods in client.get("/openapi.json").json()["paths"].items():
+            for parameter in methods.get("get", {}).get("parameters", ()):
+                if parameter["in"] != "query" or parameter["schema"].get("type") != "boolean":
+                    continue
+                name = parameter["name"]
+                for spelling in (name, f"%{ord(name[0]):x}{name[1:]}", f"x=1&{name}"):
+                    asked = re.sub(r"\{[^}]*\}", "0", path) + f"?{spelling}=true"
+                    answer = client.get(asked, headers=dict(each.split(": ") for each in FOREIGN))
+                    if answer.status_code == 403:
+                        refused.add((path, name))
+        assert rows() == before
+    assert refused == {("/ledger/checkpoint", "new"), ("/ledger/events/{position}", "receipt")}
+
+
+FOREIGN = ("Sec-Fetch-Site: cross-site", *LINK)
+TABLES = ("entries", "checkpoints")
 
 
 @pytest.mark.parametrize("who", ELSEWHERE)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from app.http.bodies import UNPACKED_SHARE_MAX, UNPACKED_SPARE, Gzip
+from app.intake.csv_rows import csv_rows
 from app.intake.documents import parse_document
 from app.settings import Settings
+from domain.errors import RequestInvalid
 from domain.faults import FAULTS_MAX
 from tests.app.http.routes.running import (
     AMC,
     CAR_PRICE,
+    CARS,
     CLOUDEVENTS,
     adopt,
     events_of,
@@ -232,6 +238,38 @@ def test_members_of_gzip_that_hold_nothing_end_with_a_refusal(service: TestClien
     assert status in (413, 422)
     body = orjson.dumps(ONE)
     assert sent(b"".join(gzip.compress(body[n : n + 8]) for n in range(0, len(body), 8)))[0] == 200
+
+
+def test_gzip_that_unpacks_to_far_more_than_came_is_not_unpacked(service: TestClient) -> None:
+    def unpacked(body: bytes) -> int:
+        """How many bytes are handed on before it is refused, or all."""
+        gzip_stream, count = Gzip(), 0
+        with suppress(RequestInvalid):
+            for piece in gzip_stream.pieces(body):
+                count += len(piece)
+        return count
+
+    header = b"year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
+    for filling in (b"\n", b"x\n", b",,,,,,,,,\n"):
+        bomb = gzip.compress(header + filling * (20_000_000 // len(filling)))
+        assert unpacked(bomb) <= UNPACKED_SPARE + UNPACKED_SHARE_MAX * len(bomb)
+        answer = service.post(
+            "/models/car-price/datasets",
+            content=bomb,
+            headers={"Content-Type": "text/csv", "Content-Encoding": "gzip"},
+        )
+        assert answer.status_code == 422
+        assert "unpacks to more than 50 times its bytes" in answer.json()["detail"]
+    cars = CARS.read_bytes() * 20
+    assert unpacked(gzip.compress(cars, 9)) == len(cars), "what somebody wrote is taken"
+
+
+def test_a_line_that_holds_nothing_costs_a_handful_of_steps() -> None:
+    def read(lines: int) -> int:
+        text = io.TextIOWrapper(io.BytesIO(b"\n" * lines), newline="")
+        return steps(lambda: list(csv_rows(text)))
+
+    assert read(2000) - read(1000) <= 5 * 1000
 
 
 def test_a_refused_document_costs_no_more_steps_than_its_bound() -> None:

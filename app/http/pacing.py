@@ -1,0 +1,150 @@
+"""Reading a connection a little at a time, so that what one client sends at once holds nobody up.
+
+uvicorn parses all that one read brought, up to 256 KiB, before anybody else has a turn: thousands
+of requests that wait for each other, or chunks of one byte. Here the rest of a read waits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+WAITING_MAX: Final = 8  # requests behind the one that is answered; then nothing more is parsed
+PIECE_BYTES: Final = 1024  # parsed at once: at most 57 requests, or 170 chunks
+TURN_PARTS: Final = 256  # heads, headers and parts of bodies, parsed before others have their turn
+
+
+class TwoReasons(FlowControl):
+    """Flow control that stops reading for uvicorn's reasons, or while a read is not parsed yet."""
+
+    held = False
+
+    def pause_reading(self) -> None:
+        """Stop reading, as uvicorn wants it."""
+        if not self.held:
+            super().pause_reading()
+        self.read_paused = True
+
+    def resume_reading(self) -> None:
+        """Go on reading, as uvicorn wants it; not before the last read is parsed."""
+        if not self.held:
+            super().resume_reading()
+        self.read_paused = False
+
+    def hold(self, held: bool) -> None:
+        """Stop reading, or go on, for our own reason."""
+        if held == self.held:
+            return
+        self.held = held
+        if not self.read_paused:
+            self._transport.pause_reading() if held else self._transport.resume_reading()
+
+
+class Paced(HttpToolsProtocol):
+    """A connection that parses what came in pieces, and no more than it can soon answer."""
+
+    flow: TwoReasons
+    _unparsed = b""
+    _at = 0  # where in it to go on
+    _parts = 0  # of this turn
+    _turn_is_due = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Take the connection."""
+        super().connection_made(transport)
+        self.flow = TwoReasons(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to parse."""
+        self._unparsed = b""
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse some of it now, the rest when others had their turn."""
+        self._unparsed = self._unparsed[self._at :] + data if self._unparsed else data
+        self._at = 0
+        self._parse()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._parts += 1
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        self._parts += 1
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._parts += 1
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """An answer is out: there is room for another request."""
+        super().on_response_complete()
+        if self._unparsed:
+            self._take_turn()
+
+    def body_left(self) -> int:
+        """Bytes of the body that must come before anything else can; 0 where nobody knows."""
+        raise NotImplementedError
+
+    def take(self, piece: bytes) -> bool:
+        """Parse `piece`; whether to go on."""
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            # Not followed, and the parser takes a body behind such a head for no part of HTTP.
+            self.end_after_answers()
+            return False
+        except httptools.HttpParserError:
+            self.refuse_form()
+            return False
+        return not self.transport.is_closing()
+
+    def refuse_form(self) -> None:
+        """Answer what is no HTTP with 400, but not in the place of an answer that is due."""
+        self.send_400_response("Invalid HTTP request received.")
+
+    def end_after_answers(self) -> None:
+        """Parse nothing more; close when the last whole request is answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.close()
+            return
+        cycle.keep_alive = False
+        self.flow.hold(True)
+
+    def _parse(self) -> None:
+        self._unset_keepalive_if_required()
+        self._parts = 0
+        while self._at < len(self._unparsed):
+            if self._parts >= TURN_PARTS:
+                self._take_turn()
+                self.flow.hold(True)
+                return
+            if len(self.pipeline) >= WAITING_MAX:
+                self.flow.hold(True)
+                return
+            end = self._at + (self.body_left() or PIECE_BYTES)
+            piece = self._unparsed[self._at : end]
+            self._at = end
+            if not self.take(piece):
+                self._unparsed = b""
+                return
+        self._unparsed = b""
+        self.flow.hold(False)
+
+    def _take_turn(self) -> None:
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self._unparsed and not self.transport.is_closing():
+            self._parse()

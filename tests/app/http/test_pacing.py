@@ -1,0 +1,123 @@
+"""What one client sends at once is parsed a little at a time; nothing of it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.types import Message, Receive, Scope, Send
+
+from app.http.pacing import PIECE_BYTES, TURN_PARTS, WAITING_MAX
+from app.settings import Settings
+from tests.app.http.listening import Listening, all_of, listening
+from tests.patience import until
+
+SMALL = b"GET /%d HTTP/1.1\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+MOST_IN_A_PIECE = PIECE_BYTES // len(SMALL % 0) + 1
+CHUNK = b"1\r\nx\r\n"
+MANY = 5000
+
+
+class Told:
+    """An application that answers a request with its path and body, once it may."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.paths: list[str] = []
+        self.parts: list[int] = []  # bytes of each part of a body that was handed over at once
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        self.paths.append(scope["path"])
+        body, more = b"", True
+        while more:
+            message: Message = await receive()
+            more = message.get("more_body", False)
+            body += message.get("body", b"")
+            self.parts.append(len(message.get("body", b"")))
+        while not self.may.is_set():
+            await asyncio.sleep(0.01)
+        answer = scope["path"].encode() + b" %d;" % len(body)
+        length = [(b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": answer})
+
+
+@contextmanager
+def served(settings: Settings, *, at_once: bool = True) -> Iterator[tuple[Listening, Told]]:
+    app = Told()
+    if at_once:
+        app.may.set()
+    with listening(app, settings) as service:
+        yield service, app
+
+
+def answers(received: bytes) -> list[bytes]:
+    """What the application said to each request, in the order of the answers."""
+    return [
+        each.partition(b"\r\n\r\n")[2].removesuffix(b";")
+        for each in received.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    ]
+
+
+def test_of_many_requests_sent_at_once_few_are_parsed_before_they_are_answered(
+    sqlite_settings: Settings,
+) -> None:
+    with served(sqlite_settings, at_once=False) as (service, app), service.connect() as client:
+        sent = b"".join(SMALL % n for n in range(MANY)) + LAST
+        sender = threading.Thread(target=client.sendall, args=[sent])
+        sender.start()
+        until(lambda: bool(app.paths))
+        (connection,) = service.server.server_state.connections
+        until(lambda: len(connection.pipeline) >= WAITING_MAX)  # type: ignore[union-attr]
+        assert len(connection.pipeline) < WAITING_MAX + MOST_IN_A_PIECE  # type: ignore[union-attr]
+        app.may.set()
+        received = all_of(client)
+        sender.join()
+    assert answers(received) == [b"/%d 0" % n for n in range(MANY)] + [b"/last 0"]
+
+
+def test_chunks_of_one_byte_give_others_their_turn(sqlite_settings: Settings) -> None:
+    with served(sqlite_settings) as (service, app), service.connect() as client:
+        client.sendall(CHUNKED + CHUNK * MANY + b"0\r\n\r\n" + LAST)
+        assert answers(all_of(client)) == [b"/ %d" % MANY, b"/last 0"]
+    assert max(app.parts) <= TURN_PARTS + PIECE_BYTES // len(CHUNK) + 1
+
+
+def test_bodies_of_every_size_and_form_arrive_whole_whatever_follows_them(
+    sqlite_settings: Settings,
+) -> None:
+    sent, expected = b"", []
+    for size in (1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 300_000, 2):
+        sent += POST + b"Content-Length: %d\r\n\r\n" % size + b"G" * size
+        sent += CHUNKED + b"%x\r\n" % size + b"G" * size + b"\r\n0\r\n\r\n"
+        expected += [b"/ %d" % size] * 2
+    with served(sqlite_settings) as (service, _), service.connect() as client:
+        sender = threading.Thread(target=client.sendall, args=[sent + LAST])
+        sender.start()
+        assert answers(all_of(client)) == [*expected, b"/last 0"]
+        sender.join()
+
+
+def test_what_is_no_http_takes_no_answer_from_a_request_before_it(
+    sqlite_settings: Settings,
+) -> None:
+    with served(sqlite_settings) as (service, _):
+        received = service.say(SMALL % 1 + SMALL % 2 + b"nothing\r\n\r\n" + SMALL % 3)
+        assert answers(received) == [b"/1 0", b"/2 0"]
+        assert b" 400 " not in received
+        assert service.say(b"nothing\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_behind_an_upgrade_is_never_read_as_a_request(sqlite_settings: Settings) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    with served(sqlite_settings) as (service, app):
+        sent = POST + upgrade + b"Content-Length: 27\r\n\r\n" + b"POST /inside HTTP/1.1\r\n\r\n"
+        assert len(answers(service.say(sent))) == 1
+        assert app.paths == ["/"]
