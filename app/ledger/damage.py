@@ -7,7 +7,7 @@ process on another machine than the reader who met it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from app.cause import Cause
 from app.clock import new_id, now
 from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.met_damage import Met
 from app.ledger.reading import STORED, read_back, stream_version
 from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
@@ -62,17 +63,16 @@ def refuse_on_damage(ledger: Ledger) -> None:
     Raises:
         LedgerDamaged: damage stands, in the ledger's words or in this process's memory.
     """
-    stops = stopped_by(ledger, ())
-    if stops is None:
-        with ledger.snapshot() as connection:
-            stops = stopped_by(ledger, known_damage(connection))
+    met = ledger.met.all()
+    with ledger.snapshot() as connection:
+        stops = stopped_by(met, known_damage(connection))
     if stops is not None:
         raise LedgerDamaged(stops)
 
 
-def stopped_by(ledger: Ledger, known: tuple[Known, ...]) -> str | None:
+def stopped_by(met: Iterable[Met], known: tuple[Known, ...]) -> str | None:
     """The damage that stops deciding, met here or `known` to the ledger; None: nothing does."""
-    said = [met.said for met in ledger.met.all()]
+    said = [each.said for each in met]
     said += [each.found.said for each in standing(known)]
     if not said:
         return None
@@ -80,17 +80,22 @@ def stopped_by(ledger: Ledger, known: tuple[Known, ...]) -> str | None:
     return f"{said[0]}{more} {_GO_ON}"
 
 
-def record_damage(ledger: Ledger, cause: Cause) -> None:
+def record_damage(ledger: Ledger, cause: Cause, met: Iterable[Met] | None = None) -> None:
     """Let the ledger say what this process met; what cannot be written stays in its memory.
+
+    Args:
+        ledger: open.
+        cause: who says it.
+        met: of its memory; None: all of it.
 
     Raises:
         LedgerBusy, LedgerDamaged: the ledger cannot be read or written.
     """
-    for met in ledger.met.all():
-        command = NoteDamage(position=met.position, said=met.said)
+    for each in ledger.met.all() if met is None else met:
+        command = NoteDamage(position=each.position, said=each.said)
         if _decided(ledger, partial(_noted, command), cause):
-            _LOG.error("damage: %s", met.said)
-        ledger.met.remove(met)
+            _LOG.error("damage: %s", each.said)
+        ledger.met.remove(each)
 
 
 def _noted(command: NoteDamage, known: tuple[Known, ...]) -> Sequence[DamageFound]:

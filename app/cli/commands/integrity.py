@@ -101,7 +101,8 @@ def write_bundle(target: Path, json: bool) -> None:
         say(f"{written.entries} entries, root {written.root}")
         _say_how(target, None if not written.checkpoints else kept.key)
     if written.damage is not None:
-        say_error(LedgerDamaged(f"{written.damage} The bundle holds it as it stands."))
+        said = f"{written.damage} The bundle holds it as it stands; run `whyledger verify`."
+        say_error(LedgerDamaged(said))
         raise typer.Exit(Exit.INTEGRITY)
 
 
