@@ -92,17 +92,22 @@ def _as_found(met: Met) -> DamageFound:
     return DamageFound(position=met.position, said=met.said)
 
 
-def record_damage(ledger: Ledger, cause: Cause) -> None:
+def record_damage(ledger: Ledger, cause: Cause, met: Iterable[Met] | None = None) -> None:
     """Let the ledger say what this process met; what cannot be written stays in its memory.
+
+    Args:
+        ledger: open.
+        cause: who says it.
+        met: of its memory; None: all of it.
 
     Raises:
         LedgerBusy, LedgerDamaged: the ledger cannot be read or written.
     """
-    for met in ledger.met.all():
-        command = NoteDamage(position=met.position, said=met.said)
+    for each in ledger.met.all() if met is None else met:
+        command = NoteDamage(position=each.position, said=each.said)
         if _decided(ledger, partial(_noted, command), cause):
-            _LOG.error("damage: %s", met.said)
-        ledger.met.remove(met)
+            _LOG.error("damage: %s", each.said)
+        ledger.met.remove(each)
 
 
 def _noted(command: NoteDamage, known: tuple[Known, ...]) -> Sequence[DamageFound]:

@@ -103,7 +103,10 @@ class ProvenTree:
         hashes = self._stored.tile(level, number)
         there = len(hashes) // HASH_BYTES
         if width > there:
-            raise UnknownThing(f"tile {level}/{number} is {there} hashes wide, not {width}.")
+            raise UnknownThing(
+                f"tile {level}/{number} is {there} hashes wide, not {width}. Ask for so many, or "
+                "again when the ledger has grown."
+            )
         first = number * TILE_HASHES
         for height, index in perfect_subtrees(first, first + there):
             start = ((index << height) - first) * HASH_BYTES

@@ -13,6 +13,7 @@ from typing import Final
 from app.cause import Cause
 from app.clock import Repeating, monotonic_seconds, new_id
 from app.ledger.damage import known_damage, record_damage, stopped_by
+from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.retained import read_retained
 from app.proof.verification_recorded import record_verification
@@ -66,6 +67,7 @@ class DamageWatch:
         self._again_seconds = again_seconds
         self._pause_share = pause_share
         self._known: tuple[Known, ...] = ()
+        self._telling: tuple[Met, ...] = ()  # the ledger, of what was met
         self._size = -1
         self._said = ""  # of the verification: how far it is, or what it came to
         self._due = 0.0  # monotonic seconds
@@ -91,7 +93,9 @@ class DamageWatch:
     @property
     def alarm(self) -> str | None:
         """What is damaged and what that stops, in plain words; None when all is well."""
-        stops = stopped_by(self._ledger.met.all(), self._known)
+        # In this order: what leaves the memory is being told, and what was told is known.
+        met = dict.fromkeys((*self._ledger.met.all(), *self._telling))
+        stops = stopped_by(met, self._known)
         if stops is not None:
             return f"{stops} {self._said}".strip()
         accepted = [each for each in self._known if each.settled and not each.gone]
@@ -103,8 +107,9 @@ class DamageWatch:
         return None
 
     def _look(self) -> None:
-        if self._ledger.met.all():
-            record_damage(self._ledger, Cause(_ACTOR, new_id()))
+        self._telling = self._ledger.met.all()
+        if self._telling:
+            record_damage(self._ledger, Cause(_ACTOR, new_id()), self._telling)
         size = self._ledger.size()
         if size != self._size:
             with self._ledger.snapshot() as connection:
@@ -112,6 +117,7 @@ class DamageWatch:
             if standing(self._known) and not standing(known):
                 _LOG.warning("%s", _over(known))
             self._known, self._size = known, size
+        self._telling = ()
         if all(each.gone for each in self._known):
             self._said, self._due = "", 0.0
         elif monotonic_seconds() >= self._due and not self._is_verifying():
