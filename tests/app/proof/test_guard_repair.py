@@ -82,12 +82,13 @@ def test_an_entry_is_put_back_from_a_back_up_as_the_page_for_operators_says(
     sqlite_ledger: Ledger, tmp_path: Path
 ) -> None:
     put(sqlite_ledger, "observations-cars", *[refused(n + 1) for n in range(120)])
-    with sqlite_ledger.engine.connect() as connection:
-        connection.exec_driver_sql(f"VACUUM INTO '{tmp_path}/ledger-back-up.db'")
+    file = str(sqlite_ledger.engine.url.database)
+    with closing(sqlite3.connect(file)) as raw:
+        raw.execute(f"VACUUM INTO '{tmp_path}/ledger-back-up.db'")
     change(sqlite_ledger, "UPDATE entries SET bytes = :bytes WHERE position = 100", bytes=b"{}")
     assert not verify(sqlite_ledger, None).whole
     told = PAGE.read_text().partition('sqlite3 state/ledger.db "ATTACH')[2].partition('"')[0]
-    with closing(sqlite3.connect(str(sqlite_ledger.engine.url.database))) as raw:
+    with closing(sqlite3.connect(file)) as raw:
         raw.executescript(f"ATTACH{told.replace('ledger-back', f'{tmp_path}/ledger-back')}")
     assert len(repair(sqlite_ledger, None, None).steps) == 1
     assert verify(sqlite_ledger, None).breaks == ()
