@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         64 * _MIB,
         ge=1024,
         description="Bytes of the file that lists an upload's refused rows, and never more than "
-        "four times the upload and 64 KiB; what it has no room for is counted.",
+        "four times the upload and 64 KiB; what it has no room for is counted in a closing line.",
     )
     quarantine_total_bytes_max: int = Field(
         1024 * _MIB,
@@ -135,7 +135,8 @@ class Settings(BaseSettings):
         ge=2,
         le=100_000,
         description="Connections that may be open. One more closes the one that keeps the service "
-        "waiting the longest, or is answered with 503.",
+        "waiting the longest, or is answered with 503. Fewer, where the process may open fewer "
+        "files.",
     )
     head_seconds_max: float = Field(
         10.0,

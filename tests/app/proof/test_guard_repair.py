@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -9,7 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from app.ledger.store import Ledger
 from app.proof.repair import plan_repair, repair
 from app.proof.verify.verification import verify
+from tests.app.proof.forger import change
 from tests.ledger_events import put, refused
+from tests.repository import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "operations.md"
 
 SQLITE = [
     "DROP TRIGGER entries_refuse_update",
@@ -68,6 +76,22 @@ def test_guards_and_the_trees_head_are_put_right_together(ledger: Ledger) -> Non
     assert len(repair(ledger, None, None).steps) == 2
     assert verify(ledger, None).breaks == ()
     put(ledger, "observations-cars", refused())
+
+
+def test_an_entry_is_put_back_from_a_back_up_as_the_page_for_operators_says(
+    sqlite_ledger: Ledger, tmp_path: Path
+) -> None:
+    put(sqlite_ledger, "observations-cars", *[refused(n + 1) for n in range(120)])
+    file = str(sqlite_ledger.engine.url.database)
+    with closing(sqlite3.connect(file)) as raw:
+        raw.execute(f"VACUUM INTO '{tmp_path}/ledger-back-up.db'")
+    change(sqlite_ledger, "UPDATE entries SET bytes = :bytes WHERE position = 100", bytes=b"{}")
+    assert not verify(sqlite_ledger, None).whole
+    told = PAGE.read_text().partition('sqlite3 state/ledger.db "ATTACH')[2].partition('"')[0]
+    with closing(sqlite3.connect(file)) as raw:
+        raw.executescript(f"ATTACH{told.replace('ledger-back', f'{tmp_path}/ledger-back')}")
+    assert len(repair(sqlite_ledger, None, None).steps) == 1
+    assert verify(sqlite_ledger, None).breaks == ()
 
 
 def test_what_a_repair_made_belongs_to_the_owner_of_the_tables(ledger: Ledger) -> None:
