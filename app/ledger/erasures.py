@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, and_, or_, select
 
-from app.ledger.stored_bytes import whole
+from app.ledger.stored_bytes import as_bytes, whole
 from app.ledger.tables import ENTRIES
 from domain.events.cycle_events import (
     CandidateRefitted,
@@ -141,7 +141,7 @@ def _frozen_before(connection: Connection, model: str, position: int) -> set[str
     found: set[str] = set()
     for row in connection.execute(query):
         if model_of_frozen(row.stream) == model:
-            found |= frozen_in(_data_in(bytes(row.bytes)))
+            found |= frozen_in(_data_in(as_bytes(row.bytes, "an entry's bytes")))
     return found
 
 
