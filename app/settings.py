@@ -57,6 +57,14 @@ class Settings(BaseSettings):
     busy_timeout_seconds: float = Field(
         5.0, ge=0.01, le=300, description="Seconds an append waits for the ledger before a 503."
     )
+    answer_seconds_max: float = Field(
+        60.0,
+        ge=0.2,
+        le=3600,
+        description="Seconds a command or worker waits for PostgreSQL before it asks, over another "
+        "connection, whether the server answers at all, for as long again. Work goes on while it "
+        "does; else the command ends with exit code 20.",
+    )
     body_bytes_max: int = Field(
         _MIB, ge=1024, le=256 * _MIB, description="Bytes of one request body, CSV uploads excepted."
     )
@@ -70,6 +78,12 @@ class Settings(BaseSettings):
         ge=1024,
         description="Bytes of the file that lists an upload's refused rows, and never more than "
         "four times the upload and 64 KiB; what it has no room for is counted.",
+    )
+    quarantine_total_bytes_max: int = Field(
+        1024 * _MIB,
+        ge=1024,
+        description="Bytes of all those files together: beyond, the oldest ones are removed, never "
+        "the newest.",
     )
     rows_per_request_max: int = Field(
         1000, ge=1, le=10_000, description="Rows (or events) in one request."

@@ -11,6 +11,7 @@ import orjson
 from app.audit.champion_scale import reported_scale
 from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
+from app.audit.waiting import waits_for
 from app.ledger.store import Connection
 from app.projections.cycles import conclusions, list_cycles
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
@@ -65,6 +66,7 @@ class Health:
     last_cycle: str | None
     value: ValueTold  # what its champions were worth
     alarm: str | None  # why the champion the ledger names does not answer in this process
+    waits: str | None  # why its open cycle does not promote its candidate yet
 
 
 def current_health(
@@ -146,6 +148,7 @@ def current_health(
         last_cycle=cycle.cycle if cycle else None,
         value=value_told(connection, model.model),
         alarm=alarm,
+        waits=waits_for(connection, model.model),
     )
 
 

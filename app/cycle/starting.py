@@ -19,6 +19,7 @@ from typing import Final
 from app.cause import Cause
 from app.cycle.standing import how_it_stands
 from app.cycle.stream import append_next, read_cycle, who_asked
+from app.cycle.waiting import WAITS, damage_stands
 from app.database.locks import NamedLock, is_running
 from app.ledger.damage import refuse_on_damage
 from app.ledger.deciding import decide
@@ -184,7 +185,8 @@ class Cycles:
     def _work_off(self, cycle: str) -> None:
         """Run workers until the cycle has ended or its attempts are used up.
 
-        A worker of another process, or one that outlived its service, is waited for.
+        A worker of another process, or one that outlived its service, is waited for. So is the end
+        of damage that keeps it from promoting.
         """
         deaths = 0
         while deaths <= ATTEMPTS_MAX and self.view(cycle).status != "ended":
@@ -196,6 +198,11 @@ class Cycles:
             while worker.poll() is None:
                 if self._closing.wait(_POLL_SECONDS):
                     return
+            if worker.returncode == WAITS:
+                while damage_stands(self._ledger):
+                    if self._closing.wait(_LOCK_POLL_SECONDS):
+                        return
+                continue
             if self._is_over(cycle, worker.returncode, early=False):
                 return
             deaths += worker.returncode != 0  # 0: somebody else was quicker and runs it

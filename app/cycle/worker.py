@@ -13,9 +13,10 @@ from typing import Final
 from app.cause import Cause
 from app.cycle.run import run_cycle
 from app.cycle.stream import append_next, read_cycle, who_asked
+from app.cycle.waiting import WAITS, waits
 from app.database.locks import NamedLock
 from app.database.private_files import keep_private, narrow_state
-from app.ledger.damage import record_damage
+from app.ledger.damage import DamageStands, record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -29,7 +30,10 @@ _log = logging.getLogger("whyledger.worker")
 
 
 def main(cycle: str) -> int:
-    """Run the cycle to its end; 0 when it ended or somebody else runs it, 1 when it gave up."""
+    """Run the cycle to its end; 0 when it ended or somebody else runs it, 1 when it gave up.
+
+    `WAITS` when damage keeps it from promoting: that is no attempt, and may last for days.
+    """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
     os.nice(_NICENESS)
     settings = Settings()
@@ -39,10 +43,15 @@ def main(cycle: str) -> int:
         if not held:
             _log.info("cycle %s is running elsewhere", cycle)
             return 0
+        if waits(ledger, read_cycle(ledger, cycle)[0]):
+            return WAITS
         if not begin_attempt(ledger, cycle):
             return 1
         try:
             state = run_cycle(ledger, settings, cycle)
+        except DamageStands as damage:
+            _log.warning("cycle %s waits: %s", cycle, damage.message)
+            return WAITS
         finally:  # what it met stops others, too
             record_damage(ledger, Cause("service:worker", cycle))
         follow_champion(ledger, settings, state.begun.model)

@@ -46,7 +46,8 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
         url: of the database.
         settings: of the process.
         answers_within: seconds that PostgreSQL may take for one answer, and a second more; then
-            it is taken to hang. None: as long as it wants, for work that may take long.
+            it is taken to hang. None: for work that may take long, as long as the server answers
+            others within `answer_seconds_max` of the settings.
 
     Raises:
         LedgerBusy: SQLite's directory cannot be made.
@@ -71,8 +72,8 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
     )
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
-    elif answers_within is not None:
-        _end_waits(engine, answers_within)
+    else:
+        end_waits(engine, answers_within, settings)
     return engine
 
 
@@ -173,16 +174,23 @@ def _insert_statement(table: Table, dialect: str, rows: int) -> str:
     return f"INSERT INTO {name} ({columns}) VALUES {values}"  # noqa: S608 - our own names
 
 
-def _end_waits(engine: Engine, seconds: float) -> None:
-    from app.database.hanging import Hanging  # noqa: PLC0415 - psycopg, which SQLite never needs
+def end_waits(engine: Engine, answers_within: float | None, settings: Settings) -> None:
+    """Bound the waits of an engine for PostgreSQL; see `create_database`."""
+    # Here, for they need psycopg, which SQLite never does.
+    from app.database.attending import Attending  # noqa: PLC0415
+    from app.database.hanging import Hanging  # noqa: PLC0415
 
-    hanging = Hanging(seconds)
+    bound: Attending | Hanging
+    if answers_within is None:
+        bound = Attending(settings.answer_seconds_max)
+    else:
+        bound = Hanging(answers_within)
 
     @event.listens_for(engine, "do_connect")
     def connect(
         _dialect: object, _record: object, arguments: list[Any], parameters: dict[str, Any]
     ) -> Any:
-        return hanging.connect(*arguments, **parameters)
+        return bound.connect(*arguments, **parameters)
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DBAPIError
 
-from app.database.engine import READ_MODELS_SCHEMA
+from app.database.engine import READ_MODELS_SCHEMA, end_waits
 from app.database.migrating import SCHEMA_REVISION, schema_revision
 from app.settings import Settings
 from domain.errors import LedgerDamaged, WhyledgerError
@@ -38,13 +38,15 @@ def look_at_database(url: str, settings: Settings) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
-        return create_engine(
+        looking = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             connect_args={"application_name": "whyledger"},
             execution_options={"postgresql_readonly": True},
             isolation_level="REPEATABLE READ",
             hide_parameters=True,
         )
+        end_waits(looking, None, settings)
+        return looking
     path, seconds = Path(parsed.database or ""), settings.busy_timeout_seconds
     engine = create_engine(
         parsed,

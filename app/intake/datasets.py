@@ -23,7 +23,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
-from app.intake.quarantine import Quarantine, sweep
+from app.intake.quarantine import Quarantine, remove_oldest, sweep
 from app.intake.refusals import bounded_reasons
 from app.ledger.reading import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
@@ -62,6 +62,7 @@ class Datasets:
         self._next_cycle = next_cycle
         self._quarantine = settings.state_dir / "quarantine"
         self._quarantine_bytes_max = settings.quarantine_bytes_max
+        self._quarantine_total_bytes_max = settings.quarantine_total_bytes_max
         self._chunk_rows = settings.events_per_append_max
         self._under_way: dict[tuple[str, str], Intake] = {}  # by model and SHA-256
 
@@ -75,6 +76,16 @@ class Datasets:
         swept = sweep(self._quarantine)
         if swept:
             _LOG.info("%d quarantine files that no upload is writing were removed", swept)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        removed = remove_oldest(self._quarantine, self._quarantine_total_bytes_max)
+        if removed:
+            _LOG.warning(
+                "quarantine had more than %d bytes; the oldest files were removed: %s",
+                self._quarantine_total_bytes_max,
+                ", ".join(removed),
+            )
 
     def take_in(self, serving: Serving, upload: Upload, *, cause: Cause) -> Intake:
         """What became of the rows.
@@ -110,6 +121,8 @@ class Datasets:
                 self._record(serving, chunk, intake, cause)
             intake.repeated_keys = len(keys) - len(np.unique(np.asarray(keys)))
             intake.quarantine_file = bad.name if intake.quarantined else None
+            if intake.quarantined:
+                self._make_room()
             intake.position = self._received(intake, cause)
             return self._finished(intake)
         finally:

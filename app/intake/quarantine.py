@@ -1,7 +1,8 @@
 """What an upload's bad rows leave: a file of JSON Lines, for a person to read and mend.
 
-It is bounded, since a refused row of two bytes is told in a hundred. While it is written it is a
-`.part`, locked; one that nobody locks is what a killed process left behind.
+It is bounded, since a refused row of two bytes is told in a hundred, and so are all of them
+together. While it is written it is a `.part`, locked; one that nobody locks is what a killed
+process left behind.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import fcntl
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO, Final
 
 from app.database.durable_files import rename_durably
@@ -20,6 +23,7 @@ from domain.path_parts import path_part
 SHARE_MAX: Final = 4  # times the bytes of the upload
 _SPARE_BYTES: Final = 64 * 1024  # beside them, so that a small upload is told whole
 _PART: Final = ".part"
+_WHOLE: Final = ".jsonl"
 
 
 class Quarantine:
@@ -33,7 +37,7 @@ class Quarantine:
     """
 
     def __init__(self, directory: Path, stem: str, upload_bytes: int, bytes_max: int) -> None:
-        self.name = f"{path_part(stem, 'an upload')}.jsonl"
+        self.name = f"{path_part(stem, 'an upload')}{_WHOLE}"
         self._path = directory / self.name
         self._part: IO[bytes] | None = None
         self._bytes_max = min(bytes_max, SHARE_MAX * upload_bytes + _SPARE_BYTES)
@@ -109,6 +113,30 @@ def sweep(directory: Path) -> int:
         finally:
             os.close(part)
     return swept
+
+
+def remove_oldest(directory: Path, bytes_max: int) -> list[str]:
+    """Remove the oldest files until all have at most `bytes_max` together; the names of those.
+
+    The newest stays, however large: whoever sent its rows has not read it yet. Several processes
+    may do this at once.
+    """
+    found: list[tuple[int, str, int]] = []
+    for path in directory.glob(f"*{_WHOLE}"):
+        with suppress(FileNotFoundError):  # another process was quicker
+            there = path.lstat()
+            if S_ISREG(there.st_mode):
+                found.append((there.st_mtime_ns, path.name, there.st_size))
+    found.sort()
+    total = sum(size for _, _, size in found)
+    removed = []
+    for _, name, size in found[:-1]:
+        if total <= bytes_max:
+            break
+        (directory / name).unlink(missing_ok=True)
+        total -= size
+        removed.append(name)
+    return removed
 
 
 def _new_part(directory: Path) -> IO[bytes]:

@@ -43,6 +43,10 @@ GO_ON: Final = (
 )
 
 
+class DamageStands(LedgerDamaged):
+    """Damage keeps somebody from deciding until it is gone or accepted; then it may be tried."""
+
+
 def known_damage(connection: Connection) -> tuple[Known, ...]:
     """All damage the ledger says was found, oldest first. Raises LedgerDamaged."""
     query = (
@@ -58,14 +62,14 @@ def refuse_on_damage(ledger: Ledger, connection: Connection) -> None:
     """For whoever is about to promote, to sign, or to begin deciding.
 
     Raises:
-        LedgerDamaged: damage stands, in the ledger's words or in this process's memory.
+        DamageStands: damage stands, in the ledger's words or in this process's memory.
     """
     known = known_damage(connection)
     said = [met.said for met in not_known(ledger, known)]
     said += [each.found.said for each in standing(known)]
     if said:
         more = f" {len(said) - 1} more were found." if len(said) > 1 else ""
-        raise LedgerDamaged(f"{said[0]}{more} {GO_ON}")
+        raise DamageStands(f"{said[0]}{more} {GO_ON}")
 
 
 def not_known(ledger: Ledger, known: Iterable[Known]) -> list[Met]:

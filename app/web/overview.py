@@ -91,7 +91,8 @@ def overview_page(
         ledger_size=size,
         models=names,
     )
-    return render("overview.html", view=replace(page, checkpoint=checkpoint, alarms=of_process))
+    alarms_shown = (*of_process, *([health.waits] if health.waits else []))
+    return render("overview.html", view=replace(page, checkpoint=checkpoint, alarms=alarms_shown))
 
 
 def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> Window | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from domain.contract.contract import DriftWindow
 from domain.contract.window import window_start
-from domain.decisions.cycle import ATTEMPTS_MAX, Cycle, next_step
+from domain.decisions.cycle import ATTEMPTS_MAX, Cycle, Step, next_step
 from domain.decisions.rule_numbers import NEWEST
 from domain.errors import CycleRefused, NothingToDecide
 from domain.events.cycle_events import AttemptStarted, CycleFailed, CycleStarted, Force
@@ -172,7 +172,13 @@ def cycle_id(model: str, number: int) -> str:
 
 
 def begin_attempt(state: Cycle, command: BeginAttempt) -> tuple[AttemptStarted | CycleFailed, ...]:
-    """The event that begins the next attempt, or fails the cycle; empty when it has ended."""
+    """The event that begins the next attempt, or fails the cycle; empty when it has ended.
+
+    Empty, too, when nothing is left but a promotion: that is one transaction, which damage may have
+    kept from being made as often as it was found.
+    """
+    if state.attempts and next_step(state) is Step.PROMOTE:
+        return ()
     reason = f"{ATTEMPTS_MAX} attempts were cut off; see logs/{command.cycle}.log"
     failed = give_up(state, GiveUp(reason=reason, early=False))
     return failed if failed or state.ended else (AttemptStarted(attempt=state.attempts + 1),)

@@ -34,6 +34,7 @@ TEXTS = {
     19: "c3ee7f9ea296a596",
     20: "93e95ce47f7c7067",
     21: "9d1f78f2ca67014a",
+    22: "d36974be011eb48d",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, Json
 
 from app.audit.health import Health, current_health
 from app.audit.model import model_told
+from app.audit.waiting import waits_for
 from app.clock import now
 from app.http import examples
 from app.http.dependencies import Here
@@ -64,6 +65,10 @@ class ModelAnswer(BaseModel):
     set_aside: int = Field(description="cycles that a later one set aside", examples=[0])
     rollbacks: int = Field(examples=[0])
     alarm: str | None = Field(description="why the champion does not serve", examples=[None])
+    waits: str | None = Field(
+        description="why its open cycle does not promote its candidate yet",
+        examples=[None],
+    )
 
 
 class WholeModelAnswer(ModelAnswer):
@@ -168,6 +173,9 @@ class HealthAnswer(BaseModel):
     last_report: dict[str, Any] | None = Field(description="what that cycle measured; or null")
     value: ValueAnswer
     alarm: str | None = Field(examples=[None])
+    waits: str | None = Field(
+        description="why its open cycle does not promote its candidate yet", examples=[None]
+    )
 
 
 @router.get(
@@ -237,4 +245,5 @@ def _answer(connection: Connection, view: ModelView, serving: Serving) -> dict[s
         **asdict(model_told(view, model_counts(connection, view))),
         "answers": serving.champion.model_version if serving.champion else None,
         "alarm": serving.alarm,
+        "waits": waits_for(connection, view.model),
     }

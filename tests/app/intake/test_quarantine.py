@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.intake.quarantine import SHARE_MAX, Quarantine, sweep
+from app.intake.quarantine import SHARE_MAX, Quarantine, remove_oldest, sweep
 
 LARGE = 1 << 40
 SPARE = 64 * 1024
@@ -99,3 +99,16 @@ def test_sweeping_opens_no_pipe_and_follows_no_link(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert kept.exists()
     assert sweep(tmp_path / "missing") == 0
+
+
+def test_the_oldest_files_make_room_and_the_newest_stays(tmp_path: Path) -> None:
+    names = [f"cars-{n}.jsonl" for n in range(4)]
+    for age, name in enumerate(reversed(names)):  # the last name is the oldest
+        (tmp_path / name).write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (age, age))
+    (tmp_path / "cars.part").write_bytes(b"x" * 1000)
+    assert remove_oldest(tmp_path, 400) == []
+    assert remove_oldest(tmp_path, 399) == [names[3]]
+    assert remove_oldest(tmp_path, 10) == [names[2], names[1]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [names[0], "cars.part"]
+    assert remove_oldest(tmp_path / "missing", 10) == []

@@ -12,12 +12,19 @@ from domain.errors import CycleRefused, NothingToDecide
 from domain.events.cycle_events import AttemptStarted, CycleEvent, CycleFailed
 from tests.domain.events.sample_events import (
     AS_OF,
+    COMPARED,
+    EVALUATED,
     FORCE,
     GAVE_UP,
     GUARDED,
     HALTED,
+    MEASURED,
+    MERGED,
+    PARITY,
     REPORTED,
     STARTED,
+    TRAINED,
+    decided,
 )
 from tests.story import given
 
@@ -191,3 +198,9 @@ def test_an_ended_cycle_is_neither_attempted_nor_given_up(end: tuple[CycleEvent,
     ended = given(*TRIED_THRICE, *end)
     ended.when(BeginAttempt(cycle="car-price-2")).then()
     ended.when(GiveUp(reason="exit code 1", early=True)).then()
+
+
+def test_a_promotion_that_had_to_wait_takes_no_attempt_and_is_not_given_up() -> None:
+    judged = (GUARDED, MEASURED, decided("retrain"))
+    gated = (*judged, MERGED, TRAINED, PARITY, EVALUATED, COMPARED)
+    given(*TRIED_THRICE, *gated).when(BeginAttempt(cycle="car-price-2")).then()

@@ -342,3 +342,22 @@ def test_an_unknown_model_and_another_content_type_are_refused(lone_service: Tes
     assert lone_service.post("/models/nope/datasets", content=b"x", headers=CSV).status_code == 404
     answer = lone_service.post("/models/car-price/datasets", json=[1])
     assert answer.status_code == 415
+
+
+def test_quarantine_files_have_a_bound_together_and_the_oldest_go(settings: Settings) -> None:
+    bounded = settings.model_copy(update={"quarantine_total_bytes_max": 1024})
+    with running(bounded) as client:
+        adopt(client)
+        names = []
+        for upload_number in range(6):
+            lines = [f"1971,{row},AMGREM71,99,1.9,1.7,1.15,0,US,4.9" for row in range(3)]
+            answer = upload(client, HEADER, *lines, f"1971,{upload_number}").json()
+            names.append(answer["quarantine_file"])
+        there = {path.name: path.stat().st_size for path in quarantine_files(settings)}
+    assert names[-1] in there
+    assert names[0] not in there
+    assert sum(there.values()) <= 1024 or len(there) == 1
+
+
+def quarantine_files(settings: Settings) -> list[Path]:
+    return sorted((settings.state_dir / "quarantine").glob("*.jsonl"))
