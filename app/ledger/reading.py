@@ -145,11 +145,11 @@ def known_entries(
     found: dict[str, tuple[Recorded, bytes | None]] = {}
     for *row, request_digest in rows:
         recorded = read_entry(connection, StoredRow(*row), apart)
+        digest = None
         if request_digest is not None:
-            request_digest = as_bytes(
-                request_digest, "the digest of its request", recorded.position
-            )
-        found[recorded.id] = (recorded, request_digest)
+            name = "the digest of its request"
+            digest = as_bytes(request_digest, name, recorded.position)
+        found[recorded.id] = (recorded, digest)
     return found
 
 

@@ -101,7 +101,6 @@ def _guard_on_sqlite() -> None:
         f" BEGIN SELECT RAISE(ABORT, '{UNREADABLE}'); END"
     )
 
-
     for table, columns in TYPES.items():
         told = " AND ".join(f"typeof(NEW.{name}) = '{kind}'" for name, kind in columns.items())
         _refuse_untyped(table, "UPDATE" if table == "ledger_head" else "INSERT", told)

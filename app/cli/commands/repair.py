@@ -18,7 +18,7 @@ def repair(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Re-derive the tree's head and tiles from the entries; remove checkpoints nobody signed."""
+    """Re-derive the tree's head and tiles from the entries; remove what nobody signed or names."""
     settings = read_settings()
     key = last = None
     if settings.signing_key_path.exists():

@@ -15,14 +15,18 @@ from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import insert_rows
 from app.ledger.damage import known_damage, record_damage, refuse_on_damage
-from app.ledger.store import Ledger
+from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import read_head
 from app.projections.opening import open_ledger
+from app.proof.repair import repair
 from app.settings import Settings
+from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged
+from domain.events.events import CandidatePromoted
 from tests.app.proof.forger import change, edited
-from tests.ledger_events import put, refused
+from tests.ledger_events import TIME, put, refused
+from tests.plausible import an
 
 HIGHEST = 2**63 - 1
 
@@ -41,7 +45,7 @@ def copied_past_the_guards(ledger: Ledger, **columns: Any) -> None:
     taken = ", ".join(f":{name}" if name in columns else f'"{name}"' for name in names)
     change(
         ledger,
-        f"INSERT INTO entries SELECT {taken} FROM entries ORDER BY position DESC LIMIT 1",  # noqa: S608
+        f"INSERT INTO entries SELECT {taken} FROM entries ORDER BY position DESC LIMIT 1",
         **columns,
     )
 
@@ -102,6 +106,50 @@ def test_an_entry_behind_a_gap_wider_than_a_page_is_damage(some: Ledger) -> None
     copied_past_the_guards(some, position=5_000_007, id=new_id(), stream_version=6)
     with pytest.raises(LedgerDamaged, match="the ledger has no entry 7, and others behind it"):
         some.catch_up()
+
+
+PLAN = Artefact(sha256_hex(b"a plan"), "plan", b"a plan")
+
+
+def planted(ledger: Ledger, kind: str, content: bytes) -> None:
+    """Put a row where the artefact `PLAN` will stand, past the guards."""
+    taken = "INSERT INTO artefacts VALUES (:sha256, :kind, :content)"
+    with ledger.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE artefacts DROP CONSTRAINT ck_artefacts_sha256"))
+        connection.execute(text(taken), {"sha256": PLAN.sha256, "kind": kind, "content": content})
+
+
+def promoted(ledger: Ledger) -> None:
+    event = an(CandidatePromoted, model="cars", model_version="cars/1", plan_sha256=PLAN.sha256)
+    new = NewEvent(event=event, id=new_id(), occurred_at=TIME)
+    put_to = [StreamAppend("model-cars", (new,), None)]
+    ledger.append(put_to, Cause.unauthenticated(new_id()), artefacts=[PLAN])
+
+
+@pytest.mark.parametrize(("kind", "content"), [("plan", b"garbage"), ("reference", b"a plan")])
+def test_a_planted_artefact_is_not_adopted_and_a_repair_makes_room_for_the_right_one(
+    some: Ledger, kind: str, content: bytes
+) -> None:
+    planted(some, kind, content)
+    with pytest.raises(LedgerDamaged, match=f"artefact {PLAN.sha256} stands in the ledger"):
+        promoted(some)
+    assert some.size() == 7
+
+    done = repair(some, None, None)
+    assert [PLAN.sha256 in step for step in done.steps] == [True]
+    promoted(some)
+    assert some.artefact(PLAN.sha256) == PLAN.content
+    assert repair(some, None, None).steps == ()
+
+
+def test_the_database_takes_no_artefact_that_it_can_tell_is_none(ledger: Ledger) -> None:
+    if ledger.engine.dialect.name == "sqlite":
+        statement, refusal = "INSERT INTO artefacts VALUES ('a', 'plan', 7)", "artefacts takes text"
+    else:
+        statement, refusal = "INSERT INTO artefacts VALUES ('a', 'plan', 'b')", "ck_artefacts"
+    with ledger.engine.connect() as connection, pytest.raises(DBAPIError, match=refusal):
+        connection.execute(text(statement))
 
 
 WRONG_HEADS = {
