@@ -252,11 +252,15 @@ def _store_artefacts(connection: Connection, artefacts: Sequence[Artefact]) -> N
     if not artefacts:
         return
     wanted = {artefact.sha256: artefact for artefact in artefacts}
-    there = connection.execute(
-        select(ARTEFACTS.c.sha256).where(ARTEFACTS.c.sha256.in_(list(wanted)))
-    ).scalars()
-    for sha256 in there:
-        del wanted[sha256]
+    query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.kind, ARTEFACTS.c.bytes)
+    for there in connection.execute(query.where(ARTEFACTS.c.sha256.in_(list(wanted)))):
+        artefact = wanted.pop(there.sha256)
+        if (there.kind, there.bytes) != (artefact.kind, artefact.content):
+            raise StoredDamage(
+                f"artefact {there.sha256} stands in the ledger with another kind or other bytes "
+                "than its digest says, which nobody but somebody behind its back can have put "
+                "there. Nothing was kept. Run `whyledger repair --plan`."
+            )
     insert_rows(connection, ARTEFACTS, [(a.sha256, a.kind, a.content) for a in wanted.values()])
 
 

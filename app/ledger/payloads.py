@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.ledger.erasures import positions_gone
+from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, PAYLOADS
 from domain.errors import RequestInvalid
 from domain.events.erasure import Payload
@@ -101,4 +102,7 @@ def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Payload
         rows = connection.exec_driver_sql(_READ_SQLITE, (orjson.dumps(wanted).decode(),))
     else:
         rows = connection.exec_driver_sql(_READ_POSTGRESQL, (wanted,))
-    return {row.position: Payload(bytes(row.salt), bytes(row.bytes)) for row in rows}
+    return {
+        at: Payload(as_bytes(salt, "the salt beside it", at), as_bytes(data, "its data", at))
+        for at, salt, data in rows
+    }

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, select
 from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.payloads import PayloadsApart
+from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, ENTRIES
 from app.ledger.unreadable import StoredRow, read_entry
 from domain.errors import UnknownThing
@@ -32,7 +33,11 @@ STORED: Final = (
 )
 
 # The statements of every append are the drivers' own: building one costs more than running it.
-_VERSION: Final = "SELECT max(stream_version) FROM entries WHERE stream = {}"
+# No version is beyond its entry's position. One that is, or none that SQLite took for a number, was
+# put there by somebody: it may not be in the way of who goes on from it.
+_IN_PLACE: Final = ' FROM entries WHERE stream = {} AND stream_version <= "position"'
+_VERSION: Final = f"SELECT max(stream_version){_IN_PLACE}"
+_VERSION_SQLITE: Final = f"{_VERSION} AND typeof(stream_version) = 'integer'"
 _KNOWN: Final = (
     'SELECT e."position", e.stream_version, e.bytes, e.leaf_hash, e.id, e.stream, e.type,'
     " coalesce(p.request_digest, e.request_digest) AS request_digest"
@@ -77,7 +82,7 @@ def read_stream(connection: Connection, stream: str) -> StreamHistory:
     query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
     entries = read_back(connection, connection.execute(query))
     there = tuple(entry for entry in entries if not isinstance(entry.event, Unreadable))
-    return StreamHistory(stream, there, entries[-1].stream_version if entries else -1)
+    return StreamHistory(stream, there, stream_version(connection, stream) if entries else -1)
 
 
 def dense_pages(
@@ -90,6 +95,12 @@ def dense_pages(
     """
     while after < up_to:
         page = read_entries(connection, after, entries, up_to=up_to)
+        if not page:  # the gap is wider than what was asked for
+            raise StoredDamage(
+                f"the ledger has no entry {after + 1}, and others behind it. Stop writing; restore "
+                "a back-up and compare.",
+                after + 1,
+            )
         for expected, entry in enumerate(page, after + 1):
             if entry.position != expected:
                 raise StoredDamage(
@@ -115,7 +126,8 @@ def stored_artefact(connection: Connection, sha256: str) -> bytes:
         raise UnknownThing(
             f"the ledger holds no artefact {sha256}. Only digests that an event names are stored."
         )
-    artefact = Artefact(sha256, row.kind, bytes(row.bytes))
+    content = as_bytes(row.bytes, f"the bytes of artefact {sha256}")
+    artefact = Artefact(sha256, row.kind, content)
     check_artefact(artefact)
     return artefact.content
 
@@ -133,15 +145,20 @@ def known_entries(
     found: dict[str, tuple[Recorded, bytes | None]] = {}
     for *row, request_digest in rows:
         recorded = read_entry(connection, StoredRow(*row), apart)
-        digest = None if request_digest is None else bytes(request_digest)
+        digest = None
+        if request_digest is not None:
+            name = "the digest of its request"
+            digest = as_bytes(request_digest, name, recorded.position)
         found[recorded.id] = (recorded, digest)
     return found
 
 
 def stream_version(connection: Connection, stream: str) -> int:
     """Index of the stream's last event, -1 when it does not exist."""
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    ((found,),) = fetch(connection, _VERSION.format(mark), (stream,))
+    if connection.dialect.name == "sqlite":
+        ((found,),) = fetch(connection, _VERSION_SQLITE.format("?"), (stream,))
+    else:
+        ((found,),) = fetch(connection, _VERSION.format("%s"), (stream,))
     return -1 if found is None else int(found)
 
 

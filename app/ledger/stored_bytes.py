@@ -1,4 +1,4 @@
-"""Whether an entry's stored bytes are those that were hashed: asked by whoever reads them."""
+"""What is stored as bytes: whether it is bytes, and an entry's those that were hashed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ Column = bytes | memoryview | str | int | float | None  # whatever SQLite took f
 def whole(position: int, stored: Column, stored_hash: Column) -> bytes:
     """The bytes of the entry at `position`, when they hash to the leaf that stands beside them.
 
-    SQLite takes text where bytes should stand; that is damage too.
-
     Raises:
         StoredDamage: they do not.
     """
-    content, said = _as_bytes(position, "bytes", stored), _as_bytes(position, "hash", stored_hash)
+    content = as_bytes(stored, "its stored bytes", position)
+    said = as_bytes(stored_hash, "its stored hash", position)
     found = leaf_hash(content)
     if found != said:
         raise StoredDamage(
@@ -27,11 +26,17 @@ def whole(position: int, stored: Column, stored_hash: Column) -> bytes:
     return content
 
 
-def _as_bytes(position: int, name: str, value: Column) -> bytes:
+def as_bytes(value: Column, name: str, position: int | None = None) -> bytes:
+    """A column that holds bytes. SQLite takes anything there; of a number `bytes` would make zeros.
+
+    Raises:
+        StoredDamage: it is something else.
+    """
     if isinstance(value, bytes | memoryview):
         return bytes(value)
+    entry = "" if position is None else f"ledger entry {position}: "
     raise StoredDamage(
-        f"ledger entry {position}: its stored {name} are {type(value).__name__}, not bytes. "
-        "Stop writing; compare with a back-up.",
+        f"{entry}{name} should be bytes and is of type {type(value).__name__}. Stop writing; "
+        "compare with a back-up.",
         position,
     )

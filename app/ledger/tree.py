@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.database.engine import execute, fetch, insert_rows
+from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import TILES
 from domain.errors import UnknownThing
 from domain.stored_damage import StoredDamage
@@ -39,14 +40,17 @@ def read_head(connection: Connection) -> Frontier:
     """
     rows = fetch(connection, "SELECT size, frontier FROM ledger_head")
     size, frontier = rows[0] if len(rows) == 1 else (-1, b"")
-    if not isinstance(frontier, bytes | memoryview) or not isinstance(size, int):
-        size, frontier = -1, b""  # SQLite takes anything
-    if size < 0 or len(frontier) != size.bit_count() * HASH_BYTES:
+    if (
+        type(size) is not int  # SQLite takes anything
+        or not isinstance(frontier, bytes)
+        or size < 0
+        or len(frontier) != size.bit_count() * HASH_BYTES
+    ):
         raise StoredDamage(
             "the head of the ledger's tree is missing or not what its size says. Stop writing; "
             "run `whyledger verify`."
         )
-    return Frontier(size, tuple(_split(bytes(frontier))))
+    return Frontier(size, tuple(_split(frontier)))
 
 
 def grow(connection: Connection, first: int, leaves: Sequence[bytes]) -> Frontier:
@@ -174,12 +178,8 @@ def _below(connection: Connection, mark: str, level: int, first: int, end: int) 
 
 def _column(connection: Connection, statement: str, *values: int) -> list[bytes]:
     # The driver's own statement: building one costs more than running it.
-    found = [row[0] for row in fetch(connection, statement, values)]
-    if any(not isinstance(each, bytes | memoryview) for each in found):  # SQLite takes text, too
-        raise StoredDamage(
-            "the ledger's tree holds a hash that is not made of bytes. Run `whyledger verify`."
-        )
-    return [bytes(each) for each in found]
+    rows = fetch(connection, statement, values)
+    return [as_bytes(row[0], "a hash of the ledger's tree") for row in rows]
 
 
 def _split(hashes: bytes) -> list[bytes]:

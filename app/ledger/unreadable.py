@@ -50,6 +50,9 @@ def read_entry(connection: Connection, row: StoredRow, apart: PayloadsApart) -> 
         )
     except (EntryUnreadable, StoredDamage) as error:
         return _passed_over(connection, row.position, error)
+    if not (type(row.stream_version) is int and 0 <= row.stream_version <= row.position):
+        why = "a place that no entry can have"
+        return _passed_over(connection, row.position, EntryUnreadable(row.position, why))
     if (entry.id, entry.stream, entry.event.type) != (row.id, row.stream, row.type):
         why = "columns beside it that say another thing"
         return _passed_over(connection, row.position, EntryUnreadable(row.position, why))
@@ -77,7 +80,7 @@ def _passed_over(
     event = Unreadable(type=texts.pop("type"), schema=schema, why=why.rstrip("."))
     return Recorded(
         position=position,
-        stream_version=row.stream_version,
+        stream_version=row.stream_version if type(row.stream_version) is int else -1,
         actor="",
         correlation_id="",
         causation_id=None,

@@ -1,12 +1,14 @@
 """Re-derive what follows from the entries: the tree's head and tiles; drop unsigned checkpoints;
 make the database's own guards again.
 
-No entry, payload or artefact is touched. A row that somebody planted can keep every append from its
-place; the guards that keep everybody from changing it are lifted for one transaction.
+No entry is touched, and nothing that one names; an artefact that none names is dropped. A row that
+somebody planted can keep every append from its place; the guards that keep everybody from changing
+it are lifted for one transaction.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.ledger.store import Ledger
 from app.ledger.stored_bytes import whole
-from app.ledger.tables import CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
+from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
 from app.ledger.tree import TILE_HASHES
 from app.proof.guard_repair import guard_steps, mend_guards
 from app.proof.signer import check_ed25519
@@ -26,12 +28,13 @@ from domain.stored_damage import StoredDamage
 from domain.tree.merkle import Frontier, perfect_root, root_of
 from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
 
-_GUARDED: Final = ("ledger_head", "tiles", "checkpoints")
+_GUARDED: Final = ("ledger_head", "tiles", "checkpoints", "artefacts")
+_DIGEST: Final = re.compile(rb'"([0-9a-f]{64})"')  # as an entry names an artefact
 _FEW: Final = 1000  # rows fetched at once
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _SQLITE_GUARDS: Final = (
     "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    " AND tbl_name IN ('ledger_head', 'tiles', 'checkpoints')"
+    " AND tbl_name IN ('ledger_head', 'tiles', 'checkpoints', 'artefacts')"
 )
 _POSTGRESQL_GUARDS: Final = (
     "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = '{table}'::regclass"
@@ -96,7 +99,8 @@ class _Derived:
     ) -> None:
         self._connection = connection
         self._key = key
-        leaves = list(_leaves(connection))
+        self._named: set[str] = set()  # every digest in an entry, of an artefact or not
+        leaves = list(_leaves(connection, self._named))
         if last is not None and (
             len(leaves) < last.size or root_of(leaves[: last.size]) != last.root
         ):
@@ -111,6 +115,11 @@ class _Derived:
 
     def plan(self) -> Repair:
         steps = [*self._head_steps(), *self._tile_steps(), *self._checkpoint_steps()]
+        steps += [
+            f"the artefact {sha256!r} is named by no entry, and would be in the way of one that "
+            "is; it is removed"
+            for sha256 in self._unnamed()
+        ]
         return Repair(entries=self._tree.size, root=self._tree.root().hex(), steps=tuple(steps))
 
     def apply(self) -> None:
@@ -129,6 +138,8 @@ class _Derived:
                 )
         for size in self._unsigned():
             run(delete(CHECKPOINTS).where(CHECKPOINTS.c.size == size))
+        for sha256 in self._unnamed():
+            run(delete(ARTEFACTS).where(ARTEFACTS.c.sha256 == sha256))
 
     def _head_steps(self) -> Iterator[str]:
         rows = self._connection.execute(select(LEDGER_HEAD)).all()
@@ -171,6 +182,10 @@ class _Derived:
             row.size for row in rows if not self._is_signed(row.size, row.note, self._key)
         )
 
+    def _unnamed(self) -> list[str]:
+        found = self._connection.execute(select(ARTEFACTS.c.sha256).order_by(ARTEFACTS.c.sha256))
+        return [sha256 for sha256 in found.scalars() if sha256 not in self._named]
+
     def _is_signed(self, size: int, note: str, key: VerifierKey) -> bool:
         try:
             signed = open_checkpoint(note, key, check_ed25519)
@@ -180,7 +195,7 @@ class _Derived:
         return signed.size == size
 
 
-def _leaves(connection: Connection) -> Iterator[bytes]:
+def _leaves(connection: Connection, named: set[str]) -> Iterator[bytes]:
     query = select(ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
     options = {"yield_per": _FEW}
     with connection.execute(query.order_by(ENTRIES.c.position), execution_options=options) as rows:
@@ -191,7 +206,8 @@ def _leaves(connection: Connection) -> Iterator[bytes]:
                     "not for a repair. Restore a back-up and compare.",
                     expected,
                 )
-            whole(row.position, row.bytes, row.leaf_hash)
+            content = whole(row.position, row.bytes, row.leaf_hash)
+            named.update(each.decode() for each in _DIGEST.findall(content))
             yield bytes(row.leaf_hash)
 
 

@@ -2,7 +2,8 @@
 
 Behind a gap it would keep others from writing for ever. Nor is one added whose bytes the other
 guards must read (erasures; on SQLite also what freezes data) and cannot: no erasure would pass any
-more. On PostgreSQL the bytes must hash to the leaf as well; SQLite knows no SHA-256.
+more. On PostgreSQL the bytes must hash to the leaf as well, and an artefact's to its digest; SQLite
+knows no SHA-256. What SQLite would take for text, numbers or bytes and is none is refused.
 """
 
 # ruff: noqa: S608 - our own names
@@ -18,6 +19,15 @@ OWNER = "whyledger_owner"
 GAP = "entries only grows: by the next position, and each stream by its next version"
 UNREADABLE = "entries only grows by what can be read: these bytes are no JSON of this type"
 UNHASHED = "entries only grows by what can be proven: these bytes do not hash to this leaf"
+UNTYPED = "{table} takes text, whole numbers and bytes, each in its column"
+TYPES = {  # of SQLite, which takes anything anywhere
+    "artefacts": {"sha256": "text", "kind": "text", "bytes": "blob"},
+    "payloads": {"model": "text", "identity": "text", "salt": "blob", "bytes": "blob"},
+    "tiles": {"level": "integer", "number": "integer", "root": "blob", "bytes": "blob"},
+    "checkpoints": {"root": "blob", "note": "text", "signed_at": "text"},
+    "ledger_head": {"id": "integer", "size": "integer", "frontier": "blob"},
+}
+OPTIONAL = ("entries", "payloads")  # whose request_digest may be missing
 ERASURE = "ledger.payload-erased"
 FREEZE = (
     "'cycle.drift-measured', 'cycle.data-merged', 'cycle.candidate-trained',"
@@ -91,8 +101,27 @@ def _guard_on_sqlite() -> None:
         f" BEGIN SELECT RAISE(ABORT, '{UNREADABLE}'); END"
     )
 
+    for table, columns in TYPES.items():
+        told = " AND ".join(f"typeof(NEW.{name}) = '{kind}'" for name, kind in columns.items())
+        _refuse_untyped(table, "UPDATE" if table == "ledger_head" else "INSERT", told)
+    for table in OPTIONAL:
+        digest = "typeof(NEW.request_digest) IN ('blob', 'null')"
+        _refuse_untyped(table, "INSERT", digest, "untyped_digest")
+
+
+def _refuse_untyped(table: str, verb: str, told: str, name: str = "untyped") -> None:
+    _run(
+        f"CREATE TRIGGER {table}_refuse_{name} BEFORE {verb} ON {table} WHEN NOT ({told})"
+        f" BEGIN SELECT RAISE(ABORT, '{UNTYPED.format(table=table)}'); END"
+    )
+
 
 def _guard_on_postgresql() -> None:
+    # Not valid: of what stands already `verify` tells, and a migration may not fail on it.
+    _run(
+        "ALTER TABLE artefacts ADD CONSTRAINT ck_artefacts_sha256"
+        " CHECK (sha256 = encode(sha256(bytes), 'hex')) NOT VALID"
+    )
     refuse = " USING ERRCODE = 'restrict_violation';"
     _run(
         "CREATE OR REPLACE FUNCTION whyledger_refuse_unerased()"

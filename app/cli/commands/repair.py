@@ -18,7 +18,7 @@ def repair(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Re-derive head and tiles; remove checkpoints nobody signed; make dropped guards again."""
+    """Re-derive head and tiles; remove what nobody signed or names; make dropped guards again."""
     settings = read_settings()
     key = last = None
     try:

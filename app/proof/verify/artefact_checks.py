@@ -53,7 +53,8 @@ def artefact_breaks(
                 breaks.append(Break(None, f"the kind of the artefact {sha256}", said, shown(kind)))
     for sha256 in unnamed:
         query = select(ARTEFACTS.c.bytes).where(ARTEFACTS.c.sha256 == sha256)
-        found = sha256_hex(bytes(connection.execute(query).scalar_one()))
+        stored = connection.execute(query).scalar_one()
+        found = sha256_hex(stored) if isinstance(stored, bytes) else shown(stored)
         if found != sha256:
             breaks.append(Break(None, "an artefact that no entry names", sha256, found))
     return len(unnamed), breaks
