@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.clock import monotonic_seconds
 from app.http.open_files import no_file_left
-from app.http.pacing import Paced
+from app.http.pacing import CHUNK_BYTES, HEAD_BYTES, Paced
 from app.http.problems import problem_response
 from app.outage import Outage
 from app.settings import Settings
@@ -101,9 +101,11 @@ class Connection(Paced):
                 return False
         return super().take(piece)
 
-    def body_left(self) -> int:
-        """Bytes that a body of an announced length lacks; 0 in a head, and between chunks."""
-        return max(0, self._announced - self._body_bytes) if self._in_body else 0
+    def piece_bytes(self) -> int:
+        """How many bytes to parse at once: what a body of an announced length lacks, or a few."""
+        if not self._in_body:
+            return HEAD_BYTES
+        return max(0, self._announced - self._body_bytes) or CHUNK_BYTES
 
     def refuse_form(self) -> None:
         """400; behind requests that are whole it would be taken for the answer to one of them."""
@@ -153,15 +155,14 @@ class Connection(Paced):
 
     def stalled_seconds(self, now: float) -> float:
         """How long it waits for its client's bytes; 0 while it works on an answer."""
-        if self.flow.read_paused or self.flow.held:
-            self._waits_since = now  # it is we who do not read
-            return 0.0
         answered = self._answered()
+        behind = self.pipeline or not (answered or self._in_body)  # what comes next is not due yet
+        if behind or self.flow.read_paused or self.flow.held:
+            self._waits_since = now  # it is we who do not read, or do not answer
+            return 0.0
         if self._in_body and not answered:
             spare = now - self._waits_since - self._body_bytes / BODY_BYTES_PER_SECOND
             return max(0.0, spare)
-        if not answered and not self._head_bytes:
-            return 0.0  # whole, and worked on
         return now - self._waits_since
 
     def look(self, now: float) -> None:
@@ -222,7 +223,7 @@ class Connection(Paced):
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
                 b"content-length: 0\r\nconnection: close\r\n\r\n"
             )
-        self.transport.close()
+        self.end_after_answers()
 
     def _make_room(self) -> bool:
         """Close the connection that keeps us waiting the longest; whether there was one."""

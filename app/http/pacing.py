@@ -13,7 +13,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 WAITING_MAX: Final = 8  # requests behind the one that is answered; then nothing more is parsed
-PIECE_BYTES: Final = 1024  # parsed at once: at most 57 requests, or 170 chunks
+HEAD_BYTES: Final = 256  # parsed at once: at most 15 requests
+CHUNK_BYTES: Final = 1024  # of a body in chunks: at most 170 of them
 TURN_PARTS: Final = 256  # heads, headers and parts of bodies, parsed before others have their turn
 
 
@@ -89,8 +90,8 @@ class Paced(HttpToolsProtocol):
         if self._unparsed:
             self._take_turn()
 
-    def body_left(self) -> int:
-        """Bytes of the body that must come before anything else can; 0 where nobody knows."""
+    def piece_bytes(self) -> int:
+        """How many bytes to parse at once: what a body lacks, or a few."""
         raise NotImplementedError
 
     def take(self, piece: bytes) -> bool:
@@ -130,7 +131,7 @@ class Paced(HttpToolsProtocol):
             if len(self.pipeline) >= WAITING_MAX:
                 self.flow.hold(True)
                 return
-            end = self._at + (self.body_left() or PIECE_BYTES)
+            end = self._at + self.piece_bytes()
             piece = self._unparsed[self._at : end]
             self._at = end
             if not self.take(piece):

@@ -7,9 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.http.pacing import PIECE_BYTES, TURN_PARTS, WAITING_MAX
+from app.clock import monotonic_seconds
+from app.http.connections import HEAD_BYTES_MAX, Connection
+from app.http.pacing import CHUNK_BYTES, HEAD_BYTES, TURN_PARTS, WAITING_MAX
 from app.settings import Settings
 from tests.app.http.listening import Listening, all_of, listening
 from tests.patience import until
@@ -18,7 +21,7 @@ SMALL = b"GET /%d HTTP/1.1\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-MOST_IN_A_PIECE = PIECE_BYTES // len(SMALL % 0) + 1
+MOST_IN_A_PIECE = HEAD_BYTES // len(SMALL % 0) + 1
 CHUNK = b"1\r\nx\r\n"
 MANY = 5000
 
@@ -87,14 +90,23 @@ def test_chunks_of_one_byte_give_others_their_turn(sqlite_settings: Settings) ->
     with served(sqlite_settings) as (service, app), service.connect() as client:
         client.sendall(CHUNKED + CHUNK * MANY + b"0\r\n\r\n" + LAST)
         assert answers(all_of(client)) == [b"/ %d" % MANY, b"/last 0"]
-    assert max(app.parts) <= TURN_PARTS + PIECE_BYTES // len(CHUNK) + 1
+    assert max(app.parts) <= TURN_PARTS + CHUNK_BYTES // len(CHUNK) + 1
 
 
 def test_bodies_of_every_size_and_form_arrive_whole_whatever_follows_them(
     sqlite_settings: Settings,
 ) -> None:
     sent, expected = b"", []
-    for size in (1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 300_000, 2):
+    for size in (
+        1,
+        HEAD_BYTES - 60,
+        HEAD_BYTES,
+        CHUNK_BYTES - 1,
+        CHUNK_BYTES,
+        CHUNK_BYTES + 1,
+        300_000,
+        2,
+    ):
         sent += POST + b"Content-Length: %d\r\n\r\n" % size + b"G" * size
         sent += CHUNKED + b"%x\r\n" % size + b"G" * size + b"\r\n0\r\n\r\n"
         expected += [b"/ %d" % size] * 2
@@ -113,6 +125,37 @@ def test_what_is_no_http_takes_no_answer_from_a_request_before_it(
         assert answers(received) == [b"/1 0", b"/2 0"]
         assert b" 400 " not in received
         assert service.say(b"nothing\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "begun", [b"GET /2", b"POST /2 HTTP/1.1\r\nContent-Length: 9\r\n\r\n"], ids=["head", "body"]
+)
+def test_half_a_request_behind_a_whole_one_ends_no_answer(
+    sqlite_settings: Settings, begun: bytes
+) -> None:
+    with served(sqlite_settings, at_once=False) as (service, app), service.connect() as client:
+        client.sendall(SMALL % 1 + begun)
+        until(lambda: bool(app.paths))
+        (connection,) = service.server.server_state.connections
+        assert isinstance(connection, Connection)
+        connection.look(monotonic_seconds() + 1000)
+        app.may.set()
+        received = b""
+        while not received.endswith(b";") and (piece := client.recv(65536)):
+            received += piece
+        assert answers(received) == [b"/1 0"]
+
+
+def test_a_head_without_end_behind_a_whole_request_ends_no_answer(
+    sqlite_settings: Settings,
+) -> None:
+    with served(sqlite_settings, at_once=False) as (service, app), service.connect() as client:
+        client.sendall(SMALL % 1 + b"GET /2 HTTP/1.1\r\nX: ".ljust(HEAD_BYTES_MAX + 1024, b"x"))
+        until(lambda: bool(app.paths))
+        app.may.set()
+        received = all_of(client)
+    assert answers(received) == [b"/1 0"]
+    assert b" 431 " not in received
 
 
 def test_a_body_behind_an_upgrade_is_never_read_as_a_request(sqlite_settings: Settings) -> None:
