@@ -109,7 +109,9 @@ class Connection(Paced):
 
     def refuse_form(self) -> None:
         """400; behind requests that are whole it would be taken for the answer to one of them."""
-        if self._in_body or self._answered():
+        if self._in_body and self.pipeline:
+            self.transport.close()
+        elif self._in_body or self._answered():
             super().refuse_form()
         else:
             self.end_after_answers()

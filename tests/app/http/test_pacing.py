@@ -127,6 +127,15 @@ def test_what_is_no_http_takes_no_answer_from_a_request_before_it(
         assert service.say(b"nothing\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
+def test_a_body_that_breaks_behind_another_request_is_not_answered_in_its_place(
+    sqlite_settings: Settings,
+) -> None:
+    broken = CHUNKED + b"nothing\r\n"
+    with served(sqlite_settings, at_once=False) as (service, _):
+        assert b" 400 " not in service.say(SMALL % 1 + broken)
+        assert service.say(broken).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(
     "begun", [b"GET /2", b"POST /2 HTTP/1.1\r\nContent-Length: 9\r\n\r\n"], ids=["head", "body"]
 )
