@@ -90,7 +90,11 @@ class Repeating:
         self._seconds = seconds
         self._once_more = once_more
         self._closing = threading.Event()
-        self._outage = Outage(_LOG, f"{name} failed; it goes on", f"{name} works again")
+        self._outage = Outage(
+            _LOG,
+            f"the background work {name!r} failed",
+            f"the background work {name!r} is done again",
+        )
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:

@@ -50,8 +50,8 @@ def test_what_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture) -
         repeating.close()
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "work failed; it goes on: RuntimeError: call 1",
-        "work works again, after 2 tries in vain",
+        "the background work 'work' failed: RuntimeError: call 1",
+        "the background work 'work' is done again, after 2 tries in vain",
     ]
 
 

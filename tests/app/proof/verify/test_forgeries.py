@@ -176,7 +176,7 @@ def test_a_forked_continuation_is_found_and_not_signed(
     assert found.breaks[0].position == 200
     code, said = checked(exported(ledger, kept, tmp_path / "bundle"), kept, tmp_path)
     assert (code, "BROKEN: position 200:" in said) == (1, True)
-    with pytest.raises(SigningRefused, match="100 are missing, and 140 others stand in their place"):
+    with pytest.raises(SigningRefused, match="100 are missing, and 140 others stand"):
         Checkpoints(ledger, settings).sign()
 
 
