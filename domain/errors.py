@@ -216,6 +216,12 @@ class LedgerBusy(WhyledgerError):
     code = "ledger-busy"
 
 
+class ReadModelUnfit(WhyledgerError):
+    """A read model holds what the ledger never gave. It is folded anew by itself: try again."""
+
+    code = "read-model-unfit"
+
+
 class LedgerDamaged(WhyledgerError):
     """The ledger does not hold what it must: a digest, a gap, an unknown event type."""
 
