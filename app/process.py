@@ -87,7 +87,10 @@ class Process:
             made.callback(refusals.close)
             refusals.start()
             champions = Champions(
-                ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max
+                ledger,
+                settings.champion_poll_seconds,
+                settings.clock_skew_seconds_max,
+                read_models.hears,
             )
             made.callback(champions.close)
             champions.start()

@@ -14,11 +14,12 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.projections.putting_right import is_suspicious
 from domain.errors import CycleRunning, ReadModelUnfit, WhyledgerError
 from domain.faults import FAULTS_MAX, Fault, Faults, summary
 from domain.reported_faults import reported_faults
@@ -139,7 +140,8 @@ def status_of(error: WhyledgerError) -> int:
 def suspected(scope: Scope, error: Exception) -> ReadModelUnfit | None:
     """What to answer when read models may have made `error`; None: it is our own mistake."""
     process = scope["app"].state.process
-    if process is None:
+    mistaken = isinstance(error, WhyledgerError | ResponseValidationError)
+    if process is None or not (mistaken or is_suspicious(error)):
         return None
     found: ReadModelUnfit | None = process.read_models.suspected(error)
     return found

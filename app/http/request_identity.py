@@ -73,7 +73,8 @@ class RequestIdentity:
         except Exception as error:
             later = StorageFailed.found(error) or suspected(scope, error)
             if later is not None and not begun:
-                _LOG.error("request %s: %s", echoed, later)
+                ours = None if isinstance(later, StorageFailed) else error  # it may be a mistake
+                _LOG.error("request %s: %s", echoed, later, exc_info=ours)
                 failure = problem_response(
                     later.code,
                     later.message,

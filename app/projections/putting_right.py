@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from app.clock import Repeating, monotonic_seconds, now
 from app.database.engine import in_plain_words
 from app.ledger.store import Ledger
+from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.rebuild import rebuild
 from domain.errors import ReadModelUnfit, WhyledgerError
 
@@ -28,7 +29,7 @@ _LOG: Final = logging.getLogger("whyledger.ledger")
 
 def is_suspicious(error: Exception) -> bool:
     """Whether wrong rows of read models may have made it."""
-    return isinstance(error, ReadModelUnfit) or not isinstance(error, WhyledgerError | OSError)
+    return isinstance(error, (ReadModelUnfit, *OVER_WRONG_ROWS))
 
 
 def put_right(ledger: Ledger, error: Exception) -> str | None:
@@ -51,6 +52,12 @@ def put_right(ledger: Ledger, error: Exception) -> str | None:
     )
     _LOG.error("%s", said)
     return said
+
+
+def raised(error: Exception) -> None:
+    """For who is told of errors by what goes on over them, and should not."""
+    if is_suspicious(error):
+        raise error
 
 
 def again_when_put_right(ledger: Ledger, work: Callable[[], T]) -> T:
@@ -96,6 +103,11 @@ class ReadModelWatch:
     def close(self) -> None:
         """End, after a comparison that is under way."""
         self._repeating.close(_PATIENCE_SECONDS)
+
+    def hears(self, error: Exception) -> None:
+        """Of what failed beside the requests."""
+        if is_suspicious(error):
+            self.suspected(error)
 
     def suspected(self, error: Exception) -> ReadModelUnfit | None:
         """Hear of an error; what to answer, or None when it can only be a mistake of ours."""
