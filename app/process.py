@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -18,6 +18,7 @@ from app.intake.predictions import Predictions
 from app.intake.refusals import Refusals
 from app.ledger.store import Ledger, Progress
 from app.projections.opening import open_ledger
+from app.projections.putting_right import ReadModelWatch, is_suspicious, put_right
 from app.proof.checkpoints import Checkpoints
 from app.proof.damage_watch import DamageWatch
 from app.serving.champions import Champions
@@ -35,6 +36,7 @@ class Process:
     ledger_id: str
     checkpoints: Checkpoints
     damage: DamageWatch
+    read_models: ReadModelWatch
     champions: Champions
     refusals: Refusals
     predictions: Predictions
@@ -55,6 +57,18 @@ class Process:
             LedgerBusy: the database is in use or out of reach.
             SigningRefused: the signing key cannot be used; the message says what to do.
         """
+        try:
+            return cls._started(settings, progress)
+        except Exception as error:
+            if not is_suspicious(error):
+                raise
+            with closing(open_ledger(settings, progress=progress)) as ledger:
+                if put_right(ledger, error) is None:
+                    raise
+        return cls._started(settings, progress)
+
+    @classmethod
+    def _started(cls, settings: Settings, progress: Progress) -> Process:
         narrow_state(settings)
         with ExitStack() as made:
             ledger = open_ledger(
@@ -64,6 +78,9 @@ class Process:
             damage = DamageWatch(ledger, settings)
             made.callback(damage.close)
             damage.start()
+            read_models = ReadModelWatch(ledger)
+            made.callback(read_models.close)
+            read_models.start()
             checkpoints = Checkpoints(ledger, settings)
             made.callback(checkpoints.close)
             checkpoints.start()
@@ -71,7 +88,10 @@ class Process:
             made.callback(refusals.close)
             refusals.start()
             champions = Champions(
-                ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max
+                ledger,
+                settings.champion_poll_seconds,
+                settings.clock_skew_seconds_max,
+                read_models.hears,
             )
             made.callback(champions.close)
             champions.start()
@@ -93,6 +113,7 @@ class Process:
                 ledger_id=ledger.ledger_id(),
                 checkpoints=checkpoints,
                 damage=damage,
+                read_models=read_models,
                 champions=champions,
                 refusals=refusals,
                 predictions=Predictions(ledger, champions, refusals, settings.rows_per_request_max),
@@ -107,11 +128,13 @@ class Process:
     def alarms(self) -> dict[str, str]:
         """What is wrong, by model; `ledger`: out of reach; `checkpoints`: nothing is signed;
         `writing`: the last write was refused, until one is taken; `damage`: what is stored is not
-        what was written; `anchors`: no copy is kept outside."""
+        what was written; `read-models`: somebody changed what follows from it; `anchors`: no copy
+        is kept outside."""
         others = {
             "writing": self.ledger.unwritable,
             "checkpoints": self.checkpoints.refusal or self.checkpoints.strange,
             "damage": self.damage.alarm,
+            "read-models": self.read_models.alarm,
             "anchors": anchors_failing(self.checkpoints.anchors),
         }
         return self.champions.alarms() | {name: said for name, said in others.items() if said}

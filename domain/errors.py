@@ -222,6 +222,12 @@ class LedgerUnwritable(LedgerBusy):
     code = "ledger-unwritable"
 
 
+class ReadModelUnfit(WhyledgerError):
+    """A read model holds what the ledger never gave. It is folded anew by itself: try again."""
+
+    code = "read-model-unfit"
+
+
 class LedgerDamaged(WhyledgerError):
     """The ledger does not hold what it must: a digest, a gap, an unknown event type."""
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from pydantic import ValidationError
 
@@ -19,8 +20,9 @@ from app.database.migrating import has_schema
 from app.ledger.damage import record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import look_at_ledger, open_ledger
+from app.projections.putting_right import is_suspicious, put_right
 from app.settings import Settings, unknown_names
-from domain.errors import NothingToDecide, RequestInvalid, WhyledgerError
+from domain.errors import NothingToDecide, ReadModelUnfit, RequestInvalid, WhyledgerError
 from domain.reported_faults import reported_faults
 from domain.times import normalise_time
 
@@ -84,11 +86,30 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
         ledger.close()
         raise _no_ledger(settings)
     try:
-        yield ledger
+        with put_right_after(ledger):
+            yield ledger
     finally:
         with suppress(WhyledgerError):  # then whoever meets it next says so
             record_damage(ledger, typed())
         ledger.close()
+
+
+@contextmanager
+def put_right_after(ledger: Ledger) -> Iterator[None]:
+    """Whoever fails inside on a read model that somebody changed is told, and may try again.
+
+    Raises:
+        ReadModelUnfit: it was so; they are folded anew.
+    """
+    try:
+        yield
+    except (typer.Exit, click.ClickException, click.Abort):
+        raise  # a command that ends is no failure
+    except Exception as error:
+        said = put_right(ledger, error) if is_suspicious(error) else None
+        if said is None:
+            raise
+        raise ReadModelUnfit(f"{said} Run the command again.") from error
 
 
 @contextmanager

@@ -57,6 +57,7 @@ _EXIT_BY_CODE: Final = {
     "document-invalid": Exit.INVALID,
     "cannot-judge": Exit.CANNOT_JUDGE,
     "nothing-to-decide": Exit.UNDECIDED,
+    "read-model-unfit": Exit.INTEGRITY,
     "ledger-busy": Exit.UNDECIDED,
     "ledger-unwritable": Exit.UNDECIDED,
     "service-unreachable": Exit.UNDECIDED,

@@ -20,6 +20,7 @@ from app.database.private_files import keep_private, narrow_state
 from app.ledger.damage import DamageStands, record_damage
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
+from app.projections.putting_right import again_when_put_right
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
 from domain.decisions import starting
@@ -58,7 +59,7 @@ def _run(ledger: Ledger, settings: Settings, cycle: str) -> int:
         if not begin_attempt(ledger, cycle):
             return 1
         try:
-            state = run_cycle(ledger, settings, cycle)
+            state = again_when_put_right(ledger, lambda: run_cycle(ledger, settings, cycle))
         except DamageStands as damage:
             _log.warning("cycle %s waits: %s", cycle, damage.message)
             return WAITS

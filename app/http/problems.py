@@ -14,11 +14,13 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
-from domain.errors import CycleRunning, WhyledgerError
+from app.projections.putting_right import is_suspicious
+from domain.errors import CycleRunning, ReadModelUnfit, WhyledgerError
 from domain.faults import FAULTS_MAX, Fault, Faults, summary
 from domain.reported_faults import reported_faults
 
@@ -81,6 +83,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "not-measurable": Problem(500, "There is nothing to measure drift on"),
     "predictions-unusable": Problem(500, "Predictions cannot be judged"),
     "ledger-damaged": Problem(503, "The ledger does not hold what it must"),
+    "read-model-unfit": Problem(503, "A read model is being folded anew", later=True),
     "cannot-judge": Problem(503, "The ledger's schema is newer than this version, or out of reach"),
     "error": Problem(500, "Something went wrong"),
 }
@@ -132,6 +135,21 @@ def problem_response(
     return Response(content, status or problem.status, sent, MEDIA_TYPE)
 
 
+def status_of(error: WhyledgerError) -> int:
+    """The status that answers it."""
+    return PROBLEMS.get(error.code, PROBLEMS["error"]).status
+
+
+def suspected(scope: Scope, error: Exception) -> ReadModelUnfit | None:
+    """What to answer when read models may have made `error`; None: it is our own mistake."""
+    process = scope["app"].state.process
+    mistaken = isinstance(error, WhyledgerError | ResponseValidationError)
+    if process is None or not (mistaken or is_suspicious(error)):
+        return None
+    found: ReadModelUnfit | None = process.read_models.suspected(error)
+    return found
+
+
 def cycle_path(cycle: str) -> str:
     """Where the cycle with this id is looked at."""
     return f"/models/{cycle.rpartition('-')[0]}/cycles/{cycle}"
@@ -140,6 +158,8 @@ def cycle_path(cycle: str) -> str:
 async def refused(request: Request, error: Exception) -> Response:
     """The problem for one of our own errors."""
     assert isinstance(error, WhyledgerError)  # noqa: S101 the handler's registration says so
+    if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, ReadModelUnfit):
+        error = suspected(request.scope, error) or error
     problem = PROBLEMS.get(error.code, PROBLEMS["error"])
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _FOR_THE_OPERATOR:
         _LOG.error("%s: %s", error.code, error.message)

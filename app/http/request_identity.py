@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.cause import UNAUTHENTICATED, Cause
 from app.clock import new_id
 from app.database.storage import StorageFailed
-from app.http.problems import problem_response
+from app.http.problems import problem_response, suspected
 
 REQUEST_ID: Final = "X-Request-Id"
 REQUEST_ID_PATTERN: Final = r"^[\x21-\x7e]{1,128}$"  # printable ASCII without blanks
@@ -71,12 +71,13 @@ class RequestIdentity:
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:
-            storage = StorageFailed.found(error)
-            if storage is not None and not begun:
-                _LOG.error("request %s: %s", echoed, storage)
+            later = StorageFailed.found(error) or suspected(scope, error)
+            if later is not None and not begun:
+                ours = None if isinstance(later, StorageFailed) else error  # it may be a mistake
+                _LOG.error("request %s: %s", echoed, later, exc_info=ours)
                 failure = problem_response(
-                    storage.code,
-                    storage.message,
+                    later.code,
+                    later.message,
                     instance=scope["path"],
                     retry_after_seconds=scope["app"].state.retry_after_seconds,
                 )

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.cause import Cause
 from app.clock import monotonic_seconds, now
-from app.database.engine import busy_is_refused
+from app.database.engine import busy_is_refused, in_plain_words
 from app.database.locks import take_lock
 from app.ledger.batch import (
     Artefact,
@@ -41,6 +41,7 @@ from app.ledger.reading import (
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
+from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
@@ -91,6 +92,7 @@ class Ledger:
             self._writing_until,
             project,
             self.catch_up,
+            self.fold_anew,
             wait_seconds=busy_timeout_seconds,
             queue_max=queue_events_max,
         )
@@ -173,11 +175,12 @@ class Ledger:
             try:
                 with self._writing_until(began + self.busy_timeout_seconds) as connection:
                     done, of = self.project.catch_up(connection)
-            except DBAPIError as error:  # somebody changed them, or how far they are said to be
-                if anew:
+            except (DBAPIError, *OVER_WRONG_ROWS) as error:  # somebody changed them, or how far
+                if anew:  # they are said to be
                     raise
                 anew = True
-                _LOG.warning("read models that do not fit are folded anew: %s", error)
+                said = in_plain_words(error)
+                _LOG.warning("read models that do not fit are folded anew: %s", said)
                 self._begin_anew()
                 continue
             if done >= of:

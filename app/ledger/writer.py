@@ -8,6 +8,7 @@ commit and never before.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -20,8 +21,9 @@ from sqlalchemy import Connection
 from app.clock import monotonic_seconds
 from app.ledger.batch import PreparedAppend
 from app.ledger.commit import Committed, Project, ReadModelsBehind, commit_all
-from domain.errors import LedgerBusy
+from domain.errors import LedgerBusy, ReadModelUnfit
 
+_LOG: Final = logging.getLogger("whyledger.ledger")
 QUEUE_EVENTS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
 DRAIN_EVENTS_MAX: Final = 2_000  # in one transaction, unless one append alone holds more
 GATHER_FROM_SECONDS: Final = 0.001  # a quicker commit is not worth waiting to share
@@ -51,6 +53,7 @@ class Writer:
         begin: opens a transaction that holds the ledger's lock and commits at its end.
         project: folds what was placed into the read models, in the same transaction.
         catch_up: folds what others appended without them, when that is too much for one.
+        fold_anew: folds all of them again, when somebody changed them.
         wait_seconds: how long an append may wait for the lock.
         queue_max: events that may wait; one append of more is taken when nothing else waits.
     """
@@ -60,6 +63,7 @@ class Writer:
         begin: Begin,
         project: Project,
         catch_up: Callable[[], None],
+        fold_anew: Callable[[], None],
         *,
         wait_seconds: float,
         queue_max: int = QUEUE_EVENTS_MAX,
@@ -67,6 +71,7 @@ class Writer:
         self._begin = begin
         self._project = project
         self._catch_up = catch_up
+        self._fold_anew = fold_anew
         self._wait_seconds = wait_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
@@ -201,12 +206,20 @@ class Writer:
         return [waiting for waiting in batch if waiting.deadline >= now]
 
     def _committed(self, appends: Sequence[PreparedAppend], deadline: float) -> Sequence[Answer]:
+        anew = False
         while True:
             try:
                 with self._begin(deadline) as connection:
                     return commit_all(connection, appends, self._project)
             except ReadModelsBehind:
                 self._catch_up()  # others append between its pages
+                deadline = monotonic_seconds() + self._wait_seconds
+            except ReadModelUnfit as error:
+                if anew:
+                    raise
+                anew = True
+                _LOG.error("%s", error)
+                self._fold_anew()
                 deadline = monotonic_seconds() + self._wait_seconds
 
     def _abandon(self, batch: Sequence[_Waiting], error: BaseException) -> None:

@@ -21,9 +21,10 @@ from app.database.roles import give_to_application
 from app.ledger.commit import ReadModelsBehind
 from app.ledger.reading import Past, dense_pages, head
 from app.ledger.tables import ENTRIES, NAME, POSITION
+from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.folding import PAGE_ENTRIES, fold
 from app.projections.read_model import METADATA, ReadModel, put
-from domain.errors import LedgerBusy
+from domain.errors import LedgerBusy, ReadModelUnfit
 from domain.events.envelope import Recorded
 
 POSITIONS: Final = Table(
@@ -65,10 +66,17 @@ class Keeping:
 
         Raises:
             ReadModelsBehind: they left out more than a page.
+            ReadModelUnfit: somebody changed them.
         """
         first, last = entries[0].position, entries[-1].position
         if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
-            fold(self.read_models, connection, Past(connection), entries)
+            try:
+                fold(self.read_models, connection, Past(connection), entries)
+            except OVER_WRONG_ROWS as error:
+                raise ReadModelUnfit(
+                    f"the new entries do not fit what the read models hold ({_words(error)}): "
+                    "somebody changed them behind the service. They are folded anew; try again."
+                ) from error
         elif self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last:
             raise ReadModelsBehind
 
@@ -213,17 +221,21 @@ def positions_of(connection: Connection) -> dict[str, int]:
     """Read model -> the position of the last entry folded into it, of whatever version."""
     found: dict[str, int] = {}
     for together, position in connection.execute(select(POSITIONS)):
+        if not isinstance(together, str) or type(position) is not int:
+            continue  # SQLite takes anything; what nothing is known of is folded from the start
         for name in together.split():
             found[name] = max(position, found.get(name, -1))
     return found
 
 
-def _words(error: DBAPIError) -> str:
-    return " ".join(str(error.orig).split())
+def _words(error: Exception) -> str:
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(f"{type(found).__name__}: {found}".split())
 
 
 def _rows(connection: Connection) -> list[str]:
-    return list(connection.execute(select(POSITIONS.c.read_models)).scalars())
+    rows = connection.execute(select(POSITIONS.c.read_models)).scalars()
+    return [row for row in rows if isinstance(row, str)]  # SQLite takes anything
 
 
 def _forget(connection: Connection, rows: Iterable[str]) -> None:

@@ -42,7 +42,8 @@ from sqlalchemy.types import TypeEngine
 from app.database.engine import READ_MODELS_SCHEMA
 from app.ledger import tables as ledger_tables
 from app.ledger.reading import Past
-from domain.canonical import canonical_bytes
+from domain.canonical import INTEGER_MAX, canonical_bytes
+from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 
 METADATA: Final = MetaData(
@@ -56,7 +57,7 @@ _COLUMN_TYPES: Final[dict[type, TypeEngine[Any]]] = {
     float: Double(),
     dict: ledger_tables.NAME,  # canonical JSON
 }
-_READ: Final[dict[type, Callable[[Any], Any]]] = {dict: orjson.loads, bool: bool}
+_STORED: Final[dict[type, type]] = {dict: str, bool: int}  # what is not kept as what it is
 
 # Folds entries of its types, in order, into one table. It may look at that table and at what the
 # ledger held before the entry; never at another read model, which may be ahead or behind.
@@ -115,11 +116,41 @@ def table_of(
 
 
 def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
-    """The view of a row of its table."""
+    """The view of a row of its table.
+
+    Raises:
+        ReadModelUnfit: a column holds what no fold puts there.
+    """
     values = dict(row._mapping)
-    for name, read in _read(cast(type, view)):
-        values[name] = read(values[name])
+    for name, kind, nullable, among in _fields(cast(type, view)):
+        value = values[name]
+        if value is None and nullable:
+            continue
+        right = type(value) is _STORED.get(kind, kind) or (kind is float and type(value) is int)
+        if right and kind is dict:
+            value = values[name] = _object_in(value)
+            right = value is not None
+        elif right and kind is bool:
+            right, values[name] = value in (0, 1), bool(value)
+        elif right and kind is int:
+            right = -INTEGER_MAX <= value <= INTEGER_MAX
+        elif right and among:
+            right = value in among
+        if not right:
+            raise ReadModelUnfit(
+                f"{name!r} of a {cast(type, view).__name__} holds what the ledger does not give: "
+                "somebody changed a read model behind the service. It is compared with the ledger "
+                "and folded anew; try again in a moment."
+            )
     return view(**values)
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def json_text(value: object) -> str:
@@ -155,6 +186,10 @@ def _kind(hint: Any) -> tuple[type, bool]:
 
 
 @cache
-def _read(view: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """The fields that are not kept as they are, and how each is read."""
-    return tuple((name, _READ[kind]) for name, (kind, _) in _kinds(view).items() if kind in _READ)
+def _fields(view: type) -> tuple[tuple[str, type, bool, tuple[str, ...]], ...]:
+    """Each field: name, what it is, whether it may be null, and all it may be when that is said."""
+    hints = get_type_hints(view)
+    return tuple(
+        (name, kind, nullable, get_args(hints[name]) if get_origin(hints[name]) is Literal else ())
+        for name, (kind, nullable) in _kinds(view).items()
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final
@@ -98,8 +98,15 @@ class Champions:
     Reading (`of`) takes no lock and touches no database. `refresh` is safe from any thread.
     """
 
-    def __init__(self, ledger: Ledger, poll_seconds: float, skew_seconds: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        poll_seconds: float,
+        skew_seconds: float,
+        hears: Callable[[Exception], object] = lambda _: None,  # why the ledger was not read
+    ) -> None:
         self._ledger = ledger
+        self._hears = hears
         self._latest = partial(latest_taken, skew_seconds)
         self._serving: Mapping[str, Serving] | None = None
         self._size = -1
@@ -149,6 +156,7 @@ class Champions:
                 said = error.message if isinstance(error, WhyledgerError) else type(error).__name__
                 self._unreachable = f"the ledger cannot be read: {said}"
                 self._outage.failed(error, self._unreachable)
+                self._hears(error)
 
     def start(self) -> None:
         """Load everything now, then look every `poll_seconds` in a thread of its own."""

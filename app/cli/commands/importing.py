@@ -27,6 +27,7 @@ from app.cli.uploading import Upload as CsvUpload
 from app.cli.uploading import pieces
 from app.cycle.next_cycle import next_cycle
 from app.intake.datasets import Datasets, Upload
+from app.projections.putting_right import raised
 from app.serving.champions import Champions
 from app.settings import Settings
 from domain.errors import DocumentInvalid, WhyledgerError
@@ -89,7 +90,7 @@ def _import(model: str, file: Path, url: str) -> dict[str, Any]:
 def _take_in(settings: Settings, model: str, rows: IO[bytes], advance: Advance) -> dict[str, Any]:
     with opened(settings) as ledger:
         champions = Champions(
-            ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max
+            ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max, raised
         )
         champions.refresh()
         serving = champions.of(model)

@@ -70,7 +70,9 @@ def verify(
         say_error(LedgerDamaged(sentence))
     if kept.fault:
         say_error(SigningRefused(kept.fault))
-    if record:
+    if record and kept.fault and found.sound:
+        note("nothing is recorded: what was signed last cannot be compared")
+    elif record:
         with opened(settings, begin=False) as ledger:
             settled = record_verification(ledger, found, typed())
         note(_recorded(found, settled))

@@ -24,6 +24,7 @@ from app.intake.documents import parse_document
 from app.ledger.damage_words import damage_words
 from app.ledger.store import Ledger
 from app.projections.models import list_models
+from app.projections.putting_right import raised
 from app.serving.champions import Champions
 from app.settings import Settings
 from app.training.registry_alias import follow_champion
@@ -181,7 +182,9 @@ def _adopt(ledger: Ledger, kind: str, content: bytes) -> dict[str, object]:
 
 def _state(ledger: Ledger, settings: Settings, only: str | None) -> dict[str, Any]:
     moment = now()
-    champions = Champions(ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max)
+    champions = Champions(
+        ledger, settings.champion_poll_seconds, settings.clock_skew_seconds_max, raised
+    )
     champions.refresh()  # whether a champion loads is part of how its model stands
     alarms = champions.alarms()
     with ledger.connect() as connection:

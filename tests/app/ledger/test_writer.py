@@ -304,7 +304,7 @@ def test_a_writer_that_never_wrote_closes() -> None:
     def never(*_: object) -> object:
         raise AssertionError
 
-    Writer(never, apply, never, wait_seconds=1).close()  # type: ignore[arg-type]
+    Writer(never, apply, never, never, wait_seconds=1).close()  # type: ignore[arg-type]
 
 
 VALUES = st.one_of(
