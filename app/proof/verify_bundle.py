@@ -112,6 +112,9 @@ CHUNK = 1 << 20
 LINE_MAX = 16 << 20  # one line
 MEMBER_MAX = 16 << 20  # one file that is read whole
 TRAILER_MAX = DIRECTORY_MAX = 32 << 20  # some 300,000 files: 70 million entries
+MARKS_MAX = 100_000  # brackets, commas and colons of one JSON text; a longer one may hold more:
+BYTES_PER_MARK = 7  # an erasure's positions have as many, and nothing honest has fewer
+TRAILER_BYTES_PER_MARK = 40  # names and digests of files
 KEPT_MAX = 64 << 20  # a file of kept checkpoints
 SAID_MAX = 1000  # characters of one line that is said
 UNPROVEN_MAX = 1_000_000  # entries after the last checkpoint: what nobody signed costs memory too
@@ -452,7 +455,9 @@ def check_files(bundle: Bundle) -> dict[str, Any]:
     names = bundle.names()
     if "trailer.json" not in names:
         raise Broken("the trailer is missing: the bundle was cut, or is none")
-    trailer = parse(bundle.read("trailer.json", TRAILER_MAX), "trailer.json")
+    trailer = parse(
+        bundle.read("trailer.json", TRAILER_MAX), "trailer.json", TRAILER_BYTES_PER_MARK
+    )
     if not isinstance(trailer, dict) or trailer.get("format") != FORMAT:
         raise CannotCheck(f"the trailer is not of {FORMAT}; use the verifier of its version")
     for what in ("entries", "checkpoints", "tiles", "artefacts"):
@@ -854,8 +859,18 @@ def note_of(line: bytes) -> str:
     return str(value["note"])
 
 
-def parse(content: bytes, name: str) -> Any:
-    """The JSON value; a key given twice is refused."""
+def parse(content: bytes, name: str, bytes_per_mark: int = BYTES_PER_MARK) -> Any:
+    """The JSON value; a key given twice is refused, and so is text that would unpack to far more.
+
+    An empty object takes thirty times the memory of its text. What is honest is long by its words.
+    """
+    brackets = content.count(b"{") + content.count(b"[")
+    marks = brackets + content.count(b",") + content.count(b":")
+    if brackets > MARKS_MAX or marks > MARKS_MAX + len(content) // bytes_per_mark:
+        raise Broken(
+            f"{name} holds {marks} brackets, commas and colons in {len(content)} bytes, more than "
+            "anything honest"
+        )
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) != len(pairs):

@@ -135,7 +135,7 @@ def no_number(bundle: Path) -> Path:
 
 
 def deep(bundle: Path) -> Path:
-    nested = b'{"position":0,"stream_version":0,"envelope":{"v":' + b"[" * MIB + b"}}\n"
+    nested = b'{"position":0,"stream_version":0,"envelope":{"v":' + b"[" * 50_000 + b"}}\n"
     (bundle / "events.jsonl").write_bytes(nested)
     return with_true_trailer(bundle)
 
@@ -358,7 +358,7 @@ verify_bundle.read_key(sys.argv[2])
 import cryptography.hazmat.primitives.asymmetric.ed25519, zipfile
 with open("/proc/self/statm") as file:
     now = int(file.read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (now + (160 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (now + (100 << 20),) * 2)
 for bundle in sys.argv[3:]:
     print(verify_bundle.main([bundle, "--key", sys.argv[2]]), flush=True)
 """
@@ -369,13 +369,15 @@ def test_where_memory_ends_it_says_so(bundle: Path, kept: Kept, tmp_path: Path) 
     alone.mkdir()
     shutil.copy(verify_bundle.__file__, alone)
     head = b'{"position":0,"stream_version":0,"envelope":{"v":['
-    many = head + b"[]," * (5 * MIB) + b"[]]}}\n"  # 15 MiB that read to some 350
+    many = head + b"[]," * (5 * MIB) + b"[]]}}\n"  # 15 MiB that would read to some 350
+    full = head + b'"12345",' * (15 * MIB // 8) + b"0]}}\n"  # and that read to some 180
     bombs = []
     for number, (name, content, repeated) in enumerate(
         [
             ("events.jsonl", b" " * MIB, 256),
             ("trailer.json", b" " * MIB, 256),
             ("events.jsonl", many, 1),
+            ("events.jsonl", full, 1),
         ]
     ):
         bombs.append(bomb(bundle, name, content, repeated).rename(tmp_path / f"{number}.zip"))
@@ -390,5 +392,13 @@ def test_where_memory_ends_it_says_so(bundle: Path, kept: Kept, tmp_path: Path) 
     said = io.StringIO(done.stdout).readlines()
     assert said[0].startswith("BROKEN: events.jsonl, line 1 is longer than")
     assert said[2].startswith("BROKEN: the file 'trailer.json' is longer than")
-    assert said[4].startswith("CANNOT CHECK: it takes more memory than this process may have.")
-    assert [line.strip() for line in said[1::2]] == ["1", "1", "2"]
+    assert "more than anything honest" in said[4]
+    assert said[6].startswith("CANNOT CHECK: it takes more memory than this process may have.")
+    assert [line.strip() for line in said[1::2]] == ["1", "1", "1", "2"]
+
+
+def test_a_trailer_of_empty_objects_is_not_read(bundle: Path, kept: Kept, tmp_path: Path) -> None:
+    content = (bundle / "trailer.json").read_bytes().rstrip(b"}\n")
+    packed = bomb(bundle, "trailer.json", content + b',"x":[' + b"{}," * 300_000 + b"0]}", 1)
+    code, said = checked(packed, kept, tmp_path)
+    assert (code, said.startswith("BROKEN: trailer.json holds 600")) == (1, True), said
