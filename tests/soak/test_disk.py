@@ -33,10 +33,12 @@ SLOW_SECONDS = 3
 QUEUED_EVENTS = 16_000  # more than the writer lets wait
 
 
-def assert_refused_for_later(answer: httpx2.Response, said: str) -> None:
+def assert_refused_for_later(
+    answer: httpx2.Response, said: str, kind: str = "ledger-unwritable"
+) -> None:
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
-    assert answer.json()["type"] == "urn:whyledger:problem:ledger-unwritable"
+    assert answer.json()["type"] == f"urn:whyledger:problem:{kind}"
     assert said in answer.json()["detail"]
 
 
@@ -203,7 +205,7 @@ def test_a_slow_disk_fills_the_queue_and_the_queue_answers_503_until_it_is_quick
             for done in as_completed([pool.submit(one, batch) for batch in batches]):
                 answers.append(done.result())
                 if answers[-1].status_code == 503:
-                    assert_refused_for_later(answers[-1], "nothing was kept")
+                    assert_refused_for_later(answers[-1], "nothing was kept", "ledger-busy")
                     slowness.unlink(missing_ok=True)  # it is quick again
         assert {answer.status_code for answer in answers} == {201, 503}
         acknowledged: dict[str, int] = {}

@@ -98,6 +98,8 @@ def write_bundle(target: Path, json: bool, key: str = "") -> None:
     kept = read_retained(settings.signing_key_path, key=key)
     if kept.unread:
         raise CannotJudge(f"whose checkpoints to export cannot be judged: {kept.unread}")
+    if kept.fault:
+        note(kept.fault)
     with looked_at(settings) as ledger, progress("exporting", unit="entries") as advance:
         written = export_bundle(ledger, target, kept.key, retained=kept.notes, progress=advance)
     if json:

@@ -34,7 +34,7 @@ SAID = {
     ),
     Meaning.READ_ONLY: (
         LedgerBusy,
-        r"cannot write: its words.*\..*(takes writes, no stand-by|right to write to its file)",
+        r"cannot write: its words.*\..*(takes writes, no stand-by|right to write the file)",
     ),
     Meaning.NOT_ALLOWED: (LedgerBusy, r"may not use .*: its words.*\..*app\.database\.roles"),
     Meaning.DAMAGED: (StoredDamage, r": its words.*\. Restore a back-up"),

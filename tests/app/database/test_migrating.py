@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -79,7 +80,10 @@ def test_the_ledgers_tables_are_those_the_migrations_make(
     with engine.connect() as connection:
         options = {"compare_type": True, "include_object": is_ours}
         context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, METADATA) == []
+        with warnings.catch_warnings():
+            # SQLAlchemy reads that a check is NOT VALID in a form which it does not know itself.
+            warnings.filterwarnings("ignore", "Can't validate argument 'dialect_options'")
+            assert compare_metadata(context, METADATA) == []
         there = set(inspect(connection).get_table_names()) - {"read_model_positions"}
     assert there == ours | {"alembic_version"}
     assert not needs_migration(engine)

@@ -12,6 +12,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database.roles import APPLICATION, ERASER
+from app.ledger.damage import refuse_on_damage
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
@@ -20,6 +21,7 @@ from app.proof.bundle import export_bundle
 from app.proof.checkpoints import Checkpoints
 from app.proof.verify.verification import verify
 from domain.errors import LedgerDamaged, RequestInvalid
+from domain.events.unreadable import Unreadable
 from tests.app.car_ledger import CarLedger
 from tests.app.people import MARKER, People, forgets, holders, key_of, rows_with
 
@@ -60,10 +62,7 @@ def test_payloads_are_deleted_only_where_an_erasure_names_them(people: People) -
 def test_a_payload_that_is_missing_without_an_erasure_is_damage(people: People) -> None:
     cars, _ = people
     position = _taken_without_an_erasure(cars.ledger)
-    with pytest.raises(LedgerDamaged, match=f"the data of entry {position} is missing"):
-        cars.ledger.entry(position)
-    with pytest.raises(LedgerDamaged, match="is missing"):
-        rebuild(cars.ledger)
+    assert_damaged(cars.ledger, position, f"the data of entry {position} is missing")
 
 
 def test_a_payload_that_was_changed_is_damage(people: People) -> None:
@@ -79,8 +78,18 @@ def test_a_payload_that_was_changed_is_damage(people: People) -> None:
             text("UPDATE payloads SET bytes = :changed WHERE position = :position"), changed
         )
         connection.commit()
-    with pytest.raises(LedgerDamaged, match="has the commitment"):
-        cars.ledger.entry(position)
+    assert_damaged(cars.ledger, position, "has the commitment")
+
+
+def assert_damaged(ledger: Ledger, position: int, said: str) -> None:
+    """Nobody can read it, everybody passes it over, and nothing is decided."""
+    shown = ledger.entry(position).event
+    assert isinstance(shown, Unreadable)
+    assert said in shown.why
+    rebuild(ledger)
+    assert [(met.position, said in met.said) for met in ledger.met.all()] == [(position, True)]
+    with pytest.raises(LedgerDamaged, match=said):
+        refuse_on_damage(ledger)
 
 
 def test_verification_passes_and_says_erased(people: People, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import DataMerged
 from tests.app.planting import erasure, plant
-from tests.app.proof.forger import change
+from tests.app.proof.forger import change, guards_dropped
 from tests.plausible import SHA, an
 
 FROZEN = an(DataMerged, identities_sha256=sha256_hex(b"identities"))
@@ -40,7 +40,7 @@ def test_what_an_edited_entry_froze_is_damage_and_not_gone(ledger: Ledger) -> No
 def test_an_entry_that_nobody_can_read_froze_nothing(
     ledger: Ledger, changed: tuple[bytes, bytes]
 ) -> None:
-    with ledger.engine.begin() as connection:
+    with guards_dropped(ledger) as connection:  # which refuse bytes that are no JSON
         plant(connection, FROZEN, stream="cycle-cars-1", changed=changed)
         plant(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
     with ledger.engine.connect() as connection:

@@ -13,6 +13,7 @@ from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.canonical import leaf_hash
 from domain.errors import LedgerDamaged, UnknownThing
+from tests.app.proof.forger import change
 from tests.ledger_events import artefact, put, refused
 
 
@@ -78,7 +79,7 @@ def test_an_entry_of_an_unknown_type_is_noticed(ledger: Ledger) -> None:
 def test_a_changed_artefact_is_noticed(ledger: Ledger) -> None:
     plan = artefact(b"a plan")
     put(ledger, "observations-cars", refused(), artefacts=[plan])
-    force(ledger, "UPDATE artefacts SET bytes = :content", content=b"another plan")
+    change(ledger, "UPDATE artefacts SET bytes = :content", content=b"another plan")
     with pytest.raises(LedgerDamaged, match=f"artefact {plan.sha256}.*has the digest"):
         ledger.artefact(plan.sha256)
 

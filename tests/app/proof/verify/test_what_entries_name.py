@@ -11,7 +11,7 @@ from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, PAYLOADS
 from app.proof.verify.verification import Verified, verify
 from domain.canonical import sha256_hex
-from tests.app.proof.forger import change
+from tests.app.proof.forger import change, guards_dropped
 from tests.ledger_events import artefact, observation, promoted, put
 
 PLAN = b"cars/1"
@@ -33,8 +33,8 @@ def found(ledger: Ledger) -> Verified:
 
 
 def plant(ledger: Ledger, sha256: str, content: bytes) -> None:
-    """As whoever may only append can."""
-    with ledger.engine.begin() as connection:
+    """As whoever may only append can; where the digest is another, on SQLite alone."""
+    with guards_dropped(ledger) as connection:
         insert_rows(connection, ARTEFACTS, [(sha256, "plan", content)])
 
 
