@@ -20,7 +20,10 @@ from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.postgres import command, create, in_memory, named, running_postgres
+from tests.soak.tables import Show, show
 from tests.told import Story, Told, ToldOnce, dialect_of
+
+__all__ = ["Show", "show"]
 
 _NUMBERS = count(1)
 # One thread each, as a cycle's worker has: two that wait for one another burn a busy machine.

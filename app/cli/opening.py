@@ -109,7 +109,7 @@ def put_right_after(ledger: Ledger) -> Iterator[None]:
         said = put_right(ledger, error) if is_suspicious(error) else None
         if said is None:
             raise
-        raise ReadModelUnfit(f"{said} Run the command again.") from error
+        raise ReadModelUnfit(f"{said.rstrip('.')}. Try the command again.") from error
 
 
 @contextmanager

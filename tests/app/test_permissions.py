@@ -31,6 +31,7 @@ from tests.app.watched_files import WatchedFiles
 from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
 from tests.soak.service import NOBODY, cars, send
+from tests.soak.tables import Show
 from tests.told import copied
 
 SEED = 9
@@ -125,9 +126,11 @@ def made_wider(state: Path, random: Random) -> int:
     return len(chosen)
 
 
-def test_nothing_of_the_state_is_ever_open_to_others(tmp_path: Path, soaking: bool) -> None:
+def test_nothing_of_the_state_is_ever_open_to_others(
+    tmp_path: Path, soaking: bool, show: Show
+) -> None:
     random = Random(SEED)
-    lines = ["", "| umask | files and directories | made wider, narrowed at the start |"]
+    lines = ["| umask | files and directories | made wider, narrowed at the start |"]
     lines.append("| --- | --: | --: |")
     for umask in UMASKS_LONG if soaking else UMASKS_SHORT:
         folder = tmp_path / f"{umask:o}"
@@ -173,7 +176,7 @@ def test_nothing_of_the_state_is_ever_open_to_others(tmp_path: Path, soaking: bo
             assert any((state / "merged").rglob("*.dvc"))
             assert any((state / "mlartifacts").rglob("*"))
         lines.append(f"| {umask:03o} | {sum(1 for _ in state.rglob('*'))} | {wider} |")
-    print("\n".join(lines))  # noqa: T201 the table that `make soak` shows
+    show("umasks", "\n".join(lines))
 
 
 @contextmanager
@@ -218,7 +221,7 @@ def state(tmp_path: Path, request: pytest.FixtureRequest, soaking: bool) -> Path
 
 
 def test_a_command_that_may_not_says_so_in_one_line_and_does_it_once_it_may(
-    state: Path, soaking: bool
+    state: Path, soaking: bool, show: Show
 ) -> None:
     random = Random(SEED)
     tried: Counter[tuple[str, str]] = Counter()
@@ -239,15 +242,15 @@ def test_a_command_that_may_not_says_so_in_one_line_and_does_it_once_it_may(
         again = without_rights(state, words)
         if not without_trace(again) or any(words in again.stderr for words in HINDERED):
             faults.append((f"{said}, and back", again.returncode, again.stderr[-500:]))
-    lines = ["", "| command | one line | not hindered |", "| --- | --: | --: |"]
+    lines = ["| command | one line | not hindered |", "| --- | --: | --: |"]
     for name in sorted({name for name, _ in tried}):
         lines.append(f"| {name} | {tried[name, 'refused']} | {tried[name, 'done']} |")
-    print("\n".join(lines))  # noqa: T201 the table that `make soak` shows
+    show("rights, commands", "\n".join(lines))
     assert faults == [], f"seed {SEED}"
 
 
 def test_a_route_that_may_not_answers_503_and_goes_on_once_it_may(
-    state: Path, soaking: bool
+    state: Path, soaking: bool, show: Show
 ) -> None:
     random = Random(SEED)
     tried: Counter[tuple[str, str]] = Counter()
@@ -272,9 +275,9 @@ def test_a_route_that_may_not_answers_503_and_goes_on_once_it_may(
             after = {path: answer.status_code for path, answer in asked(client).items()}
             if after != before:
                 faults.append(("afterwards", place, way, 0, f"{after}, and {before} before"))
-    lines = ["", "| route | 503 | not hindered |", "| --- | --: | --: |"]
+    lines = ["| route | 503 | not hindered |", "| --- | --: | --: |"]
     for name in sorted({name for name, _ in tried}):
         lines.append(f"| {name} | {tried[name, '503']} | {tried[name, 'answered']} |")
-    print("\n".join(lines))  # noqa: T201 the table that `make soak` shows
+    show("rights, routes", "\n".join(lines))
     assert faults == [], f"seed {SEED}"
     assert tried["upload", "503"] > 0

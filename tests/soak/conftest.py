@@ -13,10 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.tables import Show, show
-
-__all__ = ["Show", "show"]
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long form: many rounds")

@@ -27,6 +27,7 @@ from tests.app.http.routes.running import AMC, CLOUDEVENTS, observation, plan_by
 from tests.app.http.routes.test_hostile_bodies import HOSTILE
 from tests.patience import until
 from tests.soak.service import Service
+from tests.soak.tables import Show
 
 CLIENTS = 40
 ROWS_MAX = 100  # of a good body: with more, what is taken would wait for the disk, and not for us
@@ -139,9 +140,13 @@ def service(sqlite_settings: Settings) -> Iterator[tuple[Service, int]]:
 
 
 def test_a_hostile_body_holds_nobody_up_more_than_a_good_one_of_its_bytes(
-    service: tuple[Service, int], soaking: bool
+    service: tuple[Service, int], soaking: bool, show: Show
 ) -> None:
     _, port = service
+    lines = [
+        "| what 40 clients send | bytes | p99 beside it, as a multiple |",
+        "| --- | --: | --: |",
+    ]
     ratios: dict[str, float] = {}
     for name in EVERY if soaking else SHORT:
         hostile, path, size = hostile_of(name)
@@ -156,20 +161,25 @@ def test_a_hostile_body_holds_nobody_up_more_than_a_good_one_of_its_bytes(
             bad.append(beside(port, hostile, SECONDS[soaking]))
             well.append(beside(port, good, SECONDS[soaking]))
         ratios[name] = statistics.median(bad) / statistics.median(well)
-        print(  # noqa: T201 the table that `make soak` shows
+        print(  # noqa: T201 how far it is
             f"{ratios[name]:5.2f}  p99 {statistics.median(bad) * 1e3:7.1f} ms beside hostile, "
-            f"{statistics.median(well) * 1e3:7.1f} ms beside good: {size:>9,} bytes, {name}"
+            f"{statistics.median(well) * 1e3:7.1f} ms beside good: {size:>9,} bytes, {name}",
+            flush=True,
         )
+        lines.append(f"| {name} | {size:,} | {ratios[name]:.2f} |")
+    show("hostile bodies", "\n".join(lines))
     if soaking:
         assert {name: r for name, r in ratios.items() if r > RATIO_MAX} == {}
 
 
 def test_what_clients_leave_behind_keeps_no_memory_and_no_thread(
-    service: tuple[Service, int], soaking: bool
+    service: tuple[Service, int], soaking: bool, show: Show
 ) -> None:
     running, port = service
     kept = [after_a_round(running, port, EVERY if soaking else SHORT) for _ in range(4)]
-    print("MB and threads after each round:", kept)  # noqa: T201
+    rounds = ["| after round | memory, MB | threads |", "| --- | --: | --: |"]
+    rounds += [f"| {n} | {mb:.1f} | {count} |" for n, (mb, count) in enumerate(kept, start=1)]
+    show("rounds", "\n".join(rounds))
     (first, _), (second, threads) = kept[-2:]
     assert threads <= THREADS_MAX
     if soaking:

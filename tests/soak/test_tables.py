@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.repository import REPOSITORY
@@ -20,7 +22,15 @@ def test_a_page_without_one_place_for_it_is_refused(page: str) -> None:
         into(page, "hours", "new")
 
 
-@pytest.mark.parametrize("name", ["kills, sqlite", "kills, postgresql", "hours"])
-def test_the_page_has_a_place_for_each(name: str) -> None:
+def test_each_place_in_the_page_has_its_program_and_each_program_its_place() -> None:
     page = (REPOSITORY / "docs" / "reliability.md").read_text("utf-8")
-    assert "it stands here" in into(page, name, "it stands here")
+    places = re.findall(r"<!-- soak: (.+) -->\n", page)
+    shown = {
+        name.replace("{database}", each).replace("{ledger.engine.dialect.name}", each)
+        for path in (REPOSITORY / "tests").rglob("test_*.py")
+        for name in re.findall(r'\bshow\(f?"([^"]+)"', path.read_text("utf-8"))
+        for each in ("sqlite", "postgresql")
+    }
+    assert sorted(shown) == sorted(places)
+    for name in places:
+        assert "it stands here" in into(page, name, "it stands here")

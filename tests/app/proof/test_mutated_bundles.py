@@ -25,6 +25,7 @@ from app.proof import verify_bundle
 from app.settings import Settings
 from tests.app.proof.bundle_mutator import Mutator
 from tests.app.proof.signed_ledger import Kept, exported, fill, fill_further
+from tests.soak.tables import Show
 from tests.told import ToldOnce
 
 SHORT, LONG = 60, 5000
@@ -127,7 +128,7 @@ def checking(kept: Kept, tmp_path: Path) -> Iterator[Checking]:
 
 
 def test_every_mutated_bundle_is_refused_or_holds_what_was_signed(
-    true_bundle: Path, checking: Checking, tmp_path: Path, soaking: bool
+    true_bundle: Path, checking: Checking, tmp_path: Path, soaking: bool, show: Show
 ) -> None:
     random = Random(SEED)
     (tmp_path / "mutated").mkdir()
@@ -151,7 +152,7 @@ def test_every_mutated_bundle_is_refused_or_holds_what_was_signed(
         outcomes[
             kind.partition(",")[0], {0: "clean", 1: "broken", 2: "cannot check"}.get(code, "fault")
         ] += 1
-    print(table(outcomes))  # noqa: T201 the table that `make soak` shows
+    show("bundles", table(outcomes))
     assert faults == [], f"seed {SEED}"
 
 
@@ -211,7 +212,7 @@ def contents(bundle: Path) -> dict[str, bytes]:
 
 def table(outcomes: Counter[tuple[str, str]]) -> str:
     """By kind: tried, broken, cannot check, clean."""
-    lines = ["", "| what was done | tried | broken | cannot check | clean, and it is |"]
+    lines = ["| what was done | tried | broken | cannot check | clean, and it is |"]
     lines.append("| --- | --: | --: | --: | --: |")
     for kind in sorted({kind for kind, _ in outcomes}):
         each = [
