@@ -68,18 +68,19 @@ def fold(events: Iterable[tuple[int, object]]) -> tuple[Known, ...]:
     return tuple(known.values())
 
 
-def note_damage(known: tuple[Known, ...], command: NoteDamage) -> tuple[DamageFound, ...]:
-    """The event that says it; empty where one says so already and no verification was clean since.
+def note_damage(known: tuple[Known, ...], *commands: NoteDamage) -> tuple[DamageFound, ...]:
+    """The events that say it, one for each that none says already since a clean verification.
 
     What an operator accepted stays accepted however often it is met.
     """
-    found = DamageFound(position=command.position, said=command.said)
-    return () if is_known(known, found) else (found,)
+    told = still_found(known)
+    found = (DamageFound(position=each.position, said=each.said) for each in commands)
+    return tuple(each for each in dict.fromkeys(found) if each not in told)
 
 
-def is_known(known: Iterable[Known], found: DamageFound) -> bool:
-    """Whether the ledger says so already, and no verification was clean since."""
-    return any(each.found == found and not each.gone for each in known)
+def still_found(known: Iterable[Known]) -> frozenset[DamageFound]:
+    """What the ledger says was found, and no verification found gone since."""
+    return frozenset(each.found for each in known if not each.gone)
 
 
 def settle_damage(known: tuple[Known, ...], command: SettleDamage) -> tuple[DamageSettled, ...]:
