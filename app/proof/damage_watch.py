@@ -167,9 +167,9 @@ class DamageWatch:
             read_models=False,  # they follow from the entries, and stop nothing
             progress=tell,
         )
-        record_verification(self._ledger, found, Cause(_ACTOR, new_id()))
+        came = record_verification(self._ledger, found, Cause(_ACTOR, new_id()))
         if found.sound:
-            return ""
+            return came.unproven
         return (
             f"The last verification found {len(found.breaks)} breaks in {found.entries} entries, "
             f"the first: {found.breaks[0].sentence()}"

@@ -45,6 +45,7 @@ class SettleDamage:
     how: How
     reason: str
     before: int | None = None  # positions of what it may settle are less; None: all there is
+    covered: int | None = None  # entries that are proven, as no more is settled; None: whatever
 
     def __post_init__(self) -> None:
         """Refuse a reason that is none."""
@@ -95,12 +96,18 @@ def settle_damage(known: tuple[Known, ...], command: SettleDamage) -> tuple[Dama
         for each in known
         if (each.settled is None or (verified and not each.gone))
         and (command.before is None or each.position < command.before)
+        and (command.covered is None or is_proven(each, command.covered))
     ]
     if not concerned and not verified:
         raise NothingToDecide("no damage stands; there is nothing to accept.")
     if not concerned:
         return ()
     return (DamageSettled(found=tuple(concerned), how=command.how, reason=command.reason.strip()),)
+
+
+def is_proven(known: Known, covered: int) -> bool:
+    """Whether what was damaged lies under a checkpoint of `covered` entries (0: there is none)."""
+    return (known.found.position or 0) < covered
 
 
 def standing(known: Iterable[Known]) -> tuple[Known, ...]:
