@@ -59,9 +59,11 @@ from domain.events.events import (
     PredictionMade,
     RowsRefused,
 )
+from domain.events.unreadable import Unreadable
 from rules.policy import parse_policy, policy_digest
 
 ERASED: Final = "erased"
+UNREADABLE: Final = "entries that nobody can read"
 NOBODY_SERVED: Final = "nobody served yet"
 NOT_PREDICTED: Final = "who served could not predict them"
 NO_PREDICTION: Final = "outcomes of predictions that were left out"
@@ -163,6 +165,9 @@ class _Relived:
             return
         elif isinstance(event, Erased):
             self._lost.add(entry.id)  # a prediction, it may be, that an outcome labels
+        elif isinstance(event, Unreadable):
+            self._lost.add(entry.id)
+            self._left_out[UNREADABLE] += entry.stream != model_stream(self._model)
         elif isinstance(event, PredictionMade):
             self._asked.append((entry, event))
         elif isinstance(event, _COMES_IN):

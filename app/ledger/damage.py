@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -25,10 +24,10 @@ from domain.decisions.damage import (
     NoteDamage,
     SettleDamage,
     fold,
-    is_known,
     note_damage,
     settle_damage,
     standing,
+    still_found,
 )
 from domain.errors import LedgerDamaged, VersionConflict
 from domain.events.events import DamageFound, DamageSettled
@@ -80,7 +79,7 @@ def stopped_by(met: Iterable[Met], known: tuple[Known, ...]) -> str | None:
 
     What somebody accepted is met again and again, and stops nothing.
     """
-    said = [each.said for each in met if not is_known(known, _as_found(each))]
+    said = [each.said for each in unknown(met, known)]
     said += [each.found.said for each in standing(known)]
     if not said:
         return None
@@ -88,12 +87,14 @@ def stopped_by(met: Iterable[Met], known: tuple[Known, ...]) -> str | None:
     return f"{said[0]}{more} {GO_ON}"
 
 
-def _as_found(met: Met) -> DamageFound:
-    return DamageFound(position=met.position, said=met.said)
+def unknown(met: Iterable[Met], known: Iterable[Known]) -> list[Met]:
+    """What the ledger does not say, or says is gone since."""
+    told = still_found(known)
+    return [each for each in met if DamageFound(position=each.position, said=each.said) not in told]
 
 
 def record_damage(ledger: Ledger, cause: Cause, met: Iterable[Met] | None = None) -> None:
-    """Let the ledger say what this process met; what cannot be written stays in its memory.
+    """Let the ledger say what this process met, all at once; else it stays in its memory.
 
     Args:
         ledger: open.
@@ -103,15 +104,15 @@ def record_damage(ledger: Ledger, cause: Cause, met: Iterable[Met] | None = None
     Raises:
         LedgerBusy, LedgerDamaged: the ledger cannot be read or written.
     """
-    for each in ledger.met.all() if met is None else met:
-        command = NoteDamage(position=each.position, said=each.said)
-        if _decided(ledger, partial(_noted, command), cause):
-            _LOG.error("damage: %s", each.said)
+    waiting = ledger.met.all() if met is None else tuple(met)
+    if not waiting:
+        return
+    commands = [NoteDamage(position=each.position, said=each.said) for each in waiting]
+    for event in _decided(ledger, lambda known: note_damage(known, *commands), cause):
+        if isinstance(event, DamageFound):
+            _LOG.error("damage: %s", event.said)
+    for each in waiting:
         ledger.met.remove(each)
-
-
-def _noted(command: NoteDamage, known: tuple[Known, ...]) -> Sequence[DamageFound]:
-    return note_damage(known, command)
 
 
 def settle_known(ledger: Ledger, command: SettleDamage, cause: Cause) -> tuple[int, ...]:

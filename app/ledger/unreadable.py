@@ -77,7 +77,8 @@ def _passed_over(
     row = connection.execute(select(*columns).where(ENTRIES.c.position == position)).one()
     texts = {name: _text(row._mapping[name]) for name in _TEXTS}
     schema = row.schema if type(row.schema) is int else 0
-    event = Unreadable(type=texts.pop("type"), schema=schema, why=why.rstrip("."))
+    edited = isinstance(error, StoredDamage)
+    event = Unreadable(type=texts.pop("type"), schema=schema, why=why.rstrip("."), edited=edited)
     return Recorded(
         position=position,
         stream_version=row.stream_version if type(row.stream_version) is int else -1,

@@ -1,6 +1,8 @@
 """Fold the whole ledger again, beside the read models: the proof that they follow from it.
 
 What differs is put right from what came out. Until then the old tables answer, and appends go on.
+Where the data of an entry was edited since it was folded, or is gone, what came out lacks it: then
+nothing is put right, for the old tables may be the last that hold what it said.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from app.ledger.store import Ledger
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
 from app.projections.read_model import ReadModel
 from app.projections.runner import READ_MODELS
+from domain.errors import LedgerDamaged
+from domain.events.envelope import Recorded
+from domain.events.unreadable import Unreadable
 
 _ROWS_PER_COPY: Final = 1000
 _UNREADABLE: Final = "could not be read"  # in place of a digest
@@ -51,30 +56,37 @@ def rebuild(
 
     Raises:
         LedgerBusy: another writer held the lock all the time.
-        LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+        LedgerDamaged: an entry is not what its hash says, or the positions have a gap; or read
+            models differ, and what would be put in their place lacks an entry's damaged data.
     """
     unreadable = _unreadable(ledger, read_models)
-    if unreadable:
-        ledger.fold_anew(progress)
+    readable = [each for each in read_models if each.name not in unreadable]
     with scratch(read_models) as beside:
         done = -1
+        lacking: str | None = None  # why the first entry was passed over whose data is damaged
 
         def go_on(connection: Connection) -> None:
-            nonlocal done
+            nonlocal done, lacking
             last = head(connection)
             for page in dense_pages(connection, done, last, page_entries):
                 fold(read_models, beside, Past(connection), page)
+                lacking = lacking or _lacking(page)
                 done = page[-1].position
                 progress(done + 1, last + 1)
 
         with ledger.connect() as moment:
             go_on(moment)
-            before, after = digests(moment, read_models), digests(beside, read_models)
+            before, after = digests(moment, readable), digests(beside, read_models)
         before |= dict.fromkeys(unreadable, _UNREADABLE)
         found = Rebuilt(position=done, before=before, after=after)
-        if found.differing and not unreadable:
+        if found.differing:
+            _refuse(lacking, found.differing)
+        if unreadable:
+            ledger.fold_anew(progress)
+        elif found.differing:
             with ledger.writing() as connection:
                 go_on(connection)
+                _refuse(lacking, found.differing)
                 for each in read_models:
                     if each.name in found.differing:
                         _copy(each, beside, connection)
@@ -91,6 +103,23 @@ def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:
         except DBAPIError:
             found.append(each.name)
     return found
+
+
+def _lacking(page: Sequence[Recorded]) -> str | None:
+    """Why the first entry was passed over that could be read when it was folded; None: none was."""
+    for entry in page:
+        if isinstance(entry.event, Unreadable) and entry.event.edited:
+            return entry.event.why
+    return None
+
+
+def _refuse(lacking: str | None, differing: Sequence[str]) -> None:
+    if lacking is not None:
+        raise LedgerDamaged(
+            f"{lacking}. What the ledger gives without it differs from the read models "
+            f"{', '.join(differing)}, which may be the last that hold it: they were left as they "
+            "are. Restore the data from a back-up; then run `whyledger replay`."
+        )
 
 
 def _copy(read_model: ReadModel, source: Connection, target: Connection) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, select
 from app.database.durable_files import file_aside, folder_aside
 from app.database.read_only import CannotJudge
 from app.ledger.batch import Artefact, check_artefact
+from app.ledger.damage import known_damage
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.stored_bytes import Column, whole
@@ -30,6 +31,7 @@ from app.ledger.tree import TILE_HASHES
 from app.proof.verify.guards import tables_of
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
+from domain.decisions.damage import standing
 from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
 from domain.events.events import EVENT_TYPES
 from domain.faults import shown
@@ -63,7 +65,8 @@ class Exported:
     root: str  # hex
     checkpoints: int
     artefacts: int
-    damage: str | None  # of the first entry or artefact that is not what its hash says, in words
+    # Of the first entry or artefact that is not what its hash says, else what stands, in words.
+    damage: str | None
 
 
 def export_bundle(
@@ -77,7 +80,7 @@ def export_bundle(
     """Write everything at one moment of the ledger to `target`: a new folder, or a new .zip file.
 
     Written beside it and renamed when it is whole. What is damaged is written as it stands, for
-    whoever has to judge it, and noticed.
+    whoever has to judge it, and noticed; damage that was found before and stands is said as well.
 
     Args:
         ledger: open.
@@ -152,7 +155,7 @@ class _Export:
             root=tree.root().hex(),
             checkpoints=checkpoints,
             artefacts=artefacts,
-            damage=None if self.met is None else self.met.said,
+            damage=_standing(self._connection) if self.met is None else self.met.said,
         )
 
     def _write_events(self) -> Frontier:
@@ -204,7 +207,6 @@ class _Export:
         with self._connection.execute(query, execution_options=_FEW) as rows:
             for sha256, kind, content in rows:
                 name = file_digest(sha256, "the digest of an artefact")
-                check_artefact(Artefact(name, str(kind), bytes(content)))
                 self._write(f"artefacts/{name}", bytes(content))
                 try:
                     check_artefact(Artefact(name, str(kind), bytes(content)))
@@ -263,6 +265,16 @@ def _met(position: int, stored: Column, said: Column) -> Met | None:
     except StoredDamage as damage:
         return Met(damage.position, damage.message)
     return None
+
+
+def _standing(connection: Connection) -> str | None:
+    """Damage that was found before, and is not settled; None: none."""
+    try:
+        stands = standing(known_damage(connection))
+    except LedgerDamaged as error:
+        return error.message
+    more = f" {len(stands) - 1} more were found." if len(stands) > 1 else ""
+    return f"{stands[0].found.said}{more}" if stands else None
 
 
 def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from app.cause import Cause
 from app.clock import Repeating, monotonic_seconds, new_id
-from app.ledger.damage import known_damage, record_damage, stopped_by
+from app.ledger.damage import known_damage, record_damage, stopped_by, unknown
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.retained import read_retained
@@ -108,8 +108,21 @@ class DamageWatch:
 
     def _look(self) -> None:
         self._telling = self._ledger.met.all()
-        if self._telling:
-            record_damage(self._ledger, Cause(_ACTOR, new_id()), self._telling)
+        self._read_known()  # after what was met: what it does not say yet is to be told
+        new = unknown(self._telling, self._known)
+        for each in set(self._telling).difference(new):
+            self._ledger.met.remove(each)  # accepted, say, and met again by every reader
+        if new:
+            record_damage(self._ledger, Cause(_ACTOR, new_id()), new)
+            self._read_known()
+        self._telling = ()
+        if all(each.gone for each in self._known):
+            self._said, self._due = "", 0.0
+        elif monotonic_seconds() >= self._due and not self._is_verifying():
+            self._verifying = threading.Thread(target=self._verify, name="verify", daemon=True)
+            self._verifying.start()
+
+    def _read_known(self) -> None:
         size = self._ledger.size()
         if size != self._size:
             with self._ledger.snapshot() as connection:
@@ -117,12 +130,6 @@ class DamageWatch:
             if standing(self._known) and not standing(known):
                 _LOG.warning("%s", _over(known))
             self._known, self._size = known, size
-        self._telling = ()
-        if all(each.gone for each in self._known):
-            self._said, self._due = "", 0.0
-        elif monotonic_seconds() >= self._due and not self._is_verifying():
-            self._verifying = threading.Thread(target=self._verify, name="verify", daemon=True)
-            self._verifying.start()
 
     def _is_verifying(self) -> bool:
         return self._verifying is not None and self._verifying.is_alive()
@@ -160,9 +167,9 @@ class DamageWatch:
             read_models=False,  # they follow from the entries, and stop nothing
             progress=tell,
         )
-        record_verification(self._ledger, found, Cause(_ACTOR, new_id()))
+        came = record_verification(self._ledger, found, Cause(_ACTOR, new_id()))
         if found.sound:
-            return ""
+            return came.unproven
         return (
             f"The last verification found {len(found.breaks)} breaks in {found.entries} entries, "
             f"the first: {found.breaks[0].sentence()}"

@@ -45,6 +45,7 @@ class SettleDamage:
     how: How
     reason: str
     before: int | None = None  # positions of what it may settle are less; None: all there is
+    covered: int | None = None  # entries that are proven, as no more is settled; None: whatever
 
     def __post_init__(self) -> None:
         """Refuse a reason that is none."""
@@ -68,18 +69,19 @@ def fold(events: Iterable[tuple[int, object]]) -> tuple[Known, ...]:
     return tuple(known.values())
 
 
-def note_damage(known: tuple[Known, ...], command: NoteDamage) -> tuple[DamageFound, ...]:
-    """The event that says it; empty where one says so already and no verification was clean since.
+def note_damage(known: tuple[Known, ...], *commands: NoteDamage) -> tuple[DamageFound, ...]:
+    """The events that say it, one for each that none says already since a clean verification.
 
     What an operator accepted stays accepted however often it is met.
     """
-    found = DamageFound(position=command.position, said=command.said)
-    return () if is_known(known, found) else (found,)
+    told = still_found(known)
+    found = (DamageFound(position=each.position, said=each.said) for each in commands)
+    return tuple(each for each in dict.fromkeys(found) if each not in told)
 
 
-def is_known(known: Iterable[Known], found: DamageFound) -> bool:
-    """Whether the ledger says so already, and no verification was clean since."""
-    return any(each.found == found and not each.gone for each in known)
+def still_found(known: Iterable[Known]) -> frozenset[DamageFound]:
+    """What the ledger says was found, and no verification found gone since."""
+    return frozenset(each.found for each in known if not each.gone)
 
 
 def settle_damage(known: tuple[Known, ...], command: SettleDamage) -> tuple[DamageSettled, ...]:
@@ -94,12 +96,18 @@ def settle_damage(known: tuple[Known, ...], command: SettleDamage) -> tuple[Dama
         for each in known
         if (each.settled is None or (verified and not each.gone))
         and (command.before is None or each.position < command.before)
+        and (command.covered is None or is_proven(each, command.covered))
     ]
     if not concerned and not verified:
         raise NothingToDecide("no damage stands; there is nothing to accept.")
     if not concerned:
         return ()
     return (DamageSettled(found=tuple(concerned), how=command.how, reason=command.reason.strip()),)
+
+
+def is_proven(known: Known, covered: int) -> bool:
+    """Whether what was damaged lies under a checkpoint of `covered` entries (0: there is none)."""
+    return (known.found.position or 0) < covered
 
 
 def standing(known: Iterable[Known]) -> tuple[Known, ...]:

@@ -36,6 +36,7 @@ class Unreadable:
     type: str  # as the column beside the bytes says, as far as it is text
     schema: int
     why: str  # without its position, without a full stop
+    edited: bool = False  # its data, apart, is not what was written or is gone: it was read before
 
 
 def said(position: int, why: str) -> str:

@@ -13,7 +13,7 @@ from app.cli.terminal import CommandRefused, Exit, Json, note, progress, say, sa
 from app.database.read_only import CannotJudge
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
-from app.proof.verification_recorded import record_verification
+from app.proof.verification_recorded import Came, record_verification
 from app.proof.verify.breaks import Break
 from app.proof.verify.verification import Verified
 from app.proof.verify.verification import verify as verify_ledger
@@ -74,18 +74,20 @@ def verify(
         note("nothing is recorded: what was signed last cannot be compared")
     elif record:
         with opened(settings, begin=False) as ledger:
-            settled = record_verification(ledger, found, typed())
-        note(_recorded(found, settled))
+            came = record_verification(ledger, found, typed())
+        note(_recorded(found, came))
+        if came.unproven:
+            note(came.unproven)
     if not found.whole or kept.fault:
         raise typer.Exit(Exit.INTEGRITY)
 
 
-def _recorded(found: Verified, settled: tuple[int, ...]) -> str:
+def _recorded(found: Verified, came: Came) -> str:
     if not found.sound:
         return "recorded: no cycle promotes and nothing is signed until that is settled"
-    if settled:
-        return f"recorded: what entries {', '.join(map(str, settled))} said was found is gone"
-    return "nothing to record: no damage is known"
+    if came.settled:
+        return f"recorded: what entries {', '.join(map(str, came.settled))} said was found is gone"
+    return "nothing to record" + ("" if came.unproven else ": no damage is known")
 
 
 def write_bundle(target: Path, json: bool, key: str = "") -> None:

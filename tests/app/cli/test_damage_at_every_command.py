@@ -43,7 +43,7 @@ READING_TABLES: Final = {"decisions", "changes", "why {decision}", "settle --rea
 # No command but `verify` and `repair` looks at tiles.
 DAMAGED: Final = {
     "entries": {*COMMANDS} - READING_TABLES,
-    "payloads": {"replay", "state", CYCLE},  # it was met when the state is asked for
+    "payloads": {"replay", "state", BUNDLE, CYCLE},  # it was met when the state is asked for
     "artefacts": {BUNDLE, ROLLBACK, CYCLE},
 }
 

@@ -16,6 +16,7 @@ from app.cycle.whatif import (
     ERASED,
     NO_PREDICTION,
     NOBODY_SERVED,
+    UNREADABLE,
     relive,
 )
 from app.cycle.whatif_runs import Run, WhatIfFailed, what_ifs
@@ -34,6 +35,7 @@ from domain.events.events import OutcomeRecorded, PredictionMade
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.cli.command_line import whyledger
 from tests.app.people import forgets, key_of, one_owned, owned
+from tests.app.proof.forger import change
 from tests.plausible import TIME, an
 
 STRICT_AND = document("rules", "policies", "strict-and.yaml")
@@ -277,6 +279,23 @@ def test_a_row_that_was_erased_is_one_row_whatever_was_recorded_of_it(
     found = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER)
     scratch.close()
     assert found.left_out == {ERASED: 1}
+
+
+def test_a_row_that_nobody_can_read_is_one_row_that_is_left_out_and_so_is_what_labels_it(
+    new_cars: CarLedger, apart: Settings
+) -> None:
+    """Given a prediction whose data somebody removed, and its outcome, then both are counted."""
+    cars = new_cars.adopts(**owned())
+    [row] = one_owned(cars.rows([1975], most=1))
+    asked = an(PredictionMade, model="car-price", identity=key_of(row), row=row)
+    [made] = cars.append("predictions-car-price", [(asked, TIME)])
+    label = an(OutcomeRecorded, model="car-price", prediction_id=made.id, identity=key_of(row))
+    cars.append("observations-car-price", [(label, TIME)])
+    change(cars.ledger, f"DELETE FROM payloads WHERE position = {made.position}")
+    scratch = open_ledger(apart)
+    found = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER)
+    scratch.close()
+    assert found.left_out == {UNREADABLE: 1, NO_PREDICTION: 1}
 
 
 def test_a_row_that_cannot_be_predicted_takes_no_other_with_it(cars: CarLedger) -> None:

@@ -41,6 +41,14 @@ def watch(ledger: Ledger, settings: Settings) -> Iterator[DamageWatch]:
     made.close()
 
 
+def sign(ledger: Ledger, settings: Settings) -> int:
+    """Sign all there is, as the service does; how many entries there are."""
+    checkpoints = Checkpoints(ledger, settings)
+    size = checkpoints.sign().checkpoint.size
+    checkpoints.close()
+    return size
+
+
 def put_bytes(ledger: Ledger, content: bytes) -> None:
     statement = f"UPDATE entries SET bytes = :content WHERE position = {EDITED}"
     change(ledger, statement, content=content)
@@ -92,6 +100,7 @@ def test_what_one_process_met_stops_the_others_and_is_said_once(
 def test_a_verification_beside_the_service_finds_it_gone_and_signing_goes_on(
     ledger: Ledger, settings: Settings, original: bytes, watch: DamageWatch
 ) -> None:
+    sign(ledger, settings)
     edit(ledger, original)
     watch.start()
     assert watch.alarm is None
@@ -107,9 +116,20 @@ def test_a_verification_beside_the_service_finds_it_gone_and_signing_goes_on(
         "verified",
         f"{ledger.size() - 1} entries were verified",
     )
-    checkpoints = Checkpoints(ledger, settings)
-    assert checkpoints.sign().checkpoint.size == ledger.size()
-    checkpoints.close()
+    assert sign(ledger, settings) == ledger.size()
+
+
+def test_a_verification_beside_the_service_says_what_it_cannot_prove(
+    ledger: Ledger, settings: Settings, original: bytes, watch: DamageWatch
+) -> None:
+    edit(ledger, original)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    put_bytes(ledger, original)
+    watch.start()
+    until(lambda: "Nothing is broken any more, but no entry is proven" in str(watch.alarm))
+    with pytest.raises(LedgerDamaged, match="ledger entry 2"):
+        sign(ledger, settings)
 
 
 def test_a_verification_names_what_nobody_accepted_and_its_own_words_bring_no_more(
@@ -244,6 +264,7 @@ def transactions(ledger: Ledger) -> int:
 )
 def test_the_log_says_that_damage_is_over_or_accepted(
     ledger: Ledger,
+    settings: Settings,
     watch: DamageWatch,
     original: bytes,
     accepted: bool,
@@ -251,6 +272,7 @@ def test_the_log_says_that_damage_is_over_or_accepted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("WARNING", "whyledger.ledger")
+    sign(ledger, settings)
     edit(ledger, original)
     with suppress(LedgerDamaged):
         ledger.entry(EDITED)

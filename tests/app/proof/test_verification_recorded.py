@@ -49,7 +49,7 @@ def test_what_it_finds_stops_every_process_once_and_its_end_lets_all_go_on(
     write(ledger, edited(original, rows=99))
     serving = Ledger(ledger.engine, ledger.project, busy_timeout_seconds=5)
     for _ in range(2):
-        assert record_verification(ledger, verified(ledger, settings), OPERATOR) == ()
+        assert record_verification(ledger, verified(ledger, settings), OPERATOR) == ((), "")
     with serving.snapshot() as connection:
         (known,) = known_damage(connection)
     with pytest.raises(LedgerDamaged, match=r"position 2: .* `whyledger verify --record`"):
@@ -57,7 +57,8 @@ def test_what_it_finds_stops_every_process_once_and_its_end_lets_all_go_on(
     assert (known.found.position, ledger.met.all()) == (EDITED, ())
 
     write(ledger, original)
-    assert record_verification(ledger, verified(ledger, settings), OPERATOR) == (known.position,)
+    came = record_verification(ledger, verified(ledger, settings), OPERATOR)
+    assert came == ((known.position,), "")
     with serving.snapshot() as connection:
         assert standing(known_damage(connection)) == ()
     refuse_on_damage(serving)
@@ -68,8 +69,27 @@ def test_where_nothing_is_known_and_nothing_is_broken_it_says_nothing(
     ledger: Ledger, settings: Settings, original: bytes
 ) -> None:
     size = ledger.size()
-    assert record_verification(ledger, verified(ledger, settings), OPERATOR) == ()
+    assert record_verification(ledger, verified(ledger, settings), OPERATOR) == ((), "")
     assert ledger.size() == size
+
+
+def test_what_no_checkpoint_covers_is_not_settled_and_it_says_why(
+    ledger: Ledger, settings: Settings, original: bytes
+) -> None:
+    write(ledger, edited(original, rows=99))
+    record_verification(ledger, verified(ledger, settings), OPERATOR)
+    write(ledger, original)
+    kept = read_retained(settings.signing_key_path)
+    change(ledger, "DELETE FROM checkpoints")  # and the signer's last one is lost
+    unproven = verify(ledger, kept.key)
+    assert (unproven.sound, unproven.covered) == (True, 0)
+    came = record_verification(ledger, unproven, OPERATOR)
+    assert came.settled == ()
+    assert "no entry is proven by a checkpoint, and so not what entry 6 says" in came.unproven
+    with pytest.raises(LedgerDamaged, match="position 2"):
+        refuse_on_damage(ledger)
+    came = record_verification(ledger, verified(ledger, settings), OPERATOR)
+    assert came == ((6,), "")
 
 
 def test_a_read_model_that_differs_is_a_break_and_stops_nothing(
@@ -80,5 +100,5 @@ def test_a_read_model_that_differs_is_a_break_and_stops_nothing(
     size = ledger.size()
     found = verified(ledger, settings)
     assert (found.whole, found.sound) == (False, True)
-    assert record_verification(ledger, found, OPERATOR) == ()
+    assert record_verification(ledger, found, OPERATOR) == ((), "")
     assert ledger.size() == size

@@ -63,6 +63,18 @@ def test_a_clean_verification_settles_what_was_accepted_and_nothing_it_has_not_s
     assert (event.found, event.how) == ((7, 99), "verified")
 
 
+def test_a_verification_settles_what_it_has_proven_and_no_more() -> None:
+    nowhere = DamageFound(position=None, said="an artefact has another digest")
+    known = fold([(7, FOUND), (9, OTHER), (10, nowhere)])
+
+    def settles(covered: int) -> list[int]:
+        clean = SettleDamage(how="verified", reason="r", before=100, covered=covered)
+        return [each for event in settle_damage(known, clean) for each in event.found]
+
+    found = {covered: settles(covered) for covered in (0, 12, 13, 165)}
+    assert found == {0: [], 12: [10], 13: [9, 10], 165: [7, 9, 10]}
+
+
 def test_a_settlement_planted_before_the_damage_settles_nothing() -> None:
     assert len(standing(fold([(5, settled(7)), (7, FOUND)]))) == 1
 
