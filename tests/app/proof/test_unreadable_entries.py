@@ -69,6 +69,10 @@ PLANTED: dict[str, tuple[bytes, str]] = {  # what is added -> why it cannot be r
         planted_bytes(started(1), STREAM, stream=STREAM),
         "'cycle.started' does not belong into the stream 'observations-cars'",
     ),
+    "text that holds NUL": (
+        planted_bytes(refused(model="cars\0"), STREAM),
+        "text that holds U+0000 (NUL)",
+    ),
     "columns that say another thing": (of(stream="observations-vans"), "columns beside it"),
 }
 
