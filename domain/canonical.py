@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
@@ -23,6 +24,8 @@ _PLAIN_FLOAT_MIN: Final = 1e-5  # orjson and RFC 8785 write the same digits betw
 _PLAIN_FLOAT_MAX: Final = 1e15
 # Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
+_NUL_WRITTEN: Final = b"\\u0000"
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # behind no backslash that is one itself
 DEPTH_MAX: Final = 64  # deeper documents are nobody's honest payload
 
 
@@ -144,3 +147,12 @@ def _refused(path: _Path, value: object, why: str, remedy: str) -> NotCanonical:
         steps.append(step)
     place = pointer(*reversed(steps)) or "/"
     return NotCanonical(f"{place}: {shown(value)} has no canonical form ({why}); {remedy}.")
+
+
+def holds_nul(content: bytes) -> bool:
+    """Whether a text in this JSON holds U+0000, which PostgreSQL keeps in no column of text.
+
+    >>> holds_nul(b'["a\\\\u0000"]'), holds_nul(b'["a\\\\\\\\u0000"]')
+    (True, False)
+    """
+    return _NUL_WRITTEN in content and _NUL.search(content) is not None

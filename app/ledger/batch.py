@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.cause import Cause
 from app.clock import new_salt
-from domain.canonical import INTEGER_MAX, leaf_hash, sha256_hex
+from domain.canonical import INTEGER_MAX, holds_nul, leaf_hash, sha256_hex
 from domain.errors import NotCanonical, RequestInvalid
 from domain.events.envelope import Recorded, envelope_bytes, parse_entry, payload_of
 from domain.events.erasure import Payload
@@ -110,7 +110,7 @@ def prepare(
     here, but for the few types whose every value survives the way (a test holds them to it).
 
     Raises:
-        NotCanonical: an event holds what JSON cannot.
+        NotCanonical: an event holds what JSON cannot, or NUL in a text.
         RequestInvalid: more events than one append may hold.
         ValueError: an event belongs into another category of streams.
     """
@@ -167,6 +167,11 @@ def _prepare_entry(stream: str, new: NewEvent, cause: Cause, recorded_at: str) -
         causation_id=cause.causation_id,
         data_commit=None if payload is None else payload.commit,
     )
+    if holds_nul(content) or (payload is not None and holds_nul(payload.content)):
+        raise NotCanonical(
+            f"{new.event.type}: a text holds U+0000 (NUL), which not every database keeps. Leave "
+            "it out."
+        )
     if isinstance(new.event, _NOT_READ_BACK):
         if not isinstance(new.event, OutcomeRecorded):
             _check_reads_back(new.event.row)

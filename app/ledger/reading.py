@@ -33,9 +33,9 @@ STORED: Final = (
 )
 
 # The statements of every append are the drivers' own: building one costs more than running it.
-# No version is beyond its entry's position. One that is, or none that SQLite took for a number, was
-# put there by somebody: it may not be in the way of who goes on from it.
-_IN_PLACE: Final = ' FROM entries WHERE stream = {} AND stream_version <= "position"'
+# No version is below 0 or beyond its entry's position. One that is, or none that SQLite took for a
+# number, was put there by somebody: it may not be in the way of who goes on from it.
+_IN_PLACE: Final = ' FROM entries WHERE stream = {} AND stream_version BETWEEN 0 AND "position"'
 _VERSION: Final = f"SELECT max(stream_version){_IN_PLACE}"
 _VERSION_SQLITE: Final = f"{_VERSION} AND typeof(stream_version) = 'integer'"
 _KNOWN: Final = (

@@ -41,7 +41,7 @@ from app.ledger.reading import (
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
-from app.ledger.wrong_rows import OVER_WRONG_ROWS
+from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
 from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
@@ -88,11 +88,13 @@ class Ledger:
         self.busy_timeout_seconds = busy_timeout_seconds
         self.unwritable: str | None = None  # why the database took not even the last write
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
+        self._anew = FoldingAnew()
         self._writer = Writer(
             self._writing_until,
             project,
             self.catch_up,
             self.fold_anew,
+            anew=self._anew,
             wait_seconds=busy_timeout_seconds,
             queue_max=queue_events_max,
         )
@@ -169,16 +171,20 @@ class Ledger:
             LedgerBusy: the lock did not come free in time.
             LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
         """
-        anew = False
+        self._catch_up(progress, tried=False)
+
+    def _catch_up(self, progress: Progress, *, tried: bool) -> None:
         while True:
             began = monotonic_seconds()
             try:
                 with self._writing_until(began + self.busy_timeout_seconds) as connection:
                     done, of = self.project.catch_up(connection)
             except (DBAPIError, *OVER_WRONG_ROWS) as error:  # somebody changed them, or how far
-                if anew:  # they are said to be
+                if tried and isinstance(error, OVER_WRONG_ROWS):  # they are said to be
+                    self._anew.did_not_help()
+                if tried or not self._anew.may_help():
                     raise
-                anew = True
+                tried = True
                 said = in_plain_words(error)
                 _LOG.warning("read models that do not fit are folded anew: %s", said)
                 self._begin_anew()
@@ -191,7 +197,7 @@ class Ledger:
     def fold_anew(self, progress: Progress = lambda done, of: None) -> None:
         """Drop the read models and fold them from the first entry on. Raises as `catch_up`."""
         self._begin_anew()
-        self.catch_up(progress)
+        self._catch_up(progress, tried=True)
 
     def _begin_anew(self) -> None:
         deadline = monotonic_seconds() + self.busy_timeout_seconds

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from app.clock import monotonic_seconds
 from app.ledger.batch import PreparedAppend
 from app.ledger.commit import Committed, Project, ReadModelsBehind, commit_all
+from app.ledger.wrong_rows import FoldingAnew
 from domain.errors import LedgerBusy, ReadModelUnfit
 
 _LOG: Final = logging.getLogger("whyledger.ledger")
@@ -54,6 +55,7 @@ class Writer:
         project: folds what was placed into the read models, in the same transaction.
         catch_up: folds what others appended without them, when that is too much for one.
         fold_anew: folds all of them again, when somebody changed them.
+        anew: whether it may.
         wait_seconds: how long an append may wait for the lock.
         queue_max: events that may wait; one append of more is taken when nothing else waits.
     """
@@ -65,6 +67,7 @@ class Writer:
         catch_up: Callable[[], None],
         fold_anew: Callable[[], None],
         *,
+        anew: FoldingAnew,
         wait_seconds: float,
         queue_max: int = QUEUE_EVENTS_MAX,
     ) -> None:
@@ -72,6 +75,7 @@ class Writer:
         self._project = project
         self._catch_up = catch_up
         self._fold_anew = fold_anew
+        self._anew = anew
         self._wait_seconds = wait_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
@@ -206,7 +210,7 @@ class Writer:
         return [waiting for waiting in batch if waiting.deadline >= now]
 
     def _committed(self, appends: Sequence[PreparedAppend], deadline: float) -> Sequence[Answer]:
-        anew = False
+        tried = False
         while True:
             try:
                 with self._begin(deadline) as connection:
@@ -215,9 +219,11 @@ class Writer:
                 self._catch_up()  # others append between its pages
                 deadline = monotonic_seconds() + self._wait_seconds
             except ReadModelUnfit as error:
-                if anew:
+                if tried:
+                    self._anew.did_not_help()
+                if not self._anew.may_help():
                     raise
-                anew = True
+                tried = True
                 _LOG.error("%s", error)
                 self._fold_anew()
                 deadline = monotonic_seconds() + self._wait_seconds

@@ -1,40 +1,41 @@
 """Re-derive what follows from the entries: the tree's head and tiles; drop unsigned checkpoints;
 make the database's own guards again.
 
-No entry is touched, and nothing that one names; an artefact that none names is dropped. A row that
-somebody planted can keep every append from its place; the guards that keep everybody from changing
-it are lifted for one transaction.
+No entry of the tree is touched. What stands before the first is in no tree and goes, and so do
+artefacts that are not what entries name. A row that somebody planted can keep every append from its
+place; the guards that keep everybody from changing it are lifted for one transaction.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from app.ledger.store import Ledger
 from app.ledger.stored_bytes import whole
-from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, TILES
+from app.ledger.tables import CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import TILE_HASHES
+from app.proof.artefact_repair import artefact_steps, mend_artefact, named_in
 from app.proof.guard_repair import guard_steps, mend_guards
 from app.proof.signer import check_ed25519
 from domain.errors import LedgerDamaged, ProofInvalid, RequestInvalid
+from domain.faults import shown
 from domain.stored_damage import StoredDamage
 from domain.tree.merkle import Frontier, perfect_root, root_of
 from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
 
 _GUARDED: Final = ("ledger_head", "tiles", "checkpoints", "artefacts")
-_DIGEST: Final = re.compile(rb'"([0-9a-f]{64})"')  # as an entry names an artefact
+_ENTRIES: Final = ("entries", "payloads")  # whose guards are lifted only where it must be
 _FEW: Final = 1000  # rows fetched at once
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _SQLITE_GUARDS: Final = (
-    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    " AND tbl_name IN ('ledger_head', 'tiles', 'checkpoints', 'artefacts')"
+    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ({tables})"
 )
 _POSTGRESQL_GUARDS: Final = (
     "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = '{table}'::regclass"
@@ -80,7 +81,7 @@ def repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None) -> 
         done = _with_guards(planned, connection)
         with _owners_alone():
             if planned.steps:
-                with _without_guards(connection):
+                with _without_guards(connection, derived.guarded()):
                     derived.apply()
             if done.steps != planned.steps:
                 mend_guards(connection)
@@ -99,7 +100,7 @@ class _Derived:
     ) -> None:
         self._connection = connection
         self._key = key
-        self._named: set[str] = set()  # every digest in an entry, of an artefact or not
+        self._named: defaultdict[str, set[str]] = defaultdict(set)  # artefact -> fields
         leaves = list(_leaves(connection, self._named))
         if last is not None and (
             len(leaves) < last.size or root_of(leaves[: last.size]) != last.root
@@ -116,10 +117,12 @@ class _Derived:
     def plan(self) -> Repair:
         steps = [*self._head_steps(), *self._tile_steps(), *self._checkpoint_steps()]
         steps += [
-            f"the artefact {sha256!r} is named by no entry, and would be in the way of one that "
-            "is; it is removed"
-            for sha256 in self._unnamed()
+            f"entry {row.position} stands before the first one, where no tree has any, in the way "
+            f"of version {shown(row.stream_version)} of the stream {shown(row.stream)}; it is "
+            "removed"
+            for row in self._before_the_first()
         ]
+        steps += [step.said for step in artefact_steps(self._connection, self._named)]
         return Repair(entries=self._tree.size, root=self._tree.root().hex(), steps=tuple(steps))
 
     def apply(self) -> None:
@@ -138,8 +141,20 @@ class _Derived:
                 )
         for size in self._unsigned():
             run(delete(CHECKPOINTS).where(CHECKPOINTS.c.size == size))
-        for sha256 in self._unnamed():
-            run(delete(ARTEFACTS).where(ARTEFACTS.c.sha256 == sha256))
+        for step in list(artefact_steps(self._connection, self._named)):
+            mend_artefact(self._connection, step)
+        if self._before_the_first():
+            run(delete(PAYLOADS).where(PAYLOADS.c.position < 0))
+            run(delete(ENTRIES).where(ENTRIES.c.position < 0))
+
+    def guarded(self) -> tuple[str, ...]:
+        """The tables that `apply` changes: entries only where one stands before the first."""
+        return (*_GUARDED, *_ENTRIES) if self._before_the_first() else _GUARDED
+
+    def _before_the_first(self) -> Sequence[Row[*tuple[Any, ...]]]:
+        columns = (ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.stream)
+        query = select(*columns).where(ENTRIES.c.position < 0).order_by(ENTRIES.c.position)
+        return self._connection.execute(query).all()
 
     def _head_steps(self) -> Iterator[str]:
         rows = self._connection.execute(select(LEDGER_HEAD)).all()
@@ -182,10 +197,6 @@ class _Derived:
             row.size for row in rows if not self._is_signed(row.size, row.note, self._key)
         )
 
-    def _unnamed(self) -> list[str]:
-        found = self._connection.execute(select(ARTEFACTS.c.sha256).order_by(ARTEFACTS.c.sha256))
-        return [sha256 for sha256 in found.scalars() if sha256 not in self._named]
-
     def _is_signed(self, size: int, note: str, key: VerifierKey) -> bool:
         try:
             signed = open_checkpoint(note, key, check_ed25519)
@@ -195,8 +206,9 @@ class _Derived:
         return signed.size == size
 
 
-def _leaves(connection: Connection, named: set[str]) -> Iterator[bytes]:
+def _leaves(connection: Connection, named: defaultdict[str, set[str]]) -> Iterator[bytes]:
     query = select(ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
+    query = query.where(ENTRIES.c.position >= 0)
     options = {"yield_per": _FEW}
     with connection.execute(query.order_by(ENTRIES.c.position), execution_options=options) as rows:
         for expected, row in enumerate(rows):
@@ -207,7 +219,8 @@ def _leaves(connection: Connection, named: set[str]) -> Iterator[bytes]:
                     expected,
                 )
             content = whole(row.position, row.bytes, row.leaf_hash)
-            named.update(each.decode() for each in _DIGEST.findall(content))
+            for digest, field in named_in(content):
+                named[digest].add(field)
             yield bytes(row.leaf_hash)
 
 
@@ -222,22 +235,23 @@ def _tiles(hashes: list[bytes]) -> Iterator[tuple[tuple[int, int], bytes]]:
 
 
 @contextmanager
-def _without_guards(connection: Connection) -> Iterator[None]:
+def _without_guards(connection: Connection, tables: Sequence[str]) -> Iterator[None]:
     """Lift the guards of these tables; they stand again, or nothing of it has happened."""
     run = connection.exec_driver_sql
     quote = connection.dialect.identifier_preparer.quote_identifier  # whatever somebody named them
     if connection.dialect.name == "sqlite":
-        guards = run(_SQLITE_GUARDS).all()
+        listed = ", ".join(f"'{table}'" for table in tables)
+        guards = run(_SQLITE_GUARDS.format(tables=listed)).all()
         for name, _ in guards:
             run(f"DROP TRIGGER {quote(name)}")
         yield
         for _, statement in guards:
             run(statement)
         return
-    for table in _GUARDED:
+    for table in tables:
         run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     yield
-    for table in _GUARDED:
+    for table in tables:
         for (name,) in run(_POSTGRESQL_GUARDS.format(table=table)).all():
             run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {quote(name)}")
 

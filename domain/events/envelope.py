@@ -13,11 +13,11 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from domain.canonical import canonical_bytes
+from domain.canonical import canonical_bytes, holds_nul
 from domain.errors import LedgerDamaged, WhyledgerError
 from domain.events.erasure import Erased, Payload
 from domain.events.events import EVENT_TYPES, Event
-from domain.events.unreadable import NO_JSON, EntryUnreadable, Unreadable
+from domain.events.unreadable import HOLDS_NUL, NO_JSON, EntryUnreadable, Unreadable
 from domain.events.upcasting import UPCASTERS, upcast
 from domain.faults import shown
 from domain.stored_damage import StoredDamage
@@ -133,7 +133,7 @@ def parse_entry(
             event = event_from_data(envelope["type"], envelope["schema"], envelope["data"])
         else:
             event = _event_apart(envelope, position, payload)
-    except StoredDamage:
+    except (StoredDamage, EntryUnreadable):
         raise
     except UNREADABLE as error:
         raise EntryUnreadable(position, _why(envelope, error)) from error
@@ -176,6 +176,8 @@ def _envelope(content: bytes, position: int) -> dict[str, Any]:
         envelope: dict[str, Any] = orjson.loads(content)
     except ValueError as error:
         raise EntryUnreadable(position, NO_JSON) from error
+    if holds_nul(content):
+        raise EntryUnreadable(position, HOLDS_NUL)
     if type(envelope) is not dict:
         raise EntryUnreadable(position, "JSON that is no envelope")
     if (fields := envelope.keys()) != _FIELDS and fields != _FIELDS_APART:
@@ -227,6 +229,8 @@ def _event_apart(
             f"the entry says {envelope['data_commit']}. Stop writing; compare with a back-up.",
             position,
         )
+    if holds_nul(payload.content):
+        raise EntryUnreadable(position, HOLDS_NUL)
     return event_from_data(envelope["type"], envelope["schema"], orjson.loads(payload.content))
 
 

@@ -13,6 +13,7 @@ from domain.errors import LedgerDamaged
 
 THING = "the entry"
 NO_JSON = "bytes that are no JSON"
+HOLDS_NUL = "text that holds U+0000 (NUL)"  # which no version writes, and PostgreSQL cannot fold
 EXPECTED = "one that can be read"
 
 

@@ -35,35 +35,72 @@ FREEZE = (
 )
 FIELDS = ("reference_sha256", "identities_sha256", "residuals_sha256")
 NAMED = "% only grows: nothing in it is removed but what a recorded erasure names"
-# As 0008, but what freezes an artefact is looked at as bytes: jsonb fails on what it cannot hold,
-# a NUL in some category, and then nothing could be erased any more.
-_ERASURE = (
-    f"erasure.stream = ''ledger'' AND erasure.type = ''{ERASURE}''"
-    " AND erasure.position < (SELECT size FROM %1$I.ledger_head)"
-    f" AND convert_from(erasure.bytes, ''UTF8'')::jsonb ->> ''type'' = ''{ERASURE}''"
+# As 0008, but an erasure that is no JSON, planted before this guard stood, names nothing: it made
+# the casts fail, and then nothing could be erased any more. What freezes an artefact is looked at
+# as text for the same reason.
+PAYLOAD = (
+    "SELECT EXISTS (SELECT FROM %1$I.entries AS named WHERE named.position < $2"
+    " AND $3 -> ''entries'' @> to_jsonb($1.position) AND named.position = $1.position"
+    " AND named.stream IN"
+    " (''observations-'' || ($3 ->> ''model''), ''predictions-'' || ($3 ->> ''model'')))"
 )
-_DATA = "convert_from(erasure.bytes, ''UTF8'')::jsonb -> ''data''"
-_MODEL = f"({_DATA} ->> ''model'')"
 _NAMES = " OR ".join(
     f"position(convert_to(''\"{field}\":\"'' || $1.sha256 || ''\"'', ''UTF8'') IN named.bytes) > 0"
     for field in FIELDS
 )
-PAYLOAD = (
-    "SELECT EXISTS (SELECT FROM %1$I.entries AS erasure JOIN %1$I.entries AS named"
-    f" ON named.position < erasure.position WHERE {_ERASURE}"
-    f" AND {_DATA} -> ''entries'' @> to_jsonb($1.position)"
-    " AND named.position = $1.position AND named.stream IN"
-    f" (''observations-'' || {_MODEL}, ''predictions-'' || {_MODEL}))"
-)
 _FREEZE = FREEZE.replace("'", "''")
 ARTEFACT = (
-    "SELECT $1.kind IN (''reference'', ''identities'') AND EXISTS"
-    " (SELECT FROM %1$I.entries AS erasure JOIN %1$I.entries AS named"
-    f" ON named.position < erasure.position WHERE {_ERASURE}"
-    f" AND {_DATA} -> ''artefacts'' @> to_jsonb($1.sha256)"
-    f" AND named.type IN ({_FREEZE}) AND (named.stream = ''model-'' || {_MODEL}"
-    f" OR rtrim(named.stream, ''0123456789'') = ''cycle-'' || {_MODEL} || ''-'') AND ({_NAMES}))"
+    "SELECT $1.kind IN (''reference'', ''identities'')"
+    " AND $3 -> ''artefacts'' @> to_jsonb($1.sha256)"
+    " AND EXISTS (SELECT FROM %1$I.entries AS named WHERE named.position < $2"
+    f" AND named.type IN ({_FREEZE}) AND (named.stream = ''model-'' || ($3 ->> ''model'')"
+    " OR rtrim(named.stream, ''0123456789'') = ''cycle-'' || ($3 ->> ''model'') || ''-'')"
+    f" AND ({_NAMES}))"
 )
+_NO_JSON = "data_exception OR program_limit_exceeded"  # or JSON that is too deep
+_TAKEN_UP = (
+    f"SELECT position, bytes FROM %1$I.entries WHERE stream = ''ledger'' AND type = ''{ERASURE}''"
+    " AND position < (SELECT size FROM %1$I.ledger_head)"
+)
+# A schema that is not trusted may not use json_valid, nor json_extract. So an erasure is told by
+# both its ends, as canonical JSON has them.
+_BEGINS = '{"actor":'
+_ENDS = f',"type":"{ERASURE}","v":1}}'
+_TEXT = (
+    f"CASE WHEN substr(CAST(erasure.bytes AS TEXT), 1, {len(_BEGINS)}) = '{_BEGINS}'"
+    f" AND substr(CAST(erasure.bytes AS TEXT), -{len(_ENDS)}) = '{_ENDS}'"
+    " THEN CAST(erasure.bytes AS TEXT) ELSE '{}' END"
+)
+_SQLITE_ERASURE = (
+    f"erasure.stream = 'ledger' AND erasure.type = '{ERASURE}'"
+    " AND erasure.position < (SELECT size FROM ledger_head)"
+    f" AND '{ERASURE}' = (SELECT value FROM json_each({_TEXT}) WHERE key = 'type')"
+)
+_SQLITE_MODEL = f"(SELECT value FROM json_each({_TEXT}, '$.data') WHERE key = 'model')"
+_SQLITE_NAMES = " OR ".join(
+    f"instr(CAST(named.bytes AS TEXT), '\"{field}\":\"' || OLD.sha256 || '\"') > 0"
+    for field in FIELDS
+)
+SQLITE_NAMED = {
+    "payloads": (
+        "EXISTS (SELECT 1 FROM entries AS named, entries AS erasure,"
+        f" json_each({_TEXT}, '$.data.entries') AS erased"
+        f" WHERE {_SQLITE_ERASURE} AND erased.value = OLD.position"
+        " AND named.position = OLD.position AND named.position < erasure.position"
+        " AND named.stream IN"
+        f" ('observations-' || {_SQLITE_MODEL}, 'predictions-' || {_SQLITE_MODEL}))"
+    ),
+    "artefacts": (
+        "OLD.kind IN ('reference', 'identities')"
+        " AND EXISTS (SELECT 1 FROM entries AS erasure, entries AS named,"
+        f" json_each({_TEXT}, '$.data.artefacts') AS erased"
+        f" WHERE {_SQLITE_ERASURE} AND erased.value = OLD.sha256"
+        f" AND named.position < erasure.position AND named.type IN ({FREEZE})"
+        f" AND (named.stream = 'model-' || {_SQLITE_MODEL}"
+        f" OR rtrim(named.stream, '0123456789') = 'cycle-' || {_SQLITE_MODEL} || '-')"
+        f" AND ({_SQLITE_NAMES}))"
+    ),
+}
 
 
 def upgrade() -> None:
@@ -85,7 +122,9 @@ def _guard_on_sqlite() -> None:
         " OR NEW.position > (SELECT coalesce(max(position), -1) + 1 FROM entries)"
         " OR NEW.stream_version < 0"
         " OR NEW.stream_version > (SELECT coalesce(max(stream_version), -1) + 1 FROM entries"
-        " WHERE stream = NEW.stream)"
+        # As `stream_version` counts: what stands where none can is nobody's next version.
+        " WHERE stream = NEW.stream AND typeof(stream_version) = 'integer'"
+        " AND stream_version BETWEEN 0 AND position)"
         f" BEGIN SELECT RAISE(ABORT, '{GAP}'); END"
     )
     texts = ("id", "stream", "type", "occurred_at", "recorded_at")
@@ -101,6 +140,13 @@ def _guard_on_sqlite() -> None:
         f" BEGIN SELECT RAISE(ABORT, '{UNREADABLE}'); END"
     )
 
+    for table, named in SQLITE_NAMED.items():
+        refuse = f"SELECT RAISE(ABORT, '{NAMED.replace('%', table)}');"
+        _run(f"DROP TRIGGER {table}_refuse_delete")
+        _run(
+            f"CREATE TRIGGER {table}_refuse_delete BEFORE DELETE ON {table}"
+            f" WHEN NOT ({named}) BEGIN {refuse} END"
+        )
     for table, columns in TYPES.items():
         told = " AND ".join(f"typeof(NEW.{name}) = '{kind}'" for name, kind in columns.items())
         _refuse_untyped(table, "UPDATE" if table == "ledger_head" else "INSERT", told)
@@ -125,11 +171,18 @@ def _guard_on_postgresql() -> None:
     refuse = " USING ERRCODE = 'restrict_violation';"
     _run(
         "CREATE OR REPLACE FUNCTION whyledger_refuse_unerased()"
-        " RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE named boolean; BEGIN"
+        " RETURNS trigger LANGUAGE plpgsql AS $$"
+        " DECLARE erasure record; said jsonb; named boolean; BEGIN"
+        f" FOR erasure IN EXECUTE format('{_TAKEN_UP}', TG_TABLE_SCHEMA) LOOP"
+        " BEGIN said := convert_from(erasure.bytes, 'UTF8')::jsonb;"
+        f" EXCEPTION WHEN {_NO_JSON} THEN CONTINUE; END;"
+        f" IF said ->> 'type' IS DISTINCT FROM '{ERASURE}' THEN CONTINUE; END IF;"
         " IF TG_TABLE_NAME = 'payloads' THEN"
-        f" EXECUTE format('{PAYLOAD}', TG_TABLE_SCHEMA) INTO named USING OLD;"
-        f" ELSE EXECUTE format('{ARTEFACT}', TG_TABLE_SCHEMA) INTO named USING OLD;"
-        " END IF; IF named THEN RETURN OLD; END IF;"
+        f" EXECUTE format('{PAYLOAD}', TG_TABLE_SCHEMA)"
+        " INTO named USING OLD, erasure.position, said -> 'data';"
+        f" ELSE EXECUTE format('{ARTEFACT}', TG_TABLE_SCHEMA)"
+        " INTO named USING OLD, erasure.position, said -> 'data';"
+        " END IF; IF named THEN RETURN OLD; END IF; END LOOP;"
         f" RAISE EXCEPTION '{NAMED}', TG_TABLE_NAME{refuse} END $$"
     )
     # One look at all rows of a statement: one for each would make every append half as fast again.
@@ -154,7 +207,7 @@ def _guard_on_postgresql() -> None:
         f" RAISE EXCEPTION '{UNHASHED}'{refuse} END IF;"
         f" BEGIN SELECT EXISTS (SELECT FROM added WHERE type = '{ERASURE}'"
         " AND convert_from(bytes, 'UTF8')::jsonb ->> 'type' IS DISTINCT FROM type) INTO found;"
-        " EXCEPTION WHEN data_exception THEN found := true; END;"
+        f" EXCEPTION WHEN {_NO_JSON} THEN found := true; END;"
         f" IF found THEN RAISE EXCEPTION '{UNREADABLE}'{refuse} END IF;"
         " RETURN NULL; END $$"
     )

@@ -16,7 +16,7 @@ from domain.path_parts import is_digest
 # Which kinds an entry's field may name. Equal bytes are stored once, under the kind that came
 # first; and what is no plan may be erased, so a plan that is called something else is a break.
 _ERASABLE: Final = frozenset({"reference", "identities"})
-_KINDS: Final = {
+KINDS: Final = {
     "plan_sha256": frozenset({"plan"}),
     "reference_sha256": _ERASABLE,
     "identities_sha256": _ERASABLE,
@@ -47,7 +47,7 @@ def artefact_breaks(
         elif sha256 not in named:
             unnamed.append(sha256)
         else:
-            expected = frozenset().union(*(_KINDS[field] for field in named[sha256]))
+            expected = frozenset().union(*(KINDS[field] for field in named[sha256]))
             if kind not in expected:
                 said = " or ".join(sorted(expected))
                 breaks.append(Break(None, f"the kind of the artefact {sha256}", said, shown(kind)))

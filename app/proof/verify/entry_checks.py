@@ -32,7 +32,7 @@ _NOTHING: Final = "nothing under it"
 _BREAKS_KEPT: Final = 1000  # a ledger with more is broken from there on
 _COPIES: Final = ("id", "stream", "type", "schema", "occurred_at", "recorded_at")
 # The events whose transaction stored the artefacts they name.
-_STORES: Final = {
+STORES: Final = {
     "cycle.drift-measured": ("residuals_sha256",),
     "cycle.data-merged": ("identities_sha256",),
     "cycle.candidate-trained": (
@@ -213,7 +213,7 @@ class EntryChecks:
                 self._wrong(position, f"the artefact it names as {field}", named, _NOTHING)
 
     def _check_artefacts(self, position: int, name: str, data: dict[str, Any]) -> None:
-        for field in _STORES[name]:
+        for field in STORES[name]:
             if data.get(field) is None and (field == _OPTIONAL or name == _REFIT):
                 continue
             named = str(data.get(field))

@@ -12,7 +12,9 @@ import orjson
 from sqlalchemy import Connection
 
 from app.proof.verify.breaks import Break
+from domain.canonical import holds_nul
 from domain.events.erasure import Payload
+from domain.events.unreadable import HOLDS_NUL
 from domain.faults import shown
 
 _PAYLOADS: Final = (
@@ -56,6 +58,9 @@ def _named_otherwise(position: int, beside: dict[str, Any], payload: Payload) ->
 
     Neither value is shown: an identity may be a person's.
     """
+    if holds_nul(payload.content):
+        yield Break(position, _THING, "data that can be read", HOLDS_NUL)
+        return
     try:
         data = orjson.loads(payload.content)
         inside = {name: data[name] for name in beside}

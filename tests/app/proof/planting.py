@@ -47,7 +47,7 @@ def plant(
     position = connection.execute(text(next_position)).scalar_one()
     try:
         id = json.loads(content)["id"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         id = new_id()
     row = {
         "position": position,

@@ -28,7 +28,7 @@ from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CycleStarted
 from domain.events.events import EVENT_TYPES, DamageFound, PayloadErased, RowsRefused
 from domain.events.unreadable import EntryUnreadable, Unreadable
-from tests.app.proof.forger import change
+from tests.app.proof.forger import change, guards_dropped
 from tests.app.proof.planting import plant, planted_bytes
 from tests.app.proof.signed_ledger import Kept, checked, exported
 from tests.ledger_events import (
@@ -68,6 +68,10 @@ PLANTED: dict[str, tuple[bytes, str]] = {  # what is added -> why it cannot be r
     "another stream's": (
         planted_bytes(started(1), STREAM, stream=STREAM),
         "'cycle.started' does not belong into the stream 'observations-cars'",
+    ),
+    "text that holds NUL": (
+        planted_bytes(refused(model="cars\0"), STREAM),
+        "text that holds U+0000 (NUL)",
     ),
     "columns that say another thing": (of(stream="observations-vans"), "columns beside it"),
 }
@@ -198,6 +202,24 @@ def test_nobody_adds_an_erasure_that_would_stop_all_others(ledger: Ledger, conte
     with ledger.engine.connect() as connection:
         with pytest.raises(DBAPIError):
             plant(connection, content, stream="ledger", type=PayloadErased.type)
+    erases_entry_1(ledger)
+
+
+# The last one is JSON, and deeper than PostgreSQL takes.
+@pytest.mark.parametrize("content", [b"no JSON", b"{}", b"\xff", b"[" * 20_000 + b"]" * 20_000])
+def test_one_that_stood_before_the_guard_stops_no_other_either(
+    ledger: Ledger, content: bytes
+) -> None:
+    put(ledger, STREAM, observation("car=1"), personal=True)
+    with guards_dropped(ledger) as connection:
+        plant(connection, content, stream="ledger", type=PayloadErased.type)
+    with pytest.raises(DBAPIError, match="payloads only grows"):
+        with ledger.engine.begin() as connection:
+            connection.execute(text("DELETE FROM payloads"))
+    erases_entry_1(ledger)
+
+
+def erases_entry_1(ledger: Ledger) -> None:
     erasure = PayloadErased(
         model="cars",
         entries=(1,),

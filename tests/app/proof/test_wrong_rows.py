@@ -19,12 +19,14 @@ from app.ledger.store import Artefact, Ledger, NewEvent, StreamAppend
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import read_head
 from app.projections.opening import open_ledger
-from app.proof.repair import repair
+from app.proof.repair import plan_repair, repair
+from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged
-from domain.events.events import CandidatePromoted
+from domain.events.events import CandidatePromoted, RowsRefused
 from tests.app.proof.forger import change, edited
+from tests.app.proof.planting import plant, planted_bytes
 from tests.ledger_events import TIME, put, refused
 from tests.plausible import an
 
@@ -97,9 +99,38 @@ def test_a_version_that_cannot_be_keeps_nobody_from_writing_or_saying_so(
 def test_text_for_a_version_keeps_nobody_from_writing(sqlite_ledger: Ledger) -> None:
     put(sqlite_ledger, "observations-cars", refused(1))
     copied_past_the_guards(sqlite_ledger, position=-5, id=new_id(), stream_version="zzz")
-    (recorded,) = put(sqlite_ledger, "observations-cars", refused(2))
-    assert recorded.stream_version == 1
-    assert sqlite_ledger.read_stream("observations-cars").version == 1
+    for version in (1, 2, 3):
+        (recorded,) = put(sqlite_ledger, "observations-cars", refused(2))
+        assert recorded.stream_version == version
+    assert sqlite_ledger.read_stream("observations-cars").version == 3
+
+
+def test_a_version_below_the_first_keeps_nobody_from_beginning_a_stream(ledger: Ledger) -> None:
+    put(ledger, "observations-vans", refused(1))
+    copied_past_the_guards(
+        ledger, position=-5, id=new_id(), stream="observations-cars", stream_version=-7
+    )
+    (recorded,) = put(ledger, "observations-cars", refused(2))
+    assert recorded.stream_version == 0
+
+
+def test_a_version_that_is_taken_before_the_first_entry_is_given_back_by_a_repair(
+    some: Ledger,
+) -> None:
+    copied_past_the_guards(some, position=-5, id=new_id(), stream_version=7)
+    put(some, "observations-cars", refused(7))
+    with pytest.raises(LedgerDamaged, match="where an append puts its own"):
+        put(some, "observations-cars", refused(8))
+    assert plan_repair(some, None, None).steps == (
+        "entry -5 stands before the first one, where no tree has any, in the way of version 7 of "
+        "the stream 'observations-cars'; it is removed",
+    )
+    repair(some, None, None)
+    (recorded,) = put(some, "observations-cars", refused(8))
+    assert recorded.stream_version == 7
+    assert verify(some, None).breaks == ()
+    with pytest.raises(DBAPIError, match="entries only grows"), some.engine.connect() as connection:
+        connection.execute(text("DELETE FROM entries"))
 
 
 def test_an_entry_behind_a_gap_wider_than_a_page_is_damage(some: Ledger) -> None:
@@ -141,6 +172,47 @@ def test_a_planted_artefact_is_not_adopted_and_a_repair_makes_room_for_the_right
     promoted(some)
     assert some.artefact(PLAN.sha256) == PLAN.content
     assert repair(some, None, None).steps == ()
+
+
+@pytest.mark.parametrize(("kind", "content"), [("plan", b"garbage"), ("reference", b"a plan")])
+def test_an_entry_that_holds_its_digest_anywhere_keeps_no_planted_artefact(
+    some: Ledger, kind: str, content: bytes
+) -> None:
+    planted(some, kind, content)
+    holds = planted_bytes(refused(), "observations-cars", correlation_id=PLAN.sha256)
+    with some.engine.begin() as connection:
+        plant(connection, holds, stream="observations-cars", type=RowsRefused.type)
+    (step,) = repair(some, None, None).steps
+    assert "is named by no entry" in step
+    promoted(some)
+    assert some.artefact(PLAN.sha256) == PLAN.content
+
+
+def breaks_of_the_plan(ledger: Ledger) -> list[str]:
+    said = [each.sentence() for each in verify(ledger, None).breaks]
+    return [each for each in said if PLAN.sha256 in each]
+
+
+def test_an_artefact_that_an_entry_names_gets_its_kind_back(some: Ledger) -> None:
+    promoted(some)
+    change(some, "UPDATE artefacts SET kind = 'reference'")
+    assert breaks_of_the_plan(some) != []
+    (step,) = repair(some, None, None).steps
+    assert step.endswith("is called 'reference', and entries name it as 'plan'; that it is called")
+    assert breaks_of_the_plan(some) == []
+    promoted(some)
+
+
+def test_other_bytes_under_a_digest_that_an_entry_names_make_room_for_the_right_ones(
+    some: Ledger,
+) -> None:
+    promoted(some)
+    change(some, "UPDATE artefacts SET bytes = :content", content=b"garbage")
+    (step,) = repair(some, None, None).steps
+    assert "is other bytes than its digest says" in step
+    promoted(some)
+    assert some.artefact(PLAN.sha256) == PLAN.content
+    assert breaks_of_the_plan(some) == []
 
 
 def test_the_database_takes_no_artefact_that_it_can_tell_is_none(ledger: Ledger) -> None:

@@ -22,11 +22,12 @@ from domain.events.envelope import (
     parse_entry,
     why_unreadable,
 )
+from domain.events.erasure import Payload
 from domain.events.events import EVENT_TYPES, Event, RowsRefused
-from domain.events.unreadable import Unreadable, said
+from domain.events.unreadable import EntryUnreadable, Unreadable, said
 from tests.domain.events.sample_events import FORCE, STARTED
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 INTEGERS = st.integers(-INTEGER_MAX, INTEGER_MAX)
 FLOATS = st.floats(-1e15, 1e15)
 JSON = st.dictionaries(TEXTS, st.none() | TEXTS | INTEGERS | st.lists(INTEGERS, max_size=2))
@@ -162,3 +163,22 @@ def test_event_data_is_plain_json() -> None:
     data = event_data(REFUSED)
     assert data == orjson.loads(orjson.dumps(data))
     assert event_from_data(REFUSED.type, REFUSED.schema, data) == REFUSED
+
+
+def test_text_that_holds_nul_is_read_by_nobody_and_a_backslash_before_u0000_is_none() -> None:
+    def read(reason: str) -> str | None:
+        event = replace(REFUSED, reasons={reason: 1})
+        return why_unreadable(envelope_bytes(event, **ENVELOPE), 7)
+
+    assert read("a\0b") == "text that holds U+0000 (NUL)"
+    assert read("a\\\0b") == "text that holds U+0000 (NUL)"
+    assert read("a\\u0000b") is None
+    assert read("a\\\\u0000b") is None
+
+
+def test_nor_is_one_whose_data_stands_apart() -> None:
+    content = canonical_bytes(event_data(replace(REFUSED, reasons={"a\0b": 1})))
+    payload = Payload(bytes(32), content)
+    entry = envelope_bytes(REFUSED, **ENVELOPE, data_commit=payload.commit)
+    with pytest.raises(EntryUnreadable, match=r"text that holds U\+0000"):
+        parse_entry(entry, position=7, stream_version=0, apart=lambda _: payload)
