@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, Semaphore
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -114,6 +114,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
     app.state.reading = CapacityLimiter(1)  # large bodies; see `bodies.parsed`
+    app.state.uploads = Semaphore(datasets.UPLOADS_AT_ONCE)
     app.state.taking_in = CapacityLimiter(datasets.UPLOADS_AT_ONCE)  # see `datasets.create_dataset`
     app.state.host_names = settings.names_of_host
     install_problems(app)

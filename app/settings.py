@@ -28,17 +28,29 @@ PREFIX: Final = "WHYLEDGER_"
 _OPTIONS: Final = frozenset({"SERVICE_URL"})  # of the command line, named by the environment
 
 
-def unknown_names(environment: Iterable[str]) -> list[str]:
-    """One sentence for each variable that looks like ours and is none: a misspelt setting."""
+_NEAR: Final = 0.75  # how alike two names are that may be one
+# What Kubernetes gives every container for a Service named `whyledger`, or `whyledger-db`.
+_SERVICE_LINK: Final = re.compile(
+    r"(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)|.+_PORT"
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)
+
+
+def unknown_names(environment: Iterable[str]) -> dict[str, str | None]:
+    """Each variable that looks like ours and is none, with the setting it may be meant for.
+
+    None: it is like no setting, so somebody else may have made it. What Kubernetes makes for a
+    Service of our name is left out.
+    """
     known = {*(name.upper() for name in Settings.model_fields), *_OPTIONS}
-    said = []
+    found: dict[str, str | None] = {}
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)
-        if not variable.upper().startswith(PREFIX) or name in known:
-            continue
-        near = get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]
-        said.append(f"{variable[:100]} is no setting; the nearest is {PREFIX}{near}")
-    return said
+        ours = variable.upper().startswith(PREFIX) and not _SERVICE_LINK.fullmatch(name)
+        if ours and name not in known:
+            near = get_close_matches(name, sorted(known), n=1, cutoff=_NEAR)
+            found[variable] = PREFIX + near[0] if near else None
+    return found
 
 
 class Settings(BaseSettings):
@@ -205,6 +217,14 @@ class Settings(BaseSettings):
                 f"database_url {value!r} keeps the ledger in memory, where it would not outlive "
                 "the process. Name a file: sqlite:///state/ledger.db"
             )
+        return value
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_no_service_link(cls, value: object) -> object:
+        """Kubernetes sets `WHYLEDGER_PORT=tcp://10.0.0.7:8000` for a Service of our name."""
+        if isinstance(value, str) and _SERVICE_ADDRESS.fullmatch(value):
+            return cls.model_fields["port"].default
         return value
 
     @field_validator("host")

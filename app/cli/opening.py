@@ -42,14 +42,22 @@ def read_settings(**changed: object) -> Settings:
     """The settings of the environment, with `changed` over them.
 
     Raises:
-        CommandRefused: a setting makes no sense, or there is none of that name; it is named with
-            its environment variable.
+        CommandRefused: a setting makes no sense, or its name is misspelt; it is named with its
+            environment variable.
     """
     unknown = unknown_names(os.environ)
-    if unknown:
+    misspelt = [
+        f"{variable[:100]} is no setting; the nearest is {near}"
+        for variable, near in unknown.items()
+        if near is not None
+    ]
+    if misspelt:
         raise CommandRefused(
-            f"{'; '.join(unknown)}. Correct or unset it; docs/settings.md has all."
+            f"{'; '.join(misspelt)}. Correct or unset it; docs/settings.md has all."
         )
+    if unknown:
+        names = ", ".join(variable[:100] for variable in unknown)
+        note(f"{names}: no setting, and passed over; docs/settings.md has all.")
     try:
         return Settings(**changed)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -45,7 +45,7 @@ class Exit(IntEnum):
     INVALID = 4  # a policy or contract is invalid
     PROMOTED = 10  # only with --detailed-exitcode
     REJECTED = 11  # only with --detailed-exitcode
-    UNDECIDED = 20  # nothing could be decided: inputs are missing, or the database out of reach
+    UNDECIDED = 20  # nothing was done: inputs are missing, the database is out of reach; try again
     CANNOT_JUDGE = 21  # the schema is newer than this version, or this login may not read it
 
 
@@ -57,7 +57,7 @@ _EXIT_BY_CODE: Final = {
     "document-invalid": Exit.INVALID,
     "cannot-judge": Exit.CANNOT_JUDGE,
     "nothing-to-decide": Exit.UNDECIDED,
-    "read-model-unfit": Exit.INTEGRITY,
+    "read-model-unfit": Exit.UNDECIDED,
     "ledger-busy": Exit.UNDECIDED,
     "ledger-unwritable": Exit.UNDECIDED,
     "service-unreachable": Exit.UNDECIDED,

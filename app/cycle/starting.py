@@ -36,6 +36,7 @@ from domain.path_parts import path_part
 
 _LOG: Final = logging.getLogger("whyledger.cycles")
 _LOCK_POLL_SECONDS: Final = 0.5  # how often another's worker is looked for
+_PAUSE_SECONDS_MAX: Final = 60.0  # before another worker, where one after the other only waits
 _POLL_SECONDS: Final = 0.05  # how often a watcher looks whether its worker has ended
 
 
@@ -200,6 +201,7 @@ class Cycles:
         of damage that keeps it from promoting.
         """
         deaths = 0
+        pause = _LOCK_POLL_SECONDS
         while deaths <= ATTEMPTS_MAX and self.view(cycle).status != "ended":
             if is_running(self._ledger.engine, self.lock_directory, cycle):
                 if self._closing.wait(_LOCK_POLL_SECONDS):
@@ -210,6 +212,10 @@ class Cycles:
                 if self._closing.wait(_POLL_SECONDS):
                     return
             if worker.returncode == WAITS:
+                # What it met may stand nowhere: it could not be recorded. The next meets it again.
+                if self._closing.wait(pause):
+                    return
+                pause = min(2 * pause, _PAUSE_SECONDS_MAX)
                 while damage_stands(self._ledger):
                     if self._closing.wait(_LOCK_POLL_SECONDS):
                         return

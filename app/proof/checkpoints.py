@@ -28,7 +28,7 @@ from app.outage import Outage
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
 from app.settings import Settings
-from domain.errors import ProofInvalid, SigningRefused, UnknownThing, WhyledgerError
+from domain.errors import LedgerBusy, ProofInvalid, SigningRefused, UnknownThing, WhyledgerError
 from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
 from domain.tree.proofs import verify_consistency
 
@@ -175,20 +175,31 @@ class Checkpoints:
             SigningRefused: the ledger does not extend what was signed before.
             LedgerDamaged: damage stands that nobody has settled, or the stored tiles lie.
             UnknownThing: another process holds the lock, and has signed nothing for two seconds.
+            LedgerBusy: others of this process waited to sign all the time.
         """
         wanted = self._ledger.size()
         deadline = monotonic_seconds() + _TURN_SECONDS
         while True:
-            with self._signing, self._turn() as ours:
-                if ours:
-                    signed = self._sign()
-                    for anchor in self._anchors:
-                        anchor.offer(signed.checkpoint, signed.note)
-                    return signed
+            # Whoever is before us may wait for the key as long; nobody waits for all of them.
+            first = self._signing.acquire(timeout=max(0.0, deadline - monotonic_seconds()))
+            try:
+                if first:
+                    with self._turn() as ours:
+                        if ours:
+                            return self._signed_and_offered()
+            finally:
+                if first:
+                    self._signing.release()
             with self._ledger.connect() as connection:
                 found = self.newest(connection, wanted)
             if found is not None:
                 return found
+            if not first:
+                raise LedgerBusy(
+                    f"others wait to sign this ledger, and no checkpoint covered {wanted} entries "
+                    f"within {_TURN_SECONDS:g} s. Ask again; if it lasts, see what holds "
+                    f"{self.signer.path}."
+                )
             if monotonic_seconds() > deadline:
                 raise UnknownThing(
                     f"another process signs this ledger and has not covered {wanted} entries in "
@@ -232,6 +243,12 @@ class Checkpoints:
             refusal=self._refusal,
             anchors=self.anchors,
         )
+
+    def _signed_and_offered(self) -> Signed:
+        signed = self._sign()
+        for anchor in self._anchors:
+            anchor.offer(signed.checkpoint, signed.note)
+        return signed
 
     def _sign(self) -> Signed:
         refuse_on_damage(self._ledger)

@@ -9,9 +9,7 @@ which let a verifier name the entry that was changed instead of the checkpoints 
 from __future__ import annotations
 
 import base64
-import glob
 import os
-import re
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -290,29 +288,22 @@ class FileSigner:
 def _make_key(path: Path, origin: str) -> None:
     """Write a new key, for its owner alone; whoever comes second keeps the first one's.
 
-    What a process that was killed left of one is a secret all the same, and is removed.
+    What a process that was killed left of one is a secret all the same, and is removed. No other
+    file beside it is ours: `signing.key.1` is how somebody keeps a copy.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() and not _left_behind(path):
+    temporary = path.with_name(path.name + _PART)
+    if path.exists() and not temporary.exists():
         return
     with exclusive(path.parent, make=False, seconds=TURN_SECONDS):
-        for left in _left_behind(path):
-            left.unlink()
+        temporary.unlink(missing_ok=True)
         if path.exists():
             return
         secret = Ed25519PrivateKey.generate()
         key = VerifierKey(origin, secret.public_key().public_bytes_raw())
         encoded = base64.b64encode(_ED25519 + secret.private_bytes_raw()).decode()
-        temporary = path.with_name(path.name + _PART)
         write_new_file(temporary, f"{_PREFIX}+{key.name}+{key.key_id.hex()}+{encoded}\n".encode())
         rename_durably(temporary, path)
-
-
-def _left_behind(path: Path) -> list[Path]:
-    """Keys that were made and never used; earlier versions named them by their process."""
-    beside = path.parent.glob(f"{glob.escape(path.name)}.*")
-    names = re.compile(rf"{re.escape(path.name)}(?:{re.escape(_PART)}|\.\d+)")
-    return [each for each in beside if names.fullmatch(each.name)]
 
 
 def _read_key(path: Path, origin: str | None) -> tuple[Ed25519PrivateKey, VerifierKey]:

@@ -102,8 +102,32 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_a_misspelt_setting_is_named_with_the_one_it_may_mean() -> None:
-    assert unknown_names(["PATH", "WHYLEDGER_PORT", "WHYLEDGER_SERVICE_URL"]) == []
-    assert unknown_names(["WHYLEDGER_BUSSY", "WHYLEDGER_STATEDIR"]) == [
-        "WHYLEDGER_BUSSY is no setting; the nearest is WHYLEDGER_BUSY_TIMEOUT_SECONDS",
-        "WHYLEDGER_STATEDIR is no setting; the nearest is WHYLEDGER_STATE_DIR",
-    ]
+    assert unknown_names(["PATH", "WHYLEDGER_PORT", "WHYLEDGER_SERVICE_URL"]) == {}
+    assert unknown_names(["WHYLEDGER_STATEDIR", "WHYLEDGER_BUSY_TIMEOUT", "WHYLEDGER_FLAVOUR"]) == {
+        "WHYLEDGER_BUSY_TIMEOUT": "WHYLEDGER_BUSY_TIMEOUT_SECONDS",
+        "WHYLEDGER_FLAVOUR": None,
+        "WHYLEDGER_STATEDIR": "WHYLEDGER_STATE_DIR",
+    }
+
+
+def test_what_kubernetes_makes_for_a_service_of_our_name_is_no_misspelt_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = {
+        "WHYLEDGER_X_PORT": "tcp://10.0.0.8:5432",
+        "WHYLEDGER_PORT": "tcp://10.0.0.7:8000",
+        "WHYLEDGER_PORT_8000_TCP": "tcp://10.0.0.7:8000",
+        "WHYLEDGER_PORT_8000_TCP_ADDR": "10.0.0.7",
+        "WHYLEDGER_PORT_8000_TCP_PORT": "8000",
+        "WHYLEDGER_PORT_8000_TCP_PROTO": "tcp",
+        "WHYLEDGER_SERVICE_HOST": "10.0.0.7",
+        "WHYLEDGER_SERVICE_PORT": "8000",
+        "WHYLEDGER_SERVICE_PORT_HTTP": "8000",
+    }
+    for name, value in made.items():
+        monkeypatch.setenv(name, value)
+    assert unknown_names(made) == {}
+    assert Settings() == Settings(port=8000)
+    monkeypatch.setenv("WHYLEDGER_PORT", "http://10.0.0.7:8000")
+    with pytest.raises(ValidationError, match="port"):
+        Settings()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import IO, Annotated, Final
 
-from anyio import to_thread
+from anyio import Semaphore, move_on_after, to_thread
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +21,7 @@ from app.http.documentation import FaultBody, refusals
 from app.http.strict_route import StrictRoute
 from app.intake.datasets import Upload
 from app.intake.intake import Intake
+from domain.errors import LedgerBusy
 
 # Files of a process that are read at a time; one more than one, so that a long one lets others by.
 UPLOADS_AT_ONCE: Final = 2
@@ -99,10 +102,12 @@ async def create_dataset(here: Here, cause: RequestCause, request: Request, mode
     with here.datasets.new_file() as file:
         sha256 = await _receive(request, file, here.settings.dataset_bytes_max)
         # Reading takes as long as the file is: it has threads of its own, and no other route waits.
-        return await to_thread.run_sync(
-            partial(here.datasets.take_in, serving, Upload(file, sha256), cause=cause),
-            limiter=request.app.state.taking_in,
-        )
+        seconds = here.settings.busy_timeout_seconds
+        async with _turn(request.app.state.uploads, seconds):
+            return await to_thread.run_sync(
+                partial(here.datasets.take_in, serving, Upload(file, sha256), cause=cause),
+                limiter=request.app.state.taking_in,
+            )
 
 
 @router.get(
@@ -117,6 +122,21 @@ def read_dataset(
     """What its upload answered, for who did not wait; while it is read, how far it has come."""
     here.champions.of(model)
     return here.datasets.look(model, sha256)
+
+
+@asynccontextmanager
+async def _turn(turns: Semaphore, seconds: float) -> AsyncIterator[None]:
+    with move_on_after(seconds) as waiting:
+        await turns.acquire()
+    if waiting.cancelled_caught:
+        raise LedgerBusy(
+            f"{UPLOADS_AT_ONCE} other files were being taken in for {seconds:g} s; nothing was "
+            "kept. Send it again when they are done."
+        )
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 async def _receive(request: Request, file: IO[bytes], bytes_max: int) -> str:

@@ -13,13 +13,14 @@ import pytest
 from sqlalchemy import delete
 
 from app.cli.opening import read_settings, typed
-from app.cli.terminal import CommandRefused
+from app.cli.terminal import CommandRefused, Exit, exit_code_of
 from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.decisions.damage import SettleDamage
+from domain.errors import ReadModelUnfit
 from tests.app.cli.command_line import whyledger
 from tests.app.cli.test_commands import CONTRACT
 from tests.ledger_events import put, refused
@@ -141,10 +142,23 @@ def test_settings_that_make_no_sense_are_named_with_a_remedy_and_without_their_v
 
 
 def test_a_misspelt_setting_is_refused_by_every_command(tmp_path: Path) -> None:
-    done = whyledger(tmp_path, "state", WHYLEDGER_BUSSY="1")
+    done = whyledger(tmp_path, "state", WHYLEDGER_BUSY_TIMEOUT="1")
 
     assert done.returncode == 1
-    assert "WHYLEDGER_BUSSY is no setting; the nearest is WHYLEDGER_BUSY_TIMEOUT" in done.stderr
+    said = "WHYLEDGER_BUSY_TIMEOUT is no setting; the nearest is WHYLEDGER_BUSY_TIMEOUT_SECONDS"
+    assert said in done.stderr
+
+
+def test_a_name_that_is_like_no_setting_is_said_and_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WHYLEDGER_FLAVOUR", "1")
+    assert read_settings() == Settings()
+    assert "WHYLEDGER_FLAVOUR: no setting, and passed over" in capsys.readouterr().err
+
+
+def test_a_read_model_that_is_folded_anew_asks_for_another_try_and_not_for_an_end() -> None:
+    assert exit_code_of(ReadModelUnfit("it was so.")) is Exit.UNDECIDED
 
 
 @pytest.mark.parametrize(

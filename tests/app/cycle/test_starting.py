@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from app.cause import Cause
 from app.cycle.starting import Cycles, CycleTicket, give_up
+from app.cycle.waiting import WAITS
 from app.database.locks import NamedLock, is_running
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -194,6 +195,34 @@ def test_workers_that_die_before_they_begin_fail_the_cycle(
     assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started", "cycle.failed"]
     reason = cycles.view(cycle).state["cycle.failed"]["reason"]
     assert reason.startswith("the last worker died before it began; its log is in")
+
+
+class Told(threading.Event):
+    """Keeps for how long it was waited for, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return super().wait(0.001)
+
+
+def test_workers_that_wait_for_damage_nobody_recorded_follow_ever_more_slowly(
+    cycles: Cycles, cars: CarLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_one_that_waits(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["/bin/sh", "-c", f"exit {WAITS}"])
+
+    closing = Told()
+    monkeypatch.setattr(cycles, "_closing", closing)
+    monkeypatch.setattr("app.cycle.starting.start_worker", start_one_that_waits)
+    cycle = cars.starts(year_end(1976))
+    assert cycles.recover() == [cycle]
+    until(lambda: {0.5, 1.0, 2.0, 4.0, 60.0} <= set(closing.seconds))
+    closing.set()
+    assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]
 
 
 @pytest.mark.usefixtures("forked_workers")

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.audit.anchors_told import anchors_failing
+from app.clock import monotonic_seconds
+from app.database.locks import exclusive
 from app.ledger.store import Ledger
 from app.projections.rebuild import rebuild
 from app.proof.anchors import FileAnchor, GitAnchor, WebhookAnchor, anchors_of
@@ -20,7 +23,7 @@ from app.proof.receipts import receipt
 from app.proof.signer import check_ed25519
 from app.settings import Settings
 from domain.canonical import leaf_hash
-from domain.errors import LedgerDamaged, SigningRefused, UnknownThing
+from domain.errors import LedgerBusy, LedgerDamaged, SigningRefused, UnknownThing, WhyledgerError
 from domain.tree.merkle import root_of
 from domain.tree.notes import Checkpoint, open_checkpoint
 from domain.tree.proofs import verify_inclusion
@@ -116,6 +119,34 @@ def test_a_process_that_may_not_sign_hands_on_what_another_signed(
         put(ledger, "observations-cars", refused())
         with pytest.raises(UnknownThing, match="another process signs this ledger"):
             checkpoints.sign()
+
+
+def test_callers_do_not_wait_for_each_other_while_something_holds_the_key(
+    ledger: Ledger, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("checkpoints._TURN_SECONDS", "signer.TURN_SECONDS"):
+        monkeypatch.setattr(f"app.proof.{module}", 0.5)
+    put(ledger, "observations-cars", refused())
+
+    def refused_after(callers: int) -> float:
+        began = monotonic_seconds()
+        with ThreadPoolExecutor(callers) as pool:
+            for error in pool.map(lambda _: error_of(checkpoints), range(callers)):
+                assert isinstance(error, (LedgerBusy, SigningRefused))
+        return monotonic_seconds() - began
+
+    with exclusive(checkpoints.signer.path, make=False, seconds=HANGS_SECONDS):
+        alone = refused_after(1)
+        assert refused_after(12) < 4 * alone
+    assert checkpoints.sign().checkpoint.size == ledger.size()
+
+
+def error_of(checkpoints: Checkpoints) -> WhyledgerError | None:
+    try:
+        checkpoints.sign()
+    except WhyledgerError as error:
+        return error
+    return None
 
 
 def test_a_receipt_is_checked_with_the_key_alone(ledger: Ledger, checkpoints: Checkpoints) -> None:

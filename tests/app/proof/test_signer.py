@@ -117,14 +117,13 @@ def test_a_memory_that_is_no_text_signs_nothing(signer: FileSigner) -> None:
             asked()
 
 
-@pytest.mark.parametrize("left", ["signing.key.part", "signing.key.7"])
 @pytest.mark.parametrize("made", [False, True])
 def test_what_a_killed_process_left_of_a_key_is_removed_and_stops_nobody(
-    tmp_path: Path, left: str, made: bool
+    tmp_path: Path, made: bool
 ) -> None:
     path = tmp_path / "signing.key"
     before = FileSigner(path, ORIGIN).key if made else None
-    (tmp_path / left).write_text("PRIVATE+KEY+never used")
+    (tmp_path / "signing.key.part").write_text("PRIVATE+KEY+never used")
     signer = FileSigner(path, ORIGIN)
     assert before in (None, signer.key)
     sign(signer, LEAVES[:5])
@@ -133,6 +132,16 @@ def test_what_a_killed_process_left_of_a_key_is_removed_and_stops_nobody(
         "signing.key.last",
         "signing.key.leaves",
     ]
+
+
+@pytest.mark.parametrize("copy", ["signing.key.1", "signing.key.7", "signing.key.bak"])
+def test_a_copy_that_somebody_keeps_beside_the_key_is_left_alone(
+    signer: FileSigner, copy: str
+) -> None:
+    kept = signer.path.with_name(copy)
+    kept.write_bytes(signer.path.read_bytes())
+    FileSigner(signer.path, ORIGIN)
+    assert kept.read_bytes() == signer.path.read_bytes()
 
 
 def test_a_key_that_others_can_read_is_refused(signer: FileSigner) -> None:

@@ -12,7 +12,7 @@ from app.http.routes.datasets import UPLOADS_AT_ONCE
 from app.settings import Settings
 from tests.app.http.routes.running import process_behind
 from tests.app.http.routes.test_datasets import HEADER, upload
-from tests.patience import until
+from tests.patience import HANGS_SECONDS, until
 
 FILES = 45  # more than the threads that all routes share
 
@@ -46,5 +46,25 @@ def test_uploads_that_wait_leave_every_other_route_its_thread(
             assert service.get("/readyz").status_code in (200, 503)
             assert not any(each.done() for each in sent)
         answers = [each.result() for each in sent]
-    # Those that were being taken in waited for the lock; they may be told to send it again.
-    assert sum(answer.status_code == 200 for answer in answers) >= FILES - UPLOADS_AT_ONCE
+    # Those that waited too long, for the lock or a turn, are told to send it again.
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert all(upload(service, *lines).status_code == 200 for lines in files[:3])
+
+
+def test_an_upload_whose_turn_does_not_come_is_told_to_try_again(
+    service: TestClient,
+) -> None:
+    portal = service.portal
+    assert portal is not None
+    turns = service.app.state.uploads  # type: ignore[attr-defined]
+    for _ in range(UPLOADS_AT_ONCE):
+        portal.call(turns.acquire)
+    try:
+        with ThreadPoolExecutor(1) as client:
+            answer = client.submit(upload, service, HEADER).result(HANGS_SECONDS)
+    finally:
+        for _ in range(UPLOADS_AT_ONCE):
+            portal.call(turns.release)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "other files were being taken in" in answer.json()["detail"]
+    assert upload(service, HEADER).status_code == 200
