@@ -22,7 +22,6 @@ from app.settings import Settings
 from domain.errors import LedgerDamaged
 from domain.faults import shown
 
-__all__ = ["CannotJudge", "judged_revision", "look_at_database", "may_read"]
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
 
 

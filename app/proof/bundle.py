@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
 from app.database.durable_files import file_aside, folder_aside
-from app.database.read_only import CannotJudge
+from app.database.migrating import CannotJudge
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.damage import known_damage
 from app.ledger.met_damage import Met

@@ -27,6 +27,7 @@ from app.database.durable_files import (
     write_new_file,
 )
 from app.database.locks import exclusive
+from app.proof.signer_words import SignerWords
 from domain.errors import ProofInvalid, SigningRefused, WhyledgerError
 from domain.tree.notes import (
     Checkpoint,
@@ -70,13 +71,11 @@ class FileSigner:
     def __init__(self, path: Path, origin: str | None) -> None:
         self.path = path
         self._origin = origin
+        self._words = SignerWords(path, self.last_path, self.leaves_path)
         remembers = self.last_path.exists()  # before the key: who makes one signs after that
         if origin is not None:
             if remembers and not path.exists():
-                raise SigningRefused(
-                    f"the signing key {path} is missing, and {self.last_path} says that it signed. "
-                    f"Put its copy back and start again. {self._is_lost}"
-                )
+                raise SigningRefused(self._words.key_missing())
             _make_key(path, origin)
         self._secret, self.key = _read_key(path, origin)
 
@@ -128,31 +127,8 @@ class FileSigner:
         with suppress(ProofInvalid):
             ids = {each.key_id.hex() for each in parse_note(note)[1] if each.name == self.key.name}
             if ids and self.key.key_id.hex() not in ids:
-                return (
-                    f"the signing key {self.path} is not the one that signed what is remembered in "
-                    f"{self.last_path}: that one has the id {', '.join(sorted(ids))}, this one "
-                    f"{self.key.key_id.hex()}. Nothing is signed. Put the other key's copy back, "
-                    f"and signing goes on by itself. {self._is_lost}"
-                )
-        return (
-            f"the signer's memory {self.last_path} is damaged: {error.message} "
-            "Nothing is signed. Put back the newest checkpoint that was kept elsewhere."
-        )
-
-    @property
-    def _is_lost(self) -> str:
-        return (
-            f"Is that key lost for good? Stop the service, {self._move_memory}, and start again "
-            "with a new key. Then `whyledger repair` removes the old key's checkpoints, and "
-            "whoever checks needs the new verifier key."
-        )
-
-    @property
-    def _move_memory(self) -> str:
-        return (
-            f"move {self.last_path.name} and {self.leaves_path.name} out of "
-            f"{self.path.parent}, keep both"
-        )
+                return self._words.another_key(ids, self.key.key_id.hex())
+        return self._words.memory_damaged(error.message)
 
     def remembered_leaves(self) -> bytes:
         """The leaf hashes under the last signed note, concatenated; fewer when some were lost."""
@@ -207,10 +183,7 @@ class FileSigner:
             SigningRefused: entries are missing, or others than those that were signed.
         """
         if checkpoint.size == 0 or checkpoint.origin != self.key.name:
-            raise SigningRefused(
-                f"this key signs for {self.key.name!r} and nothing empty; asked was "
-                f"{checkpoint.origin!r} with {checkpoint.size} entries."
-            )
+            raise SigningRefused(self._words.not_ours(self.key.name, checkpoint))
         if last is None:
             return
         if checkpoint.size < last.size:
@@ -221,26 +194,14 @@ class FileSigner:
         except ProofInvalid as error:
             if self._still_there(last, checkpoint.size, leaves) < last.size:
                 raise SigningRefused(self._missing(last, checkpoint.size, leaves)) from error
-            raise SigningRefused(
-                f"the ledger no longer holds what was signed at size {last.size}: {error.message} "
-                "Nothing is signed. Run `whyledger verify`; it names the entry."
-            ) from error
+            words = self._words.entries_changed(last.size, error.message)
+            raise SigningRefused(words) from error
 
     def _missing(
         self, last: Checkpoint, size: int, leaves: Callable[[int, int], Sequence[bytes]]
     ) -> str:
         there = self._still_there(last, size, leaves)
-        others = or_else = ""
-        if there < size:
-            others = f", and {size - there} others stand in their place"
-            or_else = " Was none restored, entries were changed: run `whyledger verify`."
-        return (
-            f"the ledger has {size} entries, and {last.size} were signed: "
-            f"{last.size - there} are missing{others}. Nothing is signed. Was an older back-up "
-            "restored? Restore a newer one. Is there none, they are lost: stop the service, "
-            f"{self._move_memory} (they prove what was there), start again, and tell whoever keeps "
-            f"checkpoints.{or_else}"
-        )
+        return self._words.entries_missing(last.size, size, there)
 
     def _still_there(
         self, last: Checkpoint, size: int, leaves: Callable[[int, int], Sequence[bytes]]

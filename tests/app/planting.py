@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from app.clock import new_id
 from app.database.engine import insert_rows
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import grow
-from domain.canonical import leaf_hash
+from domain.canonical import canonical_bytes, leaf_hash
 from domain.events.envelope import envelope_bytes
 from domain.events.events import Event, PayloadErased
-from tests.ledger_events import TIME
+from tests.plausible import TIME
 
 
 def erasure(
@@ -33,7 +36,22 @@ def erasure(
     )
 
 
-def plant(
+def planted_bytes(event: Event, into: str, **other: Any) -> bytes:
+    """The bytes of an entry with `event`, and with `other` fields in its envelope."""
+    content = envelope_bytes(
+        event,
+        id=new_id(),
+        stream=into,
+        occurred_at=TIME,
+        recorded_at=TIME,
+        actor="local:unauthenticated",
+        correlation_id="c",
+        causation_id=None,
+    )
+    return canonical_bytes(json.loads(content) | other)
+
+
+def plant_event(
     connection: Connection,
     event: Event,
     *,
@@ -41,7 +59,7 @@ def plant(
     changed: tuple[bytes, bytes] = (b"", b""),
     taken_up: bool = True,
 ) -> int:
-    """Add an entry, and the head beside it; its position.
+    """Add an entry with the event; its position.
 
     Args:
         connection: on which it is added.
@@ -50,24 +68,48 @@ def plant(
         changed: what of its bytes has something else in its place.
         taken_up: whether the tree's head counts it.
     """
-    position = connection.execute(text("SELECT count(*) FROM entries")).scalar_one()
-    version = connection.execute(
-        text("SELECT count(*) FROM entries WHERE stream = :stream"), {"stream": stream}
-    ).scalar_one()
-    id = new_id()
-    content = envelope_bytes(
-        event,
-        id=id,
+    content = planted_bytes(event, stream).replace(*changed, 1)
+    return plant(
+        connection,
+        content,
         stream=stream,
-        occurred_at=TIME,
-        recorded_at=TIME,
-        actor="local:unauthenticated",
-        correlation_id="c",
-        causation_id=None,
-    ).replace(*changed, 1)
-    leaf = leaf_hash(content)
-    row = (position, id, stream, version, event.type, event.schema, TIME, TIME, content, leaf, None)
-    insert_rows(connection, ENTRIES, [row])
+        type=event.type,
+        taken_up=taken_up,
+        schema=event.schema,
+    )
+
+
+def plant(
+    connection: Connection,
+    content: bytes,
+    *,
+    stream: str,
+    type: str,
+    taken_up: bool = True,
+    **columns: Any,
+) -> int:
+    """Add the entry, and the head beside it; its position. `columns` say what they say."""
+    next_position = "SELECT coalesce(max(position), -1) + 1 FROM entries"
+    next_version = "SELECT coalesce(max(stream_version), -1) + 1 FROM entries WHERE stream = :s"
+    position = connection.execute(text(next_position)).scalar_one()
+    try:
+        id = json.loads(content)["id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        id = new_id()
+    row = {
+        "position": position,
+        "id": id,
+        "stream": stream,
+        "stream_version": connection.execute(text(next_version), {"s": stream}).scalar_one(),
+        "type": type,
+        "schema": 1,
+        "occurred_at": TIME,
+        "recorded_at": TIME,
+        "bytes": content,
+        "leaf_hash": leaf_hash(content),
+        "request_digest": None,
+    } | columns
+    insert_rows(connection, ENTRIES, [tuple(row.values())])
     if taken_up:
-        grow(connection, position, [leaf])
+        grow(connection, position, [leaf_hash(content)])
     return int(position)

@@ -8,7 +8,9 @@ import pytest
 
 from app.audit.anchors_told import HANGS_SECONDS
 from app.http.admission import PARAMETERS_MAX, QUERY_BYTES_MAX
+from app.http.bodies import UNPACKED_SHARE_MAX, UNPACKED_SPARE
 from app.http.connections import BODY_BYTES_PER_SECOND, HEAD_BYTES_MAX, HEADERS_MAX
+from app.http.pacing import WAITING_MAX
 from app.intake.documents import DOCUMENT_LENGTH_MAX, VALUES_MAX
 from app.intake.quarantine import SHARE_MAX
 from app.proof import verify_bundle
@@ -19,7 +21,7 @@ from tests.docs.markdown import read
 from tests.repository import REPOSITORY
 
 KIB = 1024
-WORDS = {100: "hundred", 4: "four"}
+WORDS = {100: "hundred", 50: "fifty", 8: "eight", 4: "four"}
 SETTINGS = Settings()
 PAGE = " ".join(read(REPOSITORY / "docs" / "threat-model.md").split())
 SAID = (
@@ -30,6 +32,9 @@ SAID = (
     f"an answer may stand unread for {SETTINGS.stall_seconds_max:g} s",
     f"An answer lists the first {WORDS[FAULTS_MAX]} faults",
     f"has at most {DOCUMENT_LENGTH_MAX:,} bytes and {VALUES_MAX:,} keys and values",
+    f"Gzip may unpack to {WORDS[UNPACKED_SHARE_MAX]} times what came and"
+    f" {UNPACKED_SPARE // KIB} KiB",
+    f"nothing more of it while {WORDS[WAITING_MAX]} requests stand unanswered",
     f"a query {QUERY_BYTES_MAX // KIB} KiB and {PARAMETERS_MAX} parameters",
     f"its quarantine file has at most {WORDS[SHARE_MAX]} times its bytes",
     f"an attempt without an end after {HANGS_SECONDS:g} s",

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 1
 ROUNDS_LONG = 10
-# What the settings promise is the busy timeout and a second; a busy machine takes its time besides.
-ANSWER_SECONDS_MAX = 5 * (BUSY_SECONDS + 1)
+PROMISED_SECONDS = BUSY_SECONDS + 1
+# A busy machine takes its time besides; what waits twice in a row takes twice as long, and fails.
+ANSWER_SECONDS_MAX = 1.75 * PROMISED_SECONDS
 CLIENTS = 60  # more than the service has threads
+CROWD_SECONDS_MAX = 2 * ANSWER_SECONDS_MAX  # all of them run on this machine's processors too
 
 
 def test_a_database_that_hangs_is_answered_for_in_time_on_every_route(
@@ -49,7 +51,7 @@ def test_a_database_that_hangs_is_answered_for_in_time_on_every_route(
                     refused += 1
                 assert client.get("/healthz").status_code == 200
                 with ThreadPoolExecutor(CLIENTS) as pool:
-                    path, seconds = "/models?limit=7", ANSWER_SECONDS_MAX
+                    path, seconds = "/models?limit=7", CROWD_SECONDS_MAX
                     crowd = [pool.submit(client.get, path, timeout=seconds) for _ in range(CLIENTS)]
                     assert {each.result().status_code for each in crowd} == {503}
             finally:

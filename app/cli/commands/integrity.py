@@ -10,7 +10,7 @@ import typer
 
 from app.cli.opening import looked_at, opened, read_settings, typed
 from app.cli.terminal import CommandRefused, Exit, Json, note, progress, say, say_error, say_json
-from app.database.read_only import CannotJudge
+from app.database.migrating import CannotJudge
 from app.proof.bundle import export_bundle
 from app.proof.retained import read_retained
 from app.proof.verification_recorded import Came, record_verification

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.audit.change import NOTHING_DECIDED, happened_last
+from app.audit.damage_words import damage_words
 from app.audit.decision import decisions
 from app.audit.health import Health, current_health
 from app.audit.model import model_told
@@ -21,7 +22,6 @@ from app.clock import now
 from app.cycle.promotions import roll_back
 from app.intake.adoption import adopt_contract, adopt_policy
 from app.intake.documents import parse_document
-from app.ledger.damage_words import damage_words
 from app.ledger.store import Ledger
 from app.projections.models import list_models
 from app.projections.putting_right import raised

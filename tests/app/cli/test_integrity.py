@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from app.cli.commands.integrity import verify, write_bundle
 from app.cli.commands.repair import repair
 from app.cli.terminal import CommandRefused
-from app.database.read_only import CannotJudge
+from app.database.migrating import CannotJudge
 from app.ledger.store import Ledger
 from app.proof import verify_bundle
 from app.proof.signer import FileSigner

@@ -25,7 +25,7 @@ from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
 from tests.app.cli.command_line import whyledger
 from tests.app.people import MARKER, People, forgets, holders, key_of, one_owned, owned, rows_with
-from tests.app.planting import erasure, plant
+from tests.app.planting import erasure, plant_event
 from tests.told import Story, ToldOnce, retold
 
 
@@ -69,8 +69,10 @@ def test_erasing_reaches_every_place_and_leaves_every_proof(people: People) -> N
 def test_what_somebody_planted_keeps_no_erasure_from_its_files_and_is_said(people: People) -> None:
     cars, row = people
     with cars.ledger.engine.begin() as connection:
-        first = plant(connection, erasure(model=cars.model, entries=(999,), cycles=("cars-7",)))
-        plant(connection, erasure(model="../cars", cycles=("../cars-1",)))
+        first = plant_event(
+            connection, erasure(model=cars.model, entries=(999,), cycles=("cars-7",))
+        )
+        plant_event(connection, erasure(model="../cars", cycles=("../cars-1",)))
     found = forgets(cars, row)
     assert (found.files, found.runs, found.left) == (4, 1, None)
     assert holders(cars.settings.state_dir.parent, MARKER.encode(), key_of(row).encode()) == []

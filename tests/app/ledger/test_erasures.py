@@ -10,7 +10,7 @@ from app.ledger.store import Ledger
 from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import DataMerged
-from tests.app.planting import erasure, plant
+from tests.app.planting import erasure, plant_event
 from tests.app.proof.forger import change, guards_dropped
 from tests.plausible import SHA, an
 
@@ -19,8 +19,8 @@ FROZEN = an(DataMerged, identities_sha256=sha256_hex(b"identities"))
 
 def test_what_an_edited_entry_froze_is_damage_and_not_gone(ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
-        position = plant(connection, FROZEN, stream="cycle-cars-1")
-        plant(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
+        position = plant_event(connection, FROZEN, stream="cycle-cars-1")
+        plant_event(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
     with ledger.engine.connect() as connection:
         assert erased_artefacts(connection) == {FROZEN.identities_sha256}
     change(
@@ -41,17 +41,17 @@ def test_an_entry_that_nobody_can_read_froze_nothing(
     ledger: Ledger, changed: tuple[bytes, bytes]
 ) -> None:
     with guards_dropped(ledger) as connection:  # which refuse bytes that are no JSON
-        plant(connection, FROZEN, stream="cycle-cars-1", changed=changed)
-        plant(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
+        plant_event(connection, FROZEN, stream="cycle-cars-1", changed=changed)
+        plant_event(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
     with ledger.engine.connect() as connection:
         assert erased_artefacts(connection) == frozenset()
 
 
 def test_what_a_model_froze_is_read_once_however_many_erasures_name_it(ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
-        plant(connection, FROZEN, stream="cycle-cars-1")
+        plant_event(connection, FROZEN, stream="cycle-cars-1")
         for _ in range(5):
-            plant(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
+            plant_event(connection, erasure(artefacts=(FROZEN.identities_sha256,)))
     asked: list[str] = []
     with ledger.engine.connect() as connection:
         listen(connection, "before_cursor_execute", lambda *said: asked.append(said[2]))

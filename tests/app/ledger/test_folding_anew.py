@@ -16,7 +16,7 @@ from app.settings import Settings
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
-from tests.app.proof.planting import plant, planted_bytes
+from tests.app.planting import plant, planted_bytes
 from tests.ledger_events import put, refused
 
 POISON = 99  # refused rows that no fold takes

@@ -30,7 +30,7 @@ from app.settings import Settings
 from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged, RequestInvalid, SigningRefused
 from domain.tree.notes import Checkpoint
-from tests.app.planting import erasure, plant
+from tests.app.planting import erasure, plant_event
 from tests.app.proof.forger import change, rewrite
 from tests.app.proof.signed_ledger import Kept, checked, exported, fill, verified
 from tests.ledger_events import TIME, observation, prediction, put, refused
@@ -73,7 +73,7 @@ def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
     people: Ledger, settings: Settings, tmp_path: Path, named: str
 ) -> None:
     with people.engine.begin() as connection:
-        position = plant(connection, BEYOND[named])
+        position = plant_event(connection, BEYOND[named])
     checkpoints = Checkpoints(people, settings)
     people.catch_up()
     note = checkpoints.sign().note
@@ -105,7 +105,7 @@ def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
 
 def test_an_erasure_that_the_head_has_not_taken_up_lets_nothing_go(people: Ledger) -> None:
     with people.engine.connect() as connection:
-        plant(connection, erasure(entries=(1,)), taken_up=False)
+        plant_event(connection, erasure(entries=(1,)), taken_up=False)
         with pytest.raises(DBAPIError, match="only grows"):
             connection.execute(text("DELETE FROM payloads WHERE position = 1"))
 
@@ -258,7 +258,7 @@ def test_nothing_is_repaired_over_entries_that_are_not_those_that_were_signed(
 
 def test_an_entry_behind_the_heads_back_is_an_alarm_in_plain_words(people: Ledger) -> None:
     with people.engine.begin() as connection:
-        plant(connection, erasure(), taken_up=False)
+        plant_event(connection, erasure(), taken_up=False)
     with pytest.raises(LedgerDamaged) as refusal:
         put(people, "observations-cars", refused())
     assert "5 entries and its tree 4" in refusal.value.message

@@ -28,8 +28,8 @@ from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CycleStarted
 from domain.events.events import EVENT_TYPES, DamageFound, PayloadErased, RowsRefused
 from domain.events.unreadable import EntryUnreadable, Unreadable
+from tests.app.planting import plant, planted_bytes
 from tests.app.proof.forger import change, guards_dropped
-from tests.app.proof.planting import plant, planted_bytes
 from tests.app.proof.signed_ledger import Kept, checked, exported
 from tests.ledger_events import (
     contract_adopted,

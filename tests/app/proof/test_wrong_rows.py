@@ -25,8 +25,8 @@ from app.settings import Settings
 from domain.canonical import sha256_hex
 from domain.errors import LedgerDamaged
 from domain.events.events import CandidatePromoted, RowsRefused
+from tests.app.planting import plant, planted_bytes
 from tests.app.proof.forger import change, edited
-from tests.app.proof.planting import plant, planted_bytes
 from tests.ledger_events import TIME, put, refused
 from tests.plausible import an
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from app.cli.main import app
 from app.settings import Settings
 from tests.app.http.routes.running import process_behind
+from tests.app.planting import plant
 from tests.app.proof.forger import change, edited
-from tests.app.proof.planting import plant
 from tests.ledger_events import put, refused
 from tests.patience import until
 

@@ -17,8 +17,7 @@ from sqlalchemy import make_url
 
 from app.cli.opening import looked_at
 from app.cli.terminal import exit_code_of
-from app.database.migrating import SCHEMA_REVISION, upgrade
-from app.database.read_only import CannotJudge
+from app.database.migrating import SCHEMA_REVISION, CannotJudge, upgrade
 from app.ledger.store import Ledger
 from app.projections.runner import READ_MODELS
 from app.proof.bundle import export_bundle

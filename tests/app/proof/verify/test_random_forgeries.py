@@ -15,7 +15,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import READ_MODELS_SCHEMA
-from app.database.read_only import CannotJudge
+from app.database.migrating import CannotJudge
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.proof.verify.verification import Verified

@@ -32,7 +32,7 @@ def found(ledger: Ledger) -> Verified:
     return verify(ledger, None, read_models=False)
 
 
-def plant(ledger: Ledger, sha256: str, content: bytes) -> None:
+def plant_artefact(ledger: Ledger, sha256: str, content: bytes) -> None:
     """As whoever may only append can; where the digest is another, on SQLite alone."""
     with guards_dropped(ledger) as connection:
         insert_rows(connection, ARTEFACTS, [(sha256, "plan", content)])
@@ -43,14 +43,14 @@ def test_a_ledger_nobody_touched_has_nothing_unnamed(filled: Ledger) -> None:
 
 
 def test_an_artefact_that_no_entry_names_is_counted(filled: Ledger) -> None:
-    plant(filled, sha256_hex(UNNAMED), UNNAMED)
+    plant_artefact(filled, sha256_hex(UNNAMED), UNNAMED)
     assert (found(filled).breaks, found(filled).unnamed) == ((), 1)
 
 
 def test_an_artefact_that_no_entry_names_and_differs_from_its_digest_is_found(
     filled: Ledger,
 ) -> None:
-    plant(filled, sha256_hex(UNNAMED), b"something else")
+    plant_artefact(filled, sha256_hex(UNNAMED), b"something else")
     (only,) = found(filled).breaks
     assert (only.thing, only.expected, only.found) == (
         "an artefact that no entry names",
@@ -61,7 +61,7 @@ def test_an_artefact_that_no_entry_names_and_differs_from_its_digest_is_found(
 
 @pytest.mark.parametrize("name", ["../../out", "A" * 64, "ab", sha256_hex(b"") + "\n"])
 def test_an_artefact_whose_name_is_no_digest_is_found(filled: Ledger, name: str) -> None:
-    plant(filled, name, UNNAMED)
+    plant_artefact(filled, name, UNNAMED)
     (only,) = found(filled).breaks
     assert (only.thing, only.expected) == ("the digest of an artefact", "64 of 0-9 and a-f")
 
