@@ -89,11 +89,13 @@ class Ledger:
         self.unwritable: str | None = None  # why the database took not even the last write
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
         self._anew = FoldingAnew()
+        # How the writer puts right what somebody changed; that of `open_ledger` drops nothing.
+        self.put_right: Callable[[], object] = self.fold_anew
         self._writer = Writer(
             self._writing_until,
             project,
             self.catch_up,
-            self.fold_anew,
+            self._put_right,
             anew=self._anew,
             wait_seconds=busy_timeout_seconds,
             queue_max=queue_events_max,
@@ -198,6 +200,9 @@ class Ledger:
         """Drop the read models and fold them from the first entry on. Raises as `catch_up`."""
         self._begin_anew()
         self._catch_up(progress, tried=True)
+
+    def _put_right(self) -> None:
+        self.put_right()
 
     def _begin_anew(self) -> None:
         deadline = monotonic_seconds() + self.busy_timeout_seconds

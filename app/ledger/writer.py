@@ -65,7 +65,7 @@ class Writer:
         begin: Begin,
         project: Project,
         catch_up: Callable[[], None],
-        fold_anew: Callable[[], None],
+        fold_anew: Callable[[], object],
         *,
         anew: FoldingAnew,
         wait_seconds: float,
@@ -225,7 +225,11 @@ class Writer:
                     raise
                 tried = True
                 _LOG.error("%s", error)
-                self._fold_anew()
+                try:
+                    self._fold_anew()
+                except BaseException:
+                    self._anew.did_not_help()
+                    raise
                 deadline = monotonic_seconds() + self._wait_seconds
 
     def _abandon(self, batch: Sequence[_Waiting], error: BaseException) -> None:

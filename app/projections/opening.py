@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from app.ledger.batch import NewEvent, StreamAppend
 from app.ledger.damage import record_damage
 from app.ledger.store import Ledger, Progress
 from app.projections.keeping import Keeping
+from app.projections.rebuild import rebuild
 from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import VersionConflict, WhyledgerError
@@ -56,6 +58,7 @@ def open_ledger(
     """
     engine = create_database(settings.ledger_url, settings, answers_within=answers_within)
     ledger = Ledger(engine, keeping, busy_timeout_seconds=settings.busy_timeout_seconds)
+    ledger.put_right = partial(rebuild, ledger, read_models=keeping.read_models)
     try:
         migrate(engine, settings.busy_timeout_seconds)
         with ledger.snapshot() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
+from sqlalchemy import func, select
 
 from app.ledger.reading import Past
 from app.ledger.store import Connection, Ledger
@@ -28,11 +29,17 @@ class Folded:
 
     def __init__(self, settings: Settings) -> None:
         self.positions: list[int] = []
+        self.looks = False
+        self.read_meanwhile: list[int] = []  # rows that others saw as entry 1 was folded again
         keeping = Keeping([ReadModel(REFUSALS, {RowsRefused: self._fold})], page_entries=2)
         self.ledger: Ledger = open_ledger(settings, keeping=keeping)
 
     def _fold(self, connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
         for entry in entries:
+            if self.looks and entry.position == 1:
+                with self.ledger.engine.connect() as other:
+                    rows = other.execute(select(func.count()).select_from(REFUSALS))
+                    self.read_meanwhile.append(rows.scalar_one())
             self.positions.append(entry.position)
             if isinstance(entry.event, RowsRefused) and entry.event.rows == POISON:
                 raise ValueError("a poison")
@@ -49,10 +56,12 @@ def folded(settings: Settings) -> Iterator[Folded]:
 
 
 def test_who_sends_it_again_and_again_has_all_of_the_ledger_folded_once(folded: Folded) -> None:
+    folded.looks = True
     for _ in range(4):
         with pytest.raises(ReadModelUnfit):
             put(folded.ledger, STREAM, refused(POISON))
     assert folded.positions.count(1) == 2  # as it was appended, and once anew
+    assert folded.read_meanwhile == [3]  # beside: what stands there is read until then
     (recorded,) = put(folded.ledger, STREAM, refused(4))
     assert recorded.position == 4
 
