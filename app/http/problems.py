@@ -143,8 +143,7 @@ def status_of(error: WhyledgerError) -> int:
 def suspected(scope: Scope, error: Exception) -> ReadModelUnfit | None:
     """What to answer when read models may have made `error`; None: it is our own mistake."""
     process = scope["app"].state.process
-    mistaken = isinstance(error, WhyledgerError | ResponseValidationError)
-    if process is None or not (mistaken or is_suspicious(error)):
+    if process is None or not (isinstance(error, ResponseValidationError) or is_suspicious(error)):
         return None
     found: ReadModelUnfit | None = process.read_models.suspected(error)
     return found

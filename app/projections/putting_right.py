@@ -19,30 +19,52 @@ from app.projections.rebuild import rebuild
 from domain.errors import ReadModelUnfit, WhyledgerError
 
 T = TypeVar("T")
+_PROJECTIONS: Final = __name__.rpartition(".")[0]
 _LOOK_SECONDS: Final = 0.5
 _AGAIN_SECONDS: Final = 60.0  # after a comparison in which nothing differed, or
 _AGAIN_SHARE: Final = 20.0  # so many times as long as it took
 _SAID_SECONDS: Final = 86_400.0  # for which what was put right is an alarm
+_PAUSE_SHARE: Final = 1.0  # of the time that a page took, after it: requests go first
 _PATIENCE_SECONDS: Final = 10.0
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
 
 def is_suspicious(error: Exception) -> bool:
-    """Whether wrong rows of read models may have made it."""
-    return isinstance(error, (ReadModelUnfit, *OVER_WRONG_ROWS))
+    """Whether wrong rows of read models may have made it, wherever they were used.
+
+    Not what our own errors foresee, nor text that cannot be decoded, which is a file's: those are
+    of a wrong row only where read models are read.
+    """
+    if isinstance(error, (WhyledgerError, UnicodeError)):
+        return isinstance(error, ReadModelUnfit) or _raised_in_projections(error)
+    return isinstance(error, OVER_WRONG_ROWS)
 
 
-def put_right(ledger: Ledger, error: Exception) -> str | None:
+def _raised_in_projections(error: BaseException) -> bool:
+    frame = error.__traceback__
+    while frame is not None:
+        module = frame.tb_frame.f_globals.get("__name__", "")
+        if module.startswith(f"{_PROJECTIONS}.") and module != __name__:
+            return True
+        frame = frame.tb_next
+    return False
+
+
+def put_right(
+    ledger: Ledger, error: Exception, progress: Callable[[int, int], None] = lambda done, of: None
+) -> str | None:
     """Compare the read models with the ledger after `error`, and fold anew those that differ.
 
     Returns:
         What was done, one sentence; None: nothing differs.
 
+    `progress` is told as `rebuild` tells it, and may end it.
+
     Raises:
         LedgerBusy: another writer held the lock all the time.
         LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
     """
-    differing = rebuild(ledger).differing
+    differing = rebuild(ledger, progress).differing
     if not differing:
         return None
     said = (
@@ -70,6 +92,10 @@ def again_when_put_right(ledger: Ledger, work: Callable[[], T]) -> T:
         return work()
 
 
+class _Ended(Exception):
+    """The service ends, and with it a comparison."""
+
+
 class ReadModelWatch:
     """Of a serving process: hears of errors, compares beside the requests, says what it did.
 
@@ -91,7 +117,9 @@ class ReadModelWatch:
         self._again_seconds = again_seconds
         self._lock = threading.Lock()
         self._heard: Exception | None = None
-        self._clean_until = 0.0  # monotonic seconds
+        self._clean_until = 0.0  # monotonic seconds; until then other errors are mistakes of ours
+        self._rests_until = 0.0  # nothing is compared until then
+        self._closing = threading.Event()
         self._said = ""
         self._said_until = 0.0
         self._repeating = Repeating("read models", self._look, look_seconds)
@@ -101,7 +129,8 @@ class ReadModelWatch:
         self._repeating.start()
 
     def close(self) -> None:
-        """End, after a comparison that is under way."""
+        """End, after the page of a comparison that is under way."""
+        self._closing.set()
         self._repeating.close(_PATIENCE_SECONDS)
 
     def hears(self, error: Exception) -> None:
@@ -112,9 +141,9 @@ class ReadModelWatch:
     def suspected(self, error: Exception) -> ReadModelUnfit | None:
         """Hear of an error; what to answer, or None when it can only be a mistake of ours."""
         with self._lock:
-            if monotonic_seconds() >= self._clean_until:
+            if isinstance(error, ReadModelUnfit) or monotonic_seconds() >= self._clean_until:
                 self._heard = error
-            elif not isinstance(error, ReadModelUnfit):
+            else:
                 return None
         if isinstance(error, ReadModelUnfit):
             return error
@@ -133,24 +162,39 @@ class ReadModelWatch:
 
     def _look(self) -> None:
         heard = self._heard
-        if heard is None:
-            return
         began = monotonic_seconds()
+        if heard is None or began < self._rests_until:
+            return
         try:
-            said = put_right(self._ledger, heard)
+            said = put_right(self._ledger, heard, self._pacing())
+        except _Ended:
+            return
         except Exception as error:  # noqa: BLE001 whatever: said, and tried again when met again
             words = error.message if isinstance(error, WhyledgerError) else in_plain_words(error)
             self._tell(f"Read models could not be compared with the ledger: {words}")
         else:
             if said is None:
                 ended = monotonic_seconds()
-                pause = max(self._again_seconds, (ended - began) * _AGAIN_SHARE)
-                self._clean_until = ended + pause
+                pause = (ended - began) * _AGAIN_SHARE
+                self._rests_until = ended + pause
+                self._clean_until = ended + max(self._again_seconds, pause)
             else:
                 self._tell(said)
         with self._lock:
             if self._heard is heard:
                 self._heard = None
+
+    def _pacing(self) -> Callable[[int, int], None]:
+        """Told of each page: pauses after it, and ends the comparison when the service does."""
+        began = monotonic_seconds()
+
+        def pause(done: int, of: int) -> None:
+            nonlocal began
+            if self._closing.wait((monotonic_seconds() - began) * _PAUSE_SHARE):
+                raise _Ended
+            began = monotonic_seconds()
+
+        return pause
 
     def _tell(self, said: str) -> None:
         self._said, self._said_until = said, monotonic_seconds() + _SAID_SECONDS

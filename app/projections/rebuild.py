@@ -51,8 +51,9 @@ def rebuild(
 ) -> Rebuilt:
     """Fold every read model again and put right those that differ; cut off, all stay as they were.
 
-    The ledger's lock is held only to copy what differs. `progress` is told how many entries of how
-    many are folded, after each page of `page_entries`.
+    The ledger's lock is held only to copy what differs, and no moment of the database but for the
+    comparison. `progress` is told how many entries of how many are folded, after each page of
+    `page_entries`; what it raises ends the fold, and nothing is changed.
 
     Raises:
         LedgerBusy: another writer held the lock all the time.
@@ -74,6 +75,14 @@ def rebuild(
                 done = page[-1].position
                 progress(done + 1, last + 1)
 
+        with ledger.connect() as connection:
+            last = head(connection)
+        while done < last:  # a transaction a page: a long one would keep what others delete
+            with ledger.connect() as connection:
+                page = next(dense_pages(connection, done, last, page_entries))
+                fold(read_models, beside, Past(connection), page)
+            done = page[-1].position
+            progress(done + 1, last + 1)
         with ledger.connect() as moment:
             go_on(moment)
             before, after = digests(moment, readable), digests(beside, read_models)
