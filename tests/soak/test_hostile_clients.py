@@ -12,7 +12,7 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,22 @@ from app.settings import Settings
 from tests.app.http.listening import all_of, request
 from tests.app.http.routes.running import AMC, CLOUDEVENTS, observation, plan_bytes, promote
 from tests.app.http.routes.test_hostile_bodies import HOSTILE
-from tests.patience import until
+from tests.patience import HANGS_SECONDS, until
 from tests.soak.service import Service
 from tests.soak.tables import Show
 
 CLIENTS = 40
 ROWS_MAX = 100  # of a good body: with more, what is taken would wait for the disk, and not for us
 RATIO_MAX = 1.5  # p99 beside hostile bodies, as a multiple of that beside good ones
-MEMORY_MAX = 1.05  # after a second round of everything, as a multiple of that after the first
+MEMORY_MAX = 1.05  # after a second round of everything, as a multiple of the most before it
+# What a service holds as soon as it has been asked once (connections to the database, threads) is
+# opened by one round more, before the first that is compared.
+ROUNDS_KEPT = ("warm-up", "1", "2")
+# glibc keeps freed memory for each thread, a little more at each round for some ten of them: with
+# one arena for all, what is measured is what the service keeps.
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+HURRIED = {"head_seconds_max": 1.0, "stall_seconds_max": 3.0}  # so that whoever is slow is cut soon
+UNREAD = 8  # answers asked for and not read, far more than the sockets between hold
 # Those that FastAPI and asyncio keep, and the service's own; they are begun as they are needed.
 THREADS_MAX = 40 + min(32, (os.cpu_count() or 1) + 4) + 10
 ROUNDS = {True: 5, False: 1}  # of each, hostile and good by turns; the median counts
@@ -127,16 +135,32 @@ def beside(port: int, sent: bytes, seconds: float) -> float:
         return p99(port, seconds)
 
 
-@pytest.fixture
-def service(sqlite_settings: Settings) -> Iterator[tuple[Service, int]]:
-    with Service(sqlite_settings) as running:
+@contextmanager
+def serving(
+    settings: Settings, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Service, int]]:
+    """A service with a champion, and its port."""
+    with Service(settings, environment) as running:
         running.adopt()
-        ledger = open_ledger(sqlite_settings)
+        ledger = open_ledger(settings)
         promote(ledger, 1, plan_bytes(0.25))
         ledger.close()
         with running.client() as client:
             until(lambda: client.get("/models/car-price").json()["answers"] is not None)
         yield running, int(running.address.rpartition(":")[2])
+
+
+@pytest.fixture
+def service(sqlite_settings: Settings) -> Iterator[tuple[Service, int]]:
+    with serving(sqlite_settings) as running:
+        yield running
+
+
+@pytest.fixture
+def hurried(sqlite_settings: Settings) -> Iterator[tuple[Service, int]]:
+    """One that soon cuts whoever is slow."""
+    with serving(sqlite_settings.model_copy(update=HURRIED), ONE_ARENA) as running:
+        yield running
 
 
 def test_a_hostile_body_holds_nobody_up_more_than_a_good_one_of_its_bytes(
@@ -173,22 +197,22 @@ def test_a_hostile_body_holds_nobody_up_more_than_a_good_one_of_its_bytes(
 
 
 def test_what_clients_leave_behind_keeps_no_memory_and_no_thread(
-    service: tuple[Service, int], soaking: bool, show: Show
+    hurried: tuple[Service, int], soaking: bool, show: Show
 ) -> None:
-    running, port = service
-    kept = [after_a_round(running, port, EVERY if soaking else SHORT) for _ in range(4)]
+    running, port = hurried
+    kept = {n: after_a_round(running, port, EVERY if soaking else SHORT) for n in ROUNDS_KEPT}
     rounds = ["| after round | memory, MB | threads |", "| --- | --: | --: |"]
-    rounds += [f"| {n} | {mb:.1f} | {count} |" for n, (mb, count) in enumerate(kept, start=1)]
+    rounds += [f"| {n} | {mb:.1f} | {count} |" for n, (mb, count) in kept.items()]
     show("rounds", "\n".join(rounds))
-    (first, _), (second, threads) = kept[-2:]
+    (warm, _), (first, _), (second, threads) = kept.values()
     assert threads <= THREADS_MAX
     if soaking:
-        assert second <= first * MEMORY_MAX
+        assert second <= max(warm, first) * MEMORY_MAX
 
 
 def after_a_round(running: Service, port: int, names: Iterable[str]) -> tuple[float, int]:
-    """Memory (MB) and threads of the service after every body, and after clients who just leave."""
-    senders: list[Callable[[], object]] = []
+    """Memory (MB) and threads of the service after every body, also of who leaves or is slow."""
+    senders: list[Callable[[], object]] = [partial(begin, port), partial(leave_unread, port)]
     for name in names:
         whole, _, _ = hostile_of(name)
         senders += [partial(ask, port, whole), partial(leave, port, whole)]
@@ -212,3 +236,22 @@ def leave(port: int, sent: bytes) -> None:
             connection.sendall(sent[: len(sent) // 2])
         except ConnectionError:
             return
+
+
+def begin(port: int) -> None:
+    """Begin a head, and hold on until the service cuts the connection."""
+    with socket.create_connection(("127.0.0.1", port), HANGS_SECONDS) as connection:
+        connection.sendall(b"GET /models HTT")
+        assert b" 200 " not in all_of(connection)
+
+
+def leave_unread(port: int) -> None:
+    """Ask for long answers and read none of them until the service has cut the connection."""
+    asked = request("GET", "/openapi.json", "Connection: keep-alive") * UNREAD
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(HANGS_SECONDS)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(asked)
+        time.sleep(HURRIED["stall_seconds_max"] * 1.5)
+        assert all_of(connection).count(b"HTTP/1.1 200 ") < UNREAD
