@@ -132,7 +132,7 @@ class Process:
         is kept outside."""
         others = {
             "writing": self.ledger.unwritable,
-            "checkpoints": self.checkpoints.refusal or self.checkpoints.strange,
+            "checkpoints": self.checkpoints.alarm,
             "damage": self.damage.alarm,
             "read-models": self.read_models.alarm,
             "anchors": anchors_failing(self.checkpoints.anchors),

@@ -10,13 +10,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 _MINUTE: Final = len("2026-01-01T00:00")
+_COMMAND: Final = re.compile(r"`([^`]+)`")
 _DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")  # SHA-256
 
 
 def templates(folder: Path) -> Environment:
     """The templates in `folder`, compiled once.
 
-    `|moment` and `|bound` say a time, `|digests` cuts digests.
+    `|moment` and `|bound` say a time, `|digests` cuts digests, `|commands` sets what can be typed.
     """
     environment = Environment(
         loader=FileSystemLoader(folder),
@@ -29,6 +30,7 @@ def templates(folder: Path) -> Environment:
     environment.filters["moment"] = moment
     environment.filters["bound"] = bound
     environment.filters["digests"] = digests
+    environment.filters["commands"] = commands
     return environment
 
 
@@ -49,6 +51,15 @@ def digests(text: str) -> Markup:
     """
     short = r'<abbr title="\g<0>">\1…</abbr>'
     return Markup(_DIGEST.sub(short, str(escape(text))))  # noqa: S704 - escaped
+
+
+def commands(text: str) -> Markup:
+    """The text, escaped, with what stands between backticks as code.
+
+    >>> commands("run `whyledger verify`")
+    Markup('run <code>whyledger verify</code>')
+    """
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def bound(text: str) -> str:

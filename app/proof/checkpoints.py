@@ -19,7 +19,7 @@ from app.clock import Repeating, monotonic_seconds, now
 from app.database.engine import in_plain_words, insert_rows
 from app.database.locks import NamedLock
 from app.database.storage import StorageFailed
-from app.ledger.damage import refuse_on_damage
+from app.ledger.damage import DamageStands, refuse_on_damage
 from app.ledger.proven_tree import ProvenTree
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, LEDGER_HEAD
@@ -120,6 +120,7 @@ class Checkpoints:
         chosen = anchors_of(settings) if anchors is None else anchors
         self._anchors = tuple(AnchorThread(anchor) for anchor in chosen)
         self._refusal: str | None = None
+        self._for_damage = False  # which has an alarm of its own
         self._outage = Outage(_LOG, "no checkpoint", "checkpoints are signed again")
         self._passed: tuple[int, ...] = ()  # sizes of rows that nobody believes
         self._signing = threading.Lock()
@@ -144,6 +145,11 @@ class Checkpoints:
     def refusal(self) -> str | None:
         """Why nothing is signed any more; None when all is well."""
         return self._refusal
+
+    @property
+    def alarm(self) -> str | None:
+        """What is wrong with signing itself: a refusal or a strange row, and not damage alone."""
+        return (None if self._for_damage else self._refusal) or self.strange
 
     @property
     def strange(self) -> str | None:
@@ -326,12 +332,12 @@ class Checkpoints:
         """Do it; whatever stands in its way stands in the status and, once, in the log."""
         try:
             work()
-            self._refusal = None
+            self._refusal, self._for_damage = None, False
             self._outage.over()
         except Exception as error:  # noqa: BLE001 a full disk, a lost database: seen in the status
             found = StorageFailed.found(error) or error
             said = found.message if isinstance(found, WhyledgerError) else in_plain_words(found)
-            self._refusal = said
+            self._refusal, self._for_damage = said, isinstance(found, DamageStands)
             self._outage.failed(found, said)
 
     def _has_grown(self) -> bool:

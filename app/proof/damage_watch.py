@@ -170,7 +170,6 @@ class DamageWatch:
         came = record_verification(self._ledger, found, Cause(_ACTOR, new_id()))
         if found.sound:
             return came.unproven
-        return (
-            f"The last verification found {len(found.breaks)} breaks in {found.entries} entries, "
-            f"the first: {found.breaks[0].sentence()}"
-        )
+        first, more = found.breaks[0].sentence(), len(found.breaks) - 1
+        others = f", and {more} more" if more else ""
+        return f"The last verification of {found.entries} entries found: {first}{others}"

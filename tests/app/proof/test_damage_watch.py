@@ -107,7 +107,7 @@ def test_a_verification_beside_the_service_finds_it_gone_and_signing_goes_on(
     with suppress(LedgerDamaged):
         ledger.entry(EDITED)
     assert "ledger entry 2: the stored bytes hash to" in str(watch.alarm)
-    until(lambda: "The last verification found" in str(watch.alarm))
+    until(lambda: "The last verification of" in str(watch.alarm))
     put_bytes(ledger, original)
     until(lambda: watch.alarm is None)
     last = ledger.read()[-1].event
@@ -283,3 +283,18 @@ def test_the_log_says_that_damage_is_over_or_accepted(
     else:
         put_bytes(ledger, original)
     until(lambda: said in caplog.text)
+
+
+def test_damage_is_one_alarm_though_nothing_is_signed_for_it(
+    ledger: Ledger, settings: Settings, original: bytes
+) -> None:
+    edit(ledger, original)
+    with suppress(LedgerDamaged):
+        ledger.entry(EDITED)
+    checkpoints = Checkpoints(ledger, settings)
+    checkpoints.start()
+    try:
+        until(lambda: "Nothing is promoted and nothing is signed" in str(checkpoints.refusal))
+        assert checkpoints.alarm is None, "the damage has an alarm of its own"
+    finally:
+        checkpoints.close()

@@ -131,7 +131,7 @@ def test_the_watch_does_not_call_it_gone(ledger: Ledger, settings: Settings) -> 
     ledger.read()
     watch = DamageWatch(ledger, settings, look_seconds=0.02, again_seconds=0.02)
     watch.start()
-    until(lambda: "The last verification found 1 breaks" in str(watch.alarm))
+    until(lambda: "The last verification of" in str(watch.alarm))
     watch.close()
     with ledger.snapshot() as connection:
         assert [each.settled for each in known_damage(connection)] == [None]
