@@ -99,7 +99,7 @@ def put_right_after(ledger: Ledger) -> Iterator[None]:
         said = put_right(ledger, error) if is_suspicious(error) else None
         if said is None:
             raise
-        raise ReadModelUnfit(f"{said} Run the command again.") from error
+        raise ReadModelUnfit(f"{said.removesuffix('.')}. Run the command again.") from error
 
 
 @contextmanager
