@@ -17,6 +17,8 @@ from app.process import Process
 from app.projections.cycles import CYCLES
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from domain.errors import LedgerDamaged
+from tests.app.proof.forger import change, edited
 from tests.ledger_events import contract_adopted, put, started
 from tests.patience import until
 
@@ -65,12 +67,15 @@ def test_a_start_that_fails_at_its_last_step_leaves_no_thread_and_no_connection(
     threads: Callable[[], set[threading.Thread]],
     connected: Callable[[], bool],
 ) -> None:
-    with opened(settings) as ledger:  # which cycles were cut off cannot be read
+    with opened(settings) as ledger:  # which cycles were cut off cannot be read, nor derived again
         put(ledger, "cycle-cars-1", started(1))
         with ledger.writing() as connection:
             connection.execute(update(CYCLES).values(state="{"))
+        (content,) = ledger.stored_bytes(1, 1)
+        statement = "UPDATE entries SET bytes = :content WHERE position = 1"
+        change(ledger, statement, content=edited(content, number=7))
 
-    with pytest.raises(ValueError, match="unexpected end of data"):
+    with pytest.raises(LedgerDamaged, match="ledger entry 1: the stored bytes"):
         Process.start(settings)
 
     assert threads() == set()
