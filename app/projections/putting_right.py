@@ -16,7 +16,7 @@ from app.database.engine import in_plain_words
 from app.ledger.store import Ledger
 from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.rebuild import rebuild
-from domain.errors import ReadModelUnfit, WhyledgerError
+from domain.errors import LedgerBusy, LedgerDamaged, NotReady, ReadModelUnfit, WhyledgerError
 
 T = TypeVar("T")
 _PROJECTIONS: Final = __name__.rpartition(".")[0]
@@ -35,6 +35,8 @@ def is_suspicious(error: Exception) -> bool:
     Not what our own errors foresee, nor text that cannot be decoded, which is a file's: those are
     of a wrong row only where read models are read.
     """
+    if isinstance(error, (LedgerBusy, LedgerDamaged, NotReady)):
+        return False  # of the database or the entries, and of a start that is stopped meanwhile
     if isinstance(error, (WhyledgerError, UnicodeError)):
         return isinstance(error, ReadModelUnfit) or _raised_in_projections(error)
     return isinstance(error, OVER_WRONG_ROWS)

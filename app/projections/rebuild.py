@@ -66,22 +66,23 @@ def rebuild(
         done = -1
         lacking: str | None = None  # why the first entry was passed over whose data is damaged
 
-        def go_on(connection: Connection) -> None:
+        def take(connection: Connection, page: Sequence[Recorded]) -> None:
             nonlocal done, lacking
+            fold(read_models, beside, Past(connection), page)
+            lacking = lacking or _lacking(page)
+            done = page[-1].position
+
+        def go_on(connection: Connection) -> None:
             last = head(connection)
             for page in dense_pages(connection, done, last, page_entries):
-                fold(read_models, beside, Past(connection), page)
-                lacking = lacking or _lacking(page)
-                done = page[-1].position
+                take(connection, page)
                 progress(done + 1, last + 1)
 
         with ledger.connect() as connection:
             last = head(connection)
         while done < last:  # a transaction a page: a long one would keep what others delete
             with ledger.connect() as connection:
-                page = next(dense_pages(connection, done, last, page_entries))
-                fold(read_models, beside, Past(connection), page)
-            done = page[-1].position
+                take(connection, next(dense_pages(connection, done, last, page_entries)))
             progress(done + 1, last + 1)
         with ledger.connect() as moment:
             go_on(moment)

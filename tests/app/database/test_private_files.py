@@ -54,7 +54,8 @@ def ran(module: str, *words: str, settings: Settings) -> subprocess.CompletedPro
 def test_a_command_makes_the_state_for_its_owner_alone(tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path / "state")
     done = ran("app.cli.main", "adopt", str(POLICY), settings=settings)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("waiting for ")]
+    assert (done.returncode, said) == (0, []), "a busy machine may be waited for"
     assert (tmp_path / "state" / "ledger.db").exists()
     assert open_to_others(tmp_path / "state") == []
 
