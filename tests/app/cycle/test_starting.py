@@ -212,8 +212,11 @@ class Told(threading.Event):
 def test_workers_that_wait_for_damage_nobody_recorded_follow_ever_more_slowly(
     cycles: Cycles, cars: CarLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
     def start_one_that_waits(settings: Settings, cycle: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(["/bin/sh", "-c", f"exit {WAITS}"])
+        started.append(subprocess.Popen(["/bin/sh", "-c", f"exit {WAITS}"]))
+        return started[-1]
 
     closing = Told()
     monkeypatch.setattr(cycles, "_closing", closing)
@@ -222,6 +225,8 @@ def test_workers_that_wait_for_damage_nobody_recorded_follow_ever_more_slowly(
     assert cycles.recover() == [cycle]
     until(lambda: {0.5, 1.0, 2.0, 4.0, 60.0} <= set(closing.seconds))
     closing.set()
+    cycles.close()
+    assert {process.wait() for process in started} == {WAITS}, "none is left to itself"
     assert types_of(cars.ledger, f"cycle-{cycle}") == ["cycle.started"]
 
 
