@@ -18,11 +18,11 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from app.background.outage import Outage
 from app.clock import monotonic_seconds
 from app.http.open_files import no_file_left
 from app.http.pacing import CHUNK_BYTES, HEAD_BYTES, Paced
 from app.http.problems import problem_response
-from app.outage import Outage
 from app.settings import Settings
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers; trailers, too

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from app.background.outage import Outage
 from app.clock import monotonic_seconds
-from app.outage import Outage
 from app.process import Process
 from app.settings import Settings
 from domain.errors import LedgerBusy, NotReady

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.background.outage import Outage
+from app.background.repeating import Repeating
 from app.cause import Cause
-from app.clock import Repeating, monotonic_seconds, new_id, now
+from app.clock import monotonic_seconds, new_id, now
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
-from app.outage import Outage
 from domain.errors import WhyledgerError
 from domain.events.events import RowsRefused
 

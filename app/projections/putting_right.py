@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from app.clock import Repeating, monotonic_seconds, now
+from app.background.repeating import Repeating
+from app.clock import monotonic_seconds, now
 from app.database.engine import in_plain_words
 from app.ledger.store import Ledger
 from app.ledger.wrong_rows import OVER_WRONG_ROWS

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from app.background.outage import Outage
 from app.clock import monotonic_seconds, now
 from app.database.durable_files import naming, sync_directory
 from app.database.storage import StorageFailed
-from app.outage import Outage
 from app.settings import Settings
 from domain.tree.notes import Checkpoint
 

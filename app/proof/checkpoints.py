@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, not_, select
 
-from app.clock import Repeating, monotonic_seconds, now
+from app.background.outage import Outage
+from app.background.repeating import Repeating
+from app.clock import monotonic_seconds, now
 from app.database.engine import in_plain_words, insert_rows
 from app.database.locks import NamedLock
 from app.database.storage import StorageFailed
@@ -24,7 +26,6 @@ from app.ledger.proven_tree import ProvenTree
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, LEDGER_HEAD
 from app.ledger.tree import read_head
-from app.outage import Outage
 from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
 from app.settings import Settings

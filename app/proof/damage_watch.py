@@ -10,8 +10,9 @@ import logging
 import threading
 from typing import Final
 
+from app.background.repeating import Repeating
 from app.cause import Cause
-from app.clock import Repeating, monotonic_seconds, new_id
+from app.clock import monotonic_seconds, new_id
 from app.ledger.damage import known_damage, record_damage, stopped_by, unknown
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger

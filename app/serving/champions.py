@@ -17,9 +17,10 @@ from typing import ClassVar, Final
 
 import orjson
 
-from app.clock import Repeating, latest_taken
+from app.background.outage import Outage
+from app.background.repeating import Repeating
+from app.clock import latest_taken
 from app.ledger.store import Ledger
-from app.outage import Outage
 from app.projections.models import ModelView, list_models
 from app.serving.plan import ServingPlan, load_plan
 from domain.contract.contract import Contract, parse_contract

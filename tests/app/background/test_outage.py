@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from app.outage import Outage
+from app.background.outage import Outage
 from domain.errors import LedgerBusy
 
 LOG = logging.getLogger("whyledger.test-outage")

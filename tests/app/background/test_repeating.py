@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.clock import Repeating
+from app.background.repeating import Repeating
 from tests.patience import HANGS_SECONDS
 
 SOON = 0.001
@@ -44,7 +44,7 @@ def test_work_is_done_again_and_again_until_it_is_closed() -> None:
 def test_what_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture) -> None:
     work = Counted(failing=2)
     repeating = Repeating("work", work, SOON)
-    with caplog.at_level(logging.WARNING, "whyledger.clock"):
+    with caplog.at_level(logging.WARNING, "whyledger.background"):
         repeating.start()
         assert work.third.wait(HANGS_SECONDS)
         repeating.close()
