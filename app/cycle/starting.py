@@ -22,7 +22,7 @@ from app.cycle.stream import append_next, read_cycle, who_asked
 from app.cycle.waiting import WAITS, damage_stands
 from app.database.locks import NamedLock, is_running
 from app.ledger.damage import refuse_on_damage
-from app.ledger.deciding import decide
+from app.ledger.deciding import Look, decide
 from app.ledger.store import Ledger
 from app.ledger.streams import cycle_of_stream
 from app.projections.cycles import CycleView, get_cycle, unfinished_cycles
@@ -110,7 +110,7 @@ class Cycles:
         with self._starting:
             decision = decide(
                 self._ledger,
-                partial(how_it_stands, command=command, skew_seconds=skew),
+                Look(partial(how_it_stands, command=command, skew_seconds=skew)),
                 starting.start_cycle,
                 command,
                 cause,

@@ -15,7 +15,7 @@ import orjson
 from app.cause import Cause
 from app.database.compaction import compact
 from app.database.locks import exclusive
-from app.ledger.deciding import decide_under_lock
+from app.ledger.deciding import Look, decide_under_lock
 from app.ledger.erasures import believed_erasures, erased_artefacts, refuse_beyond_reach
 from app.ledger.payloads import delete_erased, positions_of
 from app.ledger.reading import read_stream
@@ -74,7 +74,7 @@ def erase(
     """
     decision = decide_under_lock(
         ledger,
-        partial(_look, model=model, identity=identity),
+        Look(partial(_look, model=model, identity=identity)),
         erase_row,
         EraseRow(model=model, reason=reason, legal_basis=legal_basis),
         cause,

@@ -7,16 +7,15 @@ process on another machine than the reader who met it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select
 
 from app.cause import Cause
-from app.clock import new_id, now
-from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.deciding import Look, decide
 from app.ledger.met_damage import Met
-from app.ledger.reading import STORED, read_back, stream_version
+from app.ledger.reading import STORED, StreamHistory, read_back, stream_version
 from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
 from domain.decisions.damage import (
@@ -29,12 +28,11 @@ from domain.decisions.damage import (
     standing,
     still_found,
 )
-from domain.errors import LedgerDamaged, VersionConflict
+from domain.errors import LedgerDamaged
 from domain.events.events import DamageFound, DamageSettled
 
 _STREAM: Final = DamageFound.stream
 _TYPES: Final = (DamageFound.type, DamageSettled.type)
-_TRIES: Final = 3
 _LOG: Final = logging.getLogger("whyledger.ledger")
 GO_ON: Final = (
     "Nothing is promoted and nothing is signed until a verification finds nothing broken, which a "
@@ -108,9 +106,10 @@ def record_damage(ledger: Ledger, cause: Cause, met: Iterable[Met] | None = None
     if not waiting:
         return
     commands = [NoteDamage(position=each.position, said=each.said) for each in waiting]
-    for event in _decided(ledger, lambda known: note_damage(known, *commands), cause):
-        if isinstance(event, DamageFound):
-            _LOG.error("damage: %s", event.said)
+    decision = decide(ledger, _LOOK, _note_all, commands, cause)
+    for entry in decision.recorded:
+        if isinstance(entry.event, DamageFound):
+            _LOG.error("damage: %s", entry.event.said)
     for each in waiting:
         ledger.met.remove(each)
 
@@ -122,29 +121,19 @@ def settle_known(ledger: Ledger, command: SettleDamage, cause: Cause) -> tuple[i
         NothingToDecide: nothing stands that an operator could accept.
         LedgerBusy, LedgerDamaged: the ledger cannot be read or written.
     """
-    events = _decided(ledger, lambda known: settle_damage(known, command), cause)
-    return tuple(at for event in events if isinstance(event, DamageSettled) for at in event.found)
+    decision = decide(ledger, _LOOK, settle_damage, command, cause)
+    settled = (entry.event for entry in decision.recorded)
+    return tuple(at for event in settled if isinstance(event, DamageSettled) for at in event.found)
 
 
-def _decided(
-    ledger: Ledger,
-    decide: Callable[[tuple[Known, ...]], Sequence[DamageFound | DamageSettled]],
-    cause: Cause,
-) -> Sequence[DamageFound | DamageSettled]:
-    """As `deciding.decide`, and without read models: those may be what cannot be folded."""
-    lost = 0
-    while True:
-        with ledger.snapshot() as connection:
-            known, version = known_damage(connection), stream_version(connection, _STREAM)
-        events = decide(known)
-        if not events:
-            return events
-        new = tuple(NewEvent(event=event, id=new_id(), occurred_at=now()) for event in events)
-        try:
-            ledger.append([StreamAppend(_STREAM, new, version)], cause)
-        except VersionConflict:
-            lost += 1
-            if lost == _TRIES:
-                raise
-        else:
-            return events
+def _note_all(known: tuple[Known, ...], commands: Sequence[NoteDamage]) -> tuple[DamageFound, ...]:
+    return note_damage(known, *commands)
+
+
+def _look(connection: Connection) -> tuple[tuple[Known, ...], StreamHistory]:
+    """What is known, and the stream that says it, of whose other entries nothing hangs on."""
+    history = StreamHistory(_STREAM, (), stream_version(connection, _STREAM))
+    return known_damage(connection), history
+
+
+_LOOK: Final = Look(_look, read_models=False)

@@ -30,11 +30,20 @@ TRIES: Final = 3  # a lost race is decided again until this many were lost
 State = TypeVar("State")
 Command = TypeVar("Command")
 Decided = TypeVar("Decided", bound=Event)
-# Reads on one connection what is decided on, and the stream that the events are for.
-Look: TypeAlias = Callable[[Connection], tuple[State, StreamHistory]]
 # The pure part: the events that the command calls for, none when nothing has to change.
 By: TypeAlias = Callable[[State, Command], Sequence[Decided]]
 Attend: TypeAlias = Callable[[Sequence[Decided], Connection], None]  # to what was decided
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Generic[State]):
+    """Reads on one connection what is decided on, and the stream that the events are for.
+
+    `read_models`: whether they hold every entry then; no, where they may be what cannot be folded.
+    """
+
+    at: Callable[[Connection], tuple[State, StreamHistory]]
+    read_models: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ def folded(
         history = read_stream(connection, stream)
         return fold(entry.event for entry in history.entries), history
 
-    return look
+    return Look(look)
 
 
 def decide(
@@ -88,8 +97,8 @@ def decide(
     """
     lost = 0
     while True:
-        with ledger.connect() as connection:
-            state, history = look(connection)
+        with ledger.connect() if look.read_models else ledger.snapshot() as connection:
+            state, history = look.at(connection)
         events = by(state, command)
         if not events:
             return Decision(state, history, ())
@@ -122,7 +131,7 @@ def decide_under_lock(
         LedgerBusy: the lock did not come free in time.
     """
     with ledger.writing() as connection:
-        state, history = look(connection)
+        state, history = look.at(connection)
         events = by(state, command)
         if not events:
             return Decision(state, history, ())

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.cause import Cause
-from app.ledger.deciding import TRIES, Decision, decide, decide_under_lock, folded
+from app.ledger.deciding import TRIES, Decision, Look, decide, decide_under_lock, folded
 from app.ledger.reading import read_stream
 from app.ledger.store import Connection, Ledger, StreamHistory
 from app.projections.opening import open_ledger
@@ -231,11 +231,11 @@ def test_while_it_is_looked_at_under_the_lock_nobody_appends(
     def look(connection: Connection) -> tuple[Adopted, StreamHistory]:
         with pytest.raises(LedgerBusy):
             adopt(other, 2)
-        return folded(STREAM, policy.fold)(connection)
+        return folded(STREAM, policy.fold).at(connection)
 
     decide_under_lock(
         ledger,
-        look,
+        Look(look),
         policy.adopt_policy,
         asks_for(policy_adopted()),
         CAUSE,
