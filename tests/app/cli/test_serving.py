@@ -1,6 +1,5 @@
 """`whyledger serve`: it says where it listens once it does, and one line when it cannot."""
 
-import json
 import signal
 import socket
 import sqlite3
@@ -17,6 +16,7 @@ from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.app.cli.command_line import environment, whyledger
+from tests.app.cli.served import served
 from tests.app.http.routes.running import CAR_PRICE
 from tests.app.proof.forger import drop_guards
 from tests.ledger_events import put, refused
@@ -57,19 +57,8 @@ def test_a_refused_start_is_told_in_one_line_and_no_trace(tmp_path: Path) -> Non
 
 
 def test_the_address_is_told_when_it_answers_and_names_the_port_taken(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
-        cwd=REPOSITORY,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        told = ""
-        while not told.endswith("}\n"):
-            told += process.stdout.readline()
-        answer = httpx.get(f"{json.loads(told)['address']}/readyz")
+    with served(environment(tmp_path), stderr=subprocess.DEVNULL) as (process, address):
+        answer = httpx.get(f"{address}/readyz")
         process.send_signal(signal.SIGINT)
         assert process.wait(HANGS_SECONDS) == 0
 
@@ -85,22 +74,12 @@ def test_told_to_end_it_ends_in_its_time_whoever_is_connected_and_whatever_hangs
         "POST /contracts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/yaml\r\n"
         f"Content-Length: {len(CAR_PRICE)}\r\n\r\n"
     ).encode()
+    theirs = environment(sqlite_settings.state_dir) | sqlite_settings.as_environment() | patient
     with (
-        subprocess.Popen(
-            [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
-            cwd=REPOSITORY,
-            env=environment(sqlite_settings.state_dir) | sqlite_settings.as_environment() | patient,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
+        served(theirs, stderr=subprocess.PIPE) as (process, address),
         closing(sqlite3.connect(sqlite_settings.ledger_url.removeprefix("sqlite:///"))) as held,
     ):
-        assert process.stdout is not None
-        told = ""
-        while not told.endswith("}\n"):
-            told += process.stdout.readline()
-        port = int(json.loads(told)["address"].rpartition(":")[2])
+        port = int(address.rpartition(":")[2])
         held.execute("BEGIN IMMEDIATE")  # whoever appends waits for five minutes
         with (
             socket.create_connection(("127.0.0.1", port)) as slow,
@@ -124,20 +103,10 @@ def test_a_client_that_holds_on_leaves_no_trace_in_the_log_of_the_end(
         b"POST /contracts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/yaml\r\n"
         b"Content-Length: 10000\r\n\r\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "app.cli.main", "serve", "--port", "0", "--json"],
-        cwd=REPOSITORY,
-        env=environment(sqlite_settings.state_dir, WHYLEDGER_SHUTDOWN_SECONDS="4")
-        | {"WHYLEDGER_DATABASE_URL": sqlite_settings.database_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        told = ""
-        while not told.endswith("}\n"):
-            told += process.stdout.readline()
-        port = int(json.loads(told)["address"].rpartition(":")[2])
+    theirs = environment(sqlite_settings.state_dir, WHYLEDGER_SHUTDOWN_SECONDS="4")
+    theirs |= {"WHYLEDGER_DATABASE_URL": sqlite_settings.database_url}
+    with served(theirs, stderr=subprocess.PIPE) as (process, address):
+        port = int(address.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as slow:
             slow.sendall(contract)
             until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)

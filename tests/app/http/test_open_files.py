@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import resource
+import shlex
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,11 +19,10 @@ import pytest
 from app.database.storage import StorageFailed
 from app.http.open_files import OWN_FILES, fitting, no_file_left
 from tests.app.cli.command_line import environment
+from tests.app.cli.served import SERVE, served
 from tests.patience import HANGS_SECONDS
-from tests.repository import REPOSITORY
 
 LIMIT = 128
-SERVE = "-m app.cli.main serve --port 0 --json"
 
 
 @pytest.mark.parametrize("limit", [None, 20_000])
@@ -51,22 +48,12 @@ def test_where_there_is_no_room_for_a_service_none_begins() -> None:
 def narrow(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """The address of a service that may open few files, and its log."""
     log = tmp_path / "log"
+    words = ("sh", "-c", f"ulimit -n {LIMIT}; exec {shlex.join(SERVE)}")
     with (
         log.open("wb") as said,
-        subprocess.Popen(
-            ["sh", "-c", f"ulimit -n {LIMIT}; exec {sys.executable} {SERVE}"],
-            cwd=REPOSITORY,
-            env=environment(tmp_path / "state"),
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-        ) as process,
+        served(environment(tmp_path / "state"), stderr=said, words=words) as (process, address),
     ):
-        assert process.stdout is not None
-        told = ""
-        while not told.endswith("}\n"):
-            told += process.stdout.readline()
-        yield json.loads(told)["address"], log
+        yield address, log
         process.send_signal(signal.SIGINT)
         assert process.wait(HANGS_SECONDS) == 0
 
