@@ -14,9 +14,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.database.error_meaning import Meaning, meaning_of
 from app.database.storage import StorageFailed
@@ -65,6 +66,7 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
         parsed,
         connect_args=arguments,
         hide_parameters=True,  # an error must not show a person's row
+        poolclass=_ClosedForGood,
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=settings.busy_timeout_seconds,
@@ -75,6 +77,31 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
     else:
         end_waits(engine, answers_within, settings)
     return engine
+
+
+class _ClosedForGood(QueuePool):
+    """Connections of an engine; once it is disposed of, each is closed as it comes back.
+
+    A thread may outlive what closed the engine: a request that was given up, say. SQLAlchemy would
+    keep what it gives back, or takes after that, open in a pool that nobody closes any more.
+    """
+
+    _disposed = False
+
+    def dispose(self) -> None:
+        self._disposed = True
+        super().dispose()
+
+    def recreate(self) -> _ClosedForGood:
+        again = super().recreate()
+        assert isinstance(again, _ClosedForGood)  # noqa: S101 - it is of its own class
+        again._disposed = self._disposed
+        return again
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        if self._disposed:
+            self.dispose()
 
 
 @contextmanager

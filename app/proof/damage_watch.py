@@ -119,7 +119,9 @@ class DamageWatch:
         self._telling = ()
         if all(each.gone for each in self._known):
             self._said, self._due = "", 0.0
-        elif monotonic_seconds() >= self._due and not self._is_verifying():
+        elif monotonic_seconds() >= self._due and not (
+            self._ended.is_set() or self._is_verifying()
+        ):
             self._verifying = threading.Thread(target=self._verify, name="verify", daemon=True)
             self._verifying.start()
 

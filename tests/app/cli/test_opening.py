@@ -227,7 +227,9 @@ def test_a_database_that_hangs_is_said_to_be_waited_for(
         port = silent.getsockname()[1]
         url = f"postgresql://nobody@127.0.0.1:{port}/nothing?connect_timeout=2"
 
-        done = whyledger(tmp_path, command, WHYLEDGER_DATABASE_URL=url)
+        done = whyledger(
+            tmp_path, command, WHYLEDGER_DATABASE_URL=url, WHYLEDGER_ANSWER_SECONDS_MAX="2"
+        )
 
     assert done.returncode == 20
     assert done.stderr.startswith("waiting for the ledger's database …\n")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import Any
+
+import psycopg
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import Connection, Engine, delete, text
 
 from app.database.engine import create_database
 from app.database.locks import take_lock
@@ -18,6 +22,31 @@ def test_a_plain_postgresql_url_means_psycopg() -> None:
         engine = create_database(url, settings)
         assert engine.driver == "psycopg"
     assert engine.url.host == "host"
+
+
+def test_what_a_thread_still_holds_when_the_ledger_is_closed_is_closed_when_it_comes_back(
+    ledger: Ledger,
+) -> None:
+    held, raw = _taken(ledger.engine)
+    ledger.close()
+    held.close()
+    late, taken_late = _taken(ledger.engine)
+    late.close()
+    assert [_is_open(each) for each in (raw, taken_late)] == [False, False]
+
+
+def _taken(engine: Engine) -> tuple[Connection, Any]:
+    held = engine.connect()
+    held.execute(text("SELECT 1"))
+    return held, held.connection.driver_connection
+
+
+def _is_open(raw: Any) -> bool:
+    try:
+        raw.execute("SELECT 1")
+    except (sqlite3.ProgrammingError, psycopg.OperationalError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -228,7 +228,8 @@ def test_it_says_how_far_a_verification_is_and_ends_in_its_pause(
     verifying = slow._verifying
     assert verifying is not None
     slow.close()
-    assert not verifying.is_alive()
+    slow._look()
+    assert (slow._verifying, verifying.is_alive()) == (verifying, False)
 
 
 def test_a_verification_that_pauses_keeps_no_transaction_open(ledger: Ledger) -> None:
