@@ -135,7 +135,7 @@ def made_of(
         return None
     try:
         if isinstance(data, Observation):
-            return _observed(event, data, serving, pointer)
+            return _observed(event, data, serving, pointer, briefly=judged.faults.is_full)
         prediction = _prediction(data, serving, pointer, connection, each.relayed)
         return _outcome(event, data, serving, pointer, time, prediction)
     except RowsRefusedError as refusal:
@@ -164,9 +164,11 @@ def _past(text: str, skew_seconds: float) -> str:
 
 
 def _observed(
-    event: CloudEvent, data: Observation, serving: Serving, pointer: str
+    event: CloudEvent, data: Observation, serving: Serving, pointer: str, *, briefly: bool
 ) -> tuple[ObservationRecorded, str]:
-    row = serving.guard.check_row(data.row, labelled=True, path=f"{pointer}/data/row")
+    row = serving.guard.check_row(
+        data.row, labelled=True, path=f"{pointer}/data/row", briefly=briefly
+    )
     recorded = ObservationRecorded(
         model=data.model,
         source=event.source,

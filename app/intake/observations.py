@@ -15,6 +15,7 @@ from typing import Final
 from anyio import CapacityLimiter, to_thread
 
 from app.cause import Cause
+from app.intake.giving_way import GivingWay
 from app.intake.judged_events import (
     JudgedEvents,
     ParsedEvent,
@@ -96,9 +97,12 @@ class Observations:
         is passed over."""
         judged = JudgedEvents()
         parsed: list[ParsedEvent] = []
+        giving_way = GivingWay()
         full = False
         bare = 0  # of those beyond the list: to say what else is wrong would cost more than they
         for index, item in enumerate(sent):
+            if judged.codes:
+                giving_way.pause()
             if full and not (type(item) is dict and item.keys() >= _NEEDED):
                 bare += 1
                 continue
@@ -115,6 +119,8 @@ class Observations:
         new: dict[str, NewEvent] = {}
         with self._ledger.connect() as connection:
             for each in parsed:
+                if judged.codes:
+                    giving_way.pause()
                 pointer, id, request_digest = each.pointer, each.id, each.request_digest
                 if each.relayed and id in known and says_the_same(known[id][0], each.relayed):
                     ids.append(id)

@@ -72,16 +72,25 @@ class RowGuard:
         self._identity_checks = {name: checks[name] for name in contract.identity}
         self._csv_types = cell_types(contract)
 
-    def check_row(self, row: object, *, labelled: bool, path: str = "") -> Row:
+    def check_row(
+        self, row: object, *, labelled: bool, path: str = "", briefly: bool = False
+    ) -> Row:
         """The row as the contract keeps it: its columns in the contract's order, the target last.
 
         `labelled` rows must hold the target; others must not. Ignored columns are dropped. `path`
-        is the JSON pointer of the row in what was sent.
+        is the JSON pointer of the row in what was sent. `briefly`, once an error lists no more: a
+        row is judged up to the first fault of its columns, which is counted and not worded.
 
         Raises:
             RowsRefusedError: the row breaks the contract; the first faults are listed, the others
                 counted.
         """
+        if briefly and (first := self._first_fault(row, labelled)) is not None:
+            unworded = Faults()
+            unworded.count()
+            raise RowsRefusedError(
+                "one more row is refused; correct it, too.", unworded, {counted_reason(*first): 1}
+            )
         accepted, found = self._judge(row, labelled)
         if found:
             raise self._refused_row(found, path)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,3 +133,24 @@ def test_a_refused_row_has_the_first_reason_it_has_alone_however_many_stand_befo
     alone = [GUARD.judge_rows([row], labelled=False).refused[0] for row in bad]
     assert list(judged.refused.values()) == alone * FAULTS_MAX
     assert (len(judged.accepted), judged.faults.is_full) == (1, True)
+
+
+@given(nearly_good_rows)
+def test_a_row_judged_briefly_is_taken_or_refused_as_ever_and_only_the_words_are_fewer(
+    row: dict[str, Any],
+) -> None:
+    def judged(briefly: bool) -> tuple[Any, dict[str, int]]:
+        try:
+            return GUARD.check_row(row, labelled=False, briefly=briefly), {}
+        except RowsRefusedError as refused:
+            return None, refused.reasons
+
+    (kept, short), (whole, long) = judged(True), judged(False)
+    assert kept == whole
+    assert short.items() <= long.items()
+
+
+def test_of_a_row_judged_briefly_one_fault_is_counted_and_none_listed() -> None:
+    with pytest.raises(RowsRefusedError) as refused:
+        GUARD.check_row({}, labelled=False, briefly=True)
+    assert (refused.value.faults, refused.value.more_faults) == ((), 1)

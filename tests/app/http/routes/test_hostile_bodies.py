@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -222,6 +223,39 @@ def test_rows_beyond_the_list_are_counted_in_the_ledger_all_the_same(
         process_behind(client).refusals.flush()
         (event,) = events_of(client, "observations.rows-refused")
     assert event["rows"] == 1000
+
+
+def test_events_beyond_the_list_are_counted_by_their_first_fault(
+    sqlite_settings: Settings,
+) -> None:
+    with running(sqlite_settings) as client:
+        adopt(client)
+        serve_champion(client)
+        path, kind, body, _ = HOSTILE["events of rows without a column"]
+        problem = client.post(path, content=body, headers={"Content-Type": kind}).json()
+        process_behind(client).refusals.flush()
+        (event,) = events_of(client, "observations.rows-refused")
+    assert event["rows"] == 1000
+    judged_whole = 1 + int(problem["faults"][-1]["path"].split("/")[1])
+    columns = sum(fault["path"].startswith("/0/") for fault in problem["faults"])
+    assert problem["more_faults"] == judged_whole * columns - FAULTS_MAX + 1000 - judged_whole
+
+
+@pytest.mark.parametrize(("refused", "pauses"), [(True, True), (False, False)])
+def test_only_who_is_refused_waits_for_all_others(
+    lone_service: TestClient, monkeypatch: pytest.MonkeyPatch, refused: bool, pauses: bool
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("app.intake.giving_way._SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("app.intake.giving_way.time", SimpleNamespace(sleep=slept.append))
+    batch = [observation(str(n)) for n in range(100)]
+    if refused:
+        batch[0] = {}
+    answer = lone_service.post(
+        "/events", content=orjson.dumps(batch), headers={"Content-Type": CLOUDEVENTS}
+    )
+    assert answer.status_code == (422 if refused else 201)
+    assert (len(slept) > len(batch)) == pauses
 
 
 def test_members_of_gzip_that_hold_nothing_end_with_a_refusal(service: TestClient) -> None:
