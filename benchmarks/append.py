@@ -1,7 +1,9 @@
 """Durable appends a second, by 1 and by 64 producers, against the disk's own fdatasync rate.
 
 One event an append, each waited for. "Unsynced" is the same with SQLite's syncs turned off, in the
-same run: what is left is what our own code and the database cost.
+same run: what is left is what our own code and the database cost. "Unguarded" is the same without
+the triggers on the ledger's tables (on SQLite unsynced, too): what it costs that whoever may append
+may plant nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from app.cause import Cause
 from app.clock import new_id
+from app.ledger import tables as ledger_tables
 from app.ledger.store import Ledger
 from benchmarks.cars import prediction
 from benchmarks.databases import postgres_ledger, scratch, sqlite_ledger
@@ -28,23 +31,59 @@ def main() -> None:
     figures: list[Figure] = []
     with scratch() as directory:
         floor = fdatasync_per_second(directory)
-        for name in ("synced", "unsynced"):
+        for name in ("synced", "unsynced", "unguarded"):
             (directory / name).mkdir()
         with sqlite_ledger(directory / "unsynced", synced=False) as ledger:
-            unsynced = {producers: appends_per_second(ledger, producers) for producers in PRODUCERS}
+            unsynced = rates_of(ledger)
+        with sqlite_ledger(directory / "unguarded", synced=False) as ledger:
+            unguard(ledger)
+            unguarded = rates_of(ledger)
+        guards = {producers: unsynced[producers] / unguarded[producers] for producers in PRODUCERS}
         with sqlite_ledger(directory / "synced") as ledger:
-            figures += measured("sqlite", ledger, floor, unsynced)
+            figures += measured("sqlite", rates_of(ledger), floor, unsynced, guards)
     with postgres_ledger() as ledger:
         place = Path(str(ledger.engine.url.query.get("host", "."))).parent
-        figures += measured("postgresql", ledger, fdatasync_per_second(place), {})
+        floor, rates = fdatasync_per_second(place), rates_of(ledger)
+        unguard(ledger)
+        guards = {
+            producers: rates[producers] / rate for producers, rate in rates_of(ledger).items()
+        }
+        figures += measured("postgresql", rates, floor, {}, guards)
     report(
         f"Durable appends of one event (load average {os.getloadavg()[0]:.1f} at the end)", figures
     )
 
 
-def measured(name: str, ledger: Ledger, floor: float, unsynced: dict[int, float]) -> list[Figure]:
-    """One line for each number of producers; `floor` is the disk's fdatasync calls a second."""
-    rates = {producers: appends_per_second(ledger, producers) for producers in PRODUCERS}
+def unguard(ledger: Ledger) -> None:
+    """Take away every trigger on the ledger's tables."""
+    sqlite = ledger.engine.dialect.name == "sqlite"
+    with ledger.engine.begin() as connection:
+        if sqlite:
+            query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            for (name,) in connection.exec_driver_sql(query).all():
+                connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
+        else:
+            for table in ledger_tables.METADATA.sorted_tables:
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} DISABLE TRIGGER USER")
+
+
+def rates_of(ledger: Ledger) -> dict[int, float]:
+    """Appends a second, by number of producers."""
+    return {producers: appends_per_second(ledger, producers) for producers in PRODUCERS}
+
+
+def measured(
+    name: str,
+    rates: dict[int, float],
+    floor: float,
+    unsynced: dict[int, float],
+    guards: dict[int, float],
+) -> list[Figure]:
+    """One line for each number of producers.
+
+    `floor` is the disk's fdatasync calls a second; `guards` the rate as a share of that without
+    them.
+    """
     return [
         {
             "database": name,
@@ -54,6 +93,7 @@ def measured(name: str, ledger: Ledger, floor: float, unsynced: dict[int, float]
             "of fdatasync": rate / floor,
             "of one producer": rate / rates[1],
             "of unsynced": rate / unsynced[producers] if unsynced else "-",
+            "guarded, of unguarded": guards[producers],
         }
         for producers, rate in rates.items()
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.proof.anchors import AnchorStatus
+from app.proof.anchor_thread import AnchorStatus
 
 HANGS_SECONDS: Final = 30.0  # an attempt that takes longer is told; those of ours end before
 

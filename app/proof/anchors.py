@@ -1,8 +1,6 @@
 """Copies of checkpoints outside: a file, a webhook, a Git repository.
 
-Without a copy outside, a ledger proves order, not honesty. Each anchor has a thread of its own, so
-that a slow or failing one keeps nobody waiting; it takes the newest checkpoint, which covers all
-before it, and tries again until it is kept.
+Without a copy outside, a ledger proves order, not honesty.
 """
 
 from __future__ import annotations
@@ -16,16 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from app.background.outage import Outage
-from app.clock import monotonic_seconds, now
+from app.clock import monotonic_seconds
 from app.database.durable_files import naming, sync_directory
-from app.database.storage import StorageFailed
 from app.settings import Settings
 from domain.tree.notes import Checkpoint
 
-_SECONDS: Final = 10.0  # a webhook or Git may take so long
-_WAIT_FIRST: Final = 1.0  # seconds before the second try, doubled with each
-_WAIT_MAX: Final = 60.0
+SECONDS: Final = 10.0  # a webhook or Git may take so long
+_WHOLE_SECONDS: Final = 2 * SECONDS  # however steadily a webhook's answer comes
 _TAIL_BYTES: Final = 65_536  # of the file are looked at; a note of ours has about 250
 # its last line of signatures, and the blank one
 _NOTE_END: Final = re.compile(rb"(?:\A|(?<=\n))\xe2\x80\x94 \S+ [A-Za-z0-9+/]+={0,2}\n\n")
@@ -130,17 +125,27 @@ class WebhookAnchor:
         return f"webhook {self.url.partition('?')[0]}"
 
     def keep(self, checkpoint: Checkpoint, note: str) -> None:
-        """Post the note. Raises OSError, httpx.HTTPError."""
+        """Post the note; what is answered is not read. Raises OSError, httpx.HTTPError."""
         import httpx  # noqa: PLC0415 - megabytes that a service without a webhook need not hold
 
         del checkpoint
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         content = note.encode()
-        with httpx.stream(  # what it says is not read
-            "POST", self.url, content=content, headers=headers, timeout=_SECONDS
-        ) as answer:
-            if not answer.is_success:
-                raise OSError(f"it answered {answer.status_code}")
+        with httpx.Client(timeout=SECONDS) as client:
+            # `timeout` bounds each read: an answer that comes byte by byte would never end.
+            over = threading.Timer(_WHOLE_SECONDS, client.close)
+            over.start()
+            began = monotonic_seconds()
+            try:
+                with client.stream("POST", self.url, content=content, headers=headers) as answer:
+                    if not answer.is_success:
+                        raise OSError(f"it answered {answer.status_code}")
+            except httpx.HTTPError as error:
+                if monotonic_seconds() - began < _WHOLE_SECONDS:
+                    raise
+                raise OSError(f"it had not answered whole in {_WHOLE_SECONDS:g} s") from error
+            finally:
+                over.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,7 @@ class GitAnchor:
                 input=said,
                 capture_output=True,
                 text=True,
-                timeout=_SECONDS,
+                timeout=SECONDS,
                 check=False,
             )
         except subprocess.SubprocessError as error:
@@ -188,108 +193,6 @@ class GitAnchor:
         if done.returncode != 0:
             raise OSError(f"git {words[0]}: {done.stderr.strip() or done.returncode}")
         return done.stdout
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnchorStatus:
-    """How far an anchor is."""
-
-    anchor: str
-    kept_size: int  # entries under the newest checkpoint it keeps; 0 before the first
-    kept_at: str | None
-    waiting_size: int | None  # entries under the checkpoint it should keep; None: nothing waits
-    failures: int  # in a row
-    last_error: str | None
-    trying_seconds: float | None  # since an attempt began that has not ended; None: none is made
-
-
-class AnchorThread:
-    """Gives one anchor the newest checkpoint, again and again until it is kept.
-
-    Args:
-        anchor: where to.
-        wait_first: seconds before the second try.
-    """
-
-    def __init__(self, anchor: Anchor, wait_first: float = _WAIT_FIRST) -> None:
-        self._anchor = anchor
-        self._wait_first = wait_first
-        self._changed = threading.Condition()
-        self._waiting: tuple[Checkpoint, str] | None = None
-        self._kept_size, self._failures = 0, 0
-        self._kept_at: str | None = None
-        self._last_error: str | None = None
-        self._began: float | None = None  # monotonic seconds, of the attempt that is being made
-        name = anchor.name
-        self._outage = Outage(_LOG, f"{name} keeps no copy", f"{name} keeps copies again")
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name=f"anchor {name}", daemon=True)
-        self._thread.start()
-
-    def offer(self, checkpoint: Checkpoint, note: str) -> None:
-        """Keep this one next; returns at once."""
-        with self._changed:
-            if checkpoint.size > self._kept_size:
-                self._waiting = (checkpoint, note)
-                self._changed.notify()
-
-    def status(self) -> AnchorStatus:
-        """How far it is."""
-        with self._changed:
-            return AnchorStatus(
-                anchor=self._anchor.name,
-                kept_size=self._kept_size,
-                kept_at=self._kept_at,
-                waiting_size=self._waiting[0].size if self._waiting else None,
-                failures=self._failures,
-                last_error=self._last_error,
-                trying_seconds=None if self._began is None else monotonic_seconds() - self._began,
-            )
-
-    def close(self) -> None:
-        """Try once more what waits, and end."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify()
-        self._thread.join(timeout=2 * _SECONDS)
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while self._waiting is None and not self._ended:
-                    self._changed.wait()
-                if self._waiting is None:
-                    return
-                checkpoint, note = self._waiting
-                self._began = monotonic_seconds()
-            try:
-                self._anchor.keep(checkpoint, note)
-            except Exception as error:  # noqa: BLE001 whatever it is: seen in the status, tried again
-                self._failed(error)
-            else:
-                self._kept(checkpoint)
-            with self._changed:
-                if self._ended and self._failures:
-                    return
-
-    def _kept(self, checkpoint: Checkpoint) -> None:
-        with self._changed:
-            self._began = None
-            self._kept_size, self._kept_at = checkpoint.size, now()
-            self._failures, self._last_error = 0, None
-            self._outage.over()
-            if self._waiting and self._waiting[0].size <= checkpoint.size:
-                self._waiting = None
-
-    def _failed(self, error: Exception) -> None:
-        with self._changed:
-            self._began = None
-            self._failures += 1
-            storage = StorageFailed.found(error)
-            self._last_error = storage.message if storage else f"{type(error).__name__}: {error}"
-            self._outage.failed(error, self._last_error)
-            wait = min(_WAIT_MAX, self._wait_first * 2.0 ** min(self._failures - 1, 10))
-            self._changed.wait_for(lambda: self._ended, timeout=wait)
 
 
 def anchors_of(settings: Settings) -> tuple[Anchor, ...]:

@@ -26,7 +26,8 @@ from app.ledger.proven_tree import ProvenTree
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, LEDGER_HEAD
 from app.ledger.tree import read_head
-from app.proof.anchors import Anchor, AnchorStatus, AnchorThread, anchors_of
+from app.proof.anchor_thread import AnchorStatus, AnchorThread
+from app.proof.anchors import Anchor, anchors_of
 from app.proof.signer import FileSigner, check_ed25519
 from app.settings import Settings
 from domain.errors import LedgerBusy, ProofInvalid, SigningRefused, UnknownThing, WhyledgerError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.audit.anchors_told import HANGS_SECONDS, anchors_failing
-from app.proof.anchors import AnchorStatus
+from app.proof.anchor_thread import AnchorStatus
 
 WELL = AnchorStatus(
     anchor="file /mnt/kept",

@@ -315,11 +315,14 @@ def test_git_that_cannot_says_why(tmp_path: Path) -> None:
 
 
 SERVER = """
-import http.server, sys
+import http.server, sys, time
 class Keep(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         print(self.headers["Content-Type"], repr(body), flush=True)
+        while self.path == "/dripping":
+            self.wfile.write(b"X")
+            time.sleep(0.02)
         kept = self.path.startswith(("/keep", "/endless"))
         self.send_response(200 if kept else 500)
         self.end_headers()
@@ -356,6 +359,16 @@ def test_a_webhook_is_posted_the_note_and_must_say_that_it_was_kept(
     with pytest.raises(Exception, match="500"):
         WebhookAnchor(f"{url}/lost").keep(checkpoint, "note")
     WebhookAnchor(f"{url}/endless").keep(checkpoint, "note")  # its answer is not read
+
+
+def test_a_webhook_that_answers_byte_by_byte_is_not_waited_for_without_end(
+    listener: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.proof.anchors._WHOLE_SECONDS", 0.3)
+    assert listener.stdout is not None
+    url = f"http://127.0.0.1:{listener.stdout.readline().strip()}/dripping"
+    with pytest.raises(OSError, match=r"it had not answered whole in 0\.3 s"):
+        WebhookAnchor(url).keep(Checkpoint("o", 1, bytes(32)), "note")
 
 
 def test_the_settings_name_the_anchors(tmp_path: Path) -> None:
