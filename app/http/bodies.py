@@ -5,13 +5,16 @@ A body may be compressed with gzip; every bound is on what it unpacks to.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Final
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
+from app.clock import monotonic_seconds
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, RequestInvalid, WhyledgerError
 from domain.strict_json import read_json
@@ -183,14 +186,29 @@ def parse_json(body: bytes) -> Any:
 
 
 async def parsed(request: Request, body: bytes) -> Any:
-    """As `parse_json`, without holding up the event loop when the body is large.
-
-    One large body of a process is read at a time. Reading is work for the interpreter alone, so
-    that several at once would end no sooner, and all others would wait for each of them.
-    """
+    """As `parse_json`, without holding up the event loop when the body is large."""
     if len(body) <= INLINE_BYTES_MAX:
         return parse_json(body)
-    return await to_thread.run_sync(parse_json, body, limiter=request.app.state.reading)
+    async with alone(request):
+        return await to_thread.run_sync(parse_json, body)
+
+
+@asynccontextmanager
+async def alone(request: Request) -> AsyncIterator[None]:
+    """Work for the interpreter on a large body, of which a process does one at a time.
+
+    Several at once would end no sooner, and all others would wait for each of them. Before the next
+    one the others have the interpreter to themselves for as long as this one took.
+    """
+    working: CapacityLimiter = request.app.state.working
+    turn = object()
+    await working.acquire_on_behalf_of(turn)
+    began = monotonic_seconds()
+    try:
+        yield
+    finally:
+        pause = monotonic_seconds() - began
+        asyncio.get_running_loop().call_later(pause, working.release_on_behalf_of, turn)
 
 
 def _too_large(bytes_max: int) -> BodyTooLarge:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import DocumentInvalid
@@ -19,7 +20,7 @@ from domain.faults import (
     STEP_LENGTH_MAX,
     Fault,
 )
-from domain.strict_json import read_json
+from domain.strict_json import _UNREAD, _read_quickly, read_json
 from tests.domain.fault_places import VALUES, broken, leads_nowhere
 from tests.steps import steps
 
@@ -54,6 +55,53 @@ def test_what_json_has_not_is_refused_with_its_place(text: str, path: str, sayin
     found = faults_of(text)
     assert list(found) == [path]
     assert saying in found[path]
+
+
+TEXTS = ('"a"', '"b:"', '"\\u003a"', '"a\\":"', '"é"', '":::"')
+NUMBERS = (
+    *("1", "-0", "-0.0", "1.50", "1E2", "1e300", "1e400", "9007199254740991", "9007199254740992"),
+    *("18446744073709551616", "9007199254740993.0", "-9223372036854775809"),
+)
+
+
+def containers(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Lists and objects, as somebody may write them: a key twice, a blank before a colon."""
+    fields = st.tuples(st.sampled_from(TEXTS), st.sampled_from((":", " : ")), values)
+    return st.lists(values, max_size=3).map(lambda items: f"[{','.join(items)}]") | st.lists(
+        fields.map("".join), max_size=4
+    ).map(lambda items: f"{{{', '.join(items)}}}")
+
+
+@given(
+    st.recursive(
+        st.sampled_from((*TEXTS, *NUMBERS, "null", "true", "NaN", "nul", "")),
+        containers,
+        max_leaves=8,
+    )
+)
+@example('{"a":1,"a" :2}')
+@example('{"a":":","a":1}')
+@example('{"a":1,"a":"\\u003a"}')
+@example('{"a":{"b":1,"b":2},"c":":"}')
+def test_the_quick_reader_takes_what_the_other_takes_and_nothing_else(text: str) -> None:
+    def read(quickly: bool) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            if not quickly:
+                patch.setattr("domain.strict_json._read_quickly", lambda _: _UNREAD)
+            try:
+                return repr(read_json(text, name="it"))
+            except DocumentInvalid as refused:
+                return refused.message
+
+    assert read(quickly=True) == read(quickly=False)
+
+
+@given(VALUES)
+def test_what_is_plain_is_read_by_the_quick_reader(value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    numbers = re.findall(r"-?\d[\d.eE+-]*", text)
+    plain = "\\u" not in text and all(abs(float(each)) < 1e15 for each in numbers)
+    assert (_read_quickly(text) is not _UNREAD) or not plain
 
 
 def test_every_fault_is_named_at_once() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
+from app.http.bodies import alone
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, RequestCause
 from app.http.documentation import refusals
@@ -57,9 +57,8 @@ async def create_contract(
 ) -> Recorded:
     """YAML or JSON. A wrong contract is refused with all its faults at once, 100 of them listed."""
     _, text = await CONTRACT.read(request, here.settings.body_bytes_max)
-    recorded, _, new = await to_thread.run_sync(
-        adopt_contract, here.ledger, text, cause, limiter=request.app.state.reading
-    )
+    async with alone(request):
+        recorded, _, new = await run_in_threadpool(adopt_contract, here.ledger, text, cause)
     if new:
         await run_in_threadpool(here.champions.refresh)
     response.status_code = 201 if new else 200
@@ -80,8 +79,7 @@ async def create_policy(
 ) -> Recorded:
     """YAML or JSON. One version of a policy is one document for ever."""
     _, text = await POLICY.read(request, here.settings.body_bytes_max)
-    recorded, _, new = await to_thread.run_sync(
-        adopt_policy, here.ledger, text, cause, limiter=request.app.state.reading
-    )
+    async with alone(request):
+        recorded, _, new = await run_in_threadpool(adopt_policy, here.ledger, text, cause)
     response.status_code = 201 if new else 200
     return recorded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 from collections.abc import Iterator
@@ -12,9 +13,17 @@ from typing import Any
 
 import orjson
 import pytest
+from anyio import CapacityLimiter
+from fastapi import Request
 from fastapi.testclient import TestClient
 
-from app.http.bodies import UNPACKED_SHARE_MAX, UNPACKED_SPARE, Gzip
+from app.http.bodies import (
+    INLINE_BYTES_MAX,
+    UNPACKED_SHARE_MAX,
+    UNPACKED_SPARE,
+    Gzip,
+    parsed,
+)
 from app.intake.csv_rows import csv_rows
 from app.intake.documents import parse_document
 from app.settings import Settings
@@ -312,3 +321,19 @@ def test_a_refused_document_costs_no_more_steps_than_its_bound() -> None:
         for count in (50_000, 200_000)
     }
     assert values[200_000] <= values[50_000] * 1.1, "the rest is not read"
+
+
+def test_after_a_large_body_the_others_have_as_long_for_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter((0.0, 3600.0))  # it took an hour
+    monkeypatch.setattr("app.http.bodies.monotonic_seconds", lambda: next(clock))
+    working = CapacityLimiter(1)
+    state = SimpleNamespace(state=SimpleNamespace(working=working))
+
+    async def read() -> tuple[Any, int]:
+        request = Request({"type": "http", "app": state})
+        value = await parsed(request, b"[1]" + b" " * INLINE_BYTES_MAX)
+        return value, working.borrowed_tokens
+
+    assert asyncio.run(read()) == ([1], 1)
