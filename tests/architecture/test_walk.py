@@ -66,7 +66,7 @@ class Walking:
         if not callers:  # a thread begins: the server's, one that it lends a route, the writer's
             self.walk.append(("", inner))
         # What `Repeating` does in the background belongs to no request.
-        elif callers[0] != inner and callers[-1] != "clock":
+        elif callers[0] != inner and callers[-1] != "background":
             self.walk.append((callers[0], inner))
 
     def of(self, ask: Callable[[], object]) -> Walk:
