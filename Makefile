@@ -68,7 +68,7 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
-bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_bytes for one)
+bench: $(READY) ## measure this machine and what runs on it (ARGS=canonical_bytes for one, ARGS="growth --sizes 10k")
 	$(BIN)/python -m benchmarks $(ARGS)
 
 simulate: $(READY) ## everything that is simulated, against what it must come to (ARGS=short)

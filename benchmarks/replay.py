@@ -57,7 +57,7 @@ def main() -> None:
             / seconds_of(lambda: decode(ledger, tenth)),
             "rebuild of all read models, digests twice": size / seconds_of(lambda: rebuild(ledger)),
         }
-        peer = peers_rate(ledger, directory)
+        peer = peers_rate(ledger, directory, EVENTS)
         proofs = cold_proofs(ledger)
     rates["pyeventsourcing: replay of the same payloads"] = peer
     figures: list[Figure] = [
@@ -111,10 +111,10 @@ def cold_proofs(ledger: Ledger) -> list[float]:
     return took
 
 
-def peers_rate(ledger: Ledger, directory: Path) -> float:
-    """Events a second that the peer replays of the same payloads."""
+def peers_rate(ledger: Ledger, directory: Path, events: int) -> float:
+    """Events a second that the peer replays of the same payloads: of so many, or the most."""
     python = environment() / "bin" / "python"
-    count = min(EVENTS, PEER_EVENTS_MAX)
+    count = min(events, PEER_EVENTS_MAX)
     contents = islice(ledger.stored_bytes(1, count), count)
     payloads = b"\n".join(orjson.dumps(orjson.loads(each)["data"]) for each in contents)
     program = Path(__file__).with_name("eventsourcing_replay.py")

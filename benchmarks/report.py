@@ -26,7 +26,7 @@ def report(title: str, figures: Sequence[Figure]) -> None:
     digits or to the whole number, the JSON does not round.
     """
     header = list(figures[0])
-    cells = [[_shown(figure[key]) for key in header] for figure in figures]
+    cells = [[shown(figure[key]) for key in header] for figure in figures]
     widths = [max(len(text) for text in column) for column in zip(header, *cells, strict=True)]
     print(f"\n{title}\n")
     for line in (header, ["-" * width for width in widths], *cells):
@@ -34,6 +34,13 @@ def report(title: str, figures: Sequence[Figure]) -> None:
         print("  " + "  ".join(padded).rstrip())
     document = {"benchmark": title, "machine": machine(), "figures": [dict(f) for f in figures]}
     print("\n" + json.dumps(document, ensure_ascii=False))
+
+
+def shown(value: str | int | float) -> str:
+    """A figure for people: four digits, or the whole number from 1,000 on."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def machine() -> dict[str, str | int]:
@@ -79,12 +86,6 @@ def fdatasync_per_second(directory: Path, *, seconds: float = 1.0) -> float:
     finally:
         os.close(file)
         path.unlink()
-
-
-def _shown(value: str | int | float) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _processor() -> str:

@@ -70,9 +70,12 @@ def process(
 
 
 @contextmanager
-def service(state_dir: Path) -> Iterator[int]:
-    """Our own service on a fresh ledger in `state_dir`."""
-    settings = Settings(state_dir=state_dir, port=free_port())
+def service(state_dir: Path, **chosen: Any) -> Iterator[int]:
+    """Our own service on the ledger in `state_dir`, a fresh one if there is none.
+
+    `chosen` are settings that differ from their defaults.
+    """
+    settings = Settings(state_dir=state_dir, port=free_port(), **chosen)
     command = [sys.executable, "-m", "app.cli.main", "serve", "--port", str(settings.port)]
     environment = settings.as_environment()
     with process(command, settings.port, "/readyz", state_dir / "service.log", environment) as port:
@@ -81,7 +84,10 @@ def service(state_dir: Path) -> Iterator[int]:
 
 @contextmanager
 def echo(kind: str, directory: Path) -> Iterator[int]:
-    """An echo that does nothing: `fastapi` with pydantic models, or `raw` uvicorn."""
+    """An echo that does nothing: `fastapi` with pydantic models, or `raw` uvicorn.
+
+    `GET /` is FastAPI's empty route.
+    """
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.servers", kind, str(port)]
     with process(command, port, "/", directory / f"{kind}.log") as found:
@@ -142,6 +148,10 @@ def _echo(kind: str, port: int) -> None:
         row: dict[str, float | int | str | None]
 
     app = FastAPI()
+
+    @app.get("/")
+    async def empty() -> None:
+        return None
 
     async def answer(asked: Asked) -> Asked:
         return asked

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks import tables
+
 Show = Callable[[str, str], None]
 
 
 def into(page: str, name: str, table: str) -> str:
-    """The page with this table between the two comments of its name.
-
-    Raises:
-        ValueError: the page has no such place, or two.
-    """
-    place = re.compile(rf"(<!-- soak: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    found, times = place.subn(lambda match: f"{match[1]}{table.strip()}\n{match[2]}", page)
-    if times != 1:
-        raise ValueError(f"the page has {times} places for the table {name!r}, and needs one")
-    return found
+    """The page with this table between the two comments of its name. Raises ValueError."""
+    return tables.into(page, "soak", name, table)
 
 
 @pytest.fixture

@@ -1,0 +1,212 @@
+"""The run itself: ledgers of every size, and everything that is measured on them, in this order."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from app.projections.opening import open_ledger
+from app.settings import Settings
+from benchmarks.cars import fitted
+from benchmarks.growth.asking import client
+from benchmarks.growth.extent import Extent
+from benchmarks.growth.filling import Filling, copied, cycling, kept
+from benchmarks.growth.intake import (
+    Rates,
+    batch,
+    batches,
+    bytes_a_row,
+    outcomes,
+    uploads,
+)
+from benchmarks.growth.pages import DOORS, OVERVIEW, Waits, waits
+from benchmarks.growth.processes import Ran, bytes_below, command, peak_mb, program
+from benchmarks.growth.sold_cars import Rows
+from benchmarks.growth.told import Told
+from benchmarks.replay import peers_rate
+from benchmarks.servers import echo, mlflow_model, service
+
+_SERVED_BATCHES: Final = 3
+_SIGNED_WHEN_ASKED: Final = 3600.0  # seconds between checkpoints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A ledger that is there to be measured."""
+
+    settings: Settings
+    rows: int  # predicted, in the window
+    entries: int
+    decisions: int
+    as_of: str  # of the next cycle
+    seconds: float  # that filling it took, from the size before on
+    bytes: int  # of all its files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A service on such a ledger: seconds, and the most memory it had taken by then, in MB."""
+
+    start_seconds: float
+    start_mb: float
+    signing_seconds: float  # the first checkpoint
+    signing_mb: float
+    serving_mb: float  # after every page and some batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Everything that one run measured."""
+
+    filled: dict[int, Filled]
+    serving: dict[int, Serving]
+    pages: Waits
+    verify: dict[int, Ran]
+    rebuild: dict[int, Ran]  # which says the seconds of the work alone
+    replay: dict[int, Ran]
+    cycle: dict[int, Ran]
+    uploads: Rates
+    outcomes: Rates
+    bytes_a_row: float
+    batches: dict[tuple[str, int], Rates]
+    peer_replays: float | None  # events a second, by pyeventsourcing; None: it was not asked
+    load: tuple[float, float]  # average at the begin and at the end
+
+
+def measured(directory: Path, extent: Extent) -> Found:
+    """Fill ledgers below `directory`, and measure."""
+    begun, told = os.getloadavg()[0], Told(extent, len(DOORS))
+    filling = Filling()
+    rows = Rows(filling.cars)
+    filled = _fill(directory, filling, extent, told)
+    serving, pages = _served(directory, filled, rows, extent, told)
+    verify, rebuild, replay, cycle = {}, {}, {}, {}
+    for size, each in filled.items():
+        told("verify", size)
+        verify[size] = command(each.settings, "verify", "--json")
+        told("rebuild", size)
+        rebuild[size] = program("benchmarks.growth.rebuilding", each.settings)
+        told("replay", size)
+        replay[size] = command(each.settings, "replay", "--json")
+        told("cycle", size)
+        cycle[size] = command(each.settings, *cycling(each.as_of))
+        kept(cycle[size].answer)
+    largest = filled[max(filled)]
+    told("disk")
+    weight = bytes_a_row(largest.settings, rows, extent)
+    peer = None
+    if extent.peers:
+        told("pyeventsourcing")
+        with closing(open_ledger(largest.settings)) as ledger:
+            peer = peers_rate(ledger, directory, largest.entries)
+    with service(largest.settings.state_dir) as port, _mlflow(directory, extent) as mlflow:
+        return Found(
+            filled=filled,
+            serving=serving,
+            pages=pages,
+            verify=verify,
+            rebuild=rebuild,
+            replay=replay,
+            cycle=cycle,
+            uploads=uploads(port, rows, directory, extent, told),
+            outcomes=outcomes(port, rows, directory, extent, told),
+            bytes_a_row=weight,
+            batches=batches(port, mlflow, rows, extent, told),
+            peer_replays=peer,
+            load=(begun, os.getloadavg()[0]),
+        )
+
+
+def _fill(directory: Path, filling: Filling, extent: Extent, told: Told) -> dict[int, Filled]:
+    """A ledger of each size, the larger ones grown from copies of the smaller."""
+    filled: dict[int, Filled] = {}
+    before: Path | None = None
+    for size in extent.sizes:
+        state = directory / str(size)
+        if before is None:
+            told("first decision")
+            filling.begin(state)
+        else:
+            copied(before, state)
+        told("fill", size)
+        began, there = time.perf_counter(), filling.rows
+
+        def reached(rows: int, size: int = size, there: int = there) -> None:
+            told("fill", size, share=(rows - there) / max(1, size - there))
+
+        entries = filling.grow(state, size, reached)
+        filled[size] = Filled(
+            settings=Settings(state_dir=state),
+            rows=size,
+            entries=entries,
+            decisions=filling.decisions,
+            as_of=filling.next_as_of(),
+            seconds=time.perf_counter() - began,
+            bytes=bytes_below(state),
+        )
+        before = state
+    return filled
+
+
+def _served(
+    directory: Path, filled: dict[int, Filled], rows: Rows, extent: Extent, told: Told
+) -> tuple[dict[int, Serving], Waits]:
+    """A service on each ledger, side by side, and the empty route beside them."""
+    ports: dict[int, int] = {}
+    started: dict[int, tuple[float, float, float, float]] = {}
+    with ExitStack() as running:
+        empty = running.enter_context(echo("fastapi", directory))
+        for size, each in filled.items():
+            told("start", size)
+            began = time.perf_counter()
+            ports[size] = running.enter_context(
+                service(each.settings.state_dir, checkpoint_seconds=_SIGNED_WHEN_ASKED)
+            )
+            start = time.perf_counter() - began, _resident(each)
+            began = time.perf_counter()
+            with client(ports[size]) as asking:
+                asking.get("/ledger/checkpoint?new=true")
+            started[size] = (*start, time.perf_counter() - began, _resident(each))
+            with client(ports[size]) as asking:
+                for _ in range(_SERVED_BATCHES):
+                    asking.post("/predictions", orjson.dumps(batch(rows, extent)))
+                for door in DOORS:
+                    asking.get(door)
+        with client(empty) as asking:
+            asking.get(OVERVIEW)
+        pages = waits(ports, empty, extent, told)
+        serving = {
+            size: Serving(
+                start_seconds=found[0],
+                start_mb=found[1],
+                signing_seconds=found[2],
+                signing_mb=found[3],
+                serving_mb=_resident(filled[size]),
+            )
+            for size, found in started.items()
+        }
+    return serving, pages
+
+
+def _resident(filled: Filled) -> float:
+    pid = (filled.settings.state_dir / "service.pid").read_text(encoding="utf-8")
+    return peak_mb(int(pid))
+
+
+@contextmanager
+def _mlflow(directory: Path, extent: Extent) -> Iterator[int | None]:
+    """Where MLflow serves the same kind of model; None where no peer is asked."""
+    if not extent.peers:
+        yield None
+        return
+    model = fitted()
+    categories = [each.name for each in model.contract.features if each.type == "category"]
+    with mlflow_model(model.pipeline, categories, directory) as port:
+        yield port
