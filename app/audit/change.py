@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, Unpack
 
 from app.audit.cycle import told_of
-from app.audit.decision import Bounds, Decision, decisions
+from app.audit.decision import Bounds, Decision, decisions_told
 from app.audit.setting_aside import set_aside_sentence, sets_aside_sentence
 from app.ledger.store import Connection
 from app.projections.changes import DECISIONS_AMONG, ChangeView, Kind, list_changes
@@ -59,13 +59,7 @@ def changes_and_decisions(
     """As `changes`, each decision with all that is told of it; None beside any other change."""
     views = list_changes(connection, kinds=kinds, before=before, after=after, limit=limit, **bounds)
     among = [view.position for view in views if view.kind in DECISIONS_AMONG]
-    by_position: dict[int, Decision] = {}
-    if among:
-        first, last = min(among), max(among)
-        told = decisions(
-            connection, after=first - 1, before=last + 1, limit=last - first + 1, **bounds
-        )
-        by_position = {each.position: each for each in told}
+    by_position = decisions_told(connection, among)
     aside = set_aside_among(connection, {view.cycle for view in views if view.cycle})
     return [
         _told(view, by_position.get(view.position), aside.get(view.cycle or "")) for view in views

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, TypedDict, Unpack
@@ -10,7 +11,12 @@ from app.audit.clauses import Clause
 from app.audit.cycle import CycleTold, told_of
 from app.ledger.store import Connection
 from app.projections.cycles import get_cycle
-from app.projections.decisions import DecisionView, get_decision, list_decisions
+from app.projections.decisions import (
+    DecisionView,
+    decisions_at,
+    get_decision,
+    list_decisions,
+)
 from domain.decisions.cycle import RETRAINING
 from domain.times import format_time, parse_time
 from rules.facts import RETRAINING_FACT
@@ -56,6 +62,12 @@ def decisions(
     """
     found = list_decisions(connection, before=before, after=after, limit=limit, **bounds)
     return [_told(connection, view) for view in found]
+
+
+def decisions_told(connection: Connection, positions: Sequence[int]) -> dict[int, Decision]:
+    """The decisions at these positions, by position."""
+    found = decisions_at(connection, positions)
+    return {view.position: _told(connection, view) for view in found}
 
 
 def _told(connection: Connection, view: DecisionView) -> Decision:

@@ -13,17 +13,17 @@ from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
 from app.audit.waiting import waits_for
 from app.ledger.store import Connection
-from app.projections.cycles import conclusions, list_cycles
+from app.projections.cycles import list_cycles, newest_measured
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
+from app.projections.label_days import rows_in_whole_days
 from app.projections.models import ModelView
-from app.projections.predictions import unlabelled_predictions
-from app.projections.reigns import reigns_of
+from app.projections.reigns import newest_reign
 from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
 from domain.events.findings import GroupInterval
-from domain.events.verdicts import NOT_DECIDED, percent
+from domain.events.verdicts import percent
 from domain.times import days_between, format_time, parse_time
 from rules.outcome import drift_unanswered
 
@@ -53,7 +53,7 @@ class Health:
     champion: str | None
     at: str  # the moment, UTC
     days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
-    overdue_predictions: int  # the champion's, older than the contract allows labels to take
+    overdue_predictions: int  # rows of the champion, whole days past what labels may take
     overdue_unlabelled: int
     halted: int  # cycles of the model that count, as all below
     failed: int
@@ -92,7 +92,7 @@ def current_health(
     overdue, unlabelled = _overdue(connection, model, contract, at)
     measured = report if report and report["champion"] == model.champion else None
     judged = judged_next(connection, model)
-    reign = next(reversed(reigns_of(connection, model.model)), None)
+    reign = newest_reign(connection, model.model)
     # A version that came back begins another reign: what its first was worth says nothing of it.
     worth = reign if reign is not None and reign.measured_position is not None else None
     state, reasons = health_state(
@@ -123,7 +123,7 @@ def current_health(
             late_rows_min=contract.health.late_rows_min,
         )
     )
-    ends, counts = conclusions(connection, model.model), model_counts(connection, model)
+    counts = model_counts(connection, model)
     success_rate, promotion_rate = rates(
         promotions=counts.promotions, trainings=counts.trainings, decisions=counts.decisions
     )
@@ -137,9 +137,9 @@ def current_health(
         days_since_evaluation=since,
         overdue_predictions=overdue,
         overdue_unlabelled=unlabelled,
-        halted=ends.get("halted", 0),
-        failed=ends.get("failed", 0),
-        undecided=ends.get(NOT_DECIDED, 0),
+        halted=counts.halted,
+        failed=counts.failed,
+        undecided=counts.undecided,
         counts=counts,
         success_rate=success_rate,
         promotion_rate=promotion_rate,
@@ -157,13 +157,9 @@ def drift_stands(connection: Connection, model: ModelView) -> bool:
 
     A later cycle with an empty window measured nothing, so what was found before still stands.
     """
-    for view in list_cycles(connection, model.model, limit=_CYCLES_LOOKED_AT):
-        cycle = fold_state(view.state)
-        measured = cycle.drift is not None and cycle.drift.report is not None
-        counts = view.set_aside_by is None
-        if measured and counts and cycle.begun.champion == model.champion:
-            return drift_unanswered(cycle)
-    return False
+    far = model.cycles_started - _CYCLES_LOOKED_AT
+    view = newest_measured(connection, model.model, model.champion, after_number=far)
+    return view is not None and drift_unanswered(fold_state(view.state))
 
 
 def _interval(report: dict[str, Any] | None, name: str) -> GroupInterval | None:
@@ -193,11 +189,14 @@ def _rates(
 def _overdue(
     connection: Connection, model: ModelView, contract: Contract, at: str
 ) -> tuple[int, int]:
-    """Rows the champion predicted whose labels are due: all of them, and those without one."""
+    """Rows the champion predicted whose labels are due: all of them, and those without one.
+
+    By whole days, which are counted as the rows come in.
+    """
     if model.champion is None or model.trained_until is None:
         return 0, 0
     due = parse_time(at) - timedelta(days=contract.health.labels_within_days)
-    return unlabelled_predictions(
+    return rows_in_whole_days(
         connection,
         model.model,
         model_version=model.champion,

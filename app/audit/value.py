@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.audit.templates import moment
@@ -73,7 +73,7 @@ def value_told(connection: Connection, model: str) -> ValueTold:
         trainings = completed_trainings(connection, model, after=before.since)
         after = None if cost is None else value - trainings * cost
     return ValueTold(
-        reigns=tuple(_told(reign, views[:index]) for index, reign in enumerate(views)),
+        reigns=tuple(_all_told(views)),
         value=value,
         trainings=trainings,
         retraining_cost=cost,
@@ -84,8 +84,14 @@ def value_told(connection: Connection, model: str) -> ValueTold:
     )
 
 
-def _told(reign: ReignView, earlier: Sequence[ReignView]) -> ReignTold:
-    trained = all(reign.model_version != each.model_version for each in earlier)
+def _all_told(reigns: Sequence[ReignView]) -> Iterator[ReignTold]:
+    earlier: set[str] = set()
+    for reign in reigns:
+        yield _told(reign, trained=reign.model_version not in earlier)
+        earlier.add(reign.model_version)
+
+
+def _told(reign: ReignView, *, trained: bool) -> ReignTold:
     after = None
     if reign.value is not None and reign.retraining_cost is not None:
         after = reign.value - (reign.retraining_cost if trained else 0.0)

@@ -6,7 +6,7 @@ What names more than it may is damage. It is noticed, and erases nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 from sqlalchemy import Connection, and_, or_, select
@@ -29,6 +29,8 @@ from domain.events.unreadable import EntryUnreadable
 from domain.stored_damage import StoredDamage
 
 _AT_ONCE: Final = 500  # positions of one query
+_GONE: Final = "whyledger.positions_gone"  # where a connection keeps them
+_Newest: TypeAlias = tuple[int, bytes] | None  # position and leaf hash of the newest erasure
 
 
 class PlacedErasure(NamedTuple):
@@ -64,7 +66,29 @@ def refuse_beyond_reach(connection: Connection) -> None:
 
 
 def positions_gone(connection: Connection) -> frozenset[int]:
-    """The positions of all entries whose data is gone, as an erasure that may say so says."""
+    """The positions of all entries whose data is gone, as an erasure that may say so says.
+
+    A connection keeps what it found until there is another erasure: whoever pages through entries
+    would read all of them again with each page.
+    """
+    newest = _newest(connection)
+    kept: tuple[_Newest, frozenset[int]] | None = connection.info.get(_GONE)
+    if kept is None or kept[0] != newest:
+        kept = connection.info[_GONE] = (newest, _read_gone(connection))
+    return kept[1]
+
+
+def _newest(connection: Connection) -> _Newest:
+    row = connection.execute(
+        select(ENTRIES.c.position, ENTRIES.c.leaf_hash)
+        .where(ENTRIES.c.stream == PayloadErased.stream, ENTRIES.c.type == PayloadErased.type)
+        .order_by(ENTRIES.c.stream_version.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else (row.position, row.leaf_hash)
+
+
+def _read_gone(connection: Connection) -> frozenset[int]:
     gone: set[int] = set()
     for position, event in _recorded(connection):
         before = [each for each in event.entries if each < position]

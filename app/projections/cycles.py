@@ -23,6 +23,7 @@ from domain.events.cycle_events import (
     CycleStarted,
     DataMerged,
     Decided,
+    DriftMeasured,
     HealthReported,
     NotDecided,
     ParityChecked,
@@ -44,6 +45,9 @@ class CycleView:
     outcome: str | None  # of the decision; NOT_DECIDED when the evaluations disagreed
     conclusion: str | None  # how it ended; None until then
     training_completed: bool  # promoted or rejected: it consumed its samples
+    promoted: bool  # its candidate serves
+    champion: str | None  # whom it judges
+    measured: bool  # drift was, for that one
     attempts: int
     started_at: str  # recorded_at of its first entry
     started_position: int
@@ -55,8 +59,20 @@ class CycleView:
 
 
 CYCLES: Final = table_of(
-    CycleView, "cycles", number=4, key="cycle", indexes=[("model", "number"), ("status",)]
+    CycleView,
+    "cycles",
+    number=5,
+    key="cycle",
+    indexes=[
+        ("model", "number"),
+        ("model", "as_of"),
+        ("status", "model", "number"),
+        ("model", "set_aside_by"),
+        ("model", "training_completed", "started_position"),
+    ],
 )
+# That a later cycle set it aside, so that an index of few serves: no id sorts before this.
+ASIDE: Final = CYCLES.c.set_aside_by > ""
 
 
 def get_cycle(connection: Connection, cycle: str) -> CycleView:
@@ -123,18 +139,23 @@ def completed_trainings(connection: Connection, model: str, *, after: int) -> in
     ).scalar_one()
 
 
-def conclusions(connection: Connection, model: str) -> dict[str, int]:
-    """How often each conclusion was come to: of the model's cycles that have ended and count."""
-    rows = connection.execute(
-        select(CYCLES.c.conclusion, func.count())
+def newest_measured(
+    connection: Connection, model: str, champion: str | None, *, after_number: int
+) -> CycleView | None:
+    """The newest cycle that counts, above a number, and measured drift for `champion`."""
+    row = connection.execute(
+        select(CYCLES)
         .where(
             CYCLES.c.model == model,
-            CYCLES.c.conclusion.is_not(None),
+            CYCLES.c.number > after_number,
+            CYCLES.c.champion == champion,
+            CYCLES.c.measured == 1,
             CYCLES.c.set_aside_by.is_(None),
         )
-        .group_by(CYCLES.c.conclusion)
-    )
-    return {conclusion: count for conclusion, count in rows}
+        .order_by(CYCLES.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else view_of(CycleView, row)
 
 
 def unfinished_cycle(connection: Connection, model: str) -> CycleView | None:
@@ -186,6 +207,9 @@ def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) ->
             "outcome": None,
             "conclusion": None,
             "training_completed": 0,
+            "promoted": 0,
+            "champion": event.champion,
+            "measured": 0,
             "attempts": 0,
             "started_at": entry.recorded_at,
             "started_position": entry.position,
@@ -217,9 +241,12 @@ def _went_on(connection: Connection, past: Past, entries: Sequence[Recorded]) ->
 def _changed(entry: Recorded) -> dict[str, object]:
     """What the event changes beside the state."""
     ended = {"status": "ended", "ended_at": entry.recorded_at, "ended_position": entry.position}
-    if completes_training(entry) is not None:
-        return {"training_completed": 1}
+    completed = completes_training(entry)
+    if completed is not None:
+        return {"training_completed": 1, "promoted": int(completed)}
     match entry.event:
+        case DriftMeasured():
+            return {"measured": int(entry.event.report is not None)}
         case AttemptStarted():
             return {"attempts": entry.event.attempt}
         case Decided():

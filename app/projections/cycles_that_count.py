@@ -7,17 +7,17 @@ counted from the last cycle that counts.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from app.projections.champions import get_champion
-from app.projections.cycles import CYCLES, get_cycle
+from app.projections.cycles import ASIDE, CYCLES, get_cycle
 from app.projections.models import ModelView
 from app.projections.reigns import reigns_of
 from domain.decisions.cycle import RETRAINING
-from domain.events.cycle_events import CandidateTrained, PromotionSettled
+from domain.events.cycle_events import CandidateTrained
 from domain.events.verdicts import NOT_DECIDED
 
 
@@ -60,13 +60,13 @@ def judged_by(
     that cycles which count have made. A rollback among them stays what a person wanted.
     """
     aside = set_aside(connection, model.model, before_number=number)
-    cycles = counted_cycles(connection, model.model, before_number=number, aside=aside)
-    later = tuple(each.cycle for each in cycles if as_of is not None and each.as_of > as_of)
+    later: tuple[str, ...] = ()
+    if as_of is not None:
+        looked = _looking_back_from_after(connection, model.model, as_of, before_number=number)
+        later = tuple(each for each in looked if each not in aside)
     champion = model.champion
     if model.champion_cycle in {*aside, *later}:
-        champion = basis(
-            connection, model.model, [each for each in cycles if each.cycle not in later]
-        ).champion
+        champion = _last_that_counts(connection, model.model, number, {*aside, *later})
     return Judged(champion=champion, sets_aside=later)
 
 
@@ -74,6 +74,33 @@ def judged_next(connection: Connection, model: ModelView) -> str | None:
     """Whom the model's next cycle judges when it sets none aside; None: it begins anew."""
     number = model.cycles_started + 1
     return judged_by(connection, model, as_of=None, number=number).champion
+
+
+def _looking_back_from_after(
+    connection: Connection, model: str, as_of: str, *, before_number: int
+) -> list[str]:
+    """The model's cycles with a later as_of, below `before_number`, oldest first."""
+    rows = connection.execute(
+        select(CYCLES.c.cycle, CYCLES.c.number).where(
+            CYCLES.c.model == model, CYCLES.c.as_of > as_of
+        )
+    )
+    found = sorted((row.number, row.cycle) for row in rows if row.number < before_number)
+    return [cycle for _, cycle in found]
+
+
+def _last_that_counts(
+    connection: Connection, model: str, before_number: int, without: Collection[str]
+) -> str | None:
+    """Who served last of those that cycles below a number have made, but for some; None: nobody."""
+    for reign in reversed(reigns_of(connection, model)):
+        cycle = get_champion(connection, model, reign.model_version).cycle
+        made_by = connection.execute(
+            select(CYCLES.c.number).where(CYCLES.c.cycle == cycle, CYCLES.c.model == model)
+        ).scalar_one_or_none()
+        if cycle not in without and made_by is not None and made_by < before_number:
+            return reign.model_version
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,30 +112,43 @@ class ModelCounts:
     trainings: int  # started, failed ones included
     promotions: int  # by cycles
     rejections: int
+    halted: int  # cycles that ended so, as the next two
+    failed: int
+    undecided: int
     set_aside: int  # cycles that a later one set aside: nothing of them is in the other counts
 
 
 def model_counts(connection: Connection, model: ModelView) -> ModelCounts:
     """The model's counts without what belongs to cycles that were set aside."""
+    column = CYCLES.c
     aside = connection.execute(
-        select(CYCLES.c.outcome, CYCLES.c.training_completed, CYCLES.c.state).where(
-            CYCLES.c.model == model.model, CYCLES.c.set_aside_by.is_not(None)
-        )
-    ).all()
-    settled = [orjson.loads(row.state).get(PromotionSettled.type) for row in aside]
-    promoted = [found is not None and found["promoted"] for found in settled]
+        select(
+            func.count().label("cycles"),
+            _number(column.outcome.is_not(None), column.outcome != NOT_DECIDED).label("decisions"),
+            _number(column.outcome.in_(sorted(RETRAINING))).label("trainings"),
+            _number(column.promoted == 1).label("promotions"),
+            _number(column.training_completed == 1, column.promoted == 0).label("rejections"),
+            _number(column.conclusion == "halted").label("halted"),
+            _number(column.conclusion == "failed").label("failed"),
+            _number(column.conclusion == NOT_DECIDED).label("undecided"),
+        ).where(column.model == model.model, ASIDE)
+    ).one()
     return ModelCounts(
-        cycles=model.cycles_ended - len(aside),  # the one that may be open sets aside, at most
-        decisions=model.decisions - sum(row.outcome not in (None, NOT_DECIDED) for row in aside),
-        trainings=model.trainings - sum(row.outcome in RETRAINING for row in aside),
-        promotions=model.promotions - sum(promoted),
-        rejections=model.rejections
-        - sum(
-            bool(row.training_completed) and not was
-            for row, was in zip(aside, promoted, strict=True)
-        ),
-        set_aside=len(aside),
+        cycles=model.cycles_ended - aside.cycles,  # an open one sets aside, at most
+        decisions=model.decisions - aside.decisions,
+        trainings=model.trainings - aside.trainings,
+        promotions=model.promotions - aside.promotions,
+        rejections=model.rejections - aside.rejections,
+        halted=model.halted - aside.halted,
+        failed=model.failed - aside.failed,
+        undecided=model.undecided - aside.undecided,
+        set_aside=aside.cycles,
     )
+
+
+def _number(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+    """How many rows they all hold of."""
+    return func.count(case((and_(*conditions), 1)))
 
 
 def set_aside(connection: Connection, model: str, *, before_number: int) -> frozenset[str]:
@@ -117,7 +157,7 @@ def set_aside(connection: Connection, model: str, *, before_number: int) -> froz
     found = connection.execute(
         select(CYCLES.c.cycle)
         .join(by, CYCLES.c.set_aside_by == by.c.cycle)
-        .where(CYCLES.c.model == model, by.c.number < before_number)
+        .where(CYCLES.c.model == model, ASIDE, by.c.number < before_number)
     )
     return frozenset(found.scalars())
 

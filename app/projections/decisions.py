@@ -37,10 +37,16 @@ class DecisionView:
 DECISIONS: Final = table_of(
     DecisionView,
     "decisions",
-    number=2,
+    number=3,
     key="position",
     unique="id",
-    indexes=[("model", "position")],
+    indexes=[
+        ("model", "position"),
+        ("outcome", "position"),
+        ("model", "outcome", "position"),
+        ("as_of", "outcome", "position"),
+        ("model", "as_of", "outcome", "position"),
+    ],
 )
 
 
@@ -66,10 +72,11 @@ def list_decisions(
     """At most `limit` decisions, newest first; from `after` on, oldest first.
 
     `since` (inclusive) and `until` (exclusive) bound `as_of`; `before` and `after` are positions to
-    page on from, both exclusive.
+    page on from, both exclusive. What is read grows with the decisions that are meant, not with
+    those there are.
     """
     position = DECISIONS.c.position
-    query = select(DECISIONS)
+    query = select(position)
     if model is not None:
         query = query.where(DECISIONS.c.model == model)
     if outcome is not None:
@@ -82,10 +89,21 @@ def list_decisions(
         query = query.where(position < before)
     if after is not None:
         query = query.where(position > after)
+    # A bound on `as_of` is looked up by it, not met on a walk by position: hence the sum.
+    by = position if since is None and until is None else position + 0
+    meant = query.order_by(by.desc() if after is None else by.asc()).limit(limit)
     order = position.desc() if after is None else position.asc()
-    return [
-        view_of(DecisionView, row) for row in connection.execute(query.order_by(order).limit(limit))
-    ]
+    rows = connection.execute(select(DECISIONS).where(position.in_(meant)).order_by(order))
+    return [view_of(DecisionView, row) for row in rows]
+
+
+def decisions_at(connection: Connection, positions: Sequence[int]) -> list[DecisionView]:
+    """The decisions at these positions, oldest first."""
+    position = DECISIONS.c.position
+    found = connection.execute(
+        select(DECISIONS).where(position.in_(list(positions))).order_by(position)
+    )
+    return [view_of(DecisionView, row) for row in found]
 
 
 def _decided(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:

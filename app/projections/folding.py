@@ -16,11 +16,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, Table, event, select
 
 from app.database.engine import create_database
 from app.ledger.reading import Past
-from app.projections.read_model import METADATA, ReadModel
+from app.projections.read_model import METADATA, ReadModel, tables_of
 from app.settings import Settings
 from domain.canonical import canonical_bytes
 from domain.errors import NotCanonical
@@ -57,16 +57,16 @@ def fold(
 
 
 def digests(connection: Connection, read_models: Iterable[ReadModel]) -> dict[str, str]:
-    """SHA-256 of each read model: name -> 64 hex digits over its rows, canonical, by primary key.
+    """SHA-256 of each of their tables: name -> 64 hex digits over its rows, by primary key.
 
     Equal on SQLite and PostgreSQL, and however often it was rebuilt.
     """
-    return {each.name: _digest(connection, each) for each in read_models}
+    return {str(table.name): _digest(connection, table) for table in tables_of(read_models)}
 
 
-def _digest(connection: Connection, read_model: ReadModel) -> str:
+def _digest(connection: Connection, table: Table) -> str:
     found = hashlib.sha256()
-    query = select(read_model.table).order_by(*read_model.table.primary_key.columns)
+    query = select(table).order_by(*table.primary_key.columns)
     for row in connection.execute(query, execution_options={"yield_per": _DIGEST_ROWS}):
         found.update(_row_bytes(list(row)) + b"\n")
     return found.hexdigest()
@@ -88,7 +88,7 @@ def scratch(read_models: Sequence[ReadModel]) -> Iterator[Connection]:
         event.listen(engine, "connect", _unsynced)
         try:
             with engine.begin() as connection:
-                METADATA.create_all(connection, tables=[each.table for each in read_models])
+                METADATA.create_all(connection, tables=tables_of(read_models))
                 yield connection
         finally:
             engine.dispose()

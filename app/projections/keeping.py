@@ -23,14 +23,14 @@ from app.ledger.reading import Past, dense_pages, head
 from app.ledger.tables import ENTRIES, NAME, POSITION
 from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.folding import PAGE_ENTRIES, fold
-from app.projections.read_model import METADATA, ReadModel, put
+from app.projections.read_model import METADATA, ReadModel, put, tables_of
 from domain.errors import LedgerBusy, ReadModelUnfit
 from domain.events.envelope import Recorded
 
 POSITIONS: Final = Table(
     "read_model_positions",
     METADATA,
-    Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
+    Column("read_models", NAME, primary_key=True),  # their tables, sorted, with blanks between
     Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
 )
 _LOG: Final = logging.getLogger("whyledger.ledger")
@@ -104,7 +104,7 @@ class Keeping:
         Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
         What `read_model_positions` does not name is no read model, but an operator's own table.
         """
-        mine = {each.name for each in self.read_models}
+        mine = {table.name for table in tables_of(self.read_models)}
         known = positions_of(connection)
         return [
             name
@@ -153,7 +153,7 @@ class Keeping:
 
         The next catching up makes them, and folds from the first entry on.
         """
-        mine = {each.name for each in self.read_models}
+        mine = {str(table.name) for table in tables_of(self.read_models)}
         for name in sorted(tables_beside(connection) & mine):
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
         _forget(connection, [row for row in _rows(connection) if not mine.isdisjoint(row.split())])
@@ -184,27 +184,31 @@ class Keeping:
         """How far each read model is. One that does not stand is made, and begins at -1.
 
         So does, empty, one of which nothing is known, or that holds more than the entries up to
-        `until`: some of those were removed, or another ledger's were put in their place.
+        `until`: some of those were removed, or another ledger's were put in their place. So does,
+        too, one whose tables are not all folded up to the same entry.
         """
         beyond = update(POSITIONS).where(POSITIONS.c.position > until)
         connection.execute(beyond.values(position=_FOREIGN))  # the row stays: it names what stands
         stand = tables_beside(connection)
-        missing = [each.table for each in self.read_models if each.name not in stand]
+        missing = [table for table in tables_of(self.read_models) if table.name not in stand]
         if missing:
             missing[0].metadata.create_all(connection, tables=missing, checkfirst=False)
             give_to_application(connection, missing)
         known = positions_of(connection)
         found = {}
         for each in self.read_models:
-            found[each.name] = -1 if each.table in missing else max(known.get(each.name, -1), -1)
+            folded = {known.get(str(table.name), -1) for table in each.tables}
+            whole = len(folded) == 1 and not any(table in missing for table in each.tables)
+            found[each.name] = max(folded.pop(), -1) if whole else -1
             if found[each.name] < 0:
-                connection.execute(delete(each.table))
+                for table in each.tables:
+                    connection.execute(delete(table))
         return found
 
     def _finish(self, connection: Connection, last: int) -> None:
         """All of them are folded up to `last`: one row says so, and those for parts go."""
         put(connection, POSITIONS, {"read_models": self._together, "position": last})
-        mine = {each.name for each in self.read_models}
+        mine = {table.name for table in tables_of(self.read_models)}
         parts = [row for row in _rows(connection) if mine.issuperset(row.split())]
         _forget(connection, [row for row in parts if row != self._together])
 
@@ -218,7 +222,7 @@ class Keeping:
 
 
 def positions_of(connection: Connection) -> dict[str, int]:
-    """Read model -> the position of the last entry folded into it, of whatever version."""
+    """Table -> the position of the last entry folded into it, of whatever version."""
     found: dict[str, int] = {}
     for together, position in connection.execute(select(POSITIONS)):
         if not isinstance(together, str) or type(position) is not int:
@@ -243,7 +247,7 @@ def _forget(connection: Connection, rows: Iterable[str]) -> None:
 
 
 def _together(read_models: Iterable[ReadModel]) -> str:
-    return " ".join(sorted(each.name for each in read_models))
+    return " ".join(sorted(str(table.name) for table in tables_of(read_models)))
 
 
 def tables_beside(connection: Connection) -> set[str]:

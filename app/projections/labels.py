@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, func, select
 
-from app.database.engine import insert_rows
 from app.ledger.reading import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import json_text, table_of
@@ -21,12 +20,9 @@ from domain.events.events import (
     ContractAdopted,
     ObservationRecorded,
     OutcomeRecorded,
-    PayloadErased,
     PredictionMade,
     Row,
 )
-
-_ROWS_PER_DELETE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +38,9 @@ class Label:
     prediction_id: str | None  # None for an observation
 
 
+LabelValues: TypeAlias = tuple[int, str, str, str, float | None, str, str | None]
 LABELS: Final = table_of(
-    Label, "labels", number=1, key="position", indexes=[("model", "identity", "position")]
+    Label, "labels", number=2, key="position", indexes=[("model", "identity", "position")]
 )
 
 
@@ -164,55 +161,31 @@ def newest_label(connection: Connection, model: str) -> str | None:
     return newest
 
 
-def erased_positions(entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
-    """Models and positions of events whose data is gone, as many as one statement takes.
-
-    What an erasure names of another model's it does not reach.
-    """
-    for entry in entries:
-        event = cast(PayloadErased, entry.event)
-        for start in range(0, len(event.entries), _ROWS_PER_DELETE):
-            yield event.model, list(event.entries[start : start + _ROWS_PER_DELETE])
-
-
-def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
+    """The rows of `LABELS` that follow from these observations and outcomes."""
     outcomes = [entry for entry in entries if isinstance(entry.event, OutcomeRecorded)]
     wanted = {cast(OutcomeRecorded, entry.event).prediction_id for entry in outcomes}
     predictions = past.with_ids(sorted(wanted)) if wanted else {}
     targets = _Targets(past, entries)
-    rows = []
-    values: tuple[object, ...]
+    rows: list[LabelValues] = []
     for entry in entries:
-        event = entry.event
+        event, at = entry.event, entry.position
         if isinstance(event, ObservationRecorded):
-            label = event.row.get(targets.at(event.model, entry.position) or "")
-            values = (event.identity, entry.occurred_at, _number(label), json_text(event.row), None)
+            label = _number(event.row.get(targets.at(event.model, at) or ""))
+            told = json_text(event.row)
+            rows.append((at, event.model, event.identity, entry.occurred_at, label, told, None))
         else:
             assert isinstance(event, OutcomeRecorded)  # noqa: S101 - narrows for the checker
             made = predictions.get(event.prediction_id)
-            if made is None or made.position > entry.position:
+            if made is None or made.position > at:
                 continue  # a label of nothing: history happened, no row follows from it
             if not isinstance(made.event, PredictionMade):
                 continue  # no prediction, or one whose data was erased
-            target = targets.at(event.model, entry.position)
-            row = made.event.row | ({target: event.label} if target else {})
-            values = (
-                made.event.identity,
-                made.occurred_at,
-                event.label,
-                json_text(row),
-                event.prediction_id,
-            )
-        rows.append((entry.position, event.model, *values))
-    insert_rows(connection, LABELS, rows)
-
-
-def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
-    """A rebuild comes to the same: it finds neither those rows nor the predictions to label."""
-    for model, positions in erased_positions(entries):
-        gone = LABELS.c.position.in_(positions)
-        unfounded = LABELS.c.prediction_id.in_(past.ids_at(positions))
-        connection.execute(delete(LABELS).where(LABELS.c.model == model, or_(gone, unfounded)))
+            target, row = targets.at(event.model, at), made.event.row
+            told = json_text(row | ({target: event.label} if target else {}))
+            of = (made.event.identity, made.occurred_at)
+            rows.append((at, event.model, *of, event.label, told, event.prediction_id))
+    return rows
 
 
 class _Targets:
@@ -240,10 +213,3 @@ class _Targets:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-APPLY: Final = {
-    ObservationRecorded: _labelled,
-    OutcomeRecorded: _labelled,
-    PayloadErased: _erased,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -16,6 +16,7 @@ from domain.events.cycle_events import (
     CandidateCompared,
     CandidateEvaluated,
     CandidateTrained,
+    Conclusion,
     CycleFailed,
     CycleStarted,
     Decided,
@@ -25,6 +26,7 @@ from domain.events.cycle_events import (
 )
 from domain.events.envelope import Recorded, event_data
 from domain.events.events import CandidatePromoted, ChampionRolledBack, ContractAdopted
+from domain.events.verdicts import NOT_DECIDED
 
 _COUNTS: Final = (
     "cycles_started",
@@ -35,7 +37,15 @@ _COUNTS: Final = (
     "rejections",
     "promotions",
     "rollbacks",
+    "halted",
+    "failed",
+    "undecided",
 )
+_EARLY: Final[Mapping[Conclusion, tuple[str, ...]]] = {  # conclusion -> what counts such cycles
+    "halted": ("halted",),
+    "failed": ("failed",),
+    NOT_DECIDED: ("undecided",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +79,15 @@ class ModelView:
     rejections: int
     promotions: int  # by cycles
     rollbacks: int
+    halted: int  # cycles that ended so, as the next two
+    failed: int
+    undecided: int
     health: str | None  # canonical JSON of the last health report
     health_at: str | None  # its recorded_at
     health_position: int | None
 
 
-MODELS: Final = table_of(ModelView, "models", number=2, key="model")
+MODELS: Final = table_of(ModelView, "models", number=3, key="model")
 
 
 def get_model(connection: Connection, model: str) -> ModelView | None:
@@ -179,9 +192,9 @@ def _changed(entry: Recorded, as_of: str) -> tuple[dict[str, Any], tuple[str, ..
                 "health": json_text(event_data(entry.event)),
                 "health_at": entry.recorded_at,
                 "health_position": entry.position,
-            }, ("cycles_ended",)
+            }, ("cycles_ended", *_EARLY.get(entry.event.conclusion, ()))
         case CycleFailed():
-            return {}, ("cycles_ended",)
+            return {}, ("cycles_ended", "failed")
         case _:
             return {}, ()
 

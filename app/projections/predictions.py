@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
-from app.projections.labels import LABELS, erased_positions
 from app.projections.read_model import json_text, table_of, view_of
 from domain.events.envelope import Recorded
-from domain.events.events import PayloadErased, PredictionMade, Row
+from domain.events.events import PredictionMade, Row
 
 OTHER_VERSION: Final = "made by another version"
 BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
@@ -39,7 +37,7 @@ PredictedRow = StoredPrediction
 PREDICTIONS: Final = table_of(
     StoredPrediction,
     "predictions",
-    number=1,
+    number=2,
     key="position",
     unique="id",
     indexes=[("model", "event_time"), ("model", "identity", "position")],
@@ -132,33 +130,12 @@ def window_predictions(
     return Window(rows=found, left_out={reason: n for reason, n in counts.items() if n})
 
 
-def unlabelled_predictions(
-    connection: Connection, model: str, *, model_version: str, start: str, before: str
-) -> tuple[int, int]:
-    """Rows that `model_version` predicted, event time in [start, before): all, unlabelled ones."""
-    table, labels = PREDICTIONS.c, LABELS.c
-    asked = and_(
-        table.model == model,
-        table.model_version == model_version,
-        table.event_time >= start,
-        table.event_time < before,
-    )
-    distinct = func.count(table.identity.distinct())
-    labelled = (
-        select(labels.position)
-        .where(labels.model == model, labels.identity == table.identity)
-        .exists()
-    )
-    every = connection.execute(select(distinct).where(asked)).scalar_one()
-    late = connection.execute(select(distinct).where(asked, ~labelled)).scalar_one()
-    return int(every), int(late)
-
-
 def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
     return int(connection.execute(select(func.count()).where(condition)).scalar_one())
 
 
-def _made(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+def insert_predictions(connection: Connection, entries: Sequence[Recorded]) -> None:
+    """Keep the predictions that these entries made."""
     rows = []
     for entry in entries:
         event = cast(PredictionMade, entry.event)
@@ -175,12 +152,3 @@ def _made(connection: Connection, past: Past, entries: Sequence[Recorded]) -> No
             )
         )
     insert_rows(connection, PREDICTIONS, rows)
-
-
-def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
-    for model, positions in erased_positions(entries):
-        named = PREDICTIONS.c.position.in_(positions)
-        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.model == model, named))
-
-
-APPLY: Final = {PredictionMade: _made, PayloadErased: _erased}

@@ -1,5 +1,7 @@
 """What a read model is: a view, the table that holds it, and the functions that fold into it.
 
+What one question needs of several tables is one read model, too: they are folded together.
+
 The view's fields are the table's columns, said once. A changed read model gets a new number and
 with it another table, which is folded from the ledger. JSON is kept as canonical text, times as UTC
 text; positions are those of the ledger.
@@ -7,7 +9,7 @@ text; positions are those of the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from types import UnionType
@@ -59,8 +61,8 @@ _COLUMN_TYPES: Final[dict[type, TypeEngine[Any]]] = {
 }
 _STORED: Final[dict[type, type]] = {dict: str, bool: int}  # what is not kept as what it is
 
-# Folds entries of its types, in order, into one table. It may look at that table and at what the
-# ledger held before the entry; never at another read model, which may be ahead or behind.
+# Folds entries of its types, in order, into the tables of one read model. It may look at those and
+# at what the ledger held before the entry; never at another read model, ahead or behind of it.
 Apply: TypeAlias = Callable[[Connection, Past, Sequence[Recorded]], None]
 View = TypeVar("View")
 
@@ -71,11 +73,19 @@ class ReadModel:
 
     table: Table
     apply: Mapping[Any, Apply]  # event class -> function
+    # Folded together with it. When one of them gets another number, all do: two versions of the
+    # service may share what is folded alike, and nothing else.
+    beside: tuple[Table, ...] = ()
 
     @property
     def name(self) -> str:
         """The table's name: that of the read model, and its number."""
         return str(self.table.name)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All that it fills."""
+        return (self.table, *self.beside)
 
 
 def table_of(
@@ -83,7 +93,7 @@ def table_of(
     name: str,
     *,
     number: int,
-    key: str,
+    key: str | tuple[str, ...],
     unique: str | None = None,
     indexes: Sequence[tuple[str, ...]] = (),
     metadata: MetaData = METADATA,
@@ -94,16 +104,17 @@ def table_of(
         view: fields are text, numbers, bool or dict (kept as JSON); `| None` allows null.
         name: of the read model.
         number: to be raised whenever the columns change, or what is folded into them.
-        key: the column that is the primary key.
+        key: the column that is the primary key; several in the order of the fields.
         unique: another column without duplicates.
         indexes: the columns of each further index.
         metadata: where the table is known; another one for a definition that only tests need.
     """
+    keys = (key,) if isinstance(key, str) else key
     columns = [
         Column(
             field,
             _COLUMN_TYPES[kind],
-            primary_key=field == key,
+            primary_key=field in keys,
             autoincrement=False,
             nullable=nullable,
         )
@@ -113,6 +124,11 @@ def table_of(
     if unique is not None:
         further.append(UniqueConstraint(unique))
     return Table(f"{name}_{number}", metadata, *columns, *further)
+
+
+def tables_of(read_models: Iterable[ReadModel]) -> list[Table]:
+    """Every table of these read models, in their order."""
+    return [table for each in read_models for table in each.tables]
 
 
 def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
@@ -137,12 +153,17 @@ def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
         elif right and among:
             right = value in among
         if not right:
-            raise ReadModelUnfit(
-                f"{name!r} of a {cast(type, view).__name__} holds what the ledger does not give: "
-                "somebody changed a read model behind the service. It is compared with the ledger "
-                "and folded anew; try again in a moment."
-            )
+            raise unfit(cast(type, view), name)
     return view(**values)
+
+
+def unfit(view: type, name: str) -> ReadModelUnfit:
+    """The error over a field that holds what no fold puts there."""
+    return ReadModelUnfit(
+        f"{name!r} of a {view.__name__} holds what the ledger does not give: somebody changed a "
+        "read model behind the service. It is compared with the ledger and folded anew; try again "
+        "in a moment."
+    )
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

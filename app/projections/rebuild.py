@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import insert_rows
 from app.ledger.reading import Past, dense_pages, head
 from app.ledger.store import Ledger
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
-from app.projections.read_model import ReadModel
+from app.projections.read_model import ReadModel, tables_of
 from app.projections.runner import READ_MODELS
 from domain.errors import LedgerDamaged
 from domain.events.envelope import Recorded
@@ -30,15 +30,15 @@ _UNREADABLE: Final = "could not be read"  # in place of a digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """The digests of the read models before and after, at the same position."""
+    """The digests of the read models' tables before and after, at the same position."""
 
     position: int  # of the last entry that was folded
-    before: dict[str, str]  # read model -> SHA-256 over its rows, or that it could not be read
+    before: dict[str, str]  # table -> SHA-256 over its rows, or that it could not be read
     after: dict[str, str]
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """The read models that did not follow from the ledger; empty when all is well."""
+        """The tables that did not follow from the ledger; empty when all is well."""
         return tuple(name for name in self.after if self.after[name] != self.before[name])
 
 
@@ -87,7 +87,7 @@ def rebuild(
         with ledger.connect() as moment:
             go_on(moment)
             before, after = digests(moment, readable), digests(beside, read_models)
-        before |= dict.fromkeys(unreadable, _UNREADABLE)
+        before |= {name: _UNREADABLE for name in after if name not in before}
         found = Rebuilt(position=done, before=before, after=after)
         if found.differing:
             _refuse(lacking, found.differing)
@@ -97,19 +97,20 @@ def rebuild(
             with ledger.writing() as connection:
                 go_on(connection)
                 _refuse(lacking, found.differing)
-                for each in read_models:
-                    if each.name in found.differing:
-                        _copy(each, beside, connection)
+                for table in tables_of(read_models):
+                    if table.name in found.differing:
+                        _copy(table, beside, connection)
         return found
 
 
 def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:
-    """The read models whose table is not there, or is another: nothing of it can be compared."""
+    """The read models of which a table is not there, or another: they cannot be compared."""
     found = []
     for each in read_models:
         try:
             with ledger.connect() as connection:
-                connection.execute(select(each.table).limit(1))
+                for table in each.tables:
+                    connection.execute(select(table).limit(1))
         except DBAPIError:
             found.append(each.name)
     return found
@@ -132,8 +133,8 @@ def _refuse(lacking: str | None, differing: Sequence[str]) -> None:
         )
 
 
-def _copy(read_model: ReadModel, source: Connection, target: Connection) -> None:
-    target.execute(delete(read_model.table))
-    rows = source.execute(select(read_model.table), execution_options={"yield_per": _ROWS_PER_COPY})
+def _copy(table: Table, source: Connection, target: Connection) -> None:
+    target.execute(delete(table))
+    rows = source.execute(select(table), execution_options={"yield_per": _ROWS_PER_COPY})
     for some in rows.partitions():
-        insert_rows(target, read_model.table, [tuple(row) for row in some])
+        insert_rows(target, table, [tuple(row) for row in some])

@@ -48,6 +48,14 @@ def reigns_of(connection: Connection, model: str) -> list[ReignView]:
     return [view_of(ReignView, row) for row in rows]
 
 
+def newest_reign(connection: Connection, model: str) -> ReignView | None:
+    """The model's last reign; None before anybody served."""
+    row = connection.execute(
+        select(REIGNS).where(REIGNS.c.model == model).order_by(REIGNS.c.since.desc()).limit(1)
+    ).one_or_none()
+    return None if row is None else view_of(ReignView, row)
+
+
 def _began(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = entry.event

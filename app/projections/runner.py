@@ -10,12 +10,11 @@ from app.projections import (
     contracts,
     cycles,
     decisions,
-    labels,
     models,
     policies,
-    predictions,
     refusals,
     reigns,
+    rows,
 )
 from app.projections.keeping import Keeping
 from app.projections.read_model import ReadModel
@@ -28,8 +27,7 @@ READ_MODELS: Final = (  # a digest is taken of each, in this order
     ReadModel(cycles.CYCLES, cycles.APPLY),
     ReadModel(decisions.DECISIONS, decisions.APPLY),
     ReadModel(changes.CHANGES, changes.APPLY),
-    ReadModel(predictions.PREDICTIONS, predictions.APPLY),
-    ReadModel(labels.LABELS, labels.APPLY),
+    rows.ROWS,
     ReadModel(refusals.REFUSALS, refusals.APPLY),
     ReadModel(reigns.REIGNS, reigns.APPLY),
 )

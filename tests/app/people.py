@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
     ):
         with ledger.connect() as connection:
             stored = connection.execute(select(*(table.c[name] for name in columns))).all()
-        found[table.name.removesuffix("_1")] = sum(
+        found[re.sub(r"_\d+$", "", table.name)] = sum(
             any(needle.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row)
             for row in stored
         )

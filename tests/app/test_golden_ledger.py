@@ -94,7 +94,8 @@ def test_but_for_what_upcasting_added_its_read_models_are_those_first_recorded(
     with ledger.connect() as connection:
         found = digests(connection, READ_MODELS)
     expected = expected_of(path)["read_models"]
-    assert found[DECISIONS.name] == expected.get("decisions_1", expected.get(DECISIONS.name))
+    (written,) = (digest for name, digest in expected.items() if name.startswith("decisions_"))
+    assert found[DECISIONS.name] == written
     assert found == {name: expected.get(name, found[name]) for name in found}
     ledger.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Literal
 
 import numpy as np
@@ -18,7 +17,6 @@ from app.ledger.reading import read_stream
 from app.ledger.store import StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
-from app.projections.cycles import conclusions
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
 from app.projections.models import ModelView
 from app.projections.predictions import PredictedRow, window_predictions
@@ -107,13 +105,12 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             late_rows_min=contract.health.late_rows_min,
         )
     )
-    counts, ends_before = _counts(known, model)
+    counts = _counts(known, model)
     success_rate, promotion_rate = rates(
         promotions=counts.promotions, trainings=counts.trainings, decisions=counts.decisions
     )
     target = _against_target(state)
     ended = conclusion(state)
-    ends = Counter(ends_before) + Counter([ended])
     return HealthReported(
         conclusion=ended,
         state=verdict,
@@ -121,9 +118,9 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
         champion=model.champion,
         cycles=model.cycles_started,
         decisions=counts.decisions,
-        halted=ends["halted"],
-        failed=ends["failed"],
-        undecided=ends[NOT_DECIDED],
+        halted=counts.halted + (ended == "halted"),
+        failed=counts.failed + (ended == "failed"),
+        undecided=counts.undecided + (ended == NOT_DECIDED),
         trainings=counts.trainings,
         promotions=counts.promotions,
         success_rate=success_rate,
@@ -154,10 +151,10 @@ def _model_and_champion(
         return model, champion, drift_stands(connection, model), judged
 
 
-def _counts(known: Knowledge, model: ModelView) -> tuple[ModelCounts, dict[str, int]]:
-    """The model's counts, and how its earlier cycles ended; of the cycles that count."""
+def _counts(known: Knowledge, model: ModelView) -> ModelCounts:
+    """The model's counts, of the cycles that count; this one has not ended."""
     with known.ledger.connect() as connection:
-        return model_counts(connection, model), conclusions(connection, model.model)
+        return model_counts(connection, model)
 
 
 def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[PredictedRow, ...]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from app.ledger.reading import Past, dense_pages, head
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
 from app.projections.keeping import positions_of, tables_beside
-from app.projections.read_model import ReadModel
+from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS
 from app.proof.verify.breaks import Break
 
@@ -22,7 +22,7 @@ _SHOWN: Final = 300  # characters of a differing row
 
 
 def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
-    """How many read models were compared, and the first differing row of each that differs.
+    """How many read models were compared, and the first differing row of each table that differs.
 
     Each is compared at its own position: processes of another version append without it.
 
@@ -45,9 +45,9 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
                 fold([each], expected, past, [one for one in page if one.position <= up_to])
         stored, right = digests(connection, standing), digests(expected, standing)
         found = [
-            _first_difference(each, connection, expected)
-            for each in standing
-            if stored[each.name] != right[each.name]
+            _first_difference(table, connection, expected)
+            for table in tables_of(standing)
+            if stored[table.name] != right[table.name]
         ]
     return len(standing), found
 
@@ -62,8 +62,8 @@ def _unfounded(unknown: list[str], last: int, newest: int) -> Break:
     return Break(None, thing, "one for each, of an entry", said)
 
 
-def _first_difference(read_model: ReadModel, connection: Connection, scratch: Connection) -> Break:
-    query = select(read_model.table).order_by(*read_model.table.primary_key.columns)
+def _first_difference(table: Table, connection: Connection, scratch: Connection) -> Break:
+    query = select(table).order_by(*table.primary_key.columns)
     position = None
     found = expected = None
     with connection.execute(query) as stored, scratch.execute(query) as right:
@@ -74,7 +74,7 @@ def _first_difference(read_model: ReadModel, connection: Connection, scratch: Co
                 break
     return Break(
         position,
-        f"the read model {read_model.name!r}",
+        f"the read model {str(table.name)!r}",
         f"the row {_shown(expected)}, which the entries give",
         _shown(found),
     )

@@ -36,6 +36,7 @@ LINES = (REPOSITORY / "tests" / "golden" / "0003-reigns.jsonl").read_bytes().spl
 ASIDE = ("car-price-3", "car-price-4")  # the first of them promoted car-price/2
 SAID = "Set aside by car-price-5: the clock ran ahead."
 NOW = "1979-02-01T00:00:00.000000Z"
+ENDED_EARLY = {"halted": 0, "failed": 0, "undecided": 0}
 
 
 def setting_aside(cycles: tuple[str, ...] = ASIDE, **fields: object) -> list[bytes]:
@@ -213,11 +214,11 @@ def test_counts_and_rates_are_of_the_cycles_that_count_and_the_others_stand_apar
 ) -> None:
     before, after = doors.before, doors.after
     assert before.counts == ModelCounts(
-        cycles=4, decisions=4, trainings=2, promotions=2, rejections=0, set_aside=0
+        **ENDED_EARLY, cycles=4, decisions=4, trainings=2, promotions=2, rejections=0, set_aside=0
     )
     assert (before.success_rate, before.promotion_rate) == (1.0, 0.5)
     assert after.counts == ModelCounts(
-        cycles=3, decisions=2, trainings=1, promotions=1, rejections=0, set_aside=2
+        **ENDED_EARLY, cycles=3, decisions=2, trainings=1, promotions=1, rejections=0, set_aside=2
     )
     assert (after.success_rate, after.promotion_rate) == (1.0, 0.5)
     model = service.get("/models/car-price").json()

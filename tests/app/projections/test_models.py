@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -11,9 +13,11 @@ from app.projections.contracts import get_contract
 from app.projections.cycles import (
     get_cycle,
     list_cycles,
+    newest_measured,
     unfinished_cycle,
     unfinished_cycles,
 )
+from app.projections.cycles_that_count import ModelCounts, model_counts
 from app.projections.decisions import get_decision, list_decisions
 from app.projections.models import ModelView, get_model, list_models
 from app.projections.policies import get_policy, get_policy_document
@@ -155,6 +159,60 @@ def test_a_rejected_candidate_consumes_its_samples_and_a_failed_training_does_no
             view.number: view.training_completed for view in list_cycles(connection, "cars")
         }
     assert completed == {3: True, 2: False, 1: True}
+
+
+@pytest.mark.parametrize("aside", [(), (1,), (2, 3), (4, 5, 6), (1, 2, 3, 4, 5, 6)], ids=str)
+def test_a_model_counts_its_cycles_but_for_those_set_aside(
+    ledger: Ledger, aside: tuple[int, ...]
+) -> None:
+    adopt(ledger)
+    promote(ledger, 1)
+    cycle(ledger, 2, events.halted(), events.reported("halted"))
+    cycle(ledger, 3, events.not_decided(), events.reported("not decided"))
+    cycle(ledger, 4, events.decided(), events.merged(60), events.gave_up())
+    judged = (events.decided(), events.merged(60), events.trained("cars/5", 60))
+    cycle(ledger, 5, *judged, events.parity(passed=False), events.reported("rejected"))
+    cycle(ledger, 6, events.decided("keep: no drift"), events.reported("kept"))
+    by = replace(events.started(7), sets_aside=tuple(f"cars-{number}" for number in aside))
+    events.put(ledger, "cycle-cars-7", by)
+    with ledger.connect() as connection:
+        found = model_counts(connection, model(ledger))
+    there = {1, 2, 3, 4, 5, 6} - set(aside)
+    assert found == ModelCounts(
+        cycles=len(there),
+        decisions=len(there & {1, 4, 5, 6}),
+        trainings=len(there & {1, 4, 5}),
+        promotions=len(there & {1}),
+        rejections=len(there & {5}),
+        halted=len(there & {2}),
+        failed=len(there & {4}),
+        undecided=len(there & {3}),
+        set_aside=len(aside),
+    )
+
+
+def test_the_newest_cycle_that_measured_for_a_champion_is_found_among_the_last(
+    ledger: Ledger,
+) -> None:
+    adopt(ledger)
+    for number, champion in ((1, "cars/1"), (2, "cars/1"), (3, "cars/2"), (4, "cars/1")):
+        events.put(ledger, f"cycle-cars-{number}", events.started(number, champion=champion))
+        step = events.halted() if number == 4 else events.measured()
+        events.put(ledger, f"cycle-cars-{number}", step)
+    with ledger.connect() as connection:
+
+        def newest(champion: str, after_number: int = 0) -> str | None:
+            view = newest_measured(connection, "cars", champion, after_number=after_number)
+            return None if view is None else view.cycle
+
+        assert [newest("cars/1"), newest("cars/2"), newest("cars/3")] == ["cars-2", "cars-3", None]
+        assert newest("cars/1", after_number=2) is None
+    setting = replace(events.started(5), sets_aside=("cars-2",))
+    events.put(ledger, "cycle-cars-5", setting)
+    with ledger.connect() as connection:
+        view = newest_measured(connection, "cars", "cars/1", after_number=0)
+    assert view is not None
+    assert view.cycle == "cars-1"
 
 
 def test_an_open_cycle_is_found_until_it_ends(ledger: Ledger) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import count, islice
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import Table, delete, update
 
 from app.cause import Cause
 from app.clock import new_id
@@ -21,7 +19,7 @@ from app.projections.keeping import POSITIONS, Keeping
 from app.projections.labels import LABELS
 from app.projections.models import MODELS as MODELS_TABLE
 from app.projections.opening import open_ledger
-from app.projections.read_model import ReadModel
+from app.projections.read_model import ReadModel, put, tables_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS
 from app.projections.runner import READ_MODELS
@@ -186,28 +184,6 @@ STEPS: st.SearchStrategy[Callable[[Story], object]] = st.one_of(
 )
 
 
-@pytest.fixture
-def fresh(
-    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
-) -> Iterator[Callable[[], Ledger]]:
-    """Ledgers with nothing but their first entry, each on a database of its own."""
-    opened: list[Ledger] = []
-
-    def make() -> Ledger:
-        url = database_url
-        if opened and url.startswith("sqlite"):
-            template = request.getfixturevalue("sqlite_template")
-            url = f"sqlite:///{shutil.copy(template, tmp_path / f'{len(opened)}.db')}"
-        elif opened:
-            url = request.getfixturevalue("fresh_postgres")(True)
-        opened.append(open_ledger(Settings(database_url=url)))
-        return opened[-1]
-
-    yield make
-    for ledger in opened:
-        ledger.close()
-
-
 @settings(
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -315,16 +291,20 @@ def test_appends_go_on_while_a_rebuild_runs_and_are_in_what_it_puts_right(
     assert rebuild(ledger).differing == ()
 
 
-@pytest.mark.parametrize("read_model", READ_MODELS, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("read_model", "table"),
+    [(each, table) for each in READ_MODELS for table in each.tables],
+    ids=lambda each: each.name,
+)
 def test_each_read_model_comes_out_the_same_alone(
-    ledger: Ledger, settings: Settings, read_model: ReadModel
+    ledger: Ledger, settings: Settings, read_model: ReadModel, table: Table
 ) -> None:
     for appends in every_ending().appends:
         ledger.append(appends, Cause.unauthenticated(new_id()))
     with ledger.connect() as connection:
         together = digests(connection, [read_model])
     with ledger.writing() as connection:  # as if only this one were missing
-        read_model.table.drop(connection)
+        table.drop(connection)
     alone = open_ledger(settings, keeping=Keeping([read_model]))
     with alone.connect() as connection:
         assert digests(connection, [read_model]) == together
@@ -350,3 +330,24 @@ def test_what_somebody_changed_in_the_read_models_is_put_right_by_a_rebuild(
     assert found.differing == ((CYCLES.name,) if table == CYCLES.name else ())
     assert rebuild(again).differing == ()
     again.close()
+
+
+def test_tables_folded_together_begin_anew_together_where_one_is_behind(
+    ledger: Ledger, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for appends in every_ending().appends:
+        ledger.append(appends, Cause.unauthenticated(new_id()))
+    (last,) = events.put(ledger, "predictions-cars", events.prediction("car=9"))
+    right = rebuild(ledger).after
+    others = [str(table.name) for table in tables_of(READ_MODELS) if table is not LABELS]
+    with ledger.writing() as connection:
+        connection.execute(delete(POSITIONS))
+        for names, position in ((others, last.position), ([LABELS.name], last.position - 1)):
+            put(connection, POSITIONS, {"read_models": " ".join(names), "position": position})
+    ledger.close()
+
+    again = open_ledger(settings)
+    found = rebuild(again)
+    again.close()
+    assert (found.before, found.differing) == (right, ())
+    assert caplog.messages == [], "no entry was folded a second time"

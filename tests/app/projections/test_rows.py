@@ -7,7 +7,6 @@ from app.projections.labels import LabelledRow, has_labels, labelled_rows
 from app.projections.predictions import (
     find_prediction,
     latest_prediction,
-    unlabelled_predictions,
     window_predictions,
 )
 from app.projections.refusals import rows_between
@@ -163,20 +162,6 @@ def test_a_label_of_a_prediction_nobody_made_labels_nothing(ledger: Ledger) -> N
     adopt(ledger)
     events.put(ledger, "observations-cars", events.outcome("01a20867-eb4c-7fec-a896-66c1c2ec481c"))
     assert labelled(ledger) == ()
-
-
-def test_rows_without_a_label_are_counted_per_version(ledger: Ledger) -> None:
-    adopt(ledger)
-    come_out(ledger, predict(ledger, "car=1", 1976), 9.0)
-    predict(ledger, "car=2", 1976)
-    predict(ledger, "car=2", 1976)
-    predict(ledger, "car=3", 1978)
-    predict(ledger, "car=4", 1976, version="cars/2")
-    with ledger.connect() as connection:
-        found = unlabelled_predictions(
-            connection, "cars", model_version="cars/1", start=year(1976), before=year(1978)
-        )
-    assert found == (2, 1)
 
 
 def test_accepted_and_refused_rows_are_counted_between_positions(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import grow
 from app.projections.keeping import POSITIONS
+from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash
 from domain.events.envelope import parse_entry
@@ -74,7 +75,7 @@ def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None
         connection.execute(text("UPDATE ledger_head SET size = 0, frontier = :none"), {"none": b""})
         insert_rows(connection, ENTRIES, rows)
         grow(connection, 0, [leaf_hash(content) for content in contents])
-        for table in (POSITIONS, *(each.table for each in READ_MODELS)):
+        for table in (POSITIONS, *tables_of(READ_MODELS)):
             connection.execute(delete(table))
         apply(connection, entries)
 

@@ -7,6 +7,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.database.engine import READ_MODELS_SCHEMA
+from app.projections.keeping import POSITIONS
+from app.projections.labels import LABELS
+from app.projections.models import MODELS
 from app.settings import Settings
 from tests.app.http.routes.running import observation, process_behind, running, send
 from tests.patience import until
@@ -23,8 +26,9 @@ def spoil(client: TestClient, statement: str) -> None:
     """Change read models as the application's role may."""
     engine = process_behind(client).ledger.engine
     schema = "" if engine.dialect.name == "sqlite" else f"{READ_MODELS_SCHEMA}."
-    names = ("models_2", "labels_1", "read_model_positions")
-    tables = {name.split("_")[0]: f"{schema}{name}" for name in names}
+    tables = {
+        each.name.split("_")[0]: f"{schema}{each.name}" for each in (MODELS, LABELS, POSITIONS)
+    }
     with engine.begin() as connection:
         connection.execute(text(statement.format(**tables)))
 
@@ -42,7 +46,7 @@ def test_it_is_answered_as_such_folded_anew_and_an_alarm(
 
     until(lambda: service.get("/models/car-price").status_code == 200)
     assert service.get("/models/car-price").json() == right
-    said = "somebody changed models_2 behind the service"
+    said = f"somebody changed {MODELS.name} behind the service"
     until(lambda: said in service.get("/readyz").json()["alarms"]["read-models"])
 
 

@@ -22,6 +22,7 @@ from app.ledger.store import Ledger
 from app.ledger.tree import TILE_HASHES
 from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
+from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS
 from app.settings import Settings
 from domain.errors import WhyledgerError
@@ -57,7 +58,7 @@ VALUES: Final = (
     "9223372036854775807",
     "NULL",
 )
-TABLES: Final = (*TRUTH, POSITIONS, *(each.table for each in READ_MODELS))
+TABLES: Final = (*TRUTH, POSITIONS, *tables_of(READ_MODELS))
 COMMANDS: Final = (["state"], ["decisions"], ["changes"], ["verify"], ["repair", "--plan"])
 Case = tuple[Table, str, str]
 CASES: Final[list[Case]] = [

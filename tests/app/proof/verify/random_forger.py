@@ -19,6 +19,7 @@ from app.database.engine import insert_rows
 from app.ledger.tables import ARTEFACTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import grow
 from app.projections.keeping import POSITIONS
+from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.errors import WhyledgerError
@@ -28,7 +29,7 @@ from tests.app.proof.forger import TRUTH
 REVISION: Final = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True)
 )
-TABLES: Final = (*TRUTH, POSITIONS, REVISION, *(each.table for each in READ_MODELS))
+TABLES: Final = (*TRUTH, POSITIONS, REVISION, *tables_of(READ_MODELS))
 KINDS: Final = ("change", "delete", "duplicate", "swap", "add", "restore")
 Row = dict[str, Any]
 Dump = dict[str, dict[tuple[Any, ...], Row]]  # table -> primary key -> row

@@ -1,0 +1,159 @@
+"""What a page, a list or a health report costs does not grow with what happened before.
+
+Counted in steps of SQLite's machine: the same statements are made for PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.cause import Cause
+from app.clock import new_id
+from app.ledger.store import Ledger, StreamAppend
+from app.projections.models import get_model
+from app.settings import Settings
+from domain.events.cycle_events import (
+    Conclusion,
+    CycleHalted,
+    CycleStarted,
+    Decided,
+    DriftMeasured,
+    HealthReported,
+    Outcome,
+)
+from domain.events.verdicts import verdict_sentence
+from tests import ledger_events as events
+from tests.app.http.routes.running import adopt, process_behind, running, serve_champion
+from tests.plausible import CLAUSE, VERDICT, an
+from tests.sql_steps import SqlSteps
+
+MODEL: Final = "car-price"
+FEW, MANY = 60, 240  # decisions; more than any page shows
+ROWS_A_DECISION: Final = 20
+DAYS: Final = 10  # that the rows are of, so that their number alone grows
+GROWTH_MAX: Final = 1.2
+RARE: Final[Outcome] = "keep: no drift"
+USUAL: Final[Outcome] = "keep: rules not met"
+DOORS: Final = (
+    "/",
+    "/models",
+    f"/models/{MODEL}",
+    f"/models/{MODEL}/health",
+    f"/models/{MODEL}/cycles?limit=10",
+    "/audit/decisions?limit=10",
+    f"/audit/decisions?limit=10&model={MODEL}",
+    f"/audit/decisions?limit=10&outcome={RARE}",
+    f"/audit/decisions?limit=10&model={MODEL}&outcome={RARE}",
+    f"/audit/decisions?limit=10&model={MODEL}&outcome=retrain",
+    "/audit/decisions?limit=10&to=1977-01-08T00:00:00Z",
+    f"/audit/decisions?limit=10&model={MODEL}&from=1977-01-02T00:00:00Z&to=1977-01-08T00:00:00Z",
+    "/audit/changes?limit=10",
+    f"/audit/changes?limit=10&model={MODEL}",
+    "/readyz",
+)
+
+
+def as_of(number: int) -> str:
+    return f"{1977 + (number - 1) // 28:04d}-01-{(number - 1) % 28 + 1:02d}T00:00:00.000000Z"
+
+
+def live(ledger: Ledger, first: int, last: int) -> None:
+    """Kept and halted cycles, each with rows that were answered, half of them labelled since."""
+    with ledger.connect() as connection:
+        model = get_model(connection, MODEL)
+    assert model is not None
+    for number in range(first, last + 1):
+        outcome: Outcome = RARE if number == 1 else USUAL
+        verdict = replace(VERDICT, retrain=False)
+        halts = number % 4 == 0
+        conclusion: Conclusion = "halted" if halts else "kept"
+        started = an(
+            CycleStarted,
+            cycle=f"{MODEL}-{number}",
+            model=MODEL,
+            number=number,
+            as_of=as_of(number),
+            contract_digest=model.contract_digest,
+            champion=model.champion,
+            serves=model.champion,
+        )
+        decided = an(
+            Decided,
+            outcome=outcome,
+            verdict=verdict,
+            sentence=verdict_sentence(outcome, (CLAUSE,)),
+        )
+        reported = an(HealthReported, conclusion=conclusion, champion=model.champion)
+        steps = (an(CycleHalted),) if halts else (an(DriftMeasured), decided)
+        events.put(
+            ledger, f"cycle-{MODEL}-{number}", started, *steps, reported, occurred_at=as_of(number)
+        )
+        answered(ledger, number, str(model.champion))
+
+
+def answered(ledger: Ledger, number: int, champion: str) -> None:
+    made = [
+        events.new(
+            events.prediction(f"car={number}-{row}", MODEL, champion),
+            occurred_at=f"1976-07-{row % DAYS + 1:02d}T00:00:00.000000Z",
+        )
+        for row in range(ROWS_A_DECISION)
+    ]
+    labels = [
+        events.new(events.outcome(new.id, f"car={number}-{row}", MODEL))
+        for row, new in enumerate(made)
+        if row % 2
+    ]
+    ledger.append(
+        [
+            StreamAppend(f"predictions-{MODEL}", tuple(made), None),
+            StreamAppend(f"observations-{MODEL}", tuple(labels), None),
+        ],
+        Cause.unauthenticated(new_id()),
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[int, int]]:
+    """The steps of a door after a few decisions, and after four times as many."""
+    directory = tmp_path_factory.mktemp("history")
+    shutil.copy(sqlite_template, directory / "ledger.db")
+    settings = Settings(
+        database_url=f"sqlite:///{directory / 'ledger.db'}", state_dir=directory / "state"
+    )
+    with running(settings) as client:
+        adopt(client)
+        serve_champion(client)
+        ledger = process_behind(client).ledger
+        steps = SqlSteps(ledger.engine)
+        live(ledger, 1, FEW)
+        few = {door: steps.of(partial(asked, client, door)) for door in DOORS}
+        live(ledger, FEW + 1, MANY)
+        many = {door: steps.of(partial(asked, client, door)) for door in DOORS}
+    found = {door: (few[door], many[door]) for door in DOORS}
+    return found.__getitem__
+
+
+def asked(client: TestClient, door: str) -> Any:
+    answer = client.get(door)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_takes_no_more_steps_after_four_times_as_much(
+    measured: Callable[[str], tuple[int, int]], door: str
+) -> None:
+    few, many = measured(door)
+    assert 0 < few
+    assert many <= GROWTH_MAX * few, f"{few} steps after {FEW} decisions, {many} after {MANY}"
