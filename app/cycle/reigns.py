@@ -5,9 +5,11 @@ A version that a rollback brings back begins another reign: nothing of its first
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-import orjson
+import numpy as np
 
 from app.ledger.erasures import erased_artefacts
 from app.ledger.reading import read_stream, stored_artefact
@@ -15,12 +17,15 @@ from app.ledger.store import Connection
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
-from app.projections.labels import labelled_rows
-from app.projections.predictions import PredictedRow, window_predictions
+from app.projections.labels import labelled_identities
+from app.projections.windows import Window, identities_of, predictions_between
+from domain.canonical_lists import elements
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateRefitted, CandidateTrained
 from domain.events.events import CandidatePromoted, ChampionRolledBack
-from domain.residuals.frozen import Residual, from_document
+from domain.identities import Identities
+from domain.packed import Flags
+from domain.residuals.frozen import Residual, read_frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +70,8 @@ def cycles_of(connection: Connection, reign: Reign, *, before: int) -> list[Cycl
 
 
 def served_rows(
-    connection: Connection, reign: Reign, *, until: str, up_to: int
-) -> tuple[PredictedRow, ...]:
+    connection: Connection, reign: Reign, *, until: str, up_to: int, by_time: bool = False
+) -> Window:
     """The rows that the champion answered in its reign and never saw before: latest prediction.
 
     Args:
@@ -74,22 +79,28 @@ def served_rows(
         reign: whose.
         until: event times before it.
         up_to: a position; nothing after it is looked at.
+        by_time: in order of event time and identity, not of position.
     """
-    seen = trained_on(connection, reign.champion) | held_out(connection, reign.champion)
-    answered = window_predictions(
+    answered = predictions_between(
         connection,
         reign.model,
         model_version=reign.champion.model_version,
-        start="",  # every event time
-        end=until,
+        after=reign.position,
         up_to=up_to,
-    ).rows
-    return tuple(
-        row for row in answered if row.position > reign.position and row.identity not in seen
+        before=until,
+        by_time=by_time,
     )
+    seen = trained_on(connection, reign.champion) | held_out(connection, reign.champion)
+    return answered.without(rows_among(connection, answered, seen))
 
 
-def trained_on(connection: Connection, champion: ChampionView) -> frozenset[str]:
+def rows_among(connection: Connection, window: Window, seen: Identities) -> Flags:
+    """Which rows of the window have one of these identities."""
+    found = [seen.among(page) for page in identities_of(connection, window)]
+    return np.concatenate(found) if found else np.empty(0, np.bool_)
+
+
+def trained_on(connection: Connection, champion: ChampionView) -> Identities:
     """The identities of the rows the champion was trained on; refitted, its holdout too.
 
     Where an erasure took the list of them: every row that its cycle could have read. That its
@@ -98,7 +109,8 @@ def trained_on(connection: Connection, champion: ChampionView) -> frozenset[str]
     by = refitted(connection, champion) or _trained(connection, champion)
     if by["identities_sha256"] in erased_artefacts(connection):
         return _could_have_read(connection, champion)
-    return frozenset(orjson.loads(stored_artefact(connection, by["identities_sha256"])))
+    listed = stored_artefact(connection, by["identities_sha256"])
+    return Identities(chain.from_iterable(elements(listed)))
 
 
 def refitted(connection: Connection, champion: ChampionView) -> dict[str, str] | None:
@@ -109,7 +121,7 @@ def refitted(connection: Connection, champion: ChampionView) -> dict[str, str] |
     return found if found is not None and found["passed"] else None
 
 
-def held_out(connection: Connection, champion: ChampionView) -> frozenset[str]:
+def held_out(connection: Connection, champion: ChampionView) -> Identities:
     """The identities of the rows that judged the champion before it was promoted.
 
     Where they are not kept: every row that its cycle could have read.
@@ -117,11 +129,11 @@ def held_out(connection: Connection, champion: ChampionView) -> frozenset[str]:
     frozen = frozen_residuals(connection, champion)
     if frozen is None:
         return _could_have_read(connection, champion)
-    return frozenset(row.identity for row in frozen)
+    return Identities(row.identity for row in frozen)
 
 
-def frozen_residuals(connection: Connection, champion: ChampionView) -> tuple[Residual, ...] | None:
-    """The champion's residuals on its promotion holdout.
+def frozen_residuals(connection: Connection, champion: ChampionView) -> Iterator[Residual] | None:
+    """The champion's residuals on its promotion holdout, to be read once.
 
     None: none were frozen (it was promoted by an earlier version of this service, or without a
     holdout), or they were erased.
@@ -129,11 +141,11 @@ def frozen_residuals(connection: Connection, champion: ChampionView) -> tuple[Re
     return residuals_of(connection, _trained(connection, champion)["residuals_sha256"])
 
 
-def residuals_of(connection: Connection, sha256: str | None) -> tuple[Residual, ...] | None:
+def residuals_of(connection: Connection, sha256: str | None) -> Iterator[Residual] | None:
     """The frozen residuals with this digest; None: none were frozen, or they were erased."""
     if sha256 is None or sha256 in erased_artefacts(connection):
         return None
-    return from_document(orjson.loads(stored_artefact(connection, sha256)))
+    return read_frozen(stored_artefact(connection, sha256))
 
 
 def _trained(connection: Connection, champion: ChampionView) -> dict[str, str]:
@@ -149,11 +161,12 @@ def _trained(connection: Connection, champion: ChampionView) -> dict[str, str]:
     return found
 
 
-def _could_have_read(connection: Connection, champion: ChampionView) -> frozenset[str]:
-    rows = labelled_rows(
-        connection,
-        champion.model,
-        before=champion.as_of,
-        up_to=int(_trained(connection, champion)["label_cutoff"]),
+def _could_have_read(connection: Connection, champion: ChampionView) -> Identities:
+    return Identities(
+        labelled_identities(
+            connection,
+            champion.model,
+            before=champion.as_of,
+            up_to=int(_trained(connection, champion)["label_cutoff"]),
+        )
     )
-    return frozenset(row.identity for row in rows)

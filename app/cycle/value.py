@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from app.cycle.reigns import Reign, held_out, served_rows, trained_on
+from app.cycle.reigns import Reign, held_out, rows_among, served_rows, trained_on
 from app.ledger.reading import stored_artefact
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
-from app.projections.labels import labelled_rows
-from app.projections.predictions import PredictedRow
+from app.projections.labels_in_force import labelled_in
+from app.projections.windows import Window, groups_of, prediction_columns
 from app.serving.plan import load_plan
 from domain.contract.contract import Contract
 from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, sum_interval
 from domain.errors import WhyledgerError
 from domain.events.events import ValueMeasured
 from domain.events.findings import GroupInterval
+from domain.packed import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,44 +79,37 @@ def _measure(
 ) -> None:
     answered = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
     served = _unseen_before(connection, reign, answered)
-    labels = {
-        row.identity: row.label
-        for row in labelled_rows(connection, reign.model, before=looked.as_of, up_to=looked.up_to)
-    }
-    labelled = [row for row in served if row.identity in labels]
+    labelled = labelled_in(connection, reign.model, served, before=looked.as_of, up_to=looked.up_to)
     found.served_rows, found.labelled_rows = len(served), len(labelled)
     seen = _seen_words(reign, len(answered) - len(served))
     found.note = _together(_missing(reign, contract, len(labelled)), seen)
     declared = contract.value_of_error
-    if declared is None or reign.previous is None or not labelled:
+    if declared is None or reign.previous is None or not len(labelled):
         return
+    ours, actual = labelled.window.predictions, labelled.labels
     try:
-        before = _scored(connection, reign.model, reign.previous, labelled)
+        before = _scored(connection, reign.model, reign.previous, labelled.window)
     except WhyledgerError as unusable:
         found.note = f"{reign.previous} cannot score those rows: {unusable.message}"
         return
-    actual = np.array([labels[row.identity] for row in labelled])
-    ours = np.array([row.prediction for row in labelled])
     saved = (np.abs(before - actual) - np.abs(ours - actual)) * declared.per_unit
-    groups = [str(row.row.get(contract.group)) for row in labelled]
+    groups = groups_of(connection, labelled.window, contract.group)
     found.value, found.interval = float(saved.sum()), sum_interval(saved, groups)
     if found.interval is None:
-        few = f"not enough groups for an interval: {len(set(groups))} of {INTERVAL_GROUPS_MIN}"
+        few = f"not enough groups for an interval: {int(groups.max()) + 1} of {INTERVAL_GROUPS_MIN}"
         found.note = _together(few, seen)
 
 
-def _unseen_before(
-    connection: Connection, reign: Reign, served: tuple[PredictedRow, ...]
-) -> tuple[PredictedRow, ...]:
+def _unseen_before(connection: Connection, reign: Reign, served: Window) -> Window:
     """Those of `served` that neither trained nor judged who served before.
 
     After a rollback that one is the later model, and has seen what comes again.
     """
-    if reign.previous is None or not served:
+    if reign.previous is None or not len(served):
         return served
     previous = get_champion(connection, reign.model, reign.previous)
     seen = trained_on(connection, previous) | held_out(connection, previous)
-    return tuple(row for row in served if row.identity not in seen)
+    return served.without(rows_among(connection, served, seen))
 
 
 def _seen_words(reign: Reign, rows: int) -> str:
@@ -138,11 +133,10 @@ def _missing(reign: Reign, contract: Contract, labelled: int) -> str:
     return "" if labelled else "no row that it served has a label yet"
 
 
-def _scored(
-    connection: Connection, model: str, version: str, rows: list[PredictedRow]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _scored(connection: Connection, model: str, version: str, window: Window) -> Floats:
     """The predictions of another version for the same rows, target's unit."""
     plan = load_plan(
         stored_artefact(connection, get_champion(connection, model, version).plan_sha256)
     )
-    return plan.predict_rows([row.row for row in rows]).native
+    columns = prediction_columns(lambda: nullcontext(connection), window, plan.feature_names)
+    return plan.predict_columns(columns, len(window)).native

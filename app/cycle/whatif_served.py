@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from app.audit.whatif import ServedRows
 from app.cycle.steps.scale import rmse_on_scale
 from app.serving.plan import ServingPlan
@@ -59,5 +61,5 @@ def both_answers(
 
 def _rmse(pairs: list[tuple[float, float]], contract: Contract) -> float | None:
     """RMSE on the target's scale; None without rows, or where one has no logarithm."""
-    predicted, labels = [predicted for predicted, _ in pairs], [label for _, label in pairs]
+    predicted, labels = (np.array([pair[side] for pair in pairs], np.float64) for side in (0, 1))
     return rmse_on_scale(contract.target.transform, predicted, labels)

@@ -94,7 +94,7 @@ def _sum(name: str, counts: Sequence[object]) -> int:
     found = 0
     for count in counts:
         if not isinstance(count, int) or not 0 <= count <= INTEGER_MAX:
-            raise unfit(LabelDay, name)
+            raise unfit(name, "a LabelDay")
         found += count
     return found
 

@@ -24,6 +24,8 @@ from domain.events.events import (
     Row,
 )
 
+_FETCHED_AT_ONCE: Final = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
@@ -40,7 +42,11 @@ class Label:
 
 LabelValues: TypeAlias = tuple[int, str, str, str, float | None, str, str | None]
 LABELS: Final = table_of(
-    Label, "labels", number=2, key="position", indexes=[("model", "identity", "position")]
+    Label,
+    "labels",
+    number=2,
+    key="position",
+    indexes=[("model", "identity", "position"), ("model", "event_time")],
 )
 
 
@@ -60,9 +66,16 @@ class LabelledRow:
 def labelled_rows(
     connection: Connection, model: str, *, before: str, up_to: int
 ) -> tuple[LabelledRow, ...]:
+    """All that `each_labelled` gives."""
+    return tuple(each_labelled(connection, model, before=before, up_to=up_to))
+
+
+def each_labelled(
+    connection: Connection, model: str, *, before: str, up_to: int, since: str = ""
+) -> Iterator[LabelledRow]:
     """Rows with event time before `before`, as labelled up to a position: by event time, identity.
 
-    The latest label per identity.
+    The latest label per identity. `since`: no earlier event time.
     """
     of_identity = (
         select(
@@ -77,11 +90,12 @@ def labelled_rows(
     rows = connection.execute(
         select(LABELS, of_identity.c.first, of_identity.c.labels)
         .join(of_identity, LABELS.c.position == of_identity.c.last)
-        .where(LABELS.c.event_time < before)
+        .where(LABELS.c.event_time < before, LABELS.c.event_time >= since)
         .order_by(LABELS.c.event_time, LABELS.c.identity)
+        .execution_options(yield_per=_FETCHED_AT_ONCE)
     )
-    return tuple(
-        LabelledRow(
+    for row in rows:
+        yield LabelledRow(
             identity=row.identity,
             event_time=row.event_time,
             label=row.label,
@@ -90,39 +104,21 @@ def labelled_rows(
             first_position=row.first,
             labels=row.labels,
         )
-        for row in rows
-    )
 
 
 def labelled_identities(
-    connection: Connection, model: str, *, before: str | None, up_to: int
-) -> frozenset[str]:
-    """The rows that `labelled_rows` gives for the same; None: whatever their event time."""
+    connection: Connection, model: str, *, before: str, up_to: int
+) -> Iterator[str]:
+    """The rows that `labelled_rows` gives for the same, in any order."""
     last = (
         select(func.max(LABELS.c.position))
         .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity)
     )
-    found = select(LABELS.c.identity).where(LABELS.c.position.in_(last))
-    if before is not None:
-        found = found.where(LABELS.c.event_time < before)
-    return frozenset(connection.execute(found).scalars())
-
-
-def first_labels(connection: Connection, model: str, *, up_to: int) -> dict[str, float]:
-    """Row identity -> the first label it was given (target's unit), up to a position.
-
-    What is asked about again and again must not change with a correction.
-    """
-    first = (
-        select(func.min(LABELS.c.position))
-        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
-        .group_by(LABELS.c.identity)
+    found = select(LABELS.c.identity).where(
+        LABELS.c.position.in_(last), LABELS.c.event_time < before
     )
-    rows = connection.execute(
-        select(LABELS.c.identity, LABELS.c.label).where(LABELS.c.position.in_(first))
-    )
-    return {row.identity: row.label for row in rows}
+    yield from connection.execute(found.execution_options(yield_per=_FETCHED_AT_ONCE)).scalars()
 
 
 def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -> dict[str, Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, select, update
@@ -90,10 +90,27 @@ class ModelView:
 MODELS: Final = table_of(ModelView, "models", number=3, key="model")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """What of a model says who answers for it, and under which contract."""
+
+    model: str
+    contract_digest: str
+    champion: str | None
+    plan_sha256: str | None
+
+
 def get_model(connection: Connection, model: str) -> ModelView | None:
     """The model; None when no contract was adopted under this name."""
     row = connection.execute(select(MODELS).where(MODELS.c.model == model)).one_or_none()
     return None if row is None else view_of(ModelView, row)
+
+
+def list_answering(connection: Connection) -> list[Answering]:
+    """Who answers for every model, by name; a few hundred bytes each, however long its contract."""
+    asked = (MODELS.c[field.name] for field in fields(Answering))
+    rows = connection.execute(select(*asked).order_by(MODELS.c.model))
+    return [view_of(Answering, row) for row in rows]
 
 
 def list_models(connection: Connection) -> list[ModelView]:

@@ -1,4 +1,4 @@
-"""The predictions that were answered: the window a cycle judges, and the row an outcome labels."""
+"""The predictions that were answered: what a window is made of, and the row an outcome labels."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import Connection, select
 
 from app.database.engine import insert_rows
 from app.projections.read_model import json_text, table_of, view_of
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
-
-OTHER_VERSION: Final = "made by another version"
-BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
-TRAINED_ON: Final = "of a row that the champion was trained on"
-SUPERSEDED: Final = "a later prediction of the same row counts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +28,6 @@ class StoredPrediction:
     row: Row  # as accepted, without label
 
 
-PredictedRow = StoredPrediction
 PREDICTIONS: Final = table_of(
     StoredPrediction,
     "predictions",
@@ -42,20 +36,6 @@ PREDICTIONS: Final = table_of(
     unique="id",
     indexes=[("model", "event_time"), ("model", "identity", "position")],
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The predictions a cycle judges, and those it does not, by reason."""
-
-    rows: tuple[StoredPrediction, ...]  # by position
-    left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
-
-    def without(self, identities: frozenset[str], reason: str) -> Window:
-        """The window less the rows with these identities, which are counted under `reason`."""
-        rows = tuple(row for row in self.rows if row.identity not in identities)
-        left = len(self.rows) - len(rows)
-        return Window(rows=rows, left_out=self.left_out | ({reason: left} if left else {}))
 
 
 def find_prediction(connection: Connection, model: str, id: str) -> StoredPrediction | None:
@@ -87,51 +67,6 @@ def predicted_identities(
         .distinct()
     )
     return frozenset(row.identity for row in rows)
-
-
-def window_predictions(
-    connection: Connection,
-    model: str,
-    *,
-    model_version: str,
-    start: str,
-    end: str,
-    up_to: int,
-    unclipped_start: str | None = None,
-) -> Window:
-    """`model_version`'s predictions with event time in [start, end), recorded up to a position.
-
-    The latest prediction per row identity counts. `unclipped_start`: where the drift window would
-    start were it not clipped at the champion's training; what is left out is counted from there.
-    """
-    table = PREDICTIONS.c
-    known = and_(table.model == model, table.position <= up_to)
-    inside = and_(
-        known,
-        table.model_version == model_version,
-        table.event_time >= start,
-        table.event_time < end,
-    )
-    latest = select(func.max(table.position)).where(inside).group_by(table.identity)
-    rows = connection.execute(
-        select(PREDICTIONS).where(table.position.in_(latest)).order_by(table.position)
-    )
-    found = tuple(view_of(StoredPrediction, row) for row in rows)
-    reach = start if unclipped_start is None else unclipped_start
-    asked = and_(known, table.event_time >= reach, table.event_time < end)
-    counts = {
-        OTHER_VERSION: _count(connection, and_(asked, table.model_version != model_version)),
-        BEFORE_TRAINING_ENDED: _count(
-            connection,
-            and_(asked, table.model_version == model_version, table.event_time < start),
-        ),
-        SUPERSEDED: _count(connection, inside) - len(found),
-    }
-    return Window(rows=found, left_out={reason: n for reason, n in counts.items() if n})
-
-
-def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
-    return int(connection.execute(select(func.count()).where(condition)).scalar_one())
 
 
 def insert_predictions(connection: Connection, entries: Sequence[Recorded]) -> None:

@@ -153,16 +153,15 @@ def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
         elif right and among:
             right = value in among
         if not right:
-            raise unfit(cast(type, view), name)
+            raise unfit(name, f"a {cast(type, view).__name__}")
     return view(**values)
 
 
-def unfit(view: type, name: str) -> ReadModelUnfit:
-    """The error over a field that holds what no fold puts there."""
+def unfit(name: str, of: str) -> ReadModelUnfit:
+    """The error for a column that holds what no fold puts there."""
     return ReadModelUnfit(
-        f"{name!r} of a {view.__name__} holds what the ledger does not give: somebody changed a "
-        "read model behind the service. It is compared with the ledger and folded anew; try again "
-        "in a moment."
+        f"{name!r} of {of} holds what the ledger does not give: somebody changed a read model "
+        "behind the service. It is compared with the ledger and folded anew; try again in a moment."
     )
 
 

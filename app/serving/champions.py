@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -21,7 +21,8 @@ from app.background.outage import Outage
 from app.background.repeating import Repeating
 from app.clock import latest_taken
 from app.ledger.store import Ledger
-from app.projections.models import ModelView, list_models
+from app.projections.contracts import get_contract
+from app.projections.models import Answering, list_answering
 from app.serving.plan import ServingPlan, load_plan
 from domain.contract.contract import Contract, parse_contract
 from domain.contract.rows import RowGuard
@@ -169,10 +170,18 @@ class Champions:
         self._polling.close(_PATIENCE_SECONDS)
 
     def _reload(self, size: int) -> None:
-        with self._ledger.connect() as connection:
-            views = list_models(connection)
         old = self._serving or {}
-        new = {view.model: self._serve(view, old.get(view.model)) for view in views}
+        with self._ledger.connect() as connection:
+            views = list_answering(connection)
+            adopted = {  # of a thousand models one was changed, most times
+                view.model: get_contract(connection, view.contract_digest)
+                for view in views
+                if _newly_adopted(view, old.get(view.model))
+            }
+        new = {
+            view.model: self._serve(view, old.get(view.model), adopted.get(view.model))
+            for view in views
+        }
         self._serving = new  # the swap: one assignment, seen whole or not at all
         self._size = size
         if any(_plan_of(new[name]) is not _plan_of(old.get(name)) for name in new):
@@ -180,17 +189,22 @@ class Champions:
             gc.collect()
             gc.freeze()
 
-    def _serve(self, view: ModelView, old: Serving | None) -> Serving:
-        """`old` itself when nothing changed; a failed load is tried again at the next entry."""
+    def _serve(
+        self, view: Answering, old: Serving | None, adopted: dict[str, Any] | None
+    ) -> Serving:
+        """`old` itself when nothing changed; a failed load is tried again at the next entry.
+
+        `adopted`: the contract, where it is another than `old` has.
+        """
         current = old.champion.model_version if old is not None and old.champion else None
-        same_contract = old is not None and old.contract_digest == view.contract_digest
-        if old is not None and same_contract and current == view.champion and not old.alarm:
+        if old is not None and adopted is None and current == view.champion and not old.alarm:
             return old
-        if old is not None and same_contract:
-            contract, guard = old.contract, old.guard
-        else:
-            contract = parse_contract(orjson.loads(view.contract))
+        if adopted is not None:
+            contract = parse_contract(adopted)
             guard = RowGuard(contract, latest=self._latest)
+        else:
+            assert old is not None  # noqa: S101 - then its contract was adopted newly
+            contract, guard = old.contract, old.guard
         serving = Serving(view.model, contract, view.contract_digest, guard, None)
         try:
             serving = replace(serving, champion=self._load(view, old))
@@ -200,7 +214,7 @@ class Champions:
             return replace(serving, champion=old.champion if old else None, alarm=alarm)
         return replace(serving, alarm=serving.unfit())
 
-    def _load(self, view: ModelView, old: Serving | None) -> Loaded | None:
+    def _load(self, view: Answering, old: Serving | None) -> Loaded | None:
         if view.champion is None or view.plan_sha256 is None:
             return None
         if old is not None and old.champion and old.champion.model_version == view.champion:
@@ -210,6 +224,10 @@ class Champions:
         kinds = {each["name"]: each["type"] for each in orjson.loads(content)["features"]}
         _LOG.info("%s answers for %s", view.champion, view.model)
         return Loaded(view.champion, plan, kinds)
+
+
+def _newly_adopted(view: Answering, old: Serving | None) -> bool:
+    return old is None or old.contract_digest != view.contract_digest
 
 
 def _plan_of(serving: Serving | None) -> ServingPlan | None:

@@ -23,6 +23,7 @@ from app.serving.plan_document import (
     StandardiseStep,
 )
 from domain.errors import RequestInvalid
+from domain.packed import Packed
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -64,14 +65,17 @@ class NumberInput:
 
     def prepare_many(self, values: Sequence[Any]) -> tuple[Floats, Flags]:
         """Many values after the steps, shape (rows,), and which of them were missing."""
-        missing = np.fromiter((value is None for value in values), np.bool_, len(values))
+        if isinstance(values, Packed) and values.numbers is not None:
+            missing, present = values.absent, values.numbers[~values.absent]
+        else:
+            missing = np.fromiter((value is None for value in values), np.bool_, len(values))
+            given = [value for value in values if value is not None] if missing.any() else values
+            present = np.array(given, np.float64)
         if not missing.any():
-            prepared = np.array(values, np.float64)
             for step in self._many:
-                prepared = step(prepared)
-            return prepared, missing
+                present = step(present)
+            return present, missing
         prepared = np.full(len(values), self._missing())
-        present = np.array([value for value in values if value is not None], np.float64)
         for step in self._many:
             present = step(present)
         prepared[~missing] = present

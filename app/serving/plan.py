@@ -7,7 +7,7 @@ row or many at once. A plan is immutable, so requests in flight finish on the on
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from domain.canonical import sha256_hex
 from domain.decisions.parity import Terms
 from domain.errors import RequestInvalid
 from domain.events.events import Row
+from domain.packed import one_by_one
 
 __all__ = ["PlanInvalid", "PlanPrediction", "PlanPredictions", "ServingPlan", "load_plan"]
 
@@ -37,6 +38,13 @@ class PlanPredictions(NamedTuple):
     transformed: Floats  # shape (rows,)
     native: Floats  # shape (rows,)
     unknown_categories: list[tuple[str, ...]]
+
+
+class PlanColumn(NamedTuple):
+    """Predictions of many rows, shape (rows,), in their order."""
+
+    transformed: Floats
+    native: Floats
 
 
 def load_plan(content: bytes, expected_sha256: str | None = None) -> ServingPlan:
@@ -108,6 +116,23 @@ class ServingPlan:
             transformed = self._estimator.score_many(columns, len(rows))
         native = [self._native(value) for value in transformed.tolist()]
         return PlanPredictions(transformed, np.array(native, np.float64), unknown)
+
+    def predict_columns(self, columns: Mapping[str, Sequence[Value]], rows: int) -> PlanColumn:
+        """As `predict_rows`, of columns that are asked for one at a time, and without telling which
+        categories are unknown.
+
+        Args:
+            columns: the values of each of `feature_names`, None where missing.
+            rows: how many each has.
+
+        Raises:
+            RequestInvalid: as `predict_row`, for the first such feature and row.
+        """
+        prepared = [each.prepare_many(columns[each.name]) for each in self._inputs]
+        with np.errstate(over="ignore", invalid="ignore"):
+            transformed = self._estimator.score_many(prepared, rows)
+        native = (self._native(value) for value in one_by_one(transformed))
+        return PlanColumn(transformed, np.fromiter(native, np.float64, rows))
 
     def terms_of(self, rows: Sequence[Row]) -> Terms | None:
         """What a linear plan adds up for each of `rows`; None for trees, which add up nothing.

@@ -63,7 +63,8 @@ def write_dataset(
     replace_file(written.csv, content)
     sink = pa.BufferOutputStream()
     schema = _schema(contract)
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink)
+    columns = [pa.array([row.get(each.name) for row in rows], each.type) for each in schema]
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink)
     replace_file(written.parquet, sink.getvalue().to_pybytes())
     return written
 

@@ -29,7 +29,7 @@ from benchmarks.simulations.streams import (
     days,
     rows_a_block,
 )
-from domain.residuals.blocks import Alike, heard
+from domain.residuals.blocks import Alike, Hearing
 from domain.residuals.evidence import Evidence, Ranked, advance, begun
 from domain.residuals.frozen import Residual
 
@@ -121,7 +121,7 @@ def entries(residuals: Floats, name: str, a_block: int, blocks: Alike | None) ->
         Residual(f"{name}{n}", f"{name}{n // a_block}", f"{name}{n // a_block}T", residual)
         for n, residual in enumerate(residuals.tolist())
     )
-    return heard(rows, blocks).values
+    return tuple(Hearing(rows, blocks))
 
 
 def years_of(runs: Iterable[int], cell: Cell) -> Years:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from benchmarks.simulations.bounds import Bound, share_bound
 from benchmarks.simulations.program import Line, Program, Task, percent
-from domain.drift.bins import Value, freeze_categories
+from domain.drift.bins import freeze_categories
 from domain.drift.levels import level_p_value
 from domain.drift.statistics import LEVEL, psi
 from domain.events.findings import SIGNIFICANT
+from domain.packed import Value
 
 LAWS: Final = ((1.0, 100), (1.0, 300), (1.0, 5_000), (1.1, 5_000))  # exponent, levels
 REFERENCE_ROWS: Final = (200, 1_000, 10_000)

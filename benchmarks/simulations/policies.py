@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -40,8 +40,8 @@ from domain.drift.measurement import measure_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.drift.statistics import psi
 from domain.events.findings import SIGNIFICANT
-from domain.residuals.error_increase import measure_increase
-from domain.residuals.evidence import DETECTORS, Evidence, advance, restaked
+from domain.residuals.error_increase import Errors, measure_increase
+from domain.residuals.evidence import DETECTORS, Evidence, advance, begun, restaked
 from domain.residuals.frozen import Residual
 from rules.facts import Facts
 from rules.plain import evaluate_plainly, nodes_plainly
@@ -88,7 +88,7 @@ class Watched:
 
     def _offered(self, day: int, rows: int, facts: Facts) -> Facts:
         return facts | {
-            "residual_evidence": Evidence((), (), self.log_wealth).days,
+            "residual_evidence": replace(begun(()), log_wealth=self.log_wealth).days,
             "new_samples": float(rows * (day - self.last)),
             "hours_since_last_retraining": 24.0 * (day - self.last),
         }
@@ -234,11 +234,14 @@ def _facts(
 def _increase_p(holdout: list[Residual], past: list[Rows], cycle: str) -> float | None:
     residuals = np.concatenate([each.residuals for each in past]).tolist()
     window = [Residual(f"{n}", f"{n}", "", r) for n, r in enumerate(residuals)]
-    return measure_increase(window, holdout, reference_sha256="", cycle=cycle).error_increase_p
+    found = measure_increase(
+        Errors.of(window), Errors.of(holdout), reference_sha256="", cycle=cycle
+    )
+    return found.error_increase_p
 
 
 def _residuals(frozen: Evidence) -> list[Residual]:
-    return [Residual(f"{n}", f"{n}", "", r) for n, r in enumerate(frozen.signed)]
+    return [Residual(f"{n}", f"{n}", "", r) for n, r in enumerate(frozen.signed.tolist())]
 
 
 def _reference(generator: np.random.Generator, window_rows: int) -> Reference:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import fsum
 from typing import Final, Literal, cast
 
 from domain.contract.contract import (
@@ -22,9 +21,9 @@ from domain.contract.contract import (
     Last,
     NumberFeature,
 )
-from domain.events.events import Row
 from domain.events.findings import WindowCheck
 from domain.events.verdicts import told_apart
+from domain.packed import Packed, Value, pack
 from domain.times import format_time, parse_time
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -59,19 +58,21 @@ def stretch_start(as_of: str, stretch: Literal["all"] | Last) -> str:
 
 def check_window(
     contract: Contract,
-    rows: Sequence[Row],
+    columns: Mapping[str, Iterable[Value]],
     *,
-    labels: Sequence[float] = (),
+    labels: Iterable[float] = (),
     refused_rows: int,
     received_rows: int,
     unlisted: bool = True,
 ) -> tuple[WindowCheck, ...]:
     """Every plausible bound of the contract against the window's accepted rows, and its labels.
 
-    The refused share is `refused_rows / received_rows`, counted since the model's last cycle; a
-    mean is over the rows that have a value. With nothing to judge `observed` is null and the check
-    passes: an empty window is told apart by its row count, not here. `unlisted` is false in the
-    first form of the rule `encoding`, which did not count categories that are not listed.
+    `columns` has the values of each feature, None where missing; one is asked for at a time, once,
+    and forgotten before the next. The refused share is `refused_rows / received_rows`, counted
+    since the model's last cycle; a mean is over the rows that have a value. With nothing to judge
+    `observed` is null and the check passes: an empty window is told apart by its row count, not
+    here. `unlisted` is false in the first form of the rule `encoding`, which did not count
+    categories that are not listed.
     """
     checks = [
         _within(
@@ -82,13 +83,15 @@ def check_window(
         )
     ]
     for feature in contract.features:
-        values = [row[feature.name] for row in rows]
+        values = pack(columns[feature.name])
         checks.extend(_feature_checks(feature, values))
         if unlisted and isinstance(feature, CategoryFeature) and feature.unknown == "accept":
             checks.append(_unlisted(feature, values))
+        del values  # or it were held while the next is read
     bounds = contract.target.plausible
     if bounds is not None:
-        mean = fsum(labels) / len(labels) if labels else None
+        known = pack(labels)
+        mean = known.total() / len(known) if known else None
         low, high = bounds.mean.min, bounds.mean.max
         checks.append(_within(contract.target.name, "mean", mean, low=low, high=high))
     return tuple(checks)
@@ -107,30 +110,28 @@ def halt_reason(checks: Sequence[WindowCheck], *, refused_rows: int, received_ro
     )
 
 
-def _feature_checks(
-    feature: FeatureSpec, values: Sequence[float | int | str | None]
-) -> list[WindowCheck]:
-    present = [value for value in values if value is not None]
+def _feature_checks(feature: FeatureSpec, values: Packed) -> list[WindowCheck]:
+    present = len(values) - values.missing
     # One quotient, rounded as the contract's decimal was: 29 of 100 are not more than 0.29.
-    missing = (len(values) - len(present)) / len(values) if values else None
+    missing = values.missing / len(values) if values else None
     checks = [
         _within(feature.name, "missing_share", missing, high=feature.plausible.missing_share_max)
     ]
     bounds = feature.plausible.mean
     if isinstance(feature, NumberFeature) and bounds is not None:
-        mean = fsum(map(float, present)) / len(present) if present else None
+        mean = values.total() / present if present else None
         checks.append(_within(feature.name, "mean", mean, low=bounds.min, high=bounds.max))
     return checks
 
 
-def _unlisted(feature: CategoryFeature, values: Sequence[float | int | str | None]) -> WindowCheck:
-    listed = frozenset(feature.categories)
-    present = [value for value in values if value is not None]
-    strange = sum(value not in listed for value in present)
+def _unlisted(feature: CategoryFeature, values: Packed) -> WindowCheck:
+    listed = {None, *feature.categories}
+    present = len(values) - values.missing
+    strange = sum(rows for value, rows in values.counts().items() if value not in listed)
     return _within(
         feature.name,
         "unlisted_share",
-        strange / len(present) if present else None,
+        strange / present if present else None,
         high=feature.plausible.unlisted_share_max,
     )
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from domain.decisions.student_t import student_t, student_t_quantile
 from domain.events.findings import GroupInterval
+from domain.packed import Whole, numbered
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ _UPPER: Final = 0.975  # of a two-sided 95 % interval
 
 
 def rmse_difference_interval(
-    champion_errors: Floats, candidate_errors: Floats, groups: Sequence[str]
+    champion_errors: Floats, candidate_errors: Floats, groups: Sequence[str] | Whole
 ) -> GroupInterval | None:
     """Champion's RMSE less candidate's, with its interval; `confidence` that the candidate is
     better.
@@ -33,7 +34,7 @@ def rmse_difference_interval(
     Args:
         champion_errors: predicted less actual, one a row, any one scale.
         candidate_errors: of the same rows, same scale.
-        groups: of the same rows.
+        groups: of the same rows, by name or number.
 
     None with fewer than 3 groups. Without any spread between groups the interval is a point, and
     the confidence 1, 1/2 or 0 by the sign of the difference.
@@ -62,12 +63,12 @@ def rmse_difference_interval(
     return _interval(champion - candidate, math.sqrt((count - 1) / count * moved), count)
 
 
-def sum_interval(values: Floats, groups: Sequence[str]) -> GroupInterval | None:
+def sum_interval(values: Floats, groups: Sequence[str] | Whole) -> GroupInterval | None:
     """The sum of `values`, with its interval; `confidence` that it is above 0.
 
     Args:
         values: one a row, any unit.
-        groups: of the same rows.
+        groups: of the same rows, by name or number.
 
     None with fewer than 3 groups. The standard error is the root of groups times the variance of
     the groups' sums, which is the jackknife's.
@@ -99,14 +100,13 @@ def _interval(estimate: float, error: float, groups: int) -> GroupInterval:
     )
 
 
-def _members(groups: Sequence[str], *columns: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _members(groups: Sequence[str] | Whole, *columns: Floats) -> tuple[Whole, NDArray[np.intp]]:
     """Which group each row belongs to, as a number from 0, and the rows of each group."""
     lengths = {len(groups), *map(len, columns)}
     if len(lengths) > 1:
         raise ValueError(f"an interval needs one group a row; got lengths {sorted(lengths)}.")
-    numbers: dict[str, int] = {}
-    member = np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.intp)
-    return member, np.bincount(member, minlength=len(numbers))
+    member = numbered(groups)
+    return member, np.bincount(member)
 
 
 def _without(sums: Floats) -> Floats:

@@ -16,8 +16,8 @@ from domain.drift.edges import MISSING, edges_of, first_edges_of, labels_of
 from domain.drift.levels import EXPECTED_MIN, Level
 from domain.drift.statistics import Floats, Moments, moments
 from domain.errors import NotMeasurable
+from domain.packed import Packed, Value, pack
 
-Value = float | int | str | None
 Kind = Literal["number", "category"]
 
 NEW, OTHER = "(new)", "(other)"
@@ -69,7 +69,7 @@ class NumberReference:
 
     def count(self, column: Iterable[Value]) -> Counted:
         """The column in these bins. Raises NotMeasurable for a value that is no finite number."""
-        numbers, missing = _numbers(self.name, column)
+        numbers, missing = _numbers(self.name, pack(column))
         return Counted(count_numbers(self.edges, numbers, missing), missing, 0, numbers)
 
 
@@ -100,7 +100,7 @@ class CategoryReference:
 
     def count(self, column: Iterable[Value]) -> Counted:
         """The column in these bins; levels that the reference lacks are new."""
-        found = Counter(column)
+        found = pack(column).counts()
         missing = found[None]
         rows = found.total() - missing
         known = [found[level] for level in self.levels]
@@ -131,7 +131,7 @@ FeatureReference = NumberReference | CategoryReference
 
 def freeze_numbers(name: str, column: Sequence[Value], *, first: bool = False) -> NumberReference:
     """A numeric feature with its bins, from the training rows; `first` cuts them as format 1."""
-    numbers, missing = _numbers(name, column)
+    numbers, missing = _numbers(name, pack(column))
     edges = first_edges_of(numbers.ordered) if first else edges_of(numbers.ordered)
     return NumberReference(name, edges, numbers, count_numbers(edges, numbers, missing))
 
@@ -183,15 +183,19 @@ def numbers_of(subject: str, values: Iterable[Value] | Floats) -> Numbers:
     return Numbers(ordered)
 
 
-def _numbers(name: str, column: Iterable[Value]) -> tuple[Numbers, int]:
-    """The column's values and how many are missing."""
-    held = list(column)
-    values = [value for value in held if value is not None]
-    if any(isinstance(value, str) for value in values):
+def numbers_in(name: str, column: Packed) -> Floats:
+    """The number of each row, NaN where it is missing. Raises NotMeasurable for text."""
+    if column.numbers is None:
         raise NotMeasurable(
             f"feature {name!r} is a number, but a row has text. Check the contract."
         )
-    return numbers_of(f"feature {name!r}", values), len(held) - len(values)
+    return column.numbers
+
+
+def _numbers(name: str, column: Packed) -> tuple[Numbers, int]:
+    """The column's values and how many are missing."""
+    present = numbers_in(name, column)[~column.absent]
+    return numbers_of(f"feature {name!r}", present), column.missing
 
 
 def count_numbers(edges: Floats, numbers: Numbers, missing: int) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.packed import Whole, numbered
+
 Counts = NDArray[np.int64]
 Bins = NDArray[np.integer]
 
@@ -38,8 +40,8 @@ class Dependent:
 def exchange_blocks(
     reference: Sequence[Bins],
     window: Sequence[Bins],
-    reference_blocks: Sequence[str | int],
-    window_blocks: Sequence[str | int],
+    reference_blocks: Sequence[str] | Whole,
+    window_blocks: Sequence[str] | Whole,
     *,
     seed: str,
 ) -> Dependent:
@@ -47,26 +49,24 @@ def exchange_blocks(
 
     Args:
         reference, window: each feature's bin of each row, shapes (m,) and (n,).
-        reference_blocks, window_blocks: the block of each row. One that stands on both sides
-            counts as two.
+        reference_blocks, window_blocks: the block of each row, by name or number. One that stands
+            on both sides counts as two.
         seed: text whose SHA-256 begins the draws; the same for all features, whose rows stay
             together.
 
     The distance is PSI over the frozen bins, p is (1 + #at least as far)/2,000 of 1,999 choices.
     """
-    sides: list[tuple[str, str | int]] = [("reference", block) for block in reference_blocks]
-    sides += [("window", block) for block in window_blocks]
-    number_of = {block: number for number, block in enumerate(dict.fromkeys(sides))}
-    of_row = np.array([number_of[block] for block in sides], np.int64)
-    blocks = len(number_of)
-    chosen = sum(side == "window" for side, _ in number_of)
+    before, after = numbered(reference_blocks), numbered(window_blocks)
+    others, chosen = (int(side.max(initial=-1)) + 1 for side in (before, after))
+    blocks = others + chosen
+    of_row = np.concatenate([before, others + after])
     tables = []
-    for before, after in zip(reference, window, strict=True):
-        rows = np.concatenate([before, after]).astype(np.int64)
+    for sides in zip(reference, window, strict=True):
+        rows = np.concatenate(sides).astype(np.int64)
         table = np.zeros((blocks, int(rows.max()) + 1))  # doubles count exactly, and multiply fast
         np.add.at(table, (of_row, rows), 1)
         tables.append(table)
-    own = np.array([[side == "window" for side, _ in number_of]])
+    own = np.arange(blocks)[np.newaxis] >= others
     counted = [
         [picks.astype(np.float64) @ table for table in tables]
         for picks in (own, *_choices(blocks, chosen, seed))

@@ -6,16 +6,16 @@ blocks or runs, and each row's bin is frozen in the order of event time.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from domain.drift.bins import FeatureReference, NumberReference, Value
+from domain.drift.bins import FeatureReference, NumberReference, numbers_in
 from domain.drift.blocks import Bins, Dependent, exchange_blocks, exchange_runs
 from domain.errors import NotMeasurable
+from domain.packed import Value, Whole, pack
 
 Blocks = Literal["day", "group", "serial"]
 
@@ -98,14 +98,15 @@ def dependence_from_document(
 
 
 def exchange(
-    frozen: Dependence, window: Sequence[Bins], blocks: Sequence[str], *, seed: str
+    frozen: Dependence, window: Sequence[Bins], blocks: Sequence[str] | Whole, *, seed: str
 ) -> Dependent:
     """What the window's rows, in order of event time, come to by the exchange that fits them.
 
     Args:
         frozen: of the reference.
         window: each feature's bin of each row.
-        blocks: the block of each row, as `block_of` names it; unused where rows are serial.
+        blocks: the block of each row, as `block_of` names it, or its number; unused where rows are
+            serial.
         seed: begins the draws of blocks; unused where rows are serial.
 
     Raises:
@@ -115,24 +116,25 @@ def exchange(
         return exchange_runs(frozen.bins, window)
     if len(blocks) != len(window[0]):
         raise NotMeasurable(f"{len(blocks)} blocks for {len(window[0])} rows; give one for each.")
-    return exchange_blocks(frozen.bins, window, frozen.blocks, blocks, seed=seed)
+    of_reference = np.array(frozen.blocks, np.int64)
+    return exchange_blocks(frozen.bins, window, of_reference, blocks, seed=seed)
 
 
-def bins_of(feature: FeatureReference, column: Sequence[Value], *, own: bool = False) -> Bins:
+def bins_of(feature: FeatureReference, column: Iterable[Value], *, own: bool = False) -> Bins:
     """The bin of each row, whose counts are those of `feature.count`.
 
     `own`: the column is the one that the feature was frozen from, so that a level seen once stands
     in the bin for new ones.
     """
-    new = feature.value_bins
+    new, packed = feature.value_bins, pack(column)
     if isinstance(feature, NumberReference):
-        values = np.array([math.nan if value is None else value for value in column], np.float64)
+        values = numbers_in(feature.name, packed)
         placed = np.searchsorted(feature.edges, values, side="left")
         return np.where(np.isnan(values), new, placed)
-    at = {level: number for number, level in enumerate(feature.levels)}
+    at: dict[Value, int] = {level: number for number, level in enumerate(feature.levels)}
     at |= dict.fromkeys(feature.pooled, len(feature.levels))
     if own and feature.pooled_counts is not None:
         pairs = zip(feature.pooled, feature.pooled_counts, strict=True)
         at |= dict.fromkeys((level for level, rows in pairs if rows == 1), new)
-    rows = (new + 1 if value is None else at.get(value, new) for value in column)
-    return np.fromiter(rows, np.int64, len(column))
+    at[None] = new + 1
+    return packed.each(lambda value: at.get(value, new))

@@ -8,6 +8,7 @@ Never one number alone: PSI stands beside its expectation, its critical value an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -18,10 +19,9 @@ from domain.drift.bins import (
     FeatureReference,
     NumberReference,
     Numbers,
-    Value,
     numbers_of,
 )
-from domain.drift.blocks import Dependent
+from domain.drift.blocks import Bins, Dependent
 from domain.drift.dependence import bins_of, exchange
 from domain.drift.levels import EXPECTED_MIN, level_p_value, pool
 from domain.drift.power import ROWS_MIN, low_power, pooled_bins
@@ -30,6 +30,7 @@ from domain.drift.statistics import (
     Floats,
     KolmogorovSmirnov,
     Psi,
+    Shift,
     benjamini_hochberg,
     ks,
     psi,
@@ -43,6 +44,7 @@ from domain.events.findings import (
     PredictionDrift,
     psi_band,
 )
+from domain.packed import Value, Whole, pack
 
 EXPECTATION_ROWS_MIN: Final = 50  # below it the formula is about twice too high
 
@@ -53,19 +55,20 @@ def measure_drift(
     predictions: Floats,
     *,
     first: bool = False,
-    blocks: Sequence[str] = (),
+    blocks: Sequence[str] | Whole = (),
     seed: str = "",
 ) -> DriftReport:
     """Everything measured in one window of a model's predictions.
 
     Args:
         reference: frozen from the model's training rows.
-        columns: each feature's values in the window, one a row, None where missing. Others are
-            ignored.
+        columns: each feature's values in the window, one a row, None where missing. One is asked
+            for at a time, once, and forgotten before the next. Others are ignored.
         predictions: the model's predictions of those rows, on the transformed scale.
         first: by the first form of the rule `outcomes`: power by the emptiest bin, and what PSI
             would be without drift also where its formula does not hold.
-        blocks: the block of each row, where the reference says that blocks of rows depend.
+        blocks: the block of each row, or its number, where the reference says that blocks of rows
+            depend.
         seed: begins the draws of such blocks.
 
     `feature_drift_score` is the largest PSI among features with evidence, 0 when none has. Evidence
@@ -82,22 +85,18 @@ def measure_drift(
     if rows == 0:
         raise NotMeasurable("the window has 0 rows; drift needs at least 1. Nothing to judge.")
     window = [
-        (feature, feature.count(column_of(columns, feature.name, rows)))
+        _measured(feature, column_of(columns, feature.name, rows), reference, first=first)
         for feature in reference.features
     ]
-    indices = [psi(feature.counts, counted.counts) for feature, counted in window]
-    dependent = _exchanged(reference, columns, blocks, seed)
-    p_values = [
-        _p_value(feature, counted, index)
-        for (feature, counted), index in zip(window, indices, strict=True)
-    ]
-    if dependent is not None:
-        p_values = list(dependent.p_values)
-    evidence = benjamini_hochberg(p_values)
+    dependent = None
+    if reference.dependence is not None:
+        placed = [each.placed for each in window]
+        dependent = exchange(reference.dependence, placed, blocks, seed=seed)
+    p_values = [each.p_value for each in window] if dependent is None else dependent.p_values
     features = tuple(
-        _feature_drift(feature, counted, index, p_value, proven, dependent, first=first)
-        for (feature, counted), index, p_value, proven in zip(
-            window, indices, p_values, evidence, strict=True
+        _feature_drift(each, p_value, proven, dependent, first=first)
+        for each, p_value, proven in zip(
+            window, p_values, benjamini_hochberg(p_values), strict=True
         )
     )
     current = numbers_of("the window's predictions", predictions)
@@ -127,16 +126,45 @@ def training_drift(reference: Reference) -> KolmogorovSmirnov:
     return ks(reference.target.ordered, reference.out_of_fold.ordered)
 
 
-def _exchanged(
-    reference: Reference,
-    columns: Mapping[str, Sequence[Value]],
-    blocks: Sequence[str],
-    seed: str,
-) -> Dependent | None:
-    if reference.dependence is None:
-        return None
-    placed = [bins_of(feature, columns[feature.name]) for feature in reference.features]
-    return exchange(reference.dependence, placed, blocks, seed=seed)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Measured:
+    """What one feature's column came to; the column itself is forgotten, but for its bins."""
+
+    feature: FeatureReference
+    counts: tuple[int, ...]
+    missing: int
+    unknown: int
+    index: Psi
+    p_value: float  # of independent rows
+    weak: bool  # too few rows to say that the feature did not drift
+    distance: KolmogorovSmirnov | None
+    moved: Shift | None
+    placed: Bins  # the bin of each row; empty where rows are independent
+
+
+def _measured(
+    feature: FeatureReference, column: Sequence[Value], reference: Reference, *, first: bool
+) -> _Measured:
+    packed = pack(column)
+    counted = feature.count(packed)
+    index = psi(feature.counts, counted.counts)
+    distance = moved = None
+    if isinstance(feature, NumberReference) and counted.numbers is not None:
+        if len(counted.numbers.ordered) and len(feature.numbers.ordered):
+            distance = ks(feature.numbers.ordered, counted.numbers.ordered)
+        moved = shift(feature.numbers.moments, counted.numbers.moments)
+    return _Measured(
+        feature=feature,
+        counts=counted.counts,
+        missing=counted.missing,
+        unknown=counted.unknown,
+        index=index,
+        p_value=_p_value(feature, counted, index),
+        weak=(_first_low_power(feature, len(column)) if first else _low_power(feature, counted)),
+        distance=distance,
+        moved=moved,
+        placed=bins_of(feature, packed) if reference.dependence else np.empty(0, np.int64),
+    )
 
 
 def _p_value(feature: FeatureReference, counted: Counted, index: Psi) -> float:
@@ -146,27 +174,15 @@ def _p_value(feature: FeatureReference, counted: Counted, index: Psi) -> float:
 
 
 def _feature_drift(
-    feature: FeatureReference,
-    counted: Counted,
-    index: Psi,
-    p_value: float,
-    evidence: bool,
-    dependent: Dependent | None,
-    *,
-    first: bool,
+    found: _Measured, p_value: float, evidence: bool, dependent: Dependent | None, *, first: bool
 ) -> FeatureDrift:
-    rows = sum(counted.counts)
+    index, distance, moved = found.index, found.distance, found.moved
+    rows = sum(found.counts)
     # The formula is of independent rows, and of enough of them.
     told = dependent is None and (first or rows >= EXPECTATION_ROWS_MIN)
-    weak = _first_low_power(feature, rows) if first else _low_power(feature, counted)
-    distance = moved = None
-    if isinstance(feature, NumberReference) and counted.numbers is not None:
-        if len(counted.numbers.ordered) and len(feature.numbers.ordered):
-            distance = ks(feature.numbers.ordered, counted.numbers.ordered)
-        moved = shift(feature.numbers.moments, counted.numbers.moments)
     return FeatureDrift(
-        feature=feature.name,
-        kind=feature.kind,
+        feature=found.feature.name,
+        kind=found.feature.kind,
         psi=index.value,
         psi_expected=index.expected if told else None,
         psi_critical=index.critical if told else None,
@@ -176,7 +192,7 @@ def _feature_drift(
         band=psi_band(index.value),
         significant=index.value > SIGNIFICANT and evidence,
         # Where independent rows would be too few, dependent ones are all the more.
-        low_power=weak or (dependent is not None and dependent.low_power != ""),
+        low_power=found.weak or (dependent is not None and dependent.low_power != ""),
         ks_statistic=distance.statistic if distance else None,
         ks_p_value=distance.p_value if distance else None,
         mean_shift=moved.mean if moved else None,
@@ -184,11 +200,11 @@ def _feature_drift(
         spread_ratio=moved.spread_ratio if moved else None,
         spread_p_value=moved.spread_p_value if moved else None,
         rows=rows,
-        missing=counted.missing,
-        unknown_categories=counted.unknown,
-        bins=feature.bins,
-        reference_counts=feature.counts,
-        current_counts=counted.counts,
+        missing=found.missing,
+        unknown_categories=found.unknown,
+        bins=found.feature.bins,
+        reference_counts=found.feature.counts,
+        current_counts=found.counts,
     )
 
 

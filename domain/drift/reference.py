@@ -16,7 +16,6 @@ from domain.drift.bins import (
     Kind,
     NumberReference,
     Numbers,
-    Value,
     count_numbers,
     freeze_categories,
     freeze_numbers,
@@ -30,6 +29,7 @@ from domain.drift.dependence import (
 )
 from domain.drift.statistics import Floats
 from domain.errors import LedgerDamaged, NotMeasurable
+from domain.packed import Value
 from domain.target_scale import Transform
 
 FORMATS: Final = ("whyledger.reference/1", "whyledger.reference/2")
@@ -159,11 +159,12 @@ def column_of(columns: Mapping[str, Sequence[Value]], name: str, rows: int) -> S
     rows."""
     if name not in columns:
         raise NotMeasurable(f"feature {name!r} has no column; there are {sorted(columns)}.")
-    if len(columns[name]) != rows:
+    column = columns[name]
+    if len(column) != rows:
         raise NotMeasurable(
-            f"feature {name!r} has {len(columns[name])} rows, not {rows}; give one value a row."
+            f"feature {name!r} has {len(column)} rows, not {rows}; give one value a row."
         )
-    return columns[name]
+    return column
 
 
 def _feature_document(feature: FeatureReference) -> dict[str, Any]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.events.residual_findings import ErrorIncrease
+from domain.packed import Floats, Whole, numbered, one_by_one
 from domain.residuals.frozen import Residual
-
-Floats = NDArray[np.float64]
 
 LABELLED_ROWS_MIN: Final = 50
 INCREASE_HOLDOUT_ROWS_MIN: Final = 20
@@ -29,8 +30,30 @@ _ROUNDING: Final = 1e-9  # of t, summed in another order
 _DRAWN_AT_ONCE: Final = 2**20  # groups held in memory at a time
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Errors:
+    """Residuals of many rows, and the number of each row's group in the order of their coming."""
+
+    residuals: Floats
+    groups: Whole  # from 0
+
+    @classmethod
+    def of(cls, rows: Iterable[Residual]) -> Errors:
+        """Those of these rows."""
+        residuals, groups = array("d"), []
+        for row in rows:
+            residuals.append(row.residual)
+            groups.append(row.group)
+        return cls(np.frombuffer(residuals), numbered(groups))
+
+    @property
+    def number_of_groups(self) -> int:
+        """How many different ones."""
+        return int(self.groups.max(initial=-1)) + 1
+
+
 def measure_increase(
-    window: Sequence[Residual], holdout: Sequence[Residual], *, reference_sha256: str, cycle: str
+    window: Errors, holdout: Errors, *, reference_sha256: str, cycle: str
 ) -> ErrorIncrease:
     """The window's error against that of the promotion holdout.
 
@@ -43,25 +66,26 @@ def measure_increase(
     Null below 50 labelled rows, 20 holdout rows or 5 groups a side, with the reason. t alone is
     null, with the reason, where no group of either side differs from the others: p still holds.
     """
-    groups, holdout_groups = ({row.group for row in rows} for rows in (window, holdout))
-    note = _too_few(len(window), len(holdout), len(groups), len(holdout_groups))
+    rows, holdout_rows = len(window.residuals), len(holdout.residuals)
+    groups, holdout_groups = window.number_of_groups, holdout.number_of_groups
+    note = _too_few(rows, holdout_rows, groups, holdout_groups)
     measured = ratio = p_value = None
     if not note:
         before, after = _mean_square(holdout), _mean_square(window)
         if before > 0 and after > 0:
             ratio = math.sqrt(after / before)
-            sums, rows = _by_group((window, holdout))
+            sums, sizes = _by_group((window, holdout))
             seed = increase_seed(reference_sha256, cycle)
-            t, p_value = permuted(sums, rows, len(groups), seed)
+            t, p_value = permuted(sums, sizes, groups, seed)
             measured = t if math.isfinite(t) else None
             note = "" if math.isfinite(t) else NO_SPREAD
         else:
             note = "every error is 0 on one side"
     return ErrorIncrease(
-        labelled_rows=len(window),
-        groups=len(groups),
-        holdout_rows=len(holdout),
-        holdout_groups=len(holdout_groups),
+        labelled_rows=rows,
+        groups=groups,
+        holdout_rows=holdout_rows,
+        holdout_groups=holdout_groups,
         error_ratio=ratio,
         t_statistic=measured,
         error_increase_p=p_value,
@@ -125,18 +149,27 @@ def _side(totals: Floats) -> tuple[Floats, Floats]:
     return mean, variance / np.where(mean > 0, mean, 1.0) ** 2
 
 
-def _by_group(sides: Sequence[Sequence[Residual]]) -> tuple[Floats, Floats]:
+def _by_group(sides: Sequence[Errors]) -> tuple[Floats, Floats]:
     """Sum of squared errors and rows of each group; a group on both sides is two."""
-    found: dict[tuple[int, str], list[float]] = {}
-    for side, residuals in enumerate(sides):
-        for row in residuals:
-            found.setdefault((side, row.group), []).append(row.residual**2)
-    sums = np.array([math.fsum(squares) for squares in found.values()])
-    return sums, np.array([float(len(squares)) for squares in found.values()])
+    sums, sizes = array("d"), array("d")
+    for side in sides:
+        rows = np.bincount(side.groups).tolist()
+        by_group = side.residuals[np.argsort(side.groups, kind="stable")]
+        start = 0
+        for size in rows:
+            sums.append(_squares(by_group[start : start + size]))
+            sizes.append(size)
+            start += size
+    return np.frombuffer(sums), np.frombuffer(sizes)
 
 
-def _mean_square(rows: Sequence[Residual]) -> float:
-    return math.fsum(row.residual**2 for row in rows) / len(rows)
+def _mean_square(errors: Errors) -> float:
+    return _squares(errors.residuals) / len(errors.residuals)
+
+
+def _squares(residuals: Floats) -> float:
+    """Their sum. Python squares by the library's pow, whose last bit is not always numpy's."""
+    return math.fsum(value**2 for value in one_by_one(residuals))
 
 
 def _too_few(rows: int, holdout_rows: int, groups: int, holdout_groups: int) -> str:

@@ -16,10 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
+
+import numpy as np
+
+from domain.packed import Floats
 
 Looks = Literal["abs", "signed"]
 
@@ -28,6 +33,7 @@ EVIDENCE_HOLDOUT_ROWS_MIN: Final = (
 )
 FACT_MAX: Final = 1e300  # ln R passes 700, a double does not
 _NEVER: Final = -math.inf
+_LATEST_MAX: Final = 4_096  # values that stand apart before they are sorted in
 _LOOKS: Final[tuple[Looks, Looks]] = ("abs", "signed")
 
 
@@ -60,12 +66,12 @@ class Ranked:
         return cls(identity, residual, abs(residual))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What a reign has gathered: every value so far, and what each bet is worth."""
 
-    magnitudes: tuple[float, ...]  # ascending
-    signed: tuple[float, ...]  # ascending
+    magnitudes: Floats  # ascending
+    signed: Floats  # ascending
     log_wealth: tuple[float, ...] = (_NEVER,) * len(DETECTORS)  # ln R_k; -inf: nothing staked yet
 
     @property
@@ -92,10 +98,11 @@ def fact(log_days: float) -> float:
 
 def begun(frozen: Iterable[Ranked]) -> Evidence:
     """A reign begins: `frozen` is of the residuals frozen at the promotion, or nothing."""
-    of = tuple(frozen)
-    return Evidence(
-        tuple(sorted(each.magnitude for each in of)), tuple(sorted(each.signed for each in of))
-    )
+    magnitudes, signed = array("d"), array("d")
+    for each in frozen:
+        magnitudes.append(each.magnitude)
+        signed.append(each.signed)
+    return Evidence(np.sort(np.frombuffer(magnitudes)), np.sort(np.frombuffer(signed)))
 
 
 def restaked(evidence: Evidence) -> Evidence:
@@ -118,13 +125,13 @@ def advance(
         model_version: of the champion; with the identity it seeds how ties are broken.
         days: since the cycle before, at least 0.
     """
-    magnitudes, signed = list(evidence.magnitudes), list(evidence.signed)
+    magnitudes, signed = _Memory(evidence.magnitudes), _Memory(evidence.signed)
     won = [0.0] * len(DETECTORS)
     for each in arrived:
         at_abs, at_signed = (tie(model_version, each.identity, looks) for looks in _LOOKS)
         ranks: dict[Looks, float] = {
-            "abs": _join(magnitudes, each.magnitude, at_abs),
-            "signed": _join(signed, each.signed, at_signed),
+            "abs": magnitudes.join(each.magnitude, at_abs),
+            "signed": signed.join(each.signed, at_signed),
         }
         for k, detector in enumerate(DETECTORS):
             won[k] += math.log1p(detector.rate * (ranks[detector.looks_at] - 0.5))
@@ -132,7 +139,7 @@ def advance(
     grown = tuple(
         _log_sum((log, stake)) + gain for log, gain in zip(evidence.log_wealth, won, strict=True)
     )
-    return Evidence(tuple(magnitudes), tuple(signed), grown)
+    return Evidence(magnitudes.whole(), signed.whole(), grown)
 
 
 def tie(model_version: str, identity: str, looks_at: Looks) -> float:
@@ -146,13 +153,30 @@ def tie(model_version: str, identity: str, looks_at: Looks) -> float:
     return float(((seed >> 11) + 0.5) / 2**53)
 
 
-def _join(memory: list[float], value: float, at: float) -> float:
-    """The rank of `value` among `memory` (0..1), which it then joins."""
-    less = bisect_left(memory, value)
-    equal = bisect_right(memory, value, less) - less
-    rank = (less + at * (1 + equal)) / (len(memory) + 1)
-    insort(memory, value, less)
-    return rank
+class _Memory:
+    """Values in order that others join; the latest stand apart, or each were as dear as all."""
+
+    def __init__(self, ordered: Floats) -> None:
+        self._ordered = ordered
+        self._latest: list[float] = []  # ascending
+
+    def join(self, value: float, at: float) -> float:
+        """The rank of `value` among them (0..1), whom it then joins."""
+        known, latest = self._ordered, self._latest
+        place = bisect_left(latest, value)
+        less = int(known.searchsorted(value, "left")) + place
+        equal = int(known.searchsorted(value, "right")) + bisect_right(latest, value, place) - less
+        rank = (less + at * (1 + equal)) / (len(known) + len(latest) + 1)
+        insort(latest, value, place)
+        if len(latest) == _LATEST_MAX:
+            self._ordered, self._latest = self.whole(), []
+        return rank
+
+    def whole(self) -> Floats:
+        """All of them, in order."""
+        if not self._latest:
+            return self._ordered
+        return np.sort(np.concatenate([self._ordered, self._latest]), kind="stable")
 
 
 def _log_sum(logs: Iterable[float]) -> float:

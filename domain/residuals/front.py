@@ -17,41 +17,49 @@ from itertools import groupby
 class Served:
     """A row that the champion served in its reign."""
 
-    identity: str
-    group: str
     event_time: str  # UTC, six decimals
-    residual: float | None  # by its first label; None: it has none yet
+    labelled: bool  # whether it has a residual: by its first label
+    entered: bool = False  # before, whenever it was asked about
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """How far the front came."""
 
-    entered: tuple[Served, ...]  # by event time and identity; each has a residual
+    since: str | None  # how far it had come before
     front: str | None  # every row up to and with this event time has entered or was skipped
+    entering: int  # rows that enter now
     skipped: int  # of all rows of the reign up to the front, those that never entered
+    waiting: int  # rows behind the front that have not entered before
+
+    def enters(self, row: Served) -> bool:
+        """Whether the row is one of those that enter now."""
+        if row.entered or not row.labelled or self.front is None:
+            return False
+        return row.event_time <= self.front and (self.since is None or row.event_time > self.since)
 
 
-def settle(
-    rows: Iterable[Served], *, entered: frozenset[str], front: str | None, overdue_before: str
-) -> Settled:
+def settle(rows: Iterable[Served], *, front: str | None, overdue_before: str) -> Settled:
     """Move the front as far as it goes.
 
     Args:
-        rows: every row of the reign, in any order, once each.
-        entered: the identities of those that have entered before.
+        rows: every row of the reign, in order of event time, once each; none of them is kept.
         front: how far it has come; None: nowhere.
         overdue_before: rows with an event time before it are waited for no longer.
     """
-    new: list[Served] = []
-    behind = 0
-    ordered = sorted(rows, key=lambda row: (row.event_time, row.identity))
-    for time, together in groupby(ordered, key=lambda row: row.event_time):
-        fresh = [row for row in together if row.identity not in entered]
+    since, entering, behind, waiting = front, 0, 0, 0
+    moves = True
+    for time, together in groupby(rows, key=lambda row: row.event_time):
+        fresh = labelled = 0
+        for row in together:
+            fresh += not row.entered
+            labelled += row.labelled and not row.entered
         if front is None or time > front:
-            if time >= overdue_before and any(row.residual is None for row in fresh):
-                break
-            new += [row for row in fresh if row.residual is not None]
+            moves = moves and (time < overdue_before or fresh == labelled)
+            if not moves:
+                waiting += fresh
+                continue
+            entering += labelled
             front = time
-        behind += len(fresh)
-    return Settled(tuple(new), front, behind - len(new))
+        behind += fresh
+    return Settled(since, front, entering, behind - entering, waiting)

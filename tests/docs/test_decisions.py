@@ -36,6 +36,7 @@ TEXTS = {
     21: "9d1f78f2ca67014a",
     22: "d36974be011eb48d",
     23: "1cf60da2412538ad",
+    24: "47c36a1eb505e3e9",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

@@ -9,12 +9,12 @@ import pytest
 from scipy import special
 
 from domain.decisions.cycle import RETRAINING, Cycle, fold
-from domain.drift.bins import Value
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import freeze_reference
 from domain.events.cycle_events import Outcome
 from domain.events.findings import DriftReport
 from domain.events.verdicts import NodeVerdict, Verdict, joined, verdict_sentence
+from domain.packed import Value
 from rules.facts import FACTS
 from rules.outcome import drift_unanswered, outcome_of, with_evidence
 from tests.domain.events.sample_events import SETTLED, decided, policy_verdict

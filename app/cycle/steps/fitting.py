@@ -5,18 +5,17 @@ Imported when a cycle first trains: one that keeps its model never pays for scik
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
+from app.cycle.steps.labelled_columns import LabelledColumns
 from app.cycle.steps.merging import training_fault
 from app.cycle.steps.registry_runs import record_run
 from app.cycle.steps.residuals import frozen_artefact, residual
 from app.cycle.steps.split import Split, split_rows
 from app.ledger.store import Artefact
-from app.projections.labels import LabelledRow
 from app.serving.plan import load_plan
 from app.training.fit import Trained, fit, predict_pipeline
 from app.training.provenance import code_commit, lock_sha256
@@ -30,7 +29,6 @@ from domain.drift.measurement import training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
 from domain.events.cycle_events import CandidateTrained, TrainingFailed
-from domain.events.events import Row
 from domain.events.gate_events import ParityChecked
 from domain.residuals.frozen import Residual
 from domain.times import just_after
@@ -58,7 +56,7 @@ def train(work: Work) -> Done:
         return Done(event=TrainingFailed(step="train", reason=training_fault(error)))
     frozen = canonical_bytes(reference.to_document())
     drift = training_drift(reference)
-    times = [row.event_time for row in split.training]
+    times = split.training.event_times
     return Done(
         event=CandidateTrained(
             candidate=candidate,
@@ -103,21 +101,21 @@ def check(work: Work) -> Done:
     return Done(event=parity_of(known, fitted, plan, split.holdout or split.training))
 
 
-def fit_rows(known: Knowledge, labelled: Sequence[LabelledRow]) -> Trained:
+def fit_rows(known: Knowledge, labelled: LabelledColumns) -> Trained:
     """Fit the contract's pipeline on these rows, in their order. Raises TrainingFailed."""
     return fit(
         known.contract,
-        _rows(labelled),
+        labelled.rows,
         known.started.contract_digest,
         listed_only=form(known.started, "encoding") > FIRST,
     )
 
 
 def parity_of(
-    known: Knowledge, fitted: Trained, stored: bytes, labelled: Sequence[LabelledRow]
+    known: Knowledge, fitted: Trained, stored: bytes, labelled: LabelledColumns
 ) -> ParityChecked:
     """Whether the stored plan predicts these rows as the fitted pipeline does."""
-    plan, rows = load_plan(stored), _rows(labelled)
+    plan, rows = load_plan(stored), labelled.rows
     return check_parity(
         pipeline=predict_pipeline(known.contract, fitted.pipeline, rows),
         plan=np.asarray(plan.predict_rows(rows).transformed),
@@ -134,21 +132,21 @@ def candidate_name(known: Knowledge) -> str:
 def _freeze(known: Knowledge, split: Split, fitted: Trained) -> Reference:
     start = known.drift_window_start
     since = stretch_start(known.started.as_of, known.contract.reference)
-    kept = np.array([row.event_time >= since for row in split.training])
-    labelled = [row for row in split.training if row.event_time >= since]
-    rows = [row.row for row in labelled]
+    kept = split.training.since(since)
+    labelled = split.training.only(kept)
     kind, group = known.contract.blocks, known.contract.group
     depending = None
     if kind is not None:  # labelled rows are in order of event time
-        blocks = [block_of(kind, row.event_time, row.row.get(group)) for row in labelled]
+        pairs = zip(labelled.event_times, labelled.column(group), strict=True)
+        blocks = [block_of(kind, time, value) for time, value in pairs]
         depending = Depending(kind, blocks)
     return freeze_reference(
         [(feature.name, feature.type) for feature in known.contract.features],
-        {f.name: [row.get(f.name) for row in rows] for f in known.contract.features},
+        {f.name: labelled.column(f.name) for f in known.contract.features},
         fitted.target[kept],
         fitted.out_of_fold[kept],
         # A later window is expected to hold as many rows as the latest one does.
-        max(1, sum(row.event_time >= start for row in known.trainable.rows)),
+        max(1, int(known.trainable.rows.since(start).sum())),
         None if form(known.started, "bins") == FIRST else known.contract.target.transform,
         depending,
     )
@@ -163,7 +161,7 @@ def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefac
     if not split.holdout:
         return ()
     plan = load_plan(fitted.plan)
-    predicted = plan.predict_rows(_rows(split.holdout)).native.tolist()
+    predicted = plan.predict_rows(split.holdout.rows).native.tolist()
     log, group = plan.logarithmic, known.contract.group
     return (
         frozen_artefact(
@@ -172,7 +170,3 @@ def _residuals(known: Knowledge, split: Split, fitted: Trained) -> tuple[Artefac
             if (apart := residual(log, row.label, native)) is not None
         ),
     )
-
-
-def _rows(labelled: Sequence[LabelledRow]) -> list[Row]:
-    return [row.row for row in labelled]

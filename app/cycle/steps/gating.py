@@ -12,7 +12,7 @@ from app.cycle.promotions import settle_promotion
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.cycle.steps.reporting import value_so_far
 from app.cycle.steps.scale import transformed
-from app.cycle.steps.split import Split, group_of, split_rows
+from app.cycle.steps.split import Split, groups_of, split_rows
 from app.ledger.store import StreamHistory
 from app.projections.champions import ChampionView
 from app.serving.plan import load_plan
@@ -40,7 +40,7 @@ def evaluate(work: Work) -> Done:
             predicted=predictions(known, trained(work).plan_sha256, split),
             actual=actual(known.contract, split),
             training_target=np.array(
-                [transformed(known.contract, row.label) for row in split.training]
+                [transformed(known.contract, label) for label in split.training.labels.tolist()]
             ),
             rows_min=known.contract.holdout.rows_min,
             inverse=inverse_of(known.contract.target.transform),
@@ -79,11 +79,11 @@ def compare(work: Work) -> Done:
         margin=known.contract.margin,
         inverse=inverse_of(known.contract.target.transform),
         segments={
-            feature.name: [row.row.get(feature.name) for row in split.holdout]
+            feature.name: list(split.holdout.column(feature.name))
             for feature in known.contract.features
             if isinstance(feature, CategoryFeature)
         },
-        groups=[group_of(known, row) for row in split.holdout],
+        groups=groups_of(known, split.holdout),
         confidence_min=known.contract.confidence,
     )
     compared = replace(compared, refit=known.contract.refit is not None)
@@ -116,22 +116,22 @@ def defence(known: Knowledge, champion: ChampionView, split: Split) -> tuple[Spl
             f"it predicts {plan.target.name!r} and the contract {target.name!r}. Where that is the "
             "same quantity, say so in target.formerly."
         )
-    as_sent = {row.identity: row for row in known.labelled}
-    able, why = [], ""
-    for row in split.holdout:
+    sent = known.as_sent(split.holdout)
+    able, why = np.ones(len(sent), np.bool_), ""
+    for at, row in enumerate(sent.rows):
         try:
-            plan.predict_row(as_sent[row.identity].row)
-            able.append(row)
+            plan.predict_row(row)
         except RequestInvalid as lacking:
+            able[at] = False
             why = why or lacking.message
-    if len(able) < max(known.contract.holdout.rows_min, 1):
+    if able.sum() < max(known.contract.holdout.rows_min, 1):
         raise RequestInvalid(
-            f"{len(able)} of {len(split.holdout)} rows have what it needs, and the contract asks "
+            f"{able.sum()} of {len(split.holdout)} rows have what it needs, and the contract asks "
             f"for {known.contract.holdout.rows_min}. Of the first that has not: {why}"
         )
-    sent = tuple(as_sent[row.identity] for row in able)
-    defended = predictions(known, champion.plan_sha256, replace(split, holdout=sent))
-    return replace(split, holdout=tuple(able)), defended
+    defending = replace(split, holdout=sent.only(able))
+    defended = predictions(known, champion.plan_sha256, defending)
+    return replace(split, holdout=split.holdout.only(able)), defended
 
 
 def _not_comparable(work: Work, split: Split, why: str) -> CandidateCompared:
@@ -207,7 +207,7 @@ def predictions(known: Knowledge, plan_sha256: str, split: Split) -> Floats:
         PredictionsUnusable: the plan predicts what the contract's scale cannot hold.
     """
     plan = load_plan(known.ledger.artefact(plan_sha256))
-    predicted = plan.predict_rows([row.row for row in split.holdout])
+    predicted = plan.predict_rows(split.holdout.rows)
     if plan.target.transform == known.contract.target.transform:
         return predicted.transformed
     try:  # an earlier contract had another scale
@@ -222,7 +222,9 @@ def predictions(known: Knowledge, plan_sha256: str, split: Split) -> Floats:
 
 def actual(contract: Contract, split: Split) -> Floats:
     """The true target of the holdout rows, transformed scale."""
-    return np.array([transformed(contract, row.label) for row in split.holdout], dtype=np.float64)
+    return np.array(
+        [transformed(contract, label) for label in split.holdout.labels.tolist()], np.float64
+    )
 
 
 def trained(work: Work) -> CandidateTrained:

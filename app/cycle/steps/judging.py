@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import orjson
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.cycle.steps.residual_evidence import residual_facts, with_residuals
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.projections.champions import ChampionView
-from app.projections.predictions import PredictedRow
+from app.projections.windows import Window, event_times_of
 from domain.contract.window import check_window, halt_reason
 from domain.decisions.rule_numbers import FIRST, form
 from domain.drift.blocks import exchange_seed
@@ -38,6 +38,7 @@ from domain.events.verdicts import (
     serves_set_aside,
     verdict_sentence,
 )
+from domain.packed import Whole, in_order_of_coming, text_digests
 from domain.times import hours_between
 from rules.engine import PolicyEngine
 from rules.facts import RETRAINING_FACT, Facts
@@ -48,14 +49,12 @@ from rules.policy import parse_policy
 def guard(work: Work) -> Done:
     """The statistical guard. Outside its bounds the cycle halts, which is never 'no drift'."""
     known = work.known
-    # What an earlier contract did not ask for is missing in the rows of its time.
-    features = dict.fromkeys(known.contract.feature_names)
-    rows = [features | row.row for row in known.judged_rows]
+    rows = known.judged_rows
     counts = known.counts
     received = counts.refused + counts.accepted
     checks = check_window(
         known.contract,
-        rows,
+        known.judged_columns,
         labels=known.window_labels,
         refused_rows=counts.refused,
         received_rows=received,
@@ -68,7 +67,7 @@ def guard(work: Work) -> Done:
             event=CycleHalted(
                 window_start=start,
                 window_end=end,
-                rows=len(rows),
+                rows=rows,
                 refused_rows=counts.refused,
                 checks=checks,
                 labels=known.label_shift,
@@ -82,7 +81,7 @@ def guard(work: Work) -> Done:
             window_end=end,
             reference_start=known.reference_start,
             reference_end=known.reference_end,
-            rows=len(rows),
+            rows=rows,
             reference_rows=champion.training_rows if champion else 0,
             left_out=known.window.left_out,
             refused_rows=counts.refused,
@@ -104,21 +103,19 @@ def _drift(work: Work) -> Done:
     one: what cannot be measured is never 'no drift'.
     """
     known = work.known
-    champion, rows = known.champion, known.window.rows
+    champion, window = known.champion, known.window
     if champion is not None and known.reference_erased and known.started.force is None:
         return _halted_by_erasure(work, champion)
-    if champion is None or not rows or known.reference_erased:
+    if champion is None or not len(window) or known.reference_erased:
         return _nothing_compared(champion)
     frozen = orjson.loads(known.ledger.artefact(champion.reference_sha256))
     reference = reference_from_document(frozen)
     if reference.dependence is not None:
-        rows = tuple(sorted(rows, key=lambda row: (row.event_time, row.identity)))
+        window = known.window_by_time
     transform = scale_of(known, champion.plan_sha256)
     try:
         predictions = on_scale(
-            transform,
-            [row.prediction for row in rows],
-            f"a prediction of {champion.model_version}",
+            transform, window.predictions, f"a prediction of {champion.model_version}"
         )
     except PredictionsUnusable as unusable:
         if known.started.force is not None:
@@ -128,22 +125,18 @@ def _drift(work: Work) -> Done:
     report = measure_drift(
         reference,
         # The champion's features; one that a later contract no longer has is missing everywhere.
-        {f.name: [row.row.get(f.name) for row in rows] for f in reference.features},
+        known.columns(window, [feature.name for feature in reference.features]),
         predictions,
         first=first,
-        blocks=_blocks(known, champion, reference, rows),
+        blocks=_blocks(known, champion, reference, window),
         seed=exchange_seed(champion.reference_sha256, known.started.cycle),
     )
-    labelled = [row for row in rows if row.identity in known.labels]
+    labelled = known.window_labelled if window is known.window else known.labelled(window)
     return Done(
         event=DriftMeasured(
             reference_sha256=champion.reference_sha256,
             report=report,
-            champion_rmse=rmse_on_scale(
-                transform,
-                [row.prediction for row in labelled],
-                [known.labels[row.identity] for row in labelled],
-            ),
+            champion_rmse=rmse_on_scale(transform, labelled.window.predictions, labelled.labels),
             labelled_rows=len(labelled),
             error_increase=None,
             residual_evidence=None,
@@ -151,22 +144,27 @@ def _drift(work: Work) -> Done:
             refit_comparison=None,
             clean_rate=None
             if first
-            else clean_rate(reference, champion.reference_sha256, len(rows)),
+            else clean_rate(reference, champion.reference_sha256, len(window)),
         )
     )
 
 
 def _blocks(
-    known: Knowledge, champion: ChampionView, reference: Reference, rows: Sequence[PredictedRow]
-) -> list[str]:
-    """The block of each row, where the champion was trained on rows that depend.
+    known: Knowledge, champion: ChampionView, reference: Reference, window: Window
+) -> Whole:
+    """The block of each row, where the champion was trained on rows of days or groups.
 
     As those were: a later contract may call another column the group.
     """
-    if reference.dependence is None:
-        return []
-    kind, group = reference.dependence.kind, known.trained_under(champion).group
-    return [block_of(kind, row.event_time, row.row.get(group)) for row in rows]
+    kind = reference.dependence.kind if reference.dependence else "serial"
+    if kind == "group":
+        return known.groups(window, known.trained_under(champion).group)
+    if kind == "serial":
+        return np.empty(0, np.int64)
+    with known.ledger.connect() as connection:
+        times = event_times_of(connection, window)
+        days = (block_of("day", time, None) for time in times)
+        return in_order_of_coming(text_digests(days))
 
 
 def _nothing_compared(champion: ChampionView | None) -> Done:
@@ -200,7 +198,7 @@ def _halted(work: Work, reason: str) -> Done:
         event=CycleHalted(
             window_start=start,
             window_end=end,
-            rows=len(known.window.rows),
+            rows=len(known.window),
             refused_rows=guarded.refused_rows if guarded else known.counts.refused,
             checks=guarded.checks if guarded else (),
             labels=guarded.labels if guarded else None,
@@ -238,7 +236,7 @@ def decide(work: Work) -> Done:
         verdict,
         champion=started.champion,
         forced=force is not None,
-        window_rows=len(known.window.rows),
+        window_rows=len(known.window),
         report=report,
         first=form(started, "outcomes") == FIRST,
     )
@@ -314,6 +312,6 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         "label_shift_p": known.label_shift.ks_p_value if known.label_shift else None,
         "new_samples": float(known.new_samples),
         RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
-        "window_rows": float(len(known.window.rows)),
+        "window_rows": float(len(known.window)),
     }
     return facts, since is None

@@ -33,7 +33,7 @@ def merge(work: Work) -> Done:
         return _halted_by_pool(known, share)
     try:
         split = split_rows(known)
-        rows = [row.row for row in known.trainable.rows]
+        rows = known.trainable.rows.rows
         repository = known.settings.state_dir / "merged"
         written = write_dataset(
             repository / path_part(known.started.model, "a model"),
@@ -46,13 +46,13 @@ def merge(work: Work) -> Done:
         raise  # nothing is wrong with the training: the next attempt reads again
     except (WhyledgerError, OSError) as error:
         return Done(event=TrainingFailed(step="merge", reason=training_fault(error)))
-    identities = canonical_bytes([row.identity for row in split.training])
+    identities = canonical_bytes(split.training.identities)
     identities_sha256 = sha256_hex(identities)
     return Done(
         event=DataMerged(
             merged_rows=len(rows),
             left_out=known.trainable.left_out,
-            duplicates=known.duplicates,
+            duplicates=known.trainable.duplicates,
             training_rows=len(split.training),
             holdout_rows=len(split.holdout),
             holdout_groups=split.drawn.groups,

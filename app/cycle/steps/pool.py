@@ -8,10 +8,11 @@ come back through old rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
+from app.cycle.steps.labelled_columns import Gathering, LabelledColumns, gathered, pages
 from app.projections.labels import LabelledRow
 from domain.contract.rows import RowGuard
 from domain.events.events import Row
@@ -23,8 +24,9 @@ _REASONS_SHOWN_MAX: Final = 5
 class Pool:
     """What may train and judge, and what may not."""
 
-    rows: tuple[LabelledRow, ...]  # with the columns of the contract in force
+    rows: LabelledColumns  # with the columns of the contract in force
     left_out: dict[str, int]  # first reason of a row -> rows
+    duplicates: int  # earlier labels that a later one of the same row replaced, left out or not
 
     @property
     def left_out_rows(self) -> int:
@@ -45,25 +47,39 @@ class Pool:
         return ", ".join(f"{reason} {rows:,}" for reason, rows in most) + more
 
 
-def hold_to_contract(guard: RowGuard, labelled: Sequence[LabelledRow]) -> Pool:
-    """Hold rows of any time to the guard's contract.
+def as_they_are(labelled: Iterable[LabelledRow]) -> Pool:
+    """The pool by the first form of the rule `merge`, which held rows to no later contract."""
+    rows = gathered(labelled)
+    return Pool(rows, {}, _duplicates(rows.places[2].tolist()))
+
+
+def hold_to_contract(guard: RowGuard, labelled: Iterable[LabelledRow]) -> Pool:
+    """Hold rows of any time to the guard's contract; they are read once.
 
     Columns that the contract no longer has are dropped; what it asks for and a row lacks is
     missing. A label stands under the target's name, or a name it had formerly.
     """
     columns, target = guard.contract.row_columns, guard.contract.target
     names = (target.name, *target.formerly)
-    asked: list[Row] = []
-    for each in labelled:
-        row: Row = {name: each.row.get(name) for name in columns}
-        label = next((each.row[name] for name in names if each.row.get(name) is not None), None)
-        asked.append(row | {target.name: label})
-    judged = guard.judge_rows(asked, labelled=True)
-    kept = (each for index, each in enumerate(labelled) if index not in judged.refused)
-    return Pool(
-        tuple(
-            replace(each, row=row, label=cast("float", row[target.name]))
-            for each, row in zip(kept, judged.accepted, strict=True)
-        ),
-        dict(Counter(judged.refused.values())),
-    )
+    gathering, left_out, duplicates = Gathering(), Counter[str](), 0
+    for page in pages(labelled):
+        asked: list[Row] = []
+        for each in page:
+            row: Row = {name: each.row.get(name) for name in columns}
+            label = next((each.row[name] for name in names if each.row.get(name) is not None), None)
+            asked.append(row | {target.name: label})
+        judged = guard.judge_rows(asked, labelled=True)
+        kept = (each for index, each in enumerate(page) if index not in judged.refused)
+        gathering.add(
+            [
+                replace(each, row=row, label=cast("float", row[target.name]))
+                for each, row in zip(kept, judged.accepted, strict=True)
+            ]
+        )
+        left_out.update(judged.refused.values())
+        duplicates += _duplicates(each.labels for each in page)
+    return Pool(gathering.whole(), dict(left_out), duplicates)
+
+
+def _duplicates(given: Iterable[int]) -> int:
+    return sum(labels - 1 for labels in given)

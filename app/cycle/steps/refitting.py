@@ -6,15 +6,14 @@ parity gate, and its event says so; on its first labelled window the two are com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from app.cycle.steps.fitting import fit_rows, parity_of
 from app.cycle.steps.knowledge import Done, Work
+from app.cycle.steps.labelled_columns import LabelledColumns
 from app.cycle.steps.merging import training_fault
 from app.cycle.steps.registry_runs import record_run
 from app.ledger.store import Artefact
-from app.projections.labels import LabelledRow
 from app.training.fit import Trained
 from domain.canonical import canonical_bytes, sha256_hex
 from domain.errors import LedgerBusy, LedgerDamaged, WhyledgerError
@@ -40,7 +39,7 @@ def refit(work: Work) -> Done:
         identities_sha256=None,
         rows=len(rows),
         holdout_rows=merged.holdout_rows,
-        trained_until=just_after(max(row.event_time for row in rows)),
+        trained_until=just_after(max(rows.event_times)),
         registry_run=None,
         parity=None,
         reason="",
@@ -48,7 +47,7 @@ def refit(work: Work) -> Done:
     try:
         fitted = fit_rows(known, rows)
         parity = parity_of(known, fitted, fitted.plan, rows)
-        identities = canonical_bytes([row.identity for row in rows])
+        identities = canonical_bytes(rows.identities)
         run = None
         if work.by_products and parity.passed:
             run = _recorded(work, gated, merged, fitted, rows, sha256_hex(identities))
@@ -93,7 +92,7 @@ def _recorded(
     gated: CandidateTrained,
     merged: DataMerged,
     fitted: Trained,
-    rows: Sequence[LabelledRow],
+    rows: LabelledColumns,
     identities_sha256: str,
 ) -> str:
     """The refit as a run of the registry, beside that of the gated plan, whose figures it lacks."""

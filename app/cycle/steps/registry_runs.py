@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from app.clock import now
 from app.cycle.steps.knowledge import Knowledge, Work
+from app.cycle.steps.labelled_columns import LabelledColumns
 from app.database.locks import exclusive
-from app.projections.labels import LabelledRow
 from app.training.fit import Trained
 from app.training.tracking import MlflowRegistry, TrainingRecord
 from domain.events.cycle_events import DataMerged
@@ -21,7 +20,7 @@ _EXAMPLE_ROWS: Final = 3  # that show a data scientist what the pipeline reads
 def record_run(
     known: Knowledge,
     candidate: str,
-    labelled: Sequence[LabelledRow],
+    labelled: LabelledColumns,
     fitted: Trained,
     merged: DataMerged,
     **tags: str,
@@ -37,7 +36,7 @@ def record_run(
         candidate=candidate,
         pipeline=fitted.pipeline,
         contract=known.contract,
-        example=[row.row for row in labelled[:_EXAMPLE_ROWS]],
+        example=labelled.rows[:_EXAMPLE_ROWS],
         plan=fitted.plan,
         parameters=fitted.parameters | {"seed": fitted.seed, "estimator": fitted.estimator},
         metrics={

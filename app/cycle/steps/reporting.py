@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -9,17 +11,19 @@ import numpy as np
 from app.audit.health import drift_stands
 from app.cause import Cause
 from app.cycle.reigns import reign_at
-from app.cycle.steps.knowledge import Knowledge, Work, model_now
+from app.cycle.steps.knowledge import Knowledge, Work
+from app.cycle.steps.premises import model_now
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.cycle.value import Looked, measure_value
 from app.ledger.deciding import decide, folded
 from app.ledger.reading import read_stream
-from app.ledger.store import StreamHistory
+from app.ledger.store import Connection, StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
+from app.projections.labels_in_force import Labelled, dated_labels
 from app.projections.models import ModelView
-from app.projections.predictions import PredictedRow, window_predictions
+from app.projections.windows import Window, no_window, window_predictions
 from domain.decisions import lifecycle
 from domain.decisions.cycle import Cycle, conclusion
 from domain.decisions.group_interval import rmse_difference_interval
@@ -31,6 +35,7 @@ from domain.events.cycle_events import HealthReported
 from domain.events.events import ValueMeasured
 from domain.events.findings import GroupInterval
 from domain.events.verdicts import NOT_DECIDED
+from domain.packed import Flags
 from domain.times import days_between
 
 
@@ -57,24 +62,17 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
     """The health report after this cycle, over everything the cycle may know."""
     known, state = work.known, work.state
     model, champion, drifted, judged = _model_and_champion(known)
-    rows = _since_promotion(known, champion) if champion else ()
-    pairs = [(row, known.labels[row.identity]) for row in rows if row.identity in known.labels]
-    rmse = _rmse(known, champion, pairs)
+    since = _since_promotion(known, champion)
+    rmse = _rmse(known, champion, since.labelled)
     contract = known.contract
     whole = _first_form(known, "health")  # neither window nor value beside the reign
-    start = known.drift_window_start
-    latest = [] if whole else [pair for pair in pairs if pair[0].event_time >= start]
+    latest = since.labelled.only(since.in_window & (not whole))
     enough = len(latest) >= WINDOW_ROWS_MIN
     window_error = _rmse(known, champion, latest) if enough else None
     window_interval = _interval(known, champion, latest) if enough else None
     worth = None
     if measured and measured.model_version == model.champion and not whole:
         worth = measured
-    overdue = [
-        row
-        for row in rows
-        if days_between(row.event_time, known.started.as_of) > contract.health.labels_within_days
-    ]
     verdict, reasons = health_state(
         HealthFacts(
             champion=model.champion,
@@ -98,8 +96,8 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
             days_since_evaluation=0.0,
             clock_skew_seconds_max=known.settings.clock_skew_seconds_max,
             evaluation_within_days=contract.health.evaluation_within_days,
-            overdue_predictions=len(overdue),
-            overdue_unlabelled=sum(row.identity not in known.labels for row in overdue),
+            overdue_predictions=since.overdue,
+            overdue_unlabelled=since.overdue_unlabelled,
             labels_within_days=contract.health.labels_within_days,
             late_share_max=contract.health.late_share_max,
             late_rows_min=contract.health.late_rows_min,
@@ -128,7 +126,7 @@ def health(work: Work, measured: ValueMeasured | None) -> HealthReported:
         mean_shift=target[0],
         spread_ratio=target[1],
         rmse_since_promotion=rmse,
-        labelled_since_promotion=len(pairs),
+        labelled_since_promotion=len(since.labelled),
         window_error=window_error,
         window_interval=window_interval,
         window_labelled=len(latest),
@@ -157,47 +155,74 @@ def _counts(known: Knowledge, model: ModelView) -> ModelCounts:
         return model_counts(connection, model)
 
 
-def _since_promotion(known: Knowledge, champion: ChampionView) -> tuple[PredictedRow, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Since:
     """The champion's own predictions of rows it was not trained on, the latest per identity."""
+
+    labelled: Labelled  # those with a label
+    in_window: Flags  # of these: whether they lie in the drift window, not clipped
+    overdue: int  # rows whose label is due
+    overdue_unlabelled: int
+
+
+def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
+    as_of, due = known.started.as_of, known.contract.health.labels_within_days
+    overdue = unlabelled = 0
+    labels, kept, in_window = array("d"), bytearray(), bytearray()
     with known.ledger.connect() as connection:
-        return window_predictions(
-            connection,
-            known.started.model,
-            model_version=champion.model_version,
-            start=champion.trained_until,
-            unclipped_start=champion.trained_until,
-            end=known.started.as_of,
-            up_to=known.cutoff,
-        ).rows
-
-
-def _rmse(
-    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
-) -> float | None:
-    """The champion's error on the scale of its own plan."""
-    if champion is None or not pairs:
-        return None
-    return rmse_on_scale(
-        scale_of(known, champion.plan_sha256),
-        [row.prediction for row, _ in pairs],
-        [label for _, label in pairs],
+        window = no_window() if champion is None else _own_predictions(known, connection, champion)
+        for time, label in dated_labels(
+            connection, known.started.model, window, before=as_of, up_to=known.cutoff
+        ):
+            late = days_between(time, as_of) > due
+            overdue += late
+            unlabelled += late and label is None
+            kept.append(label is not None)
+            if label is not None:
+                labels.append(label)
+                in_window.append(time >= known.drift_window_start)
+    unlabelled_rows = ~np.frombuffer(kept, np.bool_)
+    return _Since(
+        labelled=Labelled(window.without(unlabelled_rows), np.frombuffer(labels)),
+        in_window=np.frombuffer(in_window, np.bool_),
+        overdue=overdue,
+        overdue_unlabelled=unlabelled,
     )
 
 
+def _own_predictions(known: Knowledge, connection: Connection, champion: ChampionView) -> Window:
+    return window_predictions(
+        connection,
+        known.started.model,
+        model_version=champion.model_version,
+        start=champion.trained_until,
+        end=known.started.as_of,
+        up_to=known.cutoff,
+    )
+
+
+def _rmse(known: Knowledge, champion: ChampionView | None, rows: Labelled) -> float | None:
+    """The champion's error on the scale of its own plan."""
+    if champion is None or not len(rows):
+        return None
+    scale = scale_of(known, champion.plan_sha256)
+    return rmse_on_scale(scale, rows.window.predictions, rows.labels)
+
+
 def _interval(
-    known: Knowledge, champion: ChampionView | None, pairs: list[tuple[PredictedRow, float]]
+    known: Knowledge, champion: ChampionView | None, rows: Labelled
 ) -> GroupInterval | None:
     """Of the RMSE: that of its difference to a model without error."""
     if champion is None:
         return None
     scale = scale_of(known, champion.plan_sha256)
     try:
-        predicted = on_scale(scale, [row.prediction for row, _ in pairs], "a prediction")
-        wrong = predicted - on_scale(scale, [label for _, label in pairs], "a label")
+        predicted = on_scale(scale, rows.window.predictions, "a prediction")
+        wrong = predicted - on_scale(scale, rows.labels, "a label")
     except PredictionsUnusable:
         return None
-    groups = [str(row.row.get(known.contract.group)) for row, _ in pairs]
-    return rmse_difference_interval(wrong, np.zeros(len(pairs)), groups)
+    groups = known.groups(rows.window, known.contract.group)
+    return rmse_difference_interval(wrong, np.zeros(len(rows)), groups)
 
 
 def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> ValueMeasured | None:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
-from app.cycle.reigns import Reign, frozen_residuals, reign_at, residuals_of, served_rows
+from app.cycle.reigns import Reign, frozen_residuals, reign_at, residuals_of
+from app.cycle.steps.entering_rows import EnteredRows, ServedInReign
 from app.cycle.steps.knowledge import Done, Knowledge, Work
-from app.cycle.steps.residuals import (
-    counted_cycles,
-    error_increase,
-    frozen_artefact,
-    log_scale,
-    refit_comparison,
-    residual,
-)
+from app.cycle.steps.residuals import Freezing, counted_cycles, error_increase, refit_comparison
 from app.ledger.store import Artefact, Connection
 from app.projections.cycles import CycleView
-from app.projections.labels import first_labels
-from app.projections.predictions import PredictedRow
 from domain.decisions.rule_numbers import FIRST, form, form_in
 from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ResidualEvidence
-from domain.residuals.blocks import Alike, Heard, heard
-from domain.residuals.evidence import EVIDENCE_HOLDOUT_ROWS_MIN, Evidence, advance, begun, fact
-from domain.residuals.front import Served, settle
+from domain.residuals.blocks import Alike, Hearing
+from domain.residuals.evidence import EVIDENCE_HOLDOUT_ROWS_MIN, Ranked, advance, begun, fact
+from domain.residuals.front import settle
 from domain.residuals.frozen import Residual
 from domain.times import days_between, format_time, parse_time
 from rules.facts import Facts
@@ -69,30 +61,32 @@ def _evidence(
 ) -> tuple[ResidualEvidence, tuple[Artefact, ...]]:
     before, cycles = counted_cycles(known, connection, reign)
     alike, group = _alike(known, reign)
-    frozen = heard(frozen_residuals(connection, reign.champion) or (), alike)
-    so_far = _so_far(connection, before, cycles, frozen, alike)
-    served = _served(known, connection, reign, group)
+    entered = EnteredRows(known, connection)
+    holdout = Hearing(frozen_residuals(connection, reign.champion) or (), alike)
+    so_far = _SoFar(before, connection, entered, alike)
+    gathered = begun(so_far.values(holdout, cycles))
+    served = ServedInReign(known, connection, reign, entered.identities())
     settled = settle(
-        served,
-        entered=so_far.identities,
+        served.rows(),
         front=so_far.front,
         overdue_before=format_time(
             parse_time(known.started.as_of)
             - timedelta(days=known.contract.health.labels_within_days)
         ),
     )
-    new = heard(
-        (
-            Residual(row.identity, row.group, row.event_time, row.residual)
-            for row in settled.entered
-            if row.residual is not None
-        ),
-        alike,
-        before=so_far.blocks,
-    )
+    freezing = Freezing()
+
+    def keep(row: Residual) -> None:
+        freezing.add(row)
+        entered.add(row)
+
+    new = Hearing(served.entering(settled, group), alike, before=so_far.blocks, keeps=keep)
     days = max(0.0, days_between(so_far.last, known.started.as_of))
     state = advance(
-        so_far.evidence, new.values, model_version=reign.champion.model_version, days=days
+        replace(gathered, log_wealth=so_far.wealth),
+        new,
+        model_version=reign.champion.model_version,
+        days=days,
     )
     return (
         ResidualEvidence(
@@ -100,19 +94,15 @@ def _evidence(
             log_wealth=tuple(map(_finite, state.log_wealth)),
             days=days,
             memory=len(state.signed),
-            holdout_rows=len(frozen.values),
-            entered=len(new.values),
-            skipped=settled.skipped + len(settled.entered) - len(new.rows),
-            corrected=_corrected(known, so_far.identities | new.identities),
-            waiting=sum(
-                (settled.front is None or r.event_time > settled.front)
-                and r.identity not in so_far.identities
-                for r in served
-            ),
+            holdout_rows=holdout.values,
+            entered=new.values,
+            skipped=settled.skipped + settled.entering - new.rows,
+            corrected=entered.corrected(),
+            waiting=settled.waiting,
             front=settled.front,
-            note=_blind(len(frozen.values), alike),
+            note=_blind(holdout.values, alike),
         ),
-        (frozen_artefact(new.rows),) if new.rows else (),
+        (freezing.artefact(),) if new.rows else (),
     )
 
 
@@ -127,76 +117,44 @@ def _alike(known: Knowledge, reign: Reign) -> tuple[Alike | None, str]:
     return "day" if contract.blocks == "day" else "group", contract.group
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _SoFar:
-    """What the reign has gathered before this cycle."""
+    """What the reign has gathered before this cycle; known when `values` were taken.
 
-    evidence: Evidence
-    front: str | None
-    last: str  # `as_of` that the next stake is counted from
-    identities: frozenset[str]  # of the rows that have entered
-    blocks: frozenset[str]  # that have entered, the promotion holdout's among them
-
-
-def _so_far(
-    connection: Connection,
-    before: CycleView,
-    cycles: Sequence[CycleView],
-    frozen: Heard,
-    alike: Alike | None,
-) -> _SoFar:
-    """`before` is the cycle that the reign began after, `cycles` are those since.
-
-    What a cycle won by taking alike rows one by one, under an earlier form of this rule, is left.
+    `before` is the cycle that the reign began after.
     """
-    values, blocks = list(frozen.values), frozen.blocks
-    identities: frozenset[str] = frozenset()
-    nothing = begun(()).log_wealth
-    wealth, front, last = nothing, None, before.as_of
-    for view in cycles:
-        measured = view.state.get(DriftMeasured.type) or {}
-        found = measured.get("residual_evidence")
-        if found is not None:
-            rows = residuals_of(connection, measured["residuals_sha256"]) or ()
-            new = heard(rows, alike, before=blocks)
-            values += new.values
-            blocks |= new.blocks
-            identities |= frozenset(row.identity for row in rows)
-            rules = view.state[CycleStarted.type]["rules"]
-            won = alike is None or form_in(rules, "evidence") > FIRST
-            wealth = tuple(map(_log, found["log_wealth"])) if won else nothing
-            front, last = found["front"], view.as_of
-        if view.training_completed:  # and it promoted nobody, or this reign were over
-            wealth, last = nothing, view.as_of
-    return _SoFar(
-        evidence=replace(begun(values), log_wealth=wealth),
-        front=front,
-        last=last,
-        identities=identities,
-        blocks=blocks,
-    )
 
+    def __init__(
+        self, before: CycleView, connection: Connection, entered: EnteredRows, alike: Alike | None
+    ) -> None:
+        self.wealth = begun(()).log_wealth
+        self.front: str | None = None
+        self.last = before.as_of  # `as_of` that the next stake is counted from
+        self.blocks: frozenset[str] = frozenset()  # that have entered, the holdout's among them
+        self._connection, self._entered, self._alike = connection, entered, alike
 
-def _served(known: Knowledge, connection: Connection, reign: Reign, group: str) -> list[Served]:
-    labels = first_labels(connection, reign.model, up_to=known.cutoff)
-    log = log_scale(known, reign)
-    rows: Sequence[PredictedRow] = served_rows(
-        connection, reign, until=known.started.as_of, up_to=known.cutoff
-    )
-    return [
-        Served(
-            row.identity,
-            str(row.row.get(group)),
-            row.event_time,
-            residual(log, labels[row.identity], row.prediction) if row.identity in labels else None,
-        )
-        for row in rows
-    ]
+    def values(self, holdout: Hearing, cycles: Sequence[CycleView]) -> Iterator[Ranked]:
+        """Of the promotion holdout, and of what has entered in the cycles since.
 
-
-def _corrected(known: Knowledge, entered: Iterable[str]) -> int:
-    again = {row.identity for row in known.labelled if row.labels > 1}
-    return len(again.intersection(entered))
+        What a cycle won by taking alike rows one by one, under an earlier form of this rule, is
+        left.
+        """
+        nothing = self.wealth
+        yield from holdout
+        self.blocks = holdout.blocks
+        for view in cycles:
+            measured = view.state.get(DriftMeasured.type) or {}
+            found = measured.get("residual_evidence")
+            if found is not None:
+                rows = residuals_of(self._connection, measured["residuals_sha256"]) or ()
+                new = Hearing(self._entered.passing(rows), self._alike, before=self.blocks)
+                yield from new
+                self.blocks |= new.blocks
+                rules = view.state[CycleStarted.type]["rules"]
+                won = self._alike is None or form_in(rules, "evidence") > FIRST
+                self.wealth = tuple(map(_log, found["log_wealth"])) if won else nothing
+                self.front, self.last = found["front"], view.as_of
+            if view.training_completed:  # and it promoted nobody, or this reign were over
+                self.wealth, self.last = nothing, view.as_of
 
 
 def _blind(frozen: int, alike: Alike | None) -> str:

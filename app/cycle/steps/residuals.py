@@ -5,21 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from io import BytesIO
 from typing import Final
 
-from app.cycle.reigns import Reign, cycles_of, frozen_residuals, held_out, refitted
+import numpy as np
+
+from app.cycle.reigns import (
+    Reign,
+    cycles_of,
+    frozen_residuals,
+    held_out,
+    refitted,
+    rows_among,
+)
 from app.cycle.steps.knowledge import Knowledge
 from app.ledger.store import Artefact, Connection
 from app.projections.cycles import CycleView
 from app.projections.cycles_that_count import set_aside
 from app.serving.plan import load_plan
-from domain.canonical import canonical_bytes, sha256_hex
+from domain.canonical import sha256_hex
 from domain.decisions.refit_comparison import compare_refit
 from domain.errors import PredictionsUnusable, RequestInvalid
 from domain.events.cycle_events import DriftMeasured
 from domain.events.residual_findings import ErrorIncrease, RefitComparison
-from domain.residuals.error_increase import measure_increase
-from domain.residuals.frozen import Residual, to_document
+from domain.packed import Floats, one_by_one
+from domain.residuals.error_increase import Errors, measure_increase
+from domain.residuals.frozen import HEAD, TAIL, Residual, row_bytes
 
 # It names rows, and the database lets an erasure remove what is kept as that.
 ARTEFACT_KIND: Final = "identities"
@@ -37,32 +48,55 @@ def refit_comparison(
         return None
     _, cycles = counted_cycles(known, connection, reign)
     measured = (view.state.get(DriftMeasured.type) or {} for view in cycles)
-    rows = [
-        row
-        for row in known.window.rows
-        if row.identity in known.labels and row.identity not in known.champion_identities
-    ]
-    if not rows or any(each.get("refit_comparison") for each in measured):
+    if any(each.get("refit_comparison") for each in measured):
+        return None
+    labelled = known.window_labelled
+    seen = rows_among(connection, labelled.window, known.champion_identities)
+    rows = labelled.only(~seen)
+    if not len(rows):
         return None
     log, group = log_scale(known, reign), known.contract.group
     gated = load_plan(known.ledger.artefact(refit["gated_plan_sha256"]))
     try:
-        again = gated.predict_rows([row.row for row in rows]).native.tolist()
+        again = gated.predict_columns(
+            known.columns(rows.window, gated.feature_names), len(rows)
+        ).native
     except (RequestInvalid, PredictionsUnusable) as unusable:
         note = f"the gated plan cannot score those rows: {unusable.message}"
         return replace(compare_refit([], [], []), note=note)
-    labels = [known.labels[row.identity] for row in rows]
     return compare_refit(
-        [residual(log, label, row.prediction) for label, row in zip(labels, rows, strict=True)],
-        [residual(log, label, native) for label, native in zip(labels, again, strict=True)],
-        [str(row.row.get(group)) for row in rows],
+        residuals(log, rows.labels, rows.window.predictions),
+        residuals(log, rows.labels, again),
+        known.groups(rows.window, group),
     )
+
+
+class Freezing:
+    """Residuals become what is kept of them, as they come."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._content = BytesIO()
+        self._content.write(HEAD)
+
+    def add(self, row: Residual) -> None:
+        """One row more."""
+        self._content.write(b"," + row_bytes(row) if self.rows else row_bytes(row))
+        self.rows += 1
+
+    def artefact(self) -> Artefact:
+        """All of them; nothing is added any more."""
+        self._content.write(TAIL)
+        content = self._content.getvalue()
+        return Artefact(sha256_hex(content), ARTEFACT_KIND, content)
 
 
 def frozen_artefact(residuals: Iterable[Residual]) -> Artefact:
     """The residuals as they are kept."""
-    content = canonical_bytes(to_document(residuals))
-    return Artefact(sha256_hex(content), ARTEFACT_KIND, content)
+    freezing = Freezing()
+    for each in residuals:
+        freezing.add(each)
+    return freezing.artefact()
 
 
 def residual(log: bool, label: float, predicted: float) -> float | None:
@@ -72,22 +106,27 @@ def residual(log: bool, label: float, predicted: float) -> float | None:
     return math.log(label) - math.log(predicted) if label > 0 and predicted > 0 else None
 
 
+def residuals(log: bool, labels: Floats, predicted: Floats) -> Floats:
+    """Of each row; NaN where one has none: it has no label, or no logarithm."""
+    if not log:
+        return labels - predicted
+    pairs = zip(one_by_one(labels), one_by_one(predicted), strict=True)
+    found = (residual(log, label, made) for label, made in pairs)
+    return np.fromiter((np.nan if one is None else one for one in found), np.float64, len(labels))
+
+
 def error_increase(known: Knowledge, connection: Connection, reign: Reign) -> ErrorIncrease:
     """The labelled rows of the window, each by its label in force, against the holdout."""
-    champion = reign.champion
+    champion, labelled = reign.champion, known.window_labelled
     seen = known.champion_identities | held_out(connection, champion)
+    rows = labelled.only(~rows_among(connection, labelled.window, seen))
+    apart = residuals(log_scale(known, reign), rows.labels, rows.window.predictions)
+    there = ~np.isnan(apart)
     # By the group of the holdout's residuals, which were frozen under the champion's contract.
-    log, group = log_scale(known, reign), known.trained_under(champion).group
-    window = [
-        Residual(row.identity, str(row.row.get(group)), row.event_time, apart)
-        for row in known.window.rows
-        if row.identity in known.labels and row.identity not in seen
-        for apart in [residual(log, known.labels[row.identity], row.prediction)]
-        if apart is not None
-    ]
+    group = known.trained_under(champion).group
     return measure_increase(
-        window,
-        frozen_residuals(connection, champion) or (),
+        Errors(apart[there], known.groups(rows.only(there).window, group)),
+        Errors.of(frozen_residuals(connection, champion) or ()),
         reference_sha256=champion.reference_sha256,
         cycle=known.started.cycle,
     )

@@ -7,15 +7,14 @@ and what it is worth are measured as it was trained, or a change of scale would 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from app.cycle.steps.knowledge import Knowledge
 from domain.contract.contract import Contract
 from domain.decisions.rule_numbers import FIRST, form
-from domain.drift.statistics import Floats
 from domain.errors import PredictionsUnusable
+from domain.packed import Floats, one_by_one
 from domain.target_scale import Transform
 
 
@@ -26,7 +25,7 @@ def scale_of(known: Knowledge, plan_sha256: str) -> Transform:
     return known.plan(plan_sha256).target.transform
 
 
-def on_scale(transform: Transform, values: Iterable[float], what: str) -> Floats:
+def on_scale(transform: Transform, values: Floats, what: str) -> Floats:
     """`values` (target's unit) on the transformed scale.
 
     Args:
@@ -37,21 +36,19 @@ def on_scale(transform: Transform, values: Iterable[float], what: str) -> Floats
     Raises:
         PredictionsUnusable: the scale is logarithmic and a value is 0 or less.
     """
-    native = np.fromiter(values, dtype=np.float64)
     if transform == "none":
-        return native
-    low = native.min(initial=math.inf)
+        return values
+    low = values.min(initial=math.inf)
     if low <= 0:
         raise PredictionsUnusable(
             f"{what} is {low:.6g}, which has no logarithm, and by logarithms it is judged. Adopt a "
             "contract with the scale its champion was trained on, or force a retraining."
         )
-    return np.array([math.log(value) for value in native.tolist()])  # as a row alone, to the bit
+    # One by one: numpy's logarithm differs from a row's alone in the last bit.
+    return np.fromiter(map(math.log, one_by_one(values)), np.float64, len(values))
 
 
-def rmse_on_scale(
-    transform: Transform, predicted: Sequence[float], labels: Sequence[float]
-) -> float | None:
+def rmse_on_scale(transform: Transform, predicted: Floats, labels: Floats) -> float | None:
     """Root mean square error, transformed scale; None without rows, or where one has no logarithm.
 
     Args:
@@ -59,7 +56,7 @@ def rmse_on_scale(
         predicted: its predictions, target's unit.
         labels: the true values of the same rows, target's unit.
     """
-    if not predicted:
+    if not len(predicted):
         return None
     try:
         apart = on_scale(transform, predicted, "a prediction") - on_scale(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from app.cycle.steps.knowledge import Knowledge
-from app.projections.labels import LabelledRow
+from app.cycle.steps.labelled_columns import LabelledColumns
 from domain.decisions.holdout import Holdout, hold_out_until_share, hold_out_whole_groups
 from domain.decisions.rule_numbers import FIRST, form
 
@@ -14,8 +16,8 @@ from domain.decisions.rule_numbers import FIRST, form
 class Split:
     """The merged rows, split. Held out: rows that neither the champion nor the candidate saw."""
 
-    training: tuple[LabelledRow, ...]
-    holdout: tuple[LabelledRow, ...]
+    training: LabelledColumns
+    holdout: LabelledColumns
     drawn: Holdout  # whole groups within the latest drift window
 
 
@@ -28,9 +30,10 @@ def split_rows(known: Knowledge) -> Split:
     """
     start, end = known.drift_window_start, known.started.as_of
     rows = known.trainable.rows
-    in_window = [row for row in rows if start <= row.event_time < end]
-    eligible = [row for row in in_window if row.identity not in known.champion_identities]
-    groups = [group_of(known, row) for row in eligible]
+    in_window = rows.since(start) & ~rows.since(end)
+    seen = known.champion_identities.among(rows.identities)
+    eligible = in_window & ~seen
+    groups = groups_of(known, rows.only(eligible))
     share = known.contract.holdout.share
     if form(known.started, "holdout") == FIRST:
         drawn = hold_out_until_share(
@@ -40,20 +43,18 @@ def split_rows(known: Knowledge) -> Split:
             share=share,
         )
     else:
-        trained = {
-            group_of(known, row) for row in in_window if row.identity in known.champion_identities
-        }
         drawn = hold_out_whole_groups(
-            groups, trained=trained, model=known.started.model, window=(start, end), share=share
+            groups,
+            trained=set(groups_of(known, rows.only(in_window & seen))),
+            model=known.started.model,
+            window=(start, end),
+            share=share,
         )
-    held = {row.identity for row, taken in zip(eligible, drawn.mask, strict=True) if taken}
-    return Split(
-        training=tuple(row for row in rows if row.identity not in held),
-        holdout=tuple(row for row in rows if row.identity in held),
-        drawn=drawn,
-    )
+    held = np.zeros(len(rows), np.bool_)
+    held[np.flatnonzero(eligible)[np.array(drawn.mask, np.bool_)]] = True
+    return Split(training=rows.only(~held), holdout=rows.only(held), drawn=drawn)
 
 
-def group_of(known: Knowledge, row: LabelledRow) -> str:
-    """The group the row is held out with."""
-    return str(row.row.get(known.contract.group))
+def groups_of(known: Knowledge, rows: LabelledColumns) -> list[str]:
+    """The group that each row is held out with."""
+    return list(map(str, rows.column(known.contract.group)))

@@ -60,5 +60,5 @@ def test_a_correction_that_moves_a_row_in_time_makes_no_new_sample(new_cars: Car
     cars.observes([row | {"year": 1971} for row in later[:5]])
     started = cars.asked(year_end(1972))
     known = Knowledge(cars.ledger, cars.settings, started, cutoff=cars.ledger.size())
-    assert len(known.labelled) == 45
+    assert len(known.trainable.rows) == 45
     assert known.new_samples == 5

@@ -44,7 +44,8 @@ def changed_features(name: str, **changes: Any) -> list[dict[str, Any]]:
 
 def test_rows_that_fit_the_contract_are_kept_as_they_are() -> None:
     rows = (labelled(1), labelled(2))
-    assert pool_of(*rows) == Pool(rows, {})
+    pool = pool_of(*rows)
+    assert (tuple(pool.rows), pool.left_out, pool.duplicates) == (rows, {}, 0)
     assert pool_of().left_out_share is None
 
 

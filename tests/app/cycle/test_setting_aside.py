@@ -64,7 +64,7 @@ def test_a_mistaken_later_cycle_is_set_aside_and_the_model_begins_anew(cars: Car
     open_cycle = "cycle car-price-2 has not ended; asked for now, it would go on"
     assert next_cycle(cars.ledger, "car-price", 5.0) == open_cycle
     known = knowledge(cars, started)
-    assert known.new_samples == len(known.labelled) > 0
+    assert known.new_samples == len(known.trainable.rows) > 0
     assert facts_of(known, None)[1], "never retrained, as far as cycles that count go"
     ended = run_cycle(cars.ledger, cars.settings, cycle)
     assert ended.decided is not None

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from app.projections.champions import get_champion
-from app.projections.predictions import TRAINED_ON
+from app.projections.windows import TRAINED_ON
 from domain.errors import ContractInvalid
 from domain.events.events import Row
 from tests.app.car_ledger import CarLedger, bootstrapped, document, year_end

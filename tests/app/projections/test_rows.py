@@ -7,7 +7,6 @@ from app.projections.labels import LabelledRow, has_labels, labelled_rows
 from app.projections.predictions import (
     find_prediction,
     latest_prediction,
-    window_predictions,
 )
 from app.projections.refusals import rows_between
 from domain.events.envelope import Recorded
@@ -48,45 +47,6 @@ def labelled(
         return labelled_rows(
             connection, "cars", before=before, up_to=ledger.size() if up_to is None else up_to
         )
-
-
-def test_the_window_holds_the_champions_latest_prediction_per_row(ledger: Ledger) -> None:
-    predict(ledger, "car=1", 1976, value=1.0)
-    latest = predict(ledger, "car=1", 1976, value=2.0)
-    predict(ledger, "car=2", 1976, version="cars/0")
-    predict(ledger, "car=3", 1974)
-    predict(ledger, "car=4", 1977)  # the end is exclusive
-    first = predict(ledger, "car=5", 1975)  # the start is inclusive
-    after = predict(ledger, "car=1", 1976, value=3.0)
-    with ledger.connect() as connection:
-        window = window_predictions(
-            connection,
-            "cars",
-            model_version="cars/1",
-            start=year(1975),
-            end=year(1977),
-            up_to=after.position - 1,
-            unclipped_start=year(1974),
-        )
-        elsewhere = window_predictions(
-            connection,
-            "vans",
-            model_version="cars/1",
-            start=year(1900),
-            end=year(2000),
-            up_to=after.position,
-        )
-    assert [(row.identity, row.prediction, row.position) for row in window.rows] == [
-        ("car=1", 2.0, latest.position),
-        ("car=5", 7.5, first.position),
-    ]
-    assert window.rows[0].row == {"car": "car=1", "hpwt": 0.5, "air": 1, "note": None}
-    assert window.left_out == {
-        "made by another version": 1,
-        "before the champion's training ended": 1,
-        "a later prediction of the same row counts": 1,
-    }
-    assert (elsewhere.rows, elsewhere.left_out) == ((), {})
 
 
 def test_a_prediction_is_found_by_id_and_by_identity(ledger: Ledger) -> None:

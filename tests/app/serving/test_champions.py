@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
@@ -16,6 +17,7 @@ from app.settings import Settings
 from domain.errors import LedgerBusy, NoChampion, NotReady, UnknownModel
 from tests.app.http.routes.running import (
     AMC,
+    CAR_PRICE,
     adopt,
     plan_bytes,
     predict,
@@ -131,3 +133,37 @@ def test_under_promotions_every_answer_is_the_one_of_the_model_it_names(
     assert len(seen) > 3
     assert all(len(predictions) == 1 for predictions in seen.values())
     assert len({next(iter(each)) for each in seen.values()}) == len(seen)
+
+
+@pytest.mark.parametrize("models", [2, 6])
+def test_an_adoption_and_a_promotion_load_their_own_model_alone(
+    settings: Settings, models: int
+) -> None:
+    """Given models that are served, when one contract is adopted anew, or one candidate promoted,
+    then no other contract is read, and no plan but that of who was promoted."""
+    with running(settings) as client:
+        for number in range(models - 1):
+            adopt(client, CAR_PRICE.replace(b"model: car-price", b"model: other-%d" % number))
+        adopt(client)
+        serve_champion(client)
+        process = process_behind(client)
+        others = {name: each for name, each in process.champions.all().items() if "other" in name}
+        assert len(others) == models - 1
+        asked: list[str] = []
+        event.listen(
+            process.ledger.engine, "before_cursor_execute", lambda *said: asked.append(said[2])
+        )
+
+        adopt(client, CAR_PRICE.replace(b"title: List price", b"title: The list price"))
+        assert process.champions.of("car-price").contract.title.startswith("The list")
+        read = [statement for statement in asked if statement.startswith("SELECT")]
+        assert sum("contracts_1.document" in statement for statement in read) == 1
+        assert not any("artefacts.bytes" in statement for statement in read)
+
+        asked.clear()
+        serve_champion(client, 2, 0.5)
+        read = [statement for statement in asked if statement.startswith("SELECT")]
+        assert not any("contracts_1.document" in statement for statement in read)
+        assert sum("artefacts.bytes" in statement for statement in read) <= 2  # reference, plan
+        for name, each in others.items():
+            assert process.champions.of(name) is each

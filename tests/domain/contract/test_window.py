@@ -13,6 +13,7 @@ from domain.contract.window import check_window, halt_reason, window_start
 from domain.errors import ContractInvalid
 from domain.events.events import Row
 from domain.events.findings import WindowCheck
+from domain.packed import Value
 from domain.times import format_time
 from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 
@@ -23,10 +24,15 @@ def window(*changes: dict[str, Any]) -> list[Row]:
     return GUARD.check_rows([{**ROW, "idle": None, **change} for change in changes], labelled=False)
 
 
+def columns(rows: list[Row]) -> dict[str, list[Value]]:
+    """The same rows by columns."""
+    return {name: [row[name] for row in rows] for name in KETTLES.feature_names}
+
+
 def check(rows: list[Row], subject: str, statistic: str, **counts: int) -> WindowCheck:
     checks = check_window(
         KETTLES,
-        rows,
+        columns(rows),
         refused_rows=counts.get("refused_rows", 0),
         received_rows=counts.get("received_rows", len(rows)),
     )
@@ -59,7 +65,7 @@ def test_a_window_never_starts_after_its_end(end: datetime, months: int) -> None
 
 
 def test_a_window_within_all_bounds_may_be_judged() -> None:
-    checks = check_window(KETTLES, window({}, {}), refused_rows=0, received_rows=2)
+    checks = check_window(KETTLES, columns(window({}, {})), refused_rows=0, received_rows=2)
     assert all(c.passed for c in checks)
     assert reason_of(checks) == ""
     assert {(c.subject, c.statistic) for c in checks} == {
@@ -77,7 +83,7 @@ def test_a_mean_outside_its_bounds_halts_with_the_value_and_the_bounds() -> None
     rows = window({"power": 4000}, {"power": 5000})
     found = check(rows, "power", "mean")
     assert (found.observed, found.low, found.high, found.passed) == (4500.0, 500, 3500, False)
-    checks = check_window(KETTLES, rows, refused_rows=0, received_rows=2)
+    checks = check_window(KETTLES, columns(rows), refused_rows=0, received_rows=2)
     assert reason_of(checks) == "the mean of power is 4500, outside the plausible 500 to 3500"
 
 
@@ -97,7 +103,7 @@ def test_too_many_missing_values_halt() -> None:
     rows = window({}, {}, {"power": None}, {"power": None})
     found = check(rows, "power", "missing_share")
     assert (found.observed, found.high, found.passed) == (0.5, 0.25, False)
-    reason = reason_of(check_window(KETTLES, rows, refused_rows=0, received_rows=4))
+    reason = reason_of(check_window(KETTLES, columns(rows), refused_rows=0, received_rows=4))
     assert reason == "the missing share of power is 0.5, above the plausible 0.25"
 
 
@@ -118,20 +124,20 @@ def test_a_column_that_vanished_halts_though_it_has_no_mean() -> None:
 def test_too_many_refused_rows_halt_even_with_no_row_left() -> None:
     found = check([], "rows", "refused_share", refused_rows=3, received_rows=3)
     assert (found.observed, found.high, found.passed) == (1.0, 0.1, False)
-    checks = check_window(KETTLES, [], refused_rows=3, received_rows=3)
+    checks = check_window(KETTLES, columns([]), refused_rows=3, received_rows=3)
     assert halt_reason(checks, refused_rows=3, received_rows=3) == (
         "the refused share of received rows is 1 (3 of 3), above the plausible 0.1"
     )
 
 
 def test_an_empty_window_has_nothing_to_halt_on() -> None:
-    checks = check_window(KETTLES, [], refused_rows=0, received_rows=0)
+    checks = check_window(KETTLES, columns([]), refused_rows=0, received_rows=0)
     assert all(c.observed is None and c.passed for c in checks)
 
 
 def test_every_broken_bound_is_in_the_reason() -> None:
     rows = window({"power": 5000}, {"power": None})
-    checks = check_window(KETTLES, rows, refused_rows=1, received_rows=3)
+    checks = check_window(KETTLES, columns(rows), refused_rows=1, received_rows=3)
     reason = halt_reason(checks, refused_rows=1, received_rows=3)
     assert reason.count("; ") == 2
     assert "refused share" in reason
@@ -147,13 +153,13 @@ def test_categories_that_are_not_listed_are_counted_and_have_a_bound(
     document["features"][3]["plausible"] = {"unlisted_share_max": 0.25}
     contract = parse_contract(document)
     rows = window(*[{"plug": 7}] * strange, *[{"plug": 1}] * (4 - strange))
-    checks = check_window(contract, rows, refused_rows=0, received_rows=4)
+    checks = check_window(contract, columns(rows), refused_rows=0, received_rows=4)
     (found,) = (each for each in checks if each.statistic == "unlisted_share")
     assert (found.subject, found.observed, found.passed) == ("plug", strange / 4, passed)
     said = "the share of plug that the contract does not list is 0.5, above the plausible 0.25"
     reason = halt_reason(checks, refused_rows=0, received_rows=4)
     assert reason == ("" if passed else said)
-    earlier = check_window(contract, rows, refused_rows=0, received_rows=4, unlisted=False)
+    earlier = check_window(contract, columns(rows), refused_rows=0, received_rows=4, unlisted=False)
     assert {each.statistic for each in earlier} == {"refused_share", "missing_share", "mean"}
 
 
@@ -169,7 +175,11 @@ def test_labels_have_plausible_bounds_as_features_have(labels: list[float], pass
     document = kettle_document()
     document["target"]["plausible"] = {"mean": {"min": 20, "max": 100}}
     *_, found = check_window(
-        parse_contract(document), window({}), labels=labels, refused_rows=0, received_rows=1
+        parse_contract(document),
+        columns(window({})),
+        labels=labels,
+        refused_rows=0,
+        received_rows=1,
     )
     assert (found.subject, found.statistic, found.passed) == ("noise", "mean", passed)
     assert (found.low, found.high) == (20, 100)

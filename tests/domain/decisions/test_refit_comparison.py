@@ -42,5 +42,5 @@ def test_no_rows_have_no_figures() -> None:
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="longer"):
+    with pytest.raises(ValueError, match="got 1, 2 and 2"):
         compare_refit([0.1], [0.1, 0.2], ["a", "b"])

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
-from domain.drift.bins import Value, freeze_categories, freeze_numbers
+from domain.drift.bins import freeze_categories, freeze_numbers
 from domain.drift.dependence import Blocks, Depending, bins_of, block_of
 from domain.drift.measurement import measure_drift
 from domain.drift.reference import Reference, freeze_reference, reference_from_document
 from domain.errors import LedgerDamaged, NotMeasurable
 from domain.events.findings import DriftReport
+from domain.packed import Value
 from tests.domain.drift.test_blocks import following
 
 NUMBERS = st.lists(st.none() | st.integers(-3, 3) | st.floats(-9, 9), min_size=1, max_size=40)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from domain.drift.bins import Value, freeze_categories
+from domain.drift.bins import freeze_categories
 from domain.drift.levels import Level, in_window_alone, level_p_value, pool
+from domain.packed import Value
 
 Rows = Mapping[str, int]
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from domain.canonical import canonical_bytes
-from domain.drift.bins import Value
 from domain.drift.measurement import measure_drift, training_drift
 from domain.drift.reference import Reference, freeze_reference
 from domain.drift.statistics import Floats
 from domain.errors import NotMeasurable
 from domain.events.findings import DriftReport, FeatureDrift
+from domain.packed import Value
 
 DRAW = np.random.default_rng(1971)
 START = DRAW.bit_generator.state

@@ -15,12 +15,12 @@ from domain.drift.bins import (
     CategoryReference,
     Kind,
     NumberReference,
-    Value,
     freeze_categories,
     freeze_numbers,
 )
 from domain.drift.reference import Reference, freeze_reference, reference_from_document
 from domain.errors import LedgerDamaged, NotMeasurable
+from domain.packed import Value
 
 FINITE = st.floats(-1e9, 1e9, allow_subnormal=False)
 COLUMNS = st.lists(st.none() | FINITE | st.integers(-3, 3), min_size=1, max_size=80)

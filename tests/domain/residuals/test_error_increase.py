@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from domain.canonical import canonical_bytes
-from domain.residuals.error_increase import measure_increase, permuted, t_statistics
+from domain.residuals.error_increase import Errors, measure_increase, permuted, t_statistics
 from domain.residuals.frozen import Residual
 
 SHA = "a" * 64
@@ -17,10 +17,12 @@ WINDOW = (1, 4, 2.25, 6.25, 4, 9)
 HOLDOUT = (1, 0.25, 2.25, 1, 0.5, 1)
 
 
-def residuals(values: object, groups: int) -> list[Residual]:
+def residuals(values: object, groups: int) -> Errors:
     """One row a value, in `groups` groups by turns."""
     found = np.asarray(values, np.float64).tolist()
-    return [Residual(f"row={n}", f"g{n % groups}", "t", value) for n, value in enumerate(found)]
+    return Errors.of(
+        Residual(f"row={n}", f"g{n % groups}", "t", value) for n, value in enumerate(found)
+    )
 
 
 def test_single_rows_come_to_the_published_figures() -> None:

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.residuals import evidence
 from domain.residuals.evidence import (
@@ -79,7 +81,7 @@ def test_no_days_stake_nothing() -> None:
 def test_a_training_that_promoted_nobody_restakes_and_keeps_the_memory() -> None:
     before = advance(begun(entries(*HOLDOUT)), entries(9), model_version=VERSION, days=10)
     after = restaked(before)
-    assert (after.days, after.signed) == (0, before.signed)
+    assert (after.days, after.signed.tolist()) == (0, before.signed.tolist())
 
 
 def test_what_a_double_cannot_hold_is_the_largest_fact() -> None:
@@ -109,3 +111,37 @@ def test_clean_years_stay_below_ten_years_and_a_shift_is_found_within_days() -> 
         assert over, "a shift of half a standard deviation was not found in 60 days"
     assert false <= 4  # 60 of 3,650 days bound it by 1.6 %
     assert sorted(delays)[len(delays) // 2] <= 7
+
+
+@given(
+    st.lists(st.sampled_from([-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0]), max_size=40),
+    st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.25, 0.5, 1.0, 3.0]), max_size=60),
+    st.integers(1, 7),
+)
+def test_the_memory_is_two_ordered_arrays_and_each_rank_is_as_if_all_were_sorted_every_time(
+    frozen: list[float], arrived: list[float], apart: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "_LATEST_MAX", apart)
+        found = advance(begun(entries(*frozen)), entries(*arrived), model_version=VERSION, days=2)
+    assert found.signed.tolist() == sorted([*frozen, *arrived])
+    assert found.magnitudes.tolist() == sorted(map(abs, [*frozen, *arrived]))
+    assert found.log_wealth == plainly(frozen, arrived, days=2)
+
+
+def plainly(frozen: list[float], arrived: list[float], days: float) -> tuple[float, ...]:
+    """What each bet is worth, with every value sorted in as it comes."""
+    memory = {"abs": sorted(map(abs, frozen)), "signed": sorted(frozen)}
+    won = [0.0] * len(DETECTORS)
+    for each in entries(*arrived):
+        ranks = {}
+        for looks, value in (("abs", each.magnitude), ("signed", each.signed)):
+            known = memory[looks]
+            less, equal = sum(one < value for one in known), known.count(value)
+            at = tie(VERSION, each.identity, looks)  # type: ignore[arg-type]
+            ranks[looks] = (less + at * (1 + equal)) / (len(known) + 1)
+            memory[looks] = sorted([*known, value])
+        for k, detector in enumerate(DETECTORS):
+            won[k] += math.log1p(detector.rate * (ranks[detector.looks_at] - 0.5))
+    # ln of a stake without wealth before it, as `advance` adds them
+    return tuple(math.log(days) + gain for gain in won)

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.residuals.front import Served, settle
+from domain.residuals import front as front_of
+from domain.residuals.front import Served
 
 NOTHING: frozenset[str] = frozenset()
 
 
-def row(day: int, residual: float | None = 0.5, name: str = "") -> Served:
-    return Served(name or f"row={day}", "g", f"2026-01-{day:02d}", residual)
+@dataclass(frozen=True)
+class Row:
+    identity: str
+    event_time: str
+    residual: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    entered: list[Row]
+    front: str | None
+    skipped: int
+    waiting: int
+
+
+def row(day: int, residual: float | None = 0.5, name: str = "") -> Row:
+    return Row(name or f"row={day}", f"2026-01-{day:02d}", residual)
+
+
+def settle(
+    rows: list[Row], *, entered: frozenset[str], front: str | None, overdue_before: str
+) -> Found:
+    """What enters of these rows, which are looked at twice, in order of time and identity."""
+    ordered = sorted(rows, key=lambda each: (each.event_time, each.identity))
+    served = [
+        Served(each.event_time, each.residual is not None, each.identity in entered)
+        for each in ordered
+    ]
+    found = front_of.settle(iter(served), front=front, overdue_before=overdue_before)
+    entering = [each for each, said in zip(ordered, served, strict=True) if found.enters(said)]
+    assert found.entering == len(entering)
+    return Found(entering, found.front, found.skipped, found.waiting)
 
 
 def test_rows_enter_by_time_and_identity() -> None:
@@ -40,7 +73,7 @@ def test_a_row_that_is_overdue_is_skipped_for_good() -> None:
         front=first.front,
         overdue_before="2026-01-09",
     )
-    assert (again.entered, again.skipped, again.front) == ((), 1, first.front)
+    assert (again.entered, again.skipped, again.front) == ([], 1, first.front)
 
 
 def test_a_row_that_comes_behind_the_front_is_counted_as_skipped() -> None:
@@ -90,6 +123,7 @@ def test_no_row_enters_twice_and_none_is_skipped_less_than_not_at_all(
         for each in rows
         if each.identity not in entered and (found.front is None or each.event_time > found.front)
     ]
+    assert found.waiting == len(waiting)
     assert found.skipped == len(rows) - len(entered) - len(new) - len(waiting) >= 0
 
 
@@ -104,6 +138,5 @@ def test_each_row_has_entered_was_skipped_or_waits(
         row(day, 1.0 if labelled else None, name=str(n)) for n, (day, labelled) in enumerate(drawn)
     ]
     found = settle(rows, entered=NOTHING, front=None, overdue_before=f"2026-01-{overdue:02d}")
-    waiting = [each for each in rows if found.front is None or each.event_time > found.front]
-    assert len(found.entered) + found.skipped + len(waiting) == len(rows)
+    assert len(found.entered) + found.skipped + found.waiting == len(rows)
     assert all(each.residual is not None for each in found.entered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import orjson
 import pytest
 
@@ -118,7 +119,7 @@ def test_groups_are_exchanged_by_draws_that_reference_and_cycle_alone_begin(
     expected = exchange_blocks(
         reference.dependence.bins,
         [bins_of(f, [row.get(f.name) for row in rows]) for f in reference.features],
-        reference.dependence.blocks,
+        np.array(reference.dependence.blocks, np.int64),
         groups,
         seed=f"whyledger.blocks/1|{sha256}|car-price-2",
     )

@@ -10,7 +10,7 @@ import pytest
 from domain.decisions.cycle import Cycle
 from domain.decisions.rule_numbers import FIRST, NEWEST
 from domain.events.residual_findings import ResidualEvidence
-from domain.residuals.blocks import heard
+from domain.residuals.blocks import Hearing
 from domain.residuals.evidence import advance, begun
 from domain.residuals.frozen import Residual, from_document
 from tests.app.car_ledger import CarLedger, bootstrapped, moved_to, year_end
@@ -38,18 +38,16 @@ def test_a_group_enters_once_as_the_mean_of_its_rows_and_the_holdout_is_taken_al
     rows = [*some, *moved_to(1976, some)]  # each group twice or more often; fewer than retrain
     found = evidence_of(cars.answers(rows).runs(year_end(1976)))
 
-    holdout = heard(kept(cars, 1, "cycle.candidate-trained"), "group")
-    entered = heard(kept(cars, 2, "cycle.drift-measured"), "group")
-    assert len(entered.rows) >= 2 * len(entered.values) > 2
+    holdout = Hearing(kept(cars, 1, "cycle.candidate-trained"), "group")
+    entered = Hearing(kept(cars, 2, "cycle.drift-measured"), "group")
+    expected = advance(begun(holdout), entered, model_version="car-price/1", days=found.days)
+    assert entered.rows >= 2 * entered.values > 2
     assert not entered.blocks & holdout.blocks
-    assert (found.holdout_rows, found.entered) == (len(holdout.values), len(entered.values))
+    assert (found.holdout_rows, found.entered) == (holdout.values, entered.values)
     assert found.memory == found.holdout_rows + found.entered
-    expected = advance(
-        begun(holdout.values), entered.values, model_version="car-price/1", days=found.days
-    )
     assert found.log_days == pytest.approx(expected.log_days, abs=1e-12)
     assert found.note == (
-        f"cannot see a change present at promotion: {len(holdout.values)} groups of holdout "
+        f"cannot see a change present at promotion: {holdout.values} groups of holdout "
         "residuals were frozen then, and 200 are needed"
     )
 

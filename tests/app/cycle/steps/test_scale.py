@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.audit.health import current_health
@@ -102,14 +103,19 @@ def test_a_negative_prediction_of_an_unscaled_champion_is_measured_and_never_a_c
 
 
 def test_values_go_to_the_logarithmic_scale_to_the_bit_and_those_at_0_are_refused() -> None:
-    assert on_scale("none", [-1.0, 2.0], "a label").tolist() == [-1.0, 2.0]
-    assert on_scale("log", [0.1, 7.3], "a label").tolist() == [math.log(0.1), math.log(7.3)]
+    assert on_scale("none", np.array([-1.0, 2.0]), "a label").tolist() == [-1.0, 2.0]
+    assert on_scale("log", np.array([0.1, 7.3]), "a label").tolist() == [
+        math.log(0.1),
+        math.log(7.3),
+    ]
     with pytest.raises(PredictionsUnusable, match="a label is 0, which has no logarithm"):
-        on_scale("log", [1.0, 0.0], "a label")
+        on_scale("log", np.array([1.0, 0.0]), "a label")
 
 
 def test_an_error_is_on_the_plans_scale_and_unknown_where_a_label_has_no_place_on_it() -> None:
-    assert rmse_on_scale("none", [1.0, 2.0], [2.0, 4.0]) == pytest.approx(math.sqrt(2.5))
-    assert rmse_on_scale("log", [math.e], [1.0]) == pytest.approx(1)
-    assert rmse_on_scale("log", [1.0], [-1.0]) is None
-    assert rmse_on_scale("none", [], []) is None
+    assert rmse_on_scale("none", np.array([1.0, 2.0]), np.array([2.0, 4.0])) == pytest.approx(
+        math.sqrt(2.5)
+    )
+    assert rmse_on_scale("log", np.array([math.e]), np.array([1.0])) == pytest.approx(1)
+    assert rmse_on_scale("log", np.array([1.0]), np.array([-1.0])) is None
+    assert rmse_on_scale("none", np.array([]), np.array([])) is None

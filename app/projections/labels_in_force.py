@@ -1,0 +1,285 @@
+"""What a cycle asks of the labels beside the rows it trains on: numbers and counts, no rows.
+
+The label in force of a row is the latest that it was given; the row counts where that one's event
+time lies.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    ScalarSelect,
+    and_,
+    case,
+    func,
+    select,
+)
+
+from app.projections.labels import LABELS
+from app.projections.predictions import PREDICTIONS
+from app.projections.read_model import unfit
+from app.projections.windows import Columns, Window, by_position, read_pages, row_of
+from domain.events.events import Row
+from domain.packed import Flags, Floats, Whole
+
+_FETCHED_AT_ONCE: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Rows of a window that have a label in force, and that label, target's unit."""
+
+    window: Window
+    labels: Floats
+
+    def only(self, rows: Flags) -> Labelled:
+        """Those of them."""
+        return Labelled(self.window.without(~rows), self.labels[rows])
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.labels)
+
+
+def labelled_in(
+    connection: Connection, model: str, window: Window, *, before: str, up_to: int
+) -> Labelled:
+    """The rows of the window that have a label in force, in its order.
+
+    Args:
+        connection: what is asked.
+        model: whose predictions.
+        window: of them.
+        before: a label counts whose event time lies before it.
+        up_to: a position; no label after it is looked at.
+    """
+    found = array("d")
+    label = label_in_force(model, before, up_to)
+    for page in read_pages(connection, PREDICTIONS, window.positions, label):
+        found.extend(np.nan if value is None else number(value) for (value,) in page)
+    labels = np.frombuffer(found, np.float64)
+    none = np.isnan(labels)
+    return Labelled(window.without(none), labels[~none])
+
+
+def dated_labels(
+    connection: Connection, model: str, window: Window, *, before: str, up_to: int
+) -> Iterator[tuple[str, float | None]]:
+    """The event time of each row of the window, and its label in force; as `labelled_in`."""
+    asked = (PREDICTIONS.c.event_time, label_in_force(model, before, up_to))
+    for page in read_pages(connection, PREDICTIONS, window.positions, *asked):
+        for time, label in page:
+            yield time, None if label is None else number(label)
+
+
+def first_labels(
+    connection: Connection, model: str, window: Window, *, up_to: int
+) -> Iterator[list[tuple[str, str, float | None]]]:
+    """Identity, event time and first label of the window's rows, in its order, some at a time.
+
+    What is asked about again and again must not change with a correction.
+    """
+    table = PREDICTIONS.c
+    asked = (table.identity, table.event_time, first_label(model, up_to))
+    for page in read_pages(connection, PREDICTIONS, window.positions, *asked):
+        yield [
+            (identity, time, None if label is None else number(label))
+            for identity, time, label in page
+        ]
+
+
+def label_columns(
+    connect: Callable[[], AbstractContextManager[Connection]],
+    positions: Whole,
+    names: Sequence[str],
+) -> Columns:
+    """These columns of the labelled rows at these positions, each read when it is asked for."""
+    return Columns(connect, LABELS, positions, names)
+
+
+def rows_as_sent(connection: Connection, positions: Whole) -> Iterator[Row]:
+    """The labelled rows at these positions as they came in, in their order."""
+    for page in read_pages(connection, LABELS, positions, LABELS.c.row):
+        yield from (row_of(text) for (text,) in page)
+
+
+def first_label(model: str, up_to: int) -> ScalarSelect[Any]:
+    """Beside a prediction: the first label that its row was given up to a position."""
+    first = LABELS.alias("first")
+    return (
+        select(first.c.label)
+        .where(_of_row(first, model, up_to))
+        .order_by(first.c.position)
+        .limit(1)
+        .correlate(PREDICTIONS)
+        .scalar_subquery()
+    )
+
+
+def label_in_force(model: str, before: str, up_to: int) -> ScalarSelect[Any]:
+    """Beside a prediction: its row's label in force, null where its event time is not before."""
+    last = LABELS.alias("last")
+    return (
+        select(case((last.c.event_time < before, last.c.label)))
+        .where(_of_row(last, model, up_to))
+        .order_by(last.c.position.desc())
+        .limit(1)
+        .correlate(PREDICTIONS)
+        .scalar_subquery()
+    )
+
+
+def labelled_between(
+    connection: Connection, model: str, *, start: str, end: str, up_to: int
+) -> tuple[Whole, Floats]:
+    """The labels in force with event time in [start, end): where they stand, and their values."""
+    label = LABELS.alias("label")
+    rows = connection.execute(
+        select(label.c.position, label.c.label)
+        .where(_in_force(label, model, up_to))
+        .where(label.c.event_time >= start, label.c.event_time < end)
+        .order_by(label.c.event_time, label.c.identity)
+        .execution_options(yield_per=_FETCHED_AT_ONCE)
+    )
+    positions, labels = array("q"), array("d")
+    for position, value in rows:
+        positions.append(position)
+        labels.append(number(value))
+    return np.frombuffer(positions, np.int64), np.frombuffer(labels, np.float64)
+
+
+def labelled_count(connection: Connection, model: str, *, before: str, up_to: int) -> int:
+    """How many rows have a label in force with event time before `before`."""
+    label = LABELS.alias("label")
+    return _count(
+        connection, and_(_in_force(label, model, up_to), label.c.event_time < before), label
+    )
+
+
+def new_labelled_count(
+    connection: Connection,
+    model: str,
+    *,
+    before: str,
+    up_to: int,
+    had_up_to: int,
+    had_before: str | None,
+) -> int:
+    """How many rows with a label in force were none when labels up to another position were read.
+
+    Args:
+        connection: what is asked.
+        model: whose labels.
+        before, up_to: event times and positions that are looked at.
+        had_up_to: a position, before `up_to`: what was labelled up to it is not new,
+        had_before: if the event time of its label then lay before this; None: whenever it lay.
+    """
+    label, earlier = LABELS.alias("label"), LABELS.alias("earlier")
+    then: ColumnElement[Any] = (
+        select(earlier.c.event_time)
+        .where(
+            earlier.c.model == model,
+            earlier.c.identity == label.c.identity,
+            earlier.c.position <= had_up_to,
+            earlier.c.label.is_not(None),
+        )
+        .order_by(earlier.c.position.desc())
+        .limit(1)
+        .correlate(label)
+        .scalar_subquery()
+    )
+    had_none = (
+        then.is_(None) if had_before is None else func.coalesce(then, had_before) >= had_before
+    )
+    since = and_(
+        by_position(label.c.model) == model,
+        label.c.position > had_up_to,
+        _last(label, model, up_to),
+        by_position(label.c.event_time) < before,
+        had_none,
+    )
+    new = _count(connection, since, label)
+    if had_before is None:
+        return new
+    later = and_(
+        _in_force(label, model, up_to),
+        label.c.position <= had_up_to,
+        label.c.event_time >= had_before,
+        label.c.event_time < before,
+    )
+    return new + _count(connection, later, label)
+
+
+def corrected_among(
+    connection: Connection, model: str, identities: Sequence[str], *, before: str, up_to: int
+) -> set[str]:
+    """Those of the rows that were labelled more than once, the last time before `before`."""
+    label = LABELS.alias("label")
+    many = (
+        select(func.max(label.c.position).label("last"))
+        .where(
+            label.c.model == model,
+            label.c.identity.in_(list(identities)),
+            label.c.position <= up_to,
+            label.c.label.is_not(None),
+        )
+        .group_by(label.c.identity)
+        .having(func.count() > 1)
+    )
+    found = select(LABELS.c.identity).where(
+        LABELS.c.position.in_(many), LABELS.c.event_time < before
+    )
+    return set(connection.execute(found).scalars())
+
+
+def number(value: object) -> float:
+    """A label as it is kept. Raises ReadModelUnfit: it is no number."""
+    if not isinstance(value, float | int):
+        raise unfit("label", "label")
+    return float(value)
+
+
+def _of_row(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
+    return and_(
+        label.c.model == model,
+        label.c.identity == PREDICTIONS.c.identity,
+        label.c.position <= up_to,
+        label.c.label.is_not(None),
+    )
+
+
+def _in_force(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
+    return and_(label.c.model == model, _last(label, model, up_to))
+
+
+def _last(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
+    """Whether it is a label, and no later one of the same row stands up to the position."""
+    later = LABELS.alias("later")
+    again = (
+        select(later.c.position)
+        .where(
+            later.c.model == model,
+            later.c.identity == label.c.identity,
+            later.c.position > label.c.position,
+            later.c.position <= up_to,
+            later.c.label.is_not(None),
+        )
+        .correlate(label)
+        .exists()
+    )
+    return and_(label.c.position <= up_to, label.c.label.is_not(None), ~again)
+
+
+def _count(connection: Connection, asked: ColumnElement[bool], label: FromClause) -> int:
+    return int(
+        connection.execute(select(func.count()).select_from(label).where(asked)).scalar_one()
+    )

@@ -1,0 +1,88 @@
+"""What a cycle asks of predictions and labels costs what it is answered, not what there is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.ledger.store import Ledger
+from app.projections.labels_in_force import (
+    corrected_among,
+    labelled_between,
+    labelled_in,
+    new_labelled_count,
+)
+from app.projections.windows import predictions_between, rows_answered, window_predictions
+from tests import ledger_events as events
+from tests.app.projections.test_windows import put, year
+
+
+def test_a_window_is_found_by_index_and_what_came_since_by_position(sqlite_ledger: Ledger) -> None:
+    """Given ten times as many predictions and labels of other times, then as many steps of
+    SQLite's machine find a window of the same rows, its labels, and what is new."""
+    ledger = sqlite_ledger
+    put(ledger, "model-cars", [(events.contract_adopted(), year(0))])
+
+    def before(first: int, rows: int) -> None:
+        for start in range(first, first + rows, 500):
+            numbers = range(start, start + 500)
+            made = [(events.prediction(f"car={n}"), year(-9)) for n in numbers]
+            put(ledger, "predictions-cars", made)
+            seen = [(events.observation(f"car={n}"), year(-9)) for n in numbers]
+            put(ledger, "observations-cars", seen)
+
+    def asked(start: int) -> list[int]:
+        """Of a window of two years from this one, each step the work of one question."""
+        after, names = ledger.size() - 1, [f"{start}={n}" for n in range(50)]
+        at = year(start + 1)
+        put(ledger, "predictions-cars", [(events.prediction(name), at) for name in names])
+        put(ledger, "observations-cars", [(events.observation(name), at) for name in names])
+        up_to = ledger.size()
+        within: dict[str, Any] = {"start": year(start), "end": year(start + 2), "up_to": up_to}
+        until: dict[str, Any] = {"before": year(start + 2), "up_to": up_to}
+        with ledger.connect() as connection:
+            window = window_predictions(connection, "cars", model_version="cars/1", **within)
+            assert len(window) == 50
+            asks: list[Callable[[], object]] = [
+                lambda: window_predictions(connection, "cars", model_version="cars/1", **within),
+                lambda: predictions_between(
+                    connection, "cars", model_version="cars/1", after=after, by_time=True, **until
+                ),
+                lambda: rows_answered(connection, "cars", model_version="cars/1", **within),
+                lambda: labelled_in(connection, "cars", window, **until),
+                lambda: labelled_between(connection, "cars", **within),
+                lambda: new_labelled_count(
+                    connection, "cars", had_up_to=after, had_before=year(start), **until
+                ),
+                lambda: corrected_among(connection, "cars", names, **until),
+            ]
+            return [_machine_steps(connection, ask) for ask in asks]
+
+    before(0, 500)
+    few = asked(0)
+    before(500, 5_000)
+    many = asked(2)
+    assert all(0 < after <= 1.3 * first for first, after in zip(few, many, strict=True)), (
+        few,
+        many,
+    )
+
+
+def _machine_steps(connection: Connection, ask: Callable[[], object]) -> int:
+    """How many tens of steps of SQLite's machine it takes."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.set_progress_handler(step, 10)
+    ask()
+    raw.set_progress_handler(None, 0)
+    return steps
