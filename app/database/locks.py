@@ -1,8 +1,9 @@
-"""Every lock there is: the writers' lock of the ledger, locks with a name, locks of a file.
+"""Every lock there is: the writers' lock of the ledger, turns, locks with a name, locks of a file.
 
-All of them are freed by the death of whoever holds them. The writers' lock ends with its
-transaction. A lock with a name says who is at work on something: on a cycle, at signing. A file's
-lock makes the processes of one machine take turns.
+All of them are freed by the death of whoever holds them. The writers' lock and a turn end with
+their transaction. Who folds into a read model takes his turn at it, with that lock or without; who
+needs both takes that one first. A lock with a name says who is at work on something: on a cycle, at
+signing. A file's lock makes the processes of one machine take turns.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -34,6 +35,15 @@ _TRY_SECONDS: Final = 0.02
 _POSTGRES_PROMISE: Final = text(
     "SELECT set_config('lock_timeout', :milliseconds, true),"
     " set_config('synchronous_commit', 'on', true)"
+)
+
+_POSTGRES_BESIDE: Final = text(
+    "SELECT set_config('lock_timeout', :milliseconds, true),"
+    " set_config('synchronous_commit', 'off', true)"
+)
+
+_POSTGRES_TURNS: Final = text(
+    "SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"
 )
 
 
@@ -59,6 +69,26 @@ def take_lock(connection: Connection, seconds: float) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
 
 
+def begin_beside(connection: Connection, seconds: float) -> None:
+    """Begin a transaction on PostgreSQL that writes what follows from the ledger, without its lock.
+
+    Its commit need not be on the disk: what is lost with a crash is written again. Each wait for a
+    turn takes at most `seconds`.
+    """
+    connection.execute(_POSTGRES_BESIDE, {"milliseconds": str(ceil(seconds * 1000))})
+
+
+def take_turns(connection: Connection, names: Iterable[str]) -> None:
+    """Until this transaction ends, be the only one at work on each of these; waits for others.
+
+    On SQLite whoever writes is the only one anyway.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    keys = sorted(_key(f"turn {name}") for name in names)  # sorted: nobody waits in a circle
+    connection.execute(_POSTGRES_TURNS, {"keys": keys})
+
+
 class NamedLock:
     """The lock of one thing. Use as `with NamedLock(engine, locks_dir, name) as held: if held: …`.
 
@@ -73,7 +103,7 @@ class NamedLock:
     def __init__(self, engine: Engine, directory: Path, name: str) -> None:
         self._engine = engine
         self._path = directory / f"{path_part(name, 'a lock')}.lock"
-        self._key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        self._key = _key(name)
         self._file: int | None = None
         self._connection: Connection | None = None
 
@@ -131,6 +161,11 @@ class NamedLock:
             return False
         self._connection = connection
         return True
+
+
+def _key(name: str) -> int:
+    """By which PostgreSQL knows the lock."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
 
 def is_running(engine: Engine, directory: Path, cycle: str) -> bool:

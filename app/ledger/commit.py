@@ -60,6 +60,12 @@ class Project(Protocol):
         Returns how many entries are folded, and how many there are.
         """
 
+    def fold_beside(self, connection: Connection) -> tuple[int, int] | None:
+        """As `catch_up`, on PostgreSQL and without the lock: others append meanwhile.
+
+        None: nothing was done, for what is missing must be folded under the lock.
+        """
+
     def begin_anew(self, connection: Connection) -> None:
         """Drop the read models this process keeps, under the ledger's lock, to be folded again."""
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from app.cause import Cause
 from app.clock import monotonic_seconds, now
 from app.database.engine import busy_is_refused, in_plain_words
-from app.database.locks import take_lock
+from app.database.locks import begin_beside, take_lock
 from app.ledger.batch import (
     Artefact,
     NewEvent,
@@ -59,7 +59,8 @@ __all__ = [
 _LOG: Final = logging.getLogger("whyledger.ledger")
 _PAGE_ENTRIES: Final = 500
 _TRIES: Final = 3  # to find read models that hold every entry, while others append
-_PAUSE_SHARE: Final = 0.25  # of a page's time until the next: SQLite's lock is not fair
+_PAUSE_SHARE: Final = 1.0  # of a page's time until the next: SQLite's lock is not fair
+_PAUSE_SHARE_BESIDE: Final = 0.25  # where nobody waits for a lock
 Progress = Callable[[int, int], None]
 
 
@@ -167,6 +168,7 @@ class Ledger:
     def catch_up(self, progress: Progress = lambda done, of: None) -> None:
         """Fold what is missing in the read models, a page a transaction; killed, it goes on there.
 
+        On PostgreSQL others append while all pages are folded but the first and the last.
         `progress` is told how many entries of how many are folded, after each page but the last.
 
         Raises:
@@ -176,11 +178,12 @@ class Ledger:
         self._catch_up(progress, tried=False)
 
     def _catch_up(self, progress: Progress, *, tried: bool) -> None:
+        pages = 0
         while True:
             began = monotonic_seconds()
             try:
-                with self._writing_until(began + self.busy_timeout_seconds) as connection:
-                    done, of = self.project.catch_up(connection)
+                beside = self._fold_beside() if pages else None
+                done, of = beside or self._fold_under_lock()
             except (DBAPIError, *OVER_WRONG_ROWS) as error:  # somebody changed them, or how far
                 if tried and isinstance(error, OVER_WRONG_ROWS):  # they are said to be
                     self._anew.did_not_help()
@@ -193,8 +196,25 @@ class Ledger:
                 continue
             if done >= of:
                 return
+            pages += 1
+            seconds = monotonic_seconds() - began
             progress(done, of)
-            time.sleep((monotonic_seconds() - began) * _PAUSE_SHARE)
+            time.sleep(seconds * (_PAUSE_SHARE if beside is None else _PAUSE_SHARE_BESIDE))
+
+    def _fold_under_lock(self) -> tuple[int, int]:
+        deadline = monotonic_seconds() + self.busy_timeout_seconds
+        with self._writing_until(deadline) as connection:
+            return self.project.catch_up(connection)
+
+    def _fold_beside(self) -> tuple[int, int] | None:
+        """A page without the ledger's lock; None: it must be taken, as always on SQLite."""
+        if self.engine.dialect.name == "sqlite":
+            return None
+        with self._connected() as connection:
+            begin_beside(connection, self.busy_timeout_seconds)
+            folded = self.project.fold_beside(connection)
+            connection.commit()
+            return folded
 
     def fold_anew(self, progress: Progress = lambda done, of: None) -> None:
         """Drop the read models and fold them from the first entry on. Raises as `catch_up`."""
@@ -218,11 +238,7 @@ class Ledger:
                 "Try again."
             )
         try:
-            with (
-                self.met.noticed(),
-                busy_is_refused(seconds),
-                self.engine.connect() as connection,
-            ):
+            with self._connected() as connection:
                 take_lock(connection, max(0.0, deadline - monotonic_seconds()))
                 yield connection
                 connection.commit()
@@ -257,15 +273,20 @@ class Ledger:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """As `connect`, for who looks at no read model, or at how far they are."""
+        with self._connected() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            yield connection
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         with (
             self.met.noticed(),
             busy_is_refused(self.busy_timeout_seconds),
             self.engine.connect() as connection,
         ):
-            if connection.dialect.name == "postgresql":
-                connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
             yield connection
 
     def read_stream(self, stream: str) -> StreamHistory:

@@ -9,19 +9,16 @@ and at nothing else.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Table, event, select
+from sqlalchemy import Connection, Table, select
 
-from app.database.engine import create_database
+from app.database.scratch import scratch_database
 from app.ledger.reading import Past
 from app.projections.read_model import METADATA, ReadModel, tables_of
-from app.settings import Settings
 from domain.canonical import canonical_bytes
 from domain.errors import NotCanonical
 from domain.events.envelope import Recorded
@@ -83,16 +80,10 @@ def _row_bytes(row: list[object]) -> bytes:
 @contextmanager
 def scratch(read_models: Sequence[ReadModel]) -> Iterator[Connection]:
     """A database with these read models, empty, and gone at the end: nobody waits for it."""
-    with tempfile.TemporaryDirectory(prefix="whyledger-fold-") as directory:
-        engine = create_database(f"sqlite:///{Path(directory) / 'scratch.db'}", Settings())
-        event.listen(engine, "connect", _unsynced)
-        try:
-            with engine.begin() as connection:
-                METADATA.create_all(connection, tables=tables_of(read_models))
-                yield connection
-        finally:
-            engine.dispose()
-
-
-def _unsynced(raw: object, _record: object) -> None:
-    raw.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
+    engine = scratch_database()
+    try:
+        with engine.begin() as connection:
+            METADATA.create_all(connection, tables=tables_of(read_models))
+            yield connection
+    finally:
+        engine.dispose()

@@ -5,36 +5,41 @@ them are folded, a row for those that go together; what holds for a read model i
 that names it. An append moves one row on, by the statement that also finds whether somebody who
 keeps others appended since: then what is missing is folded first, by position. Others wait while
 the ledger's lock is held, so no transaction folds more than a page of what is missing.
+
+Nobody appends into a read model that is behind, so on PostgreSQL all pages but the first and the
+last are folded without that lock: whoever folds into one takes its turn with those that do, too.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, Table, delete, inspect, select, update
+from sqlalchemy import Connection, MetaData, Table, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import READ_MODELS_SCHEMA, fetch
+from app.database.locks import take_turns
 from app.database.roles import give_to_application
 from app.ledger.commit import ReadModelsBehind
 from app.ledger.reading import Past, dense_pages, head
-from app.ledger.tables import ENTRIES, NAME, POSITION
+from app.ledger.tables import ENTRIES
 from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.folding import PAGE_ENTRIES, fold
-from app.projections.read_model import METADATA, ReadModel, put, tables_of
+from app.projections.positions import (
+    POSITIONS,
+    forget,
+    position_rows,
+    positions_of,
+    tables_beside,
+)
+from app.projections.read_model import ReadModel, put, tables_of
 from domain.errors import LedgerBusy, ReadModelUnfit
 from domain.events.envelope import Recorded
 
-POSITIONS: Final = Table(
-    "read_model_positions",
-    METADATA,
-    Column("read_models", NAME, primary_key=True),  # their tables, sorted, with blanks between
-    Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
-)
 _LOG: Final = logging.getLogger("whyledger.ledger")
-_PAGE_FOLDED: Final = 1000  # missing entries folded in one transaction, which others wait for
+_PAGE_FOLDED: Final = 250  # missing entries folded in one transaction, which others wait for
 _FOREIGN: Final = -2  # in place of a position: what is folded is not, or no more, in this ledger
 _ADVANCE: Final = (
     "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
@@ -98,6 +103,32 @@ class Keeping:
         last = head(connection)
         return self._catch_up(connection, last, self.page_entries, last) + 1, last + 1
 
+    def fold_beside(self, connection: Connection) -> tuple[int, int] | None:
+        """As `catch_up`, on PostgreSQL, in a transaction that does not hold the ledger's lock.
+
+        Returns:
+            As `catch_up`. None: nothing was done. Read models are to be made, or so little is
+            missing that who folds it under the lock is done.
+        """
+        last = head(connection)
+        names = {each.name for each in self._behind(connection, last)}
+        take_turns(connection, names)
+        positions = positions_of(connection)
+        behind = self._behind(connection, last)
+        stand = tables_beside(connection)
+        for each in behind:
+            tables = {str(table.name) for table in each.tables}
+            folded = {positions.get(name, -1) for name in tables}
+            if not tables <= stand or len(folded) > 1 or min(folded) < 0:
+                return None
+        done = min((positions[each.name] for each in behind), default=last)
+        if last - done <= self.page_entries:
+            return None
+        up_to = done + self.page_entries
+        self._fold(connection, behind, positions, up_to)
+        self._reached(connection, behind, positions, up_to)
+        return up_to + 1, last + 1
+
     def others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """The names of read models that other versions keep, or kept.
 
@@ -123,6 +154,7 @@ class Keeping:
             LedgerBusy: one stays, and all were to go, with what an erasure must reach.
         """
         others = self.others(connection, unfolded_before)
+        take_turns(connection, others)
         dropped = []
         for name in others:
             try:
@@ -138,11 +170,11 @@ class Keeping:
             else:
                 dropped.append(name)
         kept = set(others) - set(dropped)
-        _forget(
+        forget(
             connection,
             [
                 row
-                for row in _rows(connection)
+                for row in position_rows(connection)
                 if not set(dropped).isdisjoint(row.split()) and kept.isdisjoint(row.split())
             ],
         )
@@ -154,9 +186,13 @@ class Keeping:
         The next catching up makes them, and folds from the first entry on.
         """
         mine = {str(table.name) for table in tables_of(self.read_models)}
+        take_turns(connection, mine)
         for name in sorted(tables_beside(connection) & mine):
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
-        _forget(connection, [row for row in _rows(connection) if not mine.isdisjoint(row.split())])
+        forget(
+            connection,
+            [row for row in position_rows(connection) if not mine.isdisjoint(row.split())],
+        )
 
     def _catch_up(self, connection: Connection, last: int, entries_max: int, until: int) -> int:
         """Fold at most so many entries up to `last`; what is folded beyond `until` begins anew.
@@ -164,21 +200,48 @@ class Keeping:
         Returns:
             The position reached.
         """
+        known = positions_of(connection)
+        take_turns(connection, [e.name for e in self.read_models if known.get(e.name) != last])
         positions = self._made(connection, until)
         behind = [each for each in self.read_models if positions[each.name] < last]
         done = min((positions[each.name] for each in behind), default=last)
         up_to = min(last, done + entries_max)
+        self._fold(connection, behind, positions, up_to)
+        if up_to == last:
+            self._finish(connection, last)
+        else:
+            self._reached(connection, behind, positions, up_to)
+        return up_to
+
+    def _behind(self, connection: Connection, last: int) -> list[ReadModel]:
+        positions = positions_of(connection)
+        return [each for each in self.read_models if positions.get(each.name, -1) < last]
+
+    def _fold(
+        self,
+        connection: Connection,
+        behind: Sequence[ReadModel],
+        positions: Mapping[str, int],
+        up_to: int,
+    ) -> None:
+        """Fold into each of those that are `behind` what it lacks up to a position."""
+        done = min((positions[each.name] for each in behind), default=up_to)
         past = Past(connection)
         for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
             for each in behind:
                 since = positions[each.name]
                 fold([each], connection, past, [one for one in page if one.position > since])
-        if up_to == last:
-            self._finish(connection, last)
-        else:
-            reached = [each for each in behind if positions[each.name] < up_to]
-            put(connection, POSITIONS, {"read_models": _together(reached), "position": up_to})
-        return up_to
+
+    def _reached(
+        self,
+        connection: Connection,
+        behind: Sequence[ReadModel],
+        positions: Mapping[str, int],
+        up_to: int,
+    ) -> None:
+        """Say so of those that were not as far before."""
+        reached = [each for each in behind if positions[each.name] < up_to]
+        put(connection, POSITIONS, {"read_models": _together(reached), "position": up_to})
 
     def _made(self, connection: Connection, until: int) -> dict[str, int]:
         """How far each read model is. One that does not stand is made, and begins at -1.
@@ -209,8 +272,8 @@ class Keeping:
         """All of them are folded up to `last`: one row says so, and those for parts go."""
         put(connection, POSITIONS, {"read_models": self._together, "position": last})
         mine = {table.name for table in tables_of(self.read_models)}
-        parts = [row for row in _rows(connection) if mine.issuperset(row.split())]
-        _forget(connection, [row for row in parts if row != self._together])
+        parts = [row for row in position_rows(connection) if mine.issuperset(row.split())]
+        forget(connection, [row for row in parts if row != self._together])
 
     def _fetch(
         self, connection: Connection, statement: str, *values: object
@@ -221,39 +284,13 @@ class Keeping:
         return fetch(connection, statement.format(table=table, mark=mark), values)
 
 
-def positions_of(connection: Connection) -> dict[str, int]:
-    """Table -> the position of the last entry folded into it, of whatever version."""
-    found: dict[str, int] = {}
-    for together, position in connection.execute(select(POSITIONS)):
-        if not isinstance(together, str) or type(position) is not int:
-            continue  # SQLite takes anything; what nothing is known of is folded from the start
-        for name in together.split():
-            found[name] = max(position, found.get(name, -1))
-    return found
-
-
 def _words(error: Exception) -> str:
     found = error.orig if isinstance(error, DBAPIError) else error
     return " ".join(f"{type(found).__name__}: {found}".split())
 
 
-def _rows(connection: Connection) -> list[str]:
-    rows = connection.execute(select(POSITIONS.c.read_models)).scalars()
-    return [row for row in rows if isinstance(row, str)]  # SQLite takes anything
-
-
-def _forget(connection: Connection, rows: Iterable[str]) -> None:
-    connection.execute(delete(POSITIONS).where(POSITIONS.c.read_models.in_(list(rows))))
-
-
 def _together(read_models: Iterable[ReadModel]) -> str:
     return " ".join(sorted(str(table.name) for table in tables_of(read_models)))
-
-
-def tables_beside(connection: Connection) -> set[str]:
-    """The tables beside which read models stand, and those themselves."""
-    schema = None if connection.dialect.name == "sqlite" else READ_MODELS_SCHEMA
-    return set(inspect(connection).get_table_names(schema))
 
 
 def _recorded(connection: Connection, position: int) -> str:

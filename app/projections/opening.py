@@ -101,6 +101,9 @@ class _NoReadModels:
     def catch_up(self, connection: Connection) -> tuple[int, int]:
         return 0, 0
 
+    def fold_beside(self, connection: Connection) -> None:
+        pass
+
     def begin_anew(self, connection: Connection) -> None:
         pass
 

@@ -1,6 +1,7 @@
 """Fold the whole ledger again, beside the read models: the proof that they follow from it.
 
-What differs is put right from what came out. Until then the old tables answer, and appends go on.
+What differs is put right from what came out, row by row and page by page: the old rows answer until
+then, appends go on, and nobody waits for more than a page.
 Where the data of an entry was edited since it was folded, or is gone, what came out lacks it: then
 nothing is put right, for the old tables may be the last that hold what it said.
 """
@@ -11,20 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from app.database.engine import insert_rows
 from app.ledger.reading import Past, dense_pages, head
 from app.ledger.store import Ledger
+from app.projections.differing_rows import put_rows_right
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
 from app.projections.read_model import ReadModel, tables_of
 from app.projections.runner import READ_MODELS
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerBusy, LedgerDamaged
 from domain.events.envelope import Recorded
 from domain.events.unreadable import Unreadable
 
-_ROWS_PER_COPY: Final = 1000
+_TRIES: Final = 3  # to put right what differs; a second takes what was folded from wrong rows
 _UNREADABLE: Final = "could not be read"  # in place of a digest
 
 
@@ -49,14 +50,15 @@ def rebuild(
     read_models: Sequence[ReadModel] = READ_MODELS,
     page_entries: int = PAGE_ENTRIES,
 ) -> Rebuilt:
-    """Fold every read model again and put right those that differ; cut off, all stay as they were.
+    """Fold every read model again and put right those that differ; they answer all the time.
 
-    The ledger's lock is held only to copy what differs, and no moment of the database but for the
-    comparison. `progress` is told how many entries of how many are folded, after each page of
-    `page_entries`; what it raises ends the fold, and nothing is changed.
+    The ledger's lock is held for a page of rows that differ, and no moment of the database but for
+    a comparison. `progress` is told how many entries of how many are folded, after each page of
+    `page_entries`, and of rows that are put right; what it raises ends it. Cut off while it folds,
+    nothing is changed; later, the rest stays as it was, for the next one.
 
     Raises:
-        LedgerBusy: another writer held the lock all the time.
+        LedgerBusy: another writer held the lock all the time, or somebody goes on changing them.
         LedgerDamaged: an entry is not what its hash says, or the positions have a gap; or read
             models differ, and what would be put in their place lacks an entry's damaged data.
     """
@@ -73,33 +75,57 @@ def rebuild(
             done = page[-1].position
 
         def go_on(connection: Connection) -> None:
-            last = head(connection)
-            for page in dense_pages(connection, done, last, page_entries):
+            for page in dense_pages(connection, done, head(connection), page_entries):
                 take(connection, page)
-                progress(done + 1, last + 1)
+
+        def tell() -> None:
+            progress(done + 1, max(last, done) + 1)
 
         with ledger.connect() as connection:
             last = head(connection)
         while done < last:  # a transaction a page: a long one would keep what others delete
             with ledger.connect() as connection:
                 take(connection, next(dense_pages(connection, done, last, page_entries)))
-            progress(done + 1, last + 1)
+            tell()
         with ledger.connect() as moment:
             go_on(moment)
+            if done > last:
+                tell()
             before, after = digests(moment, readable), digests(beside, read_models)
         before |= {name: _UNREADABLE for name in after if name not in before}
         found = Rebuilt(position=done, before=before, after=after)
-        if found.differing:
-            _refuse(lacking, found.differing)
+        differing = found.differing
+        if differing:
+            _refuse(lacking, differing)
         if unreadable:
             ledger.fold_anew(progress)
-        elif found.differing:
-            with ledger.writing() as connection:
-                go_on(connection)
-                _refuse(lacking, found.differing)
-                for table in tables_of(read_models):
-                    if table.name in found.differing:
-                        _copy(table, beside, connection)
+            return found
+
+        def go_on_whole(connection: Connection) -> None:
+            go_on(connection)
+            _refuse(lacking, differing)
+
+        tries = 0
+        while differing:
+            if tries == _TRIES:
+                raise LedgerBusy(
+                    f"read models {', '.join(differing)} were put right {tries} times and differ "
+                    "again: somebody goes on changing them. Find out who writes into the database; "
+                    "then run `whyledger replay`."
+                )
+            tries += 1
+            wrong = [
+                each
+                for each in read_models
+                if not {table.name for table in tables_of([each])}.isdisjoint(differing)
+            ]
+            for table in tables_of(wrong):
+                if table.name in differing:
+                    put_rows_right(ledger, table, beside, go_on_whole, tell)
+            with ledger.connect() as moment:
+                go_on(moment)
+                stored, right = digests(moment, wrong), digests(beside, wrong)
+            differing = tuple(name for name in right if stored[name] != right[name])
         return found
 
 
@@ -131,10 +157,3 @@ def _refuse(lacking: str | None, differing: Sequence[str]) -> None:
             f"{', '.join(differing)}, which may be the last that hold it: they were left as they "
             "are. Restore the data from a back-up; then run `whyledger replay`."
         )
-
-
-def _copy(table: Table, source: Connection, target: Connection) -> None:
-    target.execute(delete(table))
-    rows = source.execute(select(table), execution_options={"yield_per": _ROWS_PER_COPY})
-    for some in rows.partitions():
-        insert_rows(target, table, [tuple(row) for row in some])

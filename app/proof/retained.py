@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.proof.leaf_memory import NO_LEAVES, LeafMemory
 from app.proof.signer import FileSigner
 from domain.errors import ProofInvalid, SigningRefused
 from domain.tree.notes import VerifierKey, parse_verifier_key, split_notes
@@ -17,7 +18,7 @@ class Retained:
 
     key: VerifierKey | None
     notes: tuple[str, ...]
-    leaves: bytes  # 32 bytes each, from position 0 on
+    leaves: LeafMemory
     fault: str = ""  # what is wrong with the signer's memory, which is then not used
     unread: str = ""  # why there is no key although one stands there
 
@@ -49,11 +50,11 @@ def read_retained(signing_key: Path, files: Sequence[Path] = (), key: str = "") 
                 f"checkpoints are given and no key to check them with; there is none at "
                 f"{signing_key} that this user may read. Name the verifier key with --key."
             )
-        return Retained(given, tuple(notes), b"", unread=unread if given is None else "")
+        return Retained(given, tuple(notes), NO_LEAVES, unread=unread if given is None else "")
     try:
         last = signer.last()
     except SigningRefused as error:
-        return Retained(signer.key, tuple(notes), b"", fault=error.message)
+        return Retained(signer.key, tuple(notes), NO_LEAVES, fault=error.message)
     kept = signer.last_note() if last is not None else None
     return Retained(
         signer.key,

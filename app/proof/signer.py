@@ -27,6 +27,7 @@ from app.database.durable_files import (
     write_new_file,
 )
 from app.database.locks import exclusive
+from app.proof.leaf_memory import NO_LEAVES, LeafMemory
 from app.proof.signer_words import SignerWords
 from domain.errors import ProofInvalid, SigningRefused, WhyledgerError
 from domain.tree.notes import (
@@ -130,12 +131,10 @@ class FileSigner:
                 return self._words.another_key(ids, self.key.key_id.hex())
         return self._words.memory_damaged(error.message)
 
-    def remembered_leaves(self) -> bytes:
-        """The leaf hashes under the last signed note, concatenated; fewer when some were lost."""
+    def remembered_leaves(self) -> LeafMemory:
+        """The leaf hashes under the last signed note; fewer when some were lost."""
         last = self.last()
-        if last is None or not self.leaves_path.exists():
-            return b""
-        return self.leaves_path.read_bytes()[: last.size * HASH_BYTES]
+        return NO_LEAVES if last is None else LeafMemory.in_file(self.leaves_path, last.size)
 
     def sign(
         self,
@@ -212,14 +211,15 @@ class FileSigner:
         than a page; all that there can be, where the memory does not say or the end is the same.
         """
         most = min(last.size, size)
-        signed = self.leaves_path.read_bytes() if self.leaves_path.exists() else b""
-        if len(signed) < most * HASH_BYTES:
-            return most
         first = max(0, most - _LEAVES_AT_ONCE)
+        signed = LeafMemory.in_file(self.leaves_path, last.size).read(first, most)
+        if len(signed) < (most - first) * HASH_BYTES:
+            return most
         found = leaves(first, most) if most else ()
         kept = most
         while kept > first and (
-            signed[(kept - 1) * HASH_BYTES : kept * HASH_BYTES] != found[kept - 1 - first]
+            signed[(kept - 1 - first) * HASH_BYTES : (kept - first) * HASH_BYTES]
+            != found[kept - 1 - first]
         ):
             kept -= 1
         return kept

@@ -9,8 +9,8 @@ elsewhere; FILE is the signer's memory of leaf hashes, which names the very entr
 Exit 0: everything holds. 1: something is broken; the first position is named. 2: cannot check.
 
 A bundle is written by somebody you need not trust: no link, pipe or device in it is followed, no
-member but those of the format is read, none is held whole but small ones, and what was signed
-decides how many entries are kept in mind.
+member but those of the format is read, and none is held whole but small ones. What must be known of
+each entry is in a temporary file without a name, and what was signed decides of how many.
 
 What it follows: RFC 6962 (tree), C2SP signed-note and tlog-checkpoint, and docs/bundle.md.
 """
@@ -35,6 +35,14 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
+
+NO_ROOM: tuple[type[Exception], ...]  # for what is kept aside
+try:
+    import sqlite3
+except ImportError:  # a Python that was built without it
+    NO_ROOM = ()
+else:
+    NO_ROOM = (sqlite3.Error,)
 
 OK, BROKEN, CANNOT_CHECK = 0, 1, 2
 FORMAT = "whyledger.bundle/1"
@@ -117,7 +125,7 @@ BYTES_PER_MARK = 7  # an erasure's positions have as many, and nothing honest ha
 TRAILER_BYTES_PER_MARK = 40  # names and digests of files
 KEPT_MAX = 64 << 20  # a file of kept checkpoints
 SAID_MAX = 1000  # characters of one line that is said
-UNPROVEN_MAX = 1_000_000  # entries after the last checkpoint: what nobody signed costs memory too
+UNPROVEN_MAX = 1_000_000  # entries after the last checkpoint: what nobody signed costs room too
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAMES = re.compile(  # of every file that the format knows
     r"(?:events|payloads|checkpoints)\.jsonl|trailer\.json|schema/events\.json|verify_bundle\.py"
@@ -153,9 +161,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         key = read_key(asked.key)
         kept = [note for path in asked.checkpoint for note in notes_in(read_text(path))]
-        leaves = read_regular(asked.leaves, None) if asked.leaves else b""
-        with Bundle(asked.bundle) as bundle:
-            for line in check(bundle, key, kept, leaves):
+        with (
+            open_regular(asked.leaves) if asked.leaves else io.BytesIO() as leaves,
+            Bundle(asked.bundle) as bundle,
+            Seen() as seen,
+        ):
+            for line in check(bundle, key, kept, leaves, seen):
                 say(line)
     except Broken as error:
         say(f"BROKEN: {error}")
@@ -163,10 +174,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (CannotCheck, OSError) as error:
         say(f"CANNOT CHECK: {error}")
         return CANNOT_CHECK
+    except NO_ROOM as error:
+        say(
+            f"CANNOT CHECK: what is kept aside meanwhile has no room: {error}. It takes some 200 "
+            "bytes an entry; name a folder with so many in SQLITE_TMPDIR."
+        )
+        return CANNOT_CHECK
     except MemoryError:
         say(
             "CANNOT CHECK: it takes more memory than this process may have. Honest bundles take "
-            "some 300 bytes an entry; give it more, or ask who sent this."
+            "some 3 bytes an entry; give it more, or ask who sent this."
         )
         return CANNOT_CHECK
     except DAMAGE as error:
@@ -264,11 +281,11 @@ def open_regular(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def read_regular(path: Path, most: int | None) -> bytes:
+def read_regular(path: Path, most: int) -> bytes:
     """As `open_regular`, whole; at most `most` bytes."""
     with open_regular(path) as file:
-        content = file.read(-1 if most is None else most + 1)
-    if most is not None and len(content) > most:
+        content = file.read(most + 1)
+    if len(content) > most:
         raise CannotCheck(f"{path} is longer than {most} bytes: is that a file of checkpoints?")
     return content
 
@@ -406,7 +423,69 @@ class Tree:
         return node
 
 
-def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes) -> Iterator[str]:
+class Seen:
+    """What is kept aside of every entry: a temporary file without a name, gone with the process."""
+
+    def __init__(self) -> None:
+        if not NO_ROOM:
+            raise CannotCheck(
+                "this Python has no sqlite3, which keeps what must be known of entries"
+            )
+        self._file = sqlite3.connect("", isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA cache_size = -8192",  # KiB in memory
+            "CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID",
+            "CREATE TABLE apart (position INTEGER PRIMARY KEY, kept BLOB)",
+            "CREATE TABLE erased (position INTEGER PRIMARY KEY)",
+            "BEGIN",
+        ):
+            self._file.execute(statement)
+
+    def __enter__(self) -> Seen:
+        """Nothing seen yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Forget it."""
+        self._file.close()
+
+    def is_new(self, identity: bytes) -> bool:
+        """Whether the id is given for the first time; it is kept."""
+        added = self._file.execute("INSERT OR IGNORE INTO ids VALUES (?)", (identity,))
+        return added.rowcount == 1
+
+    def set_apart(self, position: int, kept: bytes) -> None:
+        """The entry commits to data that stands apart."""
+        self._file.execute("INSERT INTO apart VALUES (?, ?)", (position, kept))
+
+    def apart(self, position: int) -> bytes:
+        """What was kept of the entry there; nothing, when its data does not stand apart."""
+        query = "SELECT kept FROM apart WHERE position = ?"
+        row = self._file.execute(query, (position,)).fetchone()
+        return b"" if row is None else bytes(row[0])
+
+    def found(self, position: int) -> None:
+        """The data of the entry there is in the bundle."""
+        self._file.execute("DELETE FROM apart WHERE position = ?", (position,))
+
+    def erase(self, positions: list[int]) -> None:
+        """An entry says that their data is erased."""
+        rows = ((position,) for position in positions)
+        self._file.executemany("INSERT OR IGNORE INTO erased VALUES (?)", rows)
+
+    def missing(self) -> tuple[int, int | None]:
+        """How many were not found, and the first of them that no entry says is erased."""
+        (count,) = self._file.execute("SELECT count(*) FROM apart").fetchone()
+        (first,) = self._file.execute(
+            "SELECT min(position) FROM apart WHERE position NOT IN (SELECT position FROM erased)"
+        ).fetchone()
+        return count, first
+
+
+def check(
+    bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: IO[bytes], seen: Seen
+) -> Iterator[str]:
     """What holds, line by line; raises at the first thing that does not."""
     trailer = check_files(bundle)
     mine = 0
@@ -420,8 +499,8 @@ def check(bundle: Bundle, key: tuple[str, bytes], kept: list[str], leaves: bytes
     if not checkpoints:
         raise CannotCheck("no checkpoint, neither in the bundle nor kept: nothing is signed")
     remembered = authentic_leaves(leaves, checkpoints)
-    apart = Apart()
-    tree, unnamed = check_events(bundle, checkpoints, remembered, apart)
+    apart = Apart(seen)
+    tree, unnamed = check_events(bundle, checkpoints, remembered, apart, seen)
     erased = apart.check(bundle)
     for what in ("tiles", "artefacts"):
         there = sum(name.startswith(f"{what}/") for name in bundle.names())
@@ -485,11 +564,10 @@ class Apart:
     Models are kept by the digest of their name, as the ids: whoever writes one says how long.
     """
 
-    def __init__(self) -> None:
-        self._commits: dict[int, bytes] = {}  # position -> the commitment to its data, its model
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen  # of each position: the commitment to its data, its model
         self._frozen: set[bytes] = set()  # artefacts that entries name, each with its model
         self._missing: dict[str, int] = {}  # artefact that is not there -> position that names it
-        self._entries: set[int] = set()
         self._artefacts: set[str] = set()
 
     def add(self, position: int, envelope: dict[str, Any], streams: dict[bytes, int]) -> None:
@@ -499,7 +577,7 @@ class Apart:
             if not DIGEST.fullmatch(envelope["data_commit"]):
                 raise Broken(f"position {position}: its data_commit is no SHA-256")
             model = name_digest(rest if kind in ROWS else "")
-            self._commits[position] = bytes.fromhex(envelope["data_commit"]) + model
+            self._seen.set_apart(position, bytes.fromhex(envelope["data_commit"]) + model)
             return
         if envelope["type"] in STORED:
             model = rest.rpartition("-")[0] if kind == "cycle" else rest
@@ -520,7 +598,8 @@ class Apart:
         model = data["model"]
         of_model = name_digest(model)
         for entry in data["entries"]:
-            if type(entry) is not int or self._commits.get(entry, b"")[HASH:] != of_model:
+            before = type(entry) is int and 0 <= entry < position
+            if not before or self._seen.apart(entry)[HASH:] != of_model:
                 raise Broken(
                     f"position {position}: the erasure names entry {str(entry)[:200]}, which is "
                     f"no data of {model[:200]!r} that stands before it"
@@ -537,7 +616,7 @@ class Apart:
                     f"position {position}: the erasure names the cycle {cycle[:200]}, which is "
                     f"none of {model[:200]!r} before it"
                 )
-        self._entries.update(data["entries"])
+        self._seen.erase(data["entries"])
         self._artefacts.update(data["artefacts"])
 
     def lacks(self, position: int, artefact: str) -> None:
@@ -546,37 +625,39 @@ class Apart:
 
     def check(self, bundle: Bundle) -> int:
         """How many entries have no data any more, when all others have what they commit to."""
-        missing = dict(self._commits)
         for number, line in enumerate(bundle.lines("payloads.jsonl"), 1):
             matched = PAYLOAD.fullmatch(line)
             if matched is None:
                 raise Broken(f"payloads.jsonl, line {number} is cut or no payload")
             position = int(matched[1])
             found = hashlib.sha256(bytes.fromhex(matched[2].decode()) + matched[3]).hexdigest()
-            kept = missing.pop(position, b"")
+            kept = self._seen.apart(position)
+            self._seen.found(position)
             expected = kept[:HASH].hex() or "none, or one only once"
             if found != expected:
                 raise Broken(
                     f"position {position}: expected data with the commitment {expected}; "
                     f"found {found}"
                 )
-        for position in sorted(set(missing) - self._entries):
-            raise Broken(
-                f"position {position}: its data is missing, and no entry says it is erased"
-            )
+        missing, first = self._seen.missing()
+        if first is not None:
+            raise Broken(f"position {first}: its data is missing, and no entry says it is erased")
         for artefact, position in self._missing.items():
             if artefact not in self._artefacts:
                 raise Broken(f"position {position}: the artefact {artefact} it names is missing")
-        return len(missing)
+        return missing
 
 
 def check_events(
-    bundle: Bundle, checkpoints: list[tuple[int, bytes]], remembered: bytes, apart: Apart
+    bundle: Bundle,
+    checkpoints: list[tuple[int, bytes]],
+    remembered: IO[bytes],
+    apart: Apart,
+    seen: Seen,
 ) -> tuple[Tree, int]:
     """The tree over the entries, when they are what the checkpoints sign; the artefacts unnamed."""
     tree, proven = Tree(), 0
     versions: dict[bytes, int] = {}  # by digest, as the ids: whoever writes them says how long
-    ids: set[bytes] = set()
     documents: set[str] = set()
     names, tiles = bundle.names(), [bytearray()]
     artefacts: dict[str, str] = {}  # name -> digest of its content
@@ -588,7 +669,7 @@ def check_events(
                 "missing, reordered or repeated"
             )
         leaf = hashlib.sha256(b"\x00" + content).digest()
-        signed = remembered[position * HASH : (position + 1) * HASH]
+        signed = remembered.read(HASH)
         if signed and signed != leaf:
             raise Broken(
                 f"position {position}: expected the leaf hash {signed.hex()}, signed; "
@@ -602,9 +683,8 @@ def check_events(
                 f"{envelope['stream'][:200]!r}; found {version}"
             )
         identity = hashlib.sha256(envelope["id"].encode()).digest()
-        if identity in ids:
+        if not seen.is_new(identity):
             raise Broken(f"position {position}: the id {envelope['id'][:200]!r} a second time")
-        ids.add(identity)
         apart.add(position, envelope, versions)
         check_named(bundle, names, artefacts, documents, position, envelope, apart)
         tree.add(leaf)
@@ -762,12 +842,13 @@ def name_digest(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
-def authentic_leaves(leaves: bytes, checkpoints: list[tuple[int, bytes]]) -> bytes:
+def authentic_leaves(leaves: IO[bytes], checkpoints: list[tuple[int, bytes]]) -> IO[bytes]:
     """The signer's memory, when a checkpoint vouches for all of it; otherwise nothing."""
     tree = Tree()
-    for at in range(0, len(leaves) - HASH + 1, HASH):
-        tree.add(leaves[at : at + HASH])
-    return leaves if (tree.size, tree.root()) in checkpoints else b""
+    while len(leaf := leaves.read(HASH)) == HASH:
+        tree.add(leaf)
+    leaves.seek(0)
+    return leaves if (tree.size, tree.root()) in checkpoints else io.BytesIO()
 
 
 def open_checkpoint(note: str, key: tuple[str, bytes]) -> tuple[int, bytes]:

@@ -37,6 +37,7 @@ TEXTS = {
     22: "d36974be011eb48d",
     23: "1cf60da2412538ad",
     24: "47c36a1eb505e3e9",
+    25: "21bea78fd341835f",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+BREAKS_KEPT: Final = 1000  # of one kind; a ledger with more is broken from there on
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Row, select
 
 from app.ledger.streams import cycle_stream
 from app.ledger.tables import ARTEFACTS
-from app.proof.verify.breaks import Break
+from app.proof.leaf_memory import LeafMemory
+from app.proof.verify.breaks import BREAKS_KEPT, Break
+from app.proof.verify.seen import Seen
 from domain.canonical import sha256_hex
 from domain.events.envelope import UNREADABLE, event_from_data, why_unreadable
 from domain.events.erasure_reach import (
@@ -29,7 +31,6 @@ from domain.events.unreadable import EXPECTED, THING
 from domain.tree.proofs import HASH_BYTES
 
 _NOTHING: Final = "nothing under it"
-_BREAKS_KEPT: Final = 1000  # a ledger with more is broken from there on
 _COPIES: Final = ("id", "stream", "type", "schema", "occurred_at", "recorded_at")
 # The events whose transaction stored the artefacts they name.
 STORES: Final = {
@@ -68,23 +69,22 @@ class EntryChecks:
 
     Args:
         connection: where artefacts are looked up.
-        remembered: leaf hashes that were signed, 32 bytes each from position 0 on; may be empty.
+        remembered: leaf hashes that were signed; may be none.
+        seen: takes what later checks need.
     """
 
-    def __init__(self, connection: Connection, remembered: bytes) -> None:
+    def __init__(self, connection: Connection, remembered: LeafMemory, seen: Seen) -> None:
         self.breaks: list[Break] = []
         self.named: dict[str, set[str]] = {}  # digest of an artefact -> the fields that name it
-        self.apart: dict[int, str] = {}  # position -> the commitment to data that stands apart
-        self.erased: set[int] = set()  # positions, as erasures say that may say so
+        self._seen = seen
         self._erased_artefacts: set[str] = set()
         self._missing: list[tuple[int, str, str]] = []  # position, field and digest; or erased
-        self._rows: dict[int, str | None] = {}  # position of data that stands apart -> its model
         self._frozen: dict[str, set[str]] = {}  # model -> digests its entries name as erasable
         self._connection = connection
         self._remembered = remembered
         self._next = 0
-        self._versions: dict[str, int] = {}
-        self._ids: set[str] = set()
+        self._versions: dict[str, int] = {}  # by stream: one for each cycle, and few others
+        self._ids: list[tuple[str, int]] = []  # of this page, with their positions
         self._artefacts: dict[str, str] = {}  # digest -> what was found
 
     def check(self, page: Sequence[Row[*tuple[Any, ...]]]) -> list[bytes]:
@@ -94,8 +94,10 @@ class EntryChecks:
         bytes end as its columns say, which canonical JSON, with its keys in order, allows to see
         without parsing it.
         """
-        leaves = []
-        remembered, versions, ids = self._remembered, self._versions, self._ids
+        leaves: list[bytes] = []
+        versions, ids = self._versions, self._ids
+        first = max(page[0][0], 0)
+        remembered = self._remembered.read(first, first + len(page))
         for row in page:
             position, id, stream, version, type_, schema, occurred, recorded, content, stored = row
             if type(content) is not bytes or type(stored) is not bytes:  # SQLite takes text, too
@@ -109,21 +111,23 @@ class EntryChecks:
                 f',"id":"{id}","occurred_at":"{occurred}","recorded_at":"{recorded}",'
                 f'"schema":{schema},"stream":"{stream}","type":"{type_}","v":1}}'
             )
-            start = position * HASH_BYTES
-            signed = remembered[start : start + HASH_BYTES]
+            start = (position - first) * HASH_BYTES
+            if 0 <= start < len(page) * HASH_BYTES:
+                signed = remembered[start : start + HASH_BYTES]
+            else:  # behind a gap, or before the first
+                signed = self._remembered.read(position, position + 1)
             if (
                 leaf == stored
                 and (leaf == signed or not signed)
                 and position == self._next
                 and version == expected
-                and id not in ids
                 and type_ not in _LOOKED_INTO
                 and b'"data_commit":' not in content
                 and content.endswith(ending.encode())
                 and why is None
             ):
                 versions[stream] = expected
-                ids.add(id)
+                ids.append((id, position))
                 self._next = position + 1
             else:
                 self._check_thoroughly(
@@ -131,6 +135,9 @@ class EntryChecks:
                 )
                 if why is not None:
                     self._wrong(position, THING, EXPECTED, why)
+        for id, position in self._seen.add_ids(ids):
+            self._wrong(position, "the id", "one of its own", f"{id!r} again")
+        ids.clear()
         return leaves
 
     def broken_before(self, position: int) -> bool:
@@ -175,12 +182,10 @@ class EntryChecks:
         if version != entry.stream_version:
             said_version = str(entry.stream_version)
             self._wrong(entry.position, "the stream version", str(version), said_version)
-        if envelope["id"] in self._ids:
-            self._wrong(entry.position, "the id", "one of its own", f"{envelope['id']!r} again")
-        self._ids.add(envelope["id"])
+        self._ids.append((envelope["id"], entry.position))
         if "data_commit" in envelope:
-            self.apart[entry.position] = str(envelope["data_commit"])
-            self._rows[entry.position] = model_of_rows(stream)
+            commit, model = str(envelope["data_commit"]), model_of_rows(stream)
+            self._seen.add_apart(entry.position, commit, model)
         if envelope["type"] == PayloadErased.type and stream == PayloadErased.stream:
             self._check_erasure(entry.position, envelope["schema"], data)
         if envelope["type"] in FREEZE:
@@ -195,7 +200,7 @@ class EntryChecks:
         assert isinstance(event, PayloadErased)  # noqa: S101 - its type says so
         frozen = self._frozen.get(event.model, set())
         before = StoodBefore(
-            rows_model=self._rows.get,
+            rows_model=self._seen.model_of_rows,
             is_frozen=frozen.__contains__,
             has_started=lambda cycle: cycle_stream(cycle) in self._versions,
         )
@@ -203,7 +208,7 @@ class EntryChecks:
             expected = f"what stands before it, of {event.model!r}"
             self._wrong(position, "what the erasure names", expected, named)
         believed = within_reach(event, position, before)
-        self.erased.update(believed.entries)
+        self._seen.add_erased(believed.entries)
         self._erased_artefacts.update(believed.artefacts)
 
     def finish(self) -> None:
@@ -229,5 +234,5 @@ class EntryChecks:
                 self._wrong(position, thing, named, self._artefacts[named])
 
     def _wrong(self, position: int, thing: str, expected: str, found: str) -> None:
-        if len(self.breaks) < _BREAKS_KEPT:
+        if len(self.breaks) < BREAKS_KEPT:
             self.breaks.append(Break(position, thing, expected, found))

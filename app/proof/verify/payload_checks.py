@@ -5,13 +5,14 @@ A payload is found, to be erased, by the model and identity beside it: they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
 
-from app.proof.verify.breaks import Break
+from app.proof.verify.breaks import BREAKS_KEPT, Break
+from app.proof.verify.seen import Apart, Seen
 from domain.canonical import holds_nul
 from domain.events.erasure import Payload
 from domain.events.unreadable import HOLDS_NUL
@@ -25,32 +26,56 @@ _THING: Final = "the data that stands apart"
 
 
 def payload_breaks(
-    connection: Connection, commits: dict[int, str], erased: Set[int], *, stored: bool = True
+    connection: Connection, seen: Seen, *, stored: bool = True
 ) -> tuple[int, list[Break]]:
     """How many payloads were erased as entries say, and what is wrong with the others.
 
+    Both are read by position, side by side.
+
     Args:
         connection: reads the moment at which the entries were checked.
-        commits: position -> what the entry there commits to, 64 hex digits.
-        stored: whether there is a table of them; an older schema has none.
-        erased: positions whose erasure an entry records.
+        seen: what they commit to, and say was erased.
+        stored: whether there is a table of payloads; an older schema has none.
     """
-    missing = dict(commits)
-    breaks = []
+    erased, breaks = 0, _Kept()
+    commits = seen.apart()
+    next_one = next(commits, None)
     for position, beside, payload in _stored(connection) if stored else ():
-        commit = missing.pop(position, None)
-        if commit is None:
-            breaks.append(Break(position, _THING, "none: the entry commits to none", "some"))
-        elif payload.commit != commit:
-            breaks.append(Break(position, _THING, f"the commitment {commit}", payload.commit))
+        while next_one is not None and next_one.position < position:
+            erased += _is_erased(next_one, breaks)
+            next_one = next(commits, None)
+        if next_one is None or next_one.position != position:
+            breaks.add(Break(position, _THING, "none: the entry commits to none", "some"))
+            continue
+        if payload.commit != next_one.commit:
+            expected = f"the commitment {next_one.commit}"
+            breaks.add(Break(position, _THING, expected, payload.commit))
         else:
-            breaks += _named_otherwise(position, beside, payload)
-    breaks += [
-        Break(position, _THING, "there, or an entry that says it was erased", "neither")
-        for position in missing
-        if position not in erased
-    ]
-    return sum(position in erased for position in missing), breaks
+            breaks.add(*_named_otherwise(position, beside, payload))
+        next_one = next(commits, None)
+    while next_one is not None:
+        erased += _is_erased(next_one, breaks)
+        next_one = next(commits, None)
+    return erased, breaks.found
+
+
+class _Kept:
+    """Breaks by position, as far as anybody is told of them."""
+
+    def __init__(self) -> None:
+        self.found: list[Break] = []
+
+    def add(self, *breaks: Break) -> None:
+        if len(self.found) < BREAKS_KEPT:
+            self.found += breaks
+
+
+def _is_erased(apart: Apart, breaks: _Kept) -> bool:
+    """Whether data that is not there may be gone; else it is a break."""
+    if not apart.erased:
+        expected = "there, or an entry that says it was erased"
+        breaks.add(Break(apart.position, _THING, expected, "neither"))
+    return apart.erased
 
 
 def _named_otherwise(position: int, beside: dict[str, Any], payload: Payload) -> Iterator[Break]:

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, Table, select
 
 from app.ledger.reading import Past, dense_pages, head
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
-from app.projections.keeping import positions_of, tables_beside
+from app.projections.positions import positions_of, tables_beside
 from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS
 from app.proof.verify.breaks import Break
 
+_ROWS: Final = 1000  # fetched at once
 _SHOWN: Final = 300  # characters of a differing row
 
 
@@ -64,9 +65,13 @@ def _unfounded(unknown: list[str], last: int, newest: int) -> Break:
 
 def _first_difference(table: Table, connection: Connection, scratch: Connection) -> Break:
     query = select(table).order_by(*table.primary_key.columns)
+    options = {"yield_per": _ROWS}
     position = None
     found = expected = None
-    with connection.execute(query) as stored, scratch.execute(query) as right:
+    with (
+        connection.execute(query, execution_options=options) as stored,
+        scratch.execute(query, execution_options=options) as right,
+    ):
         for found, expected in zip_longest(stored, right):
             if found is None or expected is None or tuple(found) != tuple(expected):
                 shown = expected if expected is not None else found

@@ -6,31 +6,30 @@ memory of leaf hashes, which names the very entry that was changed. Nothing is w
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row
 
 from app.database.migrating import SCHEMA_REVISION
 from app.database.read_only import judged_revision
 from app.ledger.store import Ledger
-from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import read_head
-from app.proof.signer import check_ed25519
+from app.proof.leaf_memory import NO_LEAVES, LeafMemory
 from app.proof.verify.artefact_checks import artefact_breaks
-from app.proof.verify.breaks import Break
+from app.proof.verify.breaks import BREAKS_KEPT, Break
+from app.proof.verify.checkpoint_checks import read_checkpoints
 from app.proof.verify.entry_checks import EntryChecks, StoredEntry
 from app.proof.verify.guards import guard_breaks, tables_of
 from app.proof.verify.payload_checks import payload_breaks
 from app.proof.verify.read_models import differing_read_models
+from app.proof.verify.seen import Seen, SignedRoot
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from app.proof.verify.tile_checks import TileChecks
-from domain.errors import LedgerDamaged, ProofInvalid
-from domain.tree.merkle import Frontier, root_of
-from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
-from domain.tree.proofs import HASH_BYTES
+from domain.errors import LedgerDamaged
+from domain.tree.merkle import Frontier
+from domain.tree.notes import VerifierKey
 
 BREAKS_MAX: Final = 100  # named; the first is what matters
 _PAGE_ENTRIES: Final = 1000
@@ -89,20 +88,12 @@ class Verified:
         )
 
 
-@dataclass(slots=True)
-class _Signatures:
-    """The checkpoints to check against, in order of size."""
-
-    checkpoints: list[Checkpoint] = field(default_factory=list)
-    breaks: list[Break] = field(default_factory=list)
-
-
 def verify(
     ledger: Ledger,
     key: VerifierKey | None,
     *,
     retained: Sequence[str] = (),
-    remembered: bytes = b"",
+    remembered: LeafMemory = NO_LEAVES,
     read_models: bool = True,
     progress: Progress = lambda done, of: None,
 ) -> Verified:
@@ -116,7 +107,7 @@ def verify(
         ledger: open.
         key: who signs; without it no checkpoint can be checked and nothing is proven.
         retained: signed notes kept outside the database, the signer's last one among them.
-        remembered: the signer's memory of leaf hashes, 32 bytes each from position 0 on.
+        remembered: the signer's memory of leaf hashes.
         read_models: also fold all entries anew and compare what comes out with the read models.
         progress: told how many entries of how many are done.
 
@@ -124,41 +115,43 @@ def verify(
         CannotJudge: the schema is newer than this code, or this login may not read it.
         LedgerDamaged: the tables themselves cannot be read; the message says where.
     """
-    with ledger.snapshot() as connection, unreadable_is_damage():
+    with ledger.snapshot() as connection, unreadable_is_damage(), Seen.begun() as seen:
         revision = judged_revision(connection)
         tables = tables_of(connection)
         check_storage(connection, tables, entries=False)
         total = connection.exec_driver_sql("SELECT count(*) FROM entries").scalar_one()
-        signed = _read_checkpoints(connection, key, retained, "checkpoints" in tables)
-        leaves = _authentic(remembered, signed.checkpoints)
-        if remembered and not leaves and signed.checkpoints:
+        breaks = read_checkpoints(connection, key, retained, seen, "checkpoints" in tables)
+        checkpoints = seen.checkpoints()
+        leaves = _authentic(connection, remembered, seen)
+        if remembered.size and not leaves.size and checkpoints:
             said = "others, which name no entry. Remove the file: the signer writes it again"
             expected = "those under a signed checkpoint"
-            signed.breaks.append(Break(None, "the signer's memory of leaf hashes", expected, said))
-        entries = EntryChecks(connection, leaves)
+            breaks.append(Break(None, "the signer's memory of leaf hashes", expected, said))
+        entries = EntryChecks(connection, leaves, seen)
         tiles = TileChecks(connection, stored="tiles" in tables)
-        breaks, fitting = signed.breaks, 0
-        pending = deque(signed.checkpoints)
+        fitting, roots = 0, list[Break]()
+        pending = seen.next_checkpoint(None)
         for page in _pages(connection):
             hashes = entries.check(page)
-            while pending and pending[0].size <= tiles.size + len(hashes):
-                part = pending[0].size - tiles.size
+            while pending is not None and pending.size <= tiles.size + len(hashes):
+                part = pending.size - tiles.size
                 tiles.add(hashes[:part])
                 del hashes[:part]
-                fitting = _compare(pending.popleft(), tiles.tree(), fitting, entries, breaks)
+                fitting = _compare(pending, tiles.tree(), fitting, entries, roots)
+                pending = seen.next_checkpoint(pending)
             tiles.add(hashes)
             if len(page) == _PAGE_ENTRIES:
                 connection.rollback()  # what comes next is read as it stands then
             progress(tiles.size, max(total, tiles.size))
         entries.finish()
         tree = tiles.tree()
-        breaks += entries.breaks + tiles.breaks()
-        stored = "payloads" in tables
-        erased, wrong = payload_breaks(connection, entries.apart, entries.erased, stored=stored)
+        breaks += roots + entries.breaks + tiles.breaks()
+        erased, wrong = payload_breaks(connection, seen, stored="payloads" in tables)
         breaks += wrong
         unnamed, wrong = artefact_breaks(connection, entries.named)
         breaks += wrong
-        breaks += _check_end(connection, tree, pending, "ledger_head" in tables)
+        signed = 0 if pending is None else seen.largest_checkpoint()
+        breaks += _check_end(connection, tree, signed, "ledger_head" in tables)
         compared, differing = 0, list[Break]()
         if read_models and not breaks and revision == SCHEMA_REVISION:
             compared, differing = differing_read_models(connection)
@@ -169,7 +162,7 @@ def verify(
         entries=tree.size,
         root=tree.root().hex(),
         key=None if key is None else str(key),
-        checkpoints=len(signed.checkpoints),
+        checkpoints=checkpoints,
         covered=fitting,
         read_models=compared,
         erased=erased,
@@ -179,45 +172,12 @@ def verify(
     )
 
 
-def _read_checkpoints(
-    connection: Connection, key: VerifierKey | None, retained: Sequence[str], stored: bool
-) -> _Signatures:
-    """Every checkpoint that is signed: those in the database, and those kept elsewhere."""
-    found = _Signatures()
-    if key is None:
-        return found
-    known: set[Checkpoint] = set()
-    for note in retained:
-        try:
-            known.add(open_checkpoint(note, key, check_ed25519))
-        except ProofInvalid as error:
-            found.breaks.append(Break(None, "a retained checkpoint", "its key's", error.message))
-    query = select(CHECKPOINTS).order_by(CHECKPOINTS.c.size)
-    for row in connection.execute(query) if stored else ():
-        thing = f"the checkpoint of size {row.size}"
-        try:
-            checkpoint = open_checkpoint(row.note, key, check_ed25519)
-        except ProofInvalid as error:
-            found.breaks.append(Break(None, thing, f"signed by {key.name}", error.message))
-            continue
-        if (row.size, bytes(row.root)) != (checkpoint.size, checkpoint.root):
-            said = f"{row.size}, {bytes(row.root).hex()}"
-            signed = f"{checkpoint.size}, {checkpoint.root.hex()}"
-            found.breaks.append(Break(None, thing, f"as signed: {signed}", said))
-        known.add(checkpoint)
-    found.checkpoints = sorted(known, key=lambda each: (each.size, each.root))
-    return found
-
-
-def _authentic(remembered: bytes, checkpoints: Sequence[Checkpoint]) -> bytes:
+def _authentic(connection: Connection, remembered: LeafMemory, seen: Seen) -> LeafMemory:
     """The remembered leaf hashes, when a checkpoint vouches for all of them; otherwise none."""
-    leaves = [
-        remembered[at : at + HASH_BYTES]
-        for at in range(0, len(remembered) - HASH_BYTES + 1, HASH_BYTES)
-    ]
-    root = root_of(leaves)
-    signed = any(each.size == len(leaves) and each.root == root for each in checkpoints)
-    return remembered if signed else b""
+    tree = TileChecks(connection, stored=False)
+    for page in remembered.pages():
+        tree.add(page)
+    return remembered if seen.is_signed(tree.size, tree.tree().root()) else NO_LEAVES
 
 
 def _pages(connection: Connection) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
@@ -243,12 +203,13 @@ def _pages(connection: Connection) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
 
 
 def _compare(
-    checkpoint: Checkpoint, tree: Frontier, fitting: int, entries: EntryChecks, breaks: list[Break]
+    checkpoint: SignedRoot, tree: Frontier, fitting: int, entries: EntryChecks, breaks: list[Break]
 ) -> int:
     """Compare the tree with a checkpoint of its size; the size up to which all is proven."""
     if tree.root() == checkpoint.root:
         return checkpoint.size
-    if not entries.broken_before(checkpoint.size):  # otherwise it is known already which entry
+    known = entries.broken_before(checkpoint.size) or len(breaks) >= BREAKS_KEPT
+    if not known:  # otherwise it is known already which entry
         breaks.append(
             Break(
                 fitting,
@@ -260,14 +221,14 @@ def _compare(
     return fitting
 
 
-def _check_end(
-    connection: Connection, tree: Frontier, missing: Sequence[Checkpoint], stored: bool
-) -> list[Break]:
-    """What should come after the last entry, and whether the head is that of these entries."""
+def _check_end(connection: Connection, tree: Frontier, missing: int, stored: bool) -> list[Break]:
+    """What should come after the last entry, and whether the head is that of these entries.
+
+    `missing`: how many entries were signed, when those are more; otherwise 0.
+    """
     found = []
     if missing:
-        size = missing[-1].size
-        expected = f"an entry: {size} were signed"
+        expected = f"an entry: {missing} were signed"
         found.append(Break(tree.size, "the end of the ledger", expected, "the ledger ends there"))
     if not stored:
         return found

@@ -16,8 +16,8 @@ from app.cli.opening import read_settings, typed
 from app.cli.terminal import CommandRefused, Exit, exit_code_of
 from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
-from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
+from app.projections.positions import POSITIONS
 from app.settings import Settings
 from domain.decisions.damage import SettleDamage
 from domain.errors import ReadModelUnfit

@@ -12,8 +12,8 @@ import httpx
 from sqlalchemy import delete, update
 
 from app.ledger.tables import ENTRIES
-from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
+from app.projections.positions import POSITIONS
 from app.settings import Settings
 from tests.app.cli.command_line import environment, whyledger
 from tests.app.cli.served import served

@@ -15,8 +15,8 @@ from app.database.engine import create_database
 from app.database.locks import take_lock
 from app.http.starting import Starting
 from app.process import Process
-from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
+from app.projections.positions import POSITIONS
 from app.projections.rebuild import rebuild
 from app.projections.runner import apply
 from app.settings import Settings

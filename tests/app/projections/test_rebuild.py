@@ -15,10 +15,11 @@ from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.projections.cycles import CYCLES
 from app.projections.folding import digests
-from app.projections.keeping import POSITIONS, Keeping
+from app.projections.keeping import Keeping
 from app.projections.labels import LABELS
 from app.projections.models import MODELS as MODELS_TABLE
 from app.projections.opening import open_ledger
+from app.projections.positions import POSITIONS
 from app.projections.read_model import ReadModel, put, tables_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS

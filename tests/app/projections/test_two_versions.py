@@ -29,8 +29,9 @@ from app.database.engine import insert_rows
 from app.ledger.reading import Past
 from app.ledger.store import Ledger, StreamAppend
 from app.projections.cycles import CYCLES
-from app.projections.keeping import POSITIONS, Keeping, positions_of
+from app.projections.keeping import Keeping
 from app.projections.opening import open_ledger
+from app.projections.positions import POSITIONS, positions_of
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS, rows_between

@@ -12,7 +12,7 @@ from app.database.engine import insert_rows
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import grow
-from app.projections.keeping import POSITIONS
+from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash

@@ -16,6 +16,8 @@ from app.ledger.tables import PAYLOADS
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
 from app.proof.checkpoints import Checkpoints
+from app.proof.leaf_memory import NO_LEAVES, LeafMemory
+from app.proof.signer import FileSigner
 from app.proof.verify.verification import Verified, verify
 from app.settings import Settings
 from domain.events.events import PayloadErased
@@ -67,7 +69,13 @@ def fill(ledger: Ledger, settings: Settings) -> Kept:
     note = checkpoints.signer.last_note()
     assert note is not None
     checkpoints.close()
-    return Kept(checkpoints.signer.key, note, checkpoints.signer.remembered_leaves())
+    return Kept(checkpoints.signer.key, note, leaves_of(checkpoints.signer))
+
+
+def leaves_of(signer: FileSigner) -> bytes:
+    """All that the signer remembers, 32 bytes an entry."""
+    memory = signer.remembered_leaves()
+    return memory.read(0, memory.size)
 
 
 def fill_further(ledger: Ledger, settings: Settings) -> Kept:
@@ -87,7 +95,7 @@ def fill_further(ledger: Ledger, settings: Settings) -> Kept:
     note = checkpoints.signer.last_note()
     assert note is not None
     checkpoints.close()
-    return Kept(checkpoints.signer.key, note, checkpoints.signer.remembered_leaves())
+    return Kept(checkpoints.signer.key, note, leaves_of(checkpoints.signer))
 
 
 def erasure_of(position: int) -> PayloadErased:
@@ -118,7 +126,7 @@ def verified(ledger: Ledger, kept: Kept, *, leaves: bool = True, note: bool = Tr
         ledger,
         kept.key,
         retained=[kept.note] if note else [],
-        remembered=kept.leaves if leaves else b"",
+        remembered=LeafMemory.of(kept.leaves) if leaves else NO_LEAVES,
     )
 
 

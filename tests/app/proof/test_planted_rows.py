@@ -32,7 +32,7 @@ from domain.errors import LedgerDamaged, RequestInvalid, SigningRefused
 from domain.tree.notes import Checkpoint
 from tests.app.planting import erasure, plant_event
 from tests.app.proof.forger import change, rewrite
-from tests.app.proof.signed_ledger import Kept, checked, exported, fill, verified
+from tests.app.proof.signed_ledger import Kept, checked, exported, fill, leaves_of, verified
 from tests.ledger_events import TIME, observation, prediction, put, refused
 from tests.told import ToldOnce, retold
 
@@ -294,12 +294,12 @@ def test_garbage_in_the_memory_of_leaves_is_named_and_written_again_once_removed
     ledger, checkpoints = signed_ledger
     signer = checkpoints.signer
     signer.leaves_path.write_bytes(b"garbage" * 2000)
-    garbage = Kept(kept.key, kept.note, signer.remembered_leaves())
+    garbage = Kept(kept.key, kept.note, leaves_of(signer))
     (only,) = verified(ledger, garbage).breaks
     assert (only.position, only.thing) == (None, "the signer's memory of leaf hashes")
     signer.leaves_path.unlink()
     note = checkpoints.sign().note
-    assert verified(ledger, Kept(kept.key, note, signer.remembered_leaves())).breaks == ()
+    assert verified(ledger, Kept(kept.key, note, leaves_of(signer))).breaks == ()
 
 
 def test_an_older_database_with_its_older_memory_is_shown_by_a_checkpoint_kept_elsewhere(

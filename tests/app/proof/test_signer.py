@@ -14,6 +14,7 @@ from domain.errors import ProofInvalid, SigningRefused
 from domain.tree.merkle import EMPTY_ROOT, root_of
 from domain.tree.notes import Checkpoint, open_checkpoint
 from domain.tree.proofs import consistency_proof
+from tests.app.proof.signed_ledger import leaves_of
 
 ORIGIN = "whyledger/test"
 LEAVES = [leaf_hash(bytes([number])) for number in range(40)]
@@ -63,7 +64,7 @@ def test_the_memory_outlives_the_process(signer: FileSigner) -> None:
     again = FileSigner(signer.path, ORIGIN)
     assert again.key == signer.key
     assert again.last() == Checkpoint(ORIGIN, 17, root_of(LEAVES[:17]))
-    assert again.remembered_leaves() == b"".join(LEAVES[:17])
+    assert leaves_of(again) == b"".join(LEAVES[:17])
 
 
 def test_what_was_signed_is_signed_again_alike(signer: FileSigner) -> None:
@@ -96,10 +97,10 @@ def test_leaves_that_a_crash_left_behind_or_lost_are_put_right(signer: FileSigne
     sign(signer, LEAVES[:5])
     signer.leaves_path.write_bytes(signer.leaves_path.read_bytes() + b"x" * 50)
     sign(signer, LEAVES[:9])
-    assert signer.remembered_leaves() == b"".join(LEAVES[:9])
+    assert leaves_of(signer) == b"".join(LEAVES[:9])
     signer.leaves_path.unlink()
     sign(signer, LEAVES[:11])
-    assert signer.remembered_leaves() == b"".join(LEAVES[:11])
+    assert leaves_of(signer) == b"".join(LEAVES[:11])
 
 
 def test_a_damaged_memory_signs_nothing(signer: FileSigner) -> None:

@@ -7,9 +7,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.database.engine import READ_MODELS_SCHEMA
-from app.projections.keeping import POSITIONS
 from app.projections.labels import LABELS
 from app.projections.models import MODELS
+from app.projections.positions import POSITIONS
 from app.settings import Settings
 from tests.app.http.routes.running import observation, process_behind, running, send
 from tests.patience import until

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 from app.cli.main import app
 from app.ledger.store import Ledger
 from app.ledger.tree import TILE_HASHES
-from app.projections.keeping import POSITIONS
 from app.projections.opening import open_ledger
+from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS
 from app.settings import Settings

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.database.engine import insert_rows
 from app.ledger.tables import ARTEFACTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import grow
-from app.projections.keeping import POSITIONS
+from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.ledger.store import Ledger
-from app.projections.keeping import POSITIONS
+from app.projections.positions import POSITIONS
 from app.projections.refusals import REFUSALS
 from app.proof.verify.verification import verify
 from tests.app.proof.forger import change, stored_as

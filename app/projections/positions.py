@@ -1,0 +1,47 @@
+"""How far read models are folded: a table of positions, and which tables of read models stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Column, Connection, Table, delete, inspect, select
+
+from app.database.engine import READ_MODELS_SCHEMA
+from app.ledger.tables import NAME, POSITION
+from app.projections.read_model import METADATA
+
+POSITIONS: Final = Table(
+    "read_model_positions",
+    METADATA,
+    Column("read_models", NAME, primary_key=True),  # their names, sorted, with blanks between
+    Column("position", POSITION, nullable=False),  # of the last entry folded; -1: none
+)
+
+
+def positions_of(connection: Connection) -> dict[str, int]:
+    """Read model -> the position of the last entry folded into it, of whatever version."""
+    found: dict[str, int] = {}
+    for together, position in connection.execute(select(POSITIONS)):
+        if not isinstance(together, str) or type(position) is not int:
+            continue  # SQLite takes anything; what nothing is known of is folded from the start
+        for name in together.split():
+            found[name] = max(position, found.get(name, -1))
+    return found
+
+
+def tables_beside(connection: Connection) -> set[str]:
+    """The tables beside which read models stand, and those themselves."""
+    schema = None if connection.dialect.name == "sqlite" else READ_MODELS_SCHEMA
+    return set(inspect(connection).get_table_names(schema))
+
+
+def position_rows(connection: Connection) -> list[str]:
+    """The rows there are, each as the names that it is for."""
+    rows = connection.execute(select(POSITIONS.c.read_models)).scalars()
+    return [row for row in rows if isinstance(row, str)]  # SQLite takes anything
+
+
+def forget(connection: Connection, rows: Iterable[str]) -> None:
+    """Remove these of them."""
+    connection.execute(delete(POSITIONS).where(POSITIONS.c.read_models.in_(list(rows))))

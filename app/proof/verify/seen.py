@@ -1,0 +1,121 @@
+"""What a verification has seen of a ledger, on the disk: its memory does not grow with the entries.
+
+What grows with the models alone, their cycles and what those name, stays in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Final, NamedTuple
+
+from app.database.scratch import scratch_file
+
+_TABLES: Final = (
+    "CREATE TABLE ids (id TEXT PRIMARY KEY, position INTEGER) WITHOUT ROWID",
+    'CREATE TABLE apart (position INTEGER PRIMARY KEY, "commit" TEXT, model TEXT)',
+    "CREATE TABLE erased (position INTEGER PRIMARY KEY)",
+    "CREATE TABLE checkpoints (size INTEGER, root BLOB, PRIMARY KEY (size, root)) WITHOUT ROWID",
+)
+_APART: Final = (
+    'SELECT position, "commit", erased.position IS NOT NULL FROM apart'
+    " LEFT JOIN erased USING (position) ORDER BY position"
+)
+
+
+class Apart(NamedTuple):
+    """An entry whose data stands apart."""
+
+    position: int
+    commit: str  # what it commits to
+    erased: bool  # whether an entry that may say so says that the data is gone
+
+
+class SignedRoot(NamedTuple):
+    """A checkpoint that is signed."""
+
+    size: int
+    root: bytes
+
+
+class Seen:
+    """Made by `Seen.begun()`, for one thread. Ids are kept whole: none is taken for another.
+
+    Ids of ours sort in the order they were drawn, so that looking for one costs about a microsecond
+    however many there are; those of others, drawn at random, cost three.
+    """
+
+    def __init__(self) -> None:
+        self._file = scratch_file()
+        for statement in _TABLES:
+            self._file.execute(statement)
+        self._file.execute("BEGIN")  # one transaction: beginning one each time costs more
+
+    @classmethod
+    @contextmanager
+    def begun(cls) -> Iterator[Seen]:
+        """Nothing seen yet; forgotten at the end."""
+        seen = cls()
+        with closing(seen._file):
+            yield seen
+
+    def add_ids(self, ids: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Take ids and their positions, in order; those that were seen before."""
+        added = self._file.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", ids)
+        if added.rowcount == len(ids):
+            return []
+        first = "SELECT position FROM ids WHERE id = ?"
+        return [
+            (id, position)
+            for id, position in ids
+            if self._file.execute(first, (id,)).fetchone() != (position,)
+        ]
+
+    def add_apart(self, position: int, commit: str, model: str | None) -> None:
+        """The entry commits to data that stands apart, of a row of `model`."""
+        values = (position, commit, model)
+        self._file.execute("INSERT OR REPLACE INTO apart VALUES (?, ?, ?)", values)
+
+    def model_of_rows(self, position: int) -> str | None:
+        """Whose row stands apart there; None: no model's."""
+        query = "SELECT model FROM apart WHERE position = ?"
+        row: tuple[str | None] | None = self._file.execute(query, (position,)).fetchone()
+        return None if row is None else row[0]
+
+    def add_erased(self, positions: Iterable[int]) -> None:
+        """An erasure that may say so says that the data of these is gone."""
+        values = ((position,) for position in positions)
+        self._file.executemany("INSERT OR IGNORE INTO erased VALUES (?)", values)
+
+    def apart(self) -> Iterator[Apart]:
+        """Every entry whose data stands apart, by position."""
+        for position, commit, erased in self._file.execute(_APART):
+            yield Apart(position, commit, bool(erased))
+
+    def add_checkpoint(self, size: int, root: bytes) -> None:
+        """One that is signed; the same again is the same."""
+        self._file.execute("INSERT OR IGNORE INTO checkpoints VALUES (?, ?)", (size, root))
+
+    def checkpoints(self) -> int:
+        """How many there are."""
+        (count,) = self._file.execute("SELECT count(*) FROM checkpoints").fetchone()
+        return int(count)
+
+    def next_checkpoint(self, after: SignedRoot | None) -> SignedRoot | None:
+        """The one after `after`, by size and root; the first when that is None."""
+        query = (
+            "SELECT size, root FROM checkpoints WHERE (size, root) > (?, ?)"
+            " ORDER BY size, root LIMIT 1"
+        )
+        row = self._file.execute(query, after or (-1, b"")).fetchone()
+        return None if row is None else SignedRoot(*row)
+
+    def largest_checkpoint(self) -> int:
+        """How many entries the largest covers; 0: there is none."""
+        (size,) = self._file.execute("SELECT max(size) FROM checkpoints").fetchone()
+        return int(size or 0)
+
+    def is_signed(self, size: int, root: bytes) -> bool:
+        """Whether a checkpoint says so."""
+        query = "SELECT 1 FROM checkpoints WHERE size = ? AND root = ?"
+        return self._file.execute(query, (size, root)).fetchone() is not None
