@@ -13,10 +13,12 @@ from app.ledger.streams import cycle_stream
 from app.ledger.tables import ARTEFACTS
 from app.proof.verify.breaks import Break
 from domain.canonical import sha256_hex
+from domain.events.block_events import BLOCK_TYPES
 from domain.events.envelope import UNREADABLE, event_from_data, why_unreadable
 from domain.events.erasure_reach import (
     ERASABLE_FIELDS,
     FREEZE,
+    ManyRows,
     StoodBefore,
     beyond_reach,
     frozen_in,
@@ -43,7 +45,7 @@ STORES: Final = {
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
-_LOOKED_INTO: Final = FREEZE | {PayloadErased.type}
+_LOOKED_INTO: Final = FREEZE | BLOCK_TYPES | {PayloadErased.type}
 _OPTIONAL: Final = "residuals_sha256"  # older entries lack it, and who has none says null
 _REFIT: Final = "cycle.candidate-refitted"  # null, both, where no plan came of it
 
@@ -79,6 +81,8 @@ class EntryChecks:
         self._erased_artefacts: set[str] = set()
         self._missing: list[tuple[int, str, str]] = []  # position, field and digest; or erased
         self._rows: dict[int, str | None] = {}  # position of data that stands apart -> its model
+        self.many: dict[int, ManyRows] = {}  # position -> an entry of many rows
+        self.erased_rows: set[tuple[int, int]] = set()  # position and row, as `erased`
         self._frozen: dict[str, set[str]] = {}  # model -> digests its entries name as erasable
         self._connection = connection
         self._remembered = remembered
@@ -181,6 +185,8 @@ class EntryChecks:
         if "data_commit" in envelope:
             self.apart[entry.position] = str(envelope["data_commit"])
             self._rows[entry.position] = model_of_rows(stream)
+        if envelope["type"] in BLOCK_TYPES and type(data.get("rows")) is int:
+            self.many[entry.position] = ManyRows(model_of_rows(stream), data["rows"])
         if envelope["type"] == PayloadErased.type and stream == PayloadErased.stream:
             self._check_erasure(entry.position, envelope["schema"], data)
         if envelope["type"] in FREEZE:
@@ -196,6 +202,7 @@ class EntryChecks:
         frozen = self._frozen.get(event.model, set())
         before = StoodBefore(
             rows_model=self._rows.get,
+            many_rows=self.many.get,
             is_frozen=frozen.__contains__,
             has_started=lambda cycle: cycle_stream(cycle) in self._versions,
         )
@@ -204,6 +211,7 @@ class EntryChecks:
             self._wrong(position, "what the erasure names", expected, named)
         believed = within_reach(event, position, before)
         self.erased.update(believed.entries)
+        self.erased_rows.update((each.position, each.row) for each in believed.rows)
         self._erased_artefacts.update(believed.artefacts)
 
     def finish(self) -> None:
