@@ -80,7 +80,7 @@ class ChangeView:
 
 
 CHANGES: Final = table_of(
-    ChangeView, "changes", number=3, key="position", unique="id", indexes=[("model", "position")]
+    ChangeView, "changes", number=4, key="position", unique="id", indexes=[("model", "position")]
 )
 
 

@@ -26,6 +26,7 @@ from app.projections.folding import PAGE_ENTRIES, fold
 from app.projections.read_model import METADATA, ReadModel, put
 from domain.errors import LedgerBusy, ReadModelUnfit
 from domain.events.envelope import Recorded
+from domain.events.expansion import expanded
 
 POSITIONS: Final = Table(
     "read_model_positions",
@@ -170,9 +171,10 @@ class Keeping:
         up_to = min(last, done + entries_max)
         past = Past(connection)
         for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
+            rows = expanded(page)  # once for all of them
             for each in behind:
                 since = positions[each.name]
-                fold([each], connection, past, [one for one in page if one.position > since])
+                fold([each], connection, past, [one for one in rows if one.position > since])
         if up_to == last:
             self._finish(connection, last)
         else:

@@ -1,6 +1,6 @@
 """The labelled rows: observations, and outcomes with the row of the prediction they label.
 
-A later label for the same identity is a correction: it wins by position, and is no new sample.
+A later label for the same identity is a correction: it wins by its place, and is no new sample.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from app.database.engine import insert_rows
 from app.ledger.reading import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import json_text, table_of
+from domain.blocks.ids import place_of, position_of
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ContractAdopted,
@@ -33,7 +34,7 @@ _ROWS_PER_DELETE: Final = 500
 class Label:
     """One label of one row, in force or corrected since."""
 
-    position: int
+    place: int  # of the label, see `Recorded.place`
     model: str
     identity: str
     event_time: str  # of the row
@@ -43,7 +44,7 @@ class Label:
 
 
 LABELS: Final = table_of(
-    Label, "labels", number=1, key="position", indexes=[("model", "identity", "position")]
+    Label, "labels", number=2, key="place", indexes=[("model", "identity", "place")]
 )
 
 
@@ -69,17 +70,17 @@ def labelled_rows(
     """
     of_identity = (
         select(
-            func.max(LABELS.c.position).label("last"),
-            func.min(LABELS.c.position).label("first"),
+            func.max(LABELS.c.place).label("last"),
+            func.min(LABELS.c.place).label("first"),
             func.count().label("labels"),
         )
-        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        .where(LABELS.c.model == model, LABELS.c.place < _end(up_to), LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity)
         .subquery()
     )
     rows = connection.execute(
         select(LABELS, of_identity.c.first, of_identity.c.labels)
-        .join(of_identity, LABELS.c.position == of_identity.c.last)
+        .join(of_identity, LABELS.c.place == of_identity.c.last)
         .where(LABELS.c.event_time < before)
         .order_by(LABELS.c.event_time, LABELS.c.identity)
     )
@@ -89,8 +90,8 @@ def labelled_rows(
             event_time=row.event_time,
             label=row.label,
             row=orjson.loads(row.row),
-            position=row.position,
-            first_position=row.first,
+            position=position_of(row.place),
+            first_position=position_of(row.first),
             labels=row.labels,
         )
         for row in rows
@@ -102,11 +103,11 @@ def labelled_identities(
 ) -> frozenset[str]:
     """The rows that `labelled_rows` gives for the same; None: whatever their event time."""
     last = (
-        select(func.max(LABELS.c.position))
-        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        select(func.max(LABELS.c.place))
+        .where(LABELS.c.model == model, LABELS.c.place < _end(up_to), LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity)
     )
-    found = select(LABELS.c.identity).where(LABELS.c.position.in_(last))
+    found = select(LABELS.c.identity).where(LABELS.c.place.in_(last))
     if before is not None:
         found = found.where(LABELS.c.event_time < before)
     return frozenset(connection.execute(found).scalars())
@@ -118,12 +119,12 @@ def first_labels(connection: Connection, model: str, *, up_to: int) -> dict[str,
     What is asked about again and again must not change with a correction.
     """
     first = (
-        select(func.min(LABELS.c.position))
-        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        select(func.min(LABELS.c.place))
+        .where(LABELS.c.model == model, LABELS.c.place < _end(up_to), LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity)
     )
     rows = connection.execute(
-        select(LABELS.c.identity, LABELS.c.label).where(LABELS.c.position.in_(first))
+        select(LABELS.c.identity, LABELS.c.label).where(LABELS.c.place.in_(first))
     )
     return {row.identity: row.label for row in rows}
 
@@ -134,12 +135,12 @@ def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -
     What an upload is compared with.
     """
     latest = (
-        select(func.max(LABELS.c.position))
+        select(func.max(LABELS.c.place))
         .where(LABELS.c.model == model, LABELS.c.identity.in_(list(identities)))
         .group_by(LABELS.c.identity)
     )
     rows = connection.execute(
-        select(LABELS.c.identity, LABELS.c.row).where(LABELS.c.position.in_(latest))
+        select(LABELS.c.identity, LABELS.c.row).where(LABELS.c.place.in_(latest))
     )
     return {row.identity: orjson.loads(row.row) for row in rows}
 
@@ -147,7 +148,7 @@ def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -
 def has_labels(connection: Connection, model: str, *, before: str) -> bool:
     """Whether the model has a labelled row with event time before `before`."""
     found = connection.execute(
-        select(LABELS.c.position).where(
+        select(LABELS.c.place).where(
             LABELS.c.model == model, LABELS.c.label.is_not(None), LABELS.c.event_time < before
         )
     ).first()
@@ -164,15 +165,17 @@ def newest_label(connection: Connection, model: str) -> str | None:
     return newest
 
 
-def erased_positions(entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
-    """Models and positions of events whose data is gone, as many as one statement takes.
+def erased_places(entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
+    """Models and places of events whose data is gone, as many as one statement takes.
 
     What an erasure names of another model's it does not reach.
     """
     for entry in entries:
         event = cast(PayloadErased, entry.event)
-        for start in range(0, len(event.entries), _ROWS_PER_DELETE):
-            yield event.model, list(event.entries[start : start + _ROWS_PER_DELETE])
+        places = [place_of(position, 0) for position in event.entries]
+        places += [place_of(each.position, each.row) for each in event.rows]
+        for start in range(0, len(places), _ROWS_PER_DELETE):
+            yield event.model, places[start : start + _ROWS_PER_DELETE]
 
 
 def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
@@ -203,16 +206,21 @@ def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -
                 json_text(row),
                 event.prediction_id,
             )
-        rows.append((entry.position, event.model, *values))
+        rows.append((entry.place, event.model, *values))
     insert_rows(connection, LABELS, rows)
 
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     """A rebuild comes to the same: it finds neither those rows nor the predictions to label."""
-    for model, positions in erased_positions(entries):
-        gone = LABELS.c.position.in_(positions)
-        unfounded = LABELS.c.prediction_id.in_(past.ids_at(positions))
+    for model, places in erased_places(entries):
+        gone = LABELS.c.place.in_(places)
+        unfounded = LABELS.c.prediction_id.in_(past.ids_at(places))
         connection.execute(delete(LABELS).where(LABELS.c.model == model, or_(gone, unfounded)))
+
+
+def _end(position: int) -> int:
+    """The place behind all rows of the entry at `position`."""
+    return place_of(position + 1, 0)
 
 
 class _Targets:

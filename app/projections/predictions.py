@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from app.database.engine import insert_rows
 from app.ledger.reading import Past
-from app.projections.labels import LABELS, erased_positions
+from app.projections.labels import LABELS, erased_places
 from app.projections.read_model import json_text, table_of, view_of
+from domain.blocks.ids import place_of, position_of
 from domain.events.envelope import Recorded
 from domain.events.events import PayloadErased, PredictionMade, Row
 
@@ -25,7 +26,7 @@ SUPERSEDED: Final = "a later prediction of the same row counts"
 class StoredPrediction:
     """One prediction as recorded."""
 
-    position: int
+    place: int  # see `Recorded.place`
     id: str  # the prediction id
     model: str
     identity: str
@@ -34,15 +35,20 @@ class StoredPrediction:
     prediction: float  # target's unit
     row: Row  # as accepted, without label
 
+    @property
+    def position(self) -> int:
+        """The position of its entry."""
+        return position_of(self.place)
+
 
 PredictedRow = StoredPrediction
 PREDICTIONS: Final = table_of(
     StoredPrediction,
     "predictions",
-    number=1,
-    key="position",
+    number=2,
+    key="place",
     unique="id",
-    indexes=[("model", "event_time"), ("model", "identity", "position")],
+    indexes=[("model", "event_time"), ("model", "identity", "place")],
 )
 
 
@@ -50,7 +56,7 @@ PREDICTIONS: Final = table_of(
 class Window:
     """The predictions a cycle judges, and those it does not, by reason."""
 
-    rows: tuple[StoredPrediction, ...]  # by position
+    rows: tuple[StoredPrediction, ...]  # as they were recorded
     left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
 
     def without(self, identities: frozenset[str], reason: str) -> Window:
@@ -73,7 +79,7 @@ def latest_prediction(connection: Connection, model: str, identity: str) -> Stor
     row = connection.execute(
         select(PREDICTIONS)
         .where(PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity)
-        .order_by(PREDICTIONS.c.position.desc())
+        .order_by(PREDICTIONS.c.place.desc())
         .limit(1)
     ).one_or_none()
     return None if row is None else view_of(StoredPrediction, row)
@@ -107,16 +113,16 @@ def window_predictions(
     start were it not clipped at the champion's training; what is left out is counted from there.
     """
     table = PREDICTIONS.c
-    known = and_(table.model == model, table.position <= up_to)
+    known = and_(table.model == model, table.place < place_of(up_to + 1, 0))
     inside = and_(
         known,
         table.model_version == model_version,
         table.event_time >= start,
         table.event_time < end,
     )
-    latest = select(func.max(table.position)).where(inside).group_by(table.identity)
+    latest = select(func.max(table.place)).where(inside).group_by(table.identity)
     rows = connection.execute(
-        select(PREDICTIONS).where(table.position.in_(latest)).order_by(table.position)
+        select(PREDICTIONS).where(table.place.in_(latest)).order_by(table.place)
     )
     found = tuple(view_of(StoredPrediction, row) for row in rows)
     reach = start if unclipped_start is None else unclipped_start
@@ -145,7 +151,7 @@ def unlabelled_predictions(
     )
     distinct = func.count(table.identity.distinct())
     labelled = (
-        select(labels.position)
+        select(labels.place)
         .where(labels.model == model, labels.identity == table.identity)
         .exists()
     )
@@ -164,7 +170,7 @@ def _made(connection: Connection, past: Past, entries: Sequence[Recorded]) -> No
         event = cast(PredictionMade, entry.event)
         rows.append(
             (
-                entry.position,
+                entry.place,
                 entry.id,
                 event.model,
                 event.identity,
@@ -178,8 +184,8 @@ def _made(connection: Connection, past: Past, entries: Sequence[Recorded]) -> No
 
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
-    for model, positions in erased_positions(entries):
-        named = PREDICTIONS.c.position.in_(positions)
+    for model, places in erased_places(entries):
+        named = PREDICTIONS.c.place.in_(places)
         connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.model == model, named))
 
 

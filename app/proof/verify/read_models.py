@@ -17,6 +17,7 @@ from app.projections.keeping import positions_of, tables_beside
 from app.projections.read_model import ReadModel
 from app.projections.runner import READ_MODELS
 from app.proof.verify.breaks import Break
+from domain.events.expansion import expanded
 
 _SHOWN: Final = 300  # characters of a differing row
 
@@ -40,9 +41,10 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
     past = Past(connection)
     with scratch(standing) as expected:
         for page in dense_pages(connection, -1, last, PAGE_ENTRIES):
+            rows = expanded(page)  # once for all of them
             for each in standing:
                 up_to = positions[each.name]
-                fold([each], expected, past, [one for one in page if one.position <= up_to])
+                fold([each], expected, past, [one for one in rows if one.position <= up_to])
         stored, right = digests(connection, standing), digests(expected, standing)
         found = [
             _first_difference(each, connection, expected)

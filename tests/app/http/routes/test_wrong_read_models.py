@@ -23,7 +23,7 @@ def spoil(client: TestClient, statement: str) -> None:
     """Change read models as the application's role may."""
     engine = process_behind(client).ledger.engine
     schema = "" if engine.dialect.name == "sqlite" else f"{READ_MODELS_SCHEMA}."
-    names = ("models_2", "labels_1", "read_model_positions")
+    names = ("models_2", "labels_2", "read_model_positions")
     tables = {name.split("_")[0]: f"{schema}{name}" for name in names}
     with engine.begin() as connection:
         connection.execute(text(statement.format(**tables)))
