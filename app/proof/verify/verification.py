@@ -20,6 +20,7 @@ from app.ledger.tables import CHECKPOINTS
 from app.ledger.tree import read_head
 from app.proof.signer import check_ed25519
 from app.proof.verify.artefact_checks import artefact_breaks
+from app.proof.verify.block_checks import block_breaks
 from app.proof.verify.breaks import Break
 from app.proof.verify.entry_checks import EntryChecks, StoredEntry
 from app.proof.verify.guards import guard_breaks, tables_of
@@ -54,6 +55,7 @@ class Verified:
     covered: int  # entries under the newest of them that fits: so far the ledger is proven
     read_models: int  # compared with what the entries give; 0 when not asked, or pointless
     erased: int  # events whose data is gone, as entries say
+    erased_rows: int  # of entries of many rows, gone likewise
     unnamed: int  # artefacts that no entry names: nothing uses them
     breaks: tuple[Break, ...]  # the first one first
     differing: tuple[Break, ...]  # of them, those of read models: those are folded anew
@@ -156,6 +158,10 @@ def verify(
         stored = "payloads" in tables
         erased, wrong = payload_breaks(connection, entries.apart, entries.erased, stored=stored)
         breaks += wrong
+        stored = "blocks" in tables
+        many, named = entries.many.keys(), entries.erased_rows
+        erased_rows, wrong = block_breaks(connection, many, named, stored=stored)
+        breaks += wrong
         unnamed, wrong = artefact_breaks(connection, entries.named)
         breaks += wrong
         breaks += _check_end(connection, tree, pending, "ledger_head" in tables)
@@ -173,6 +179,7 @@ def verify(
         covered=fitting,
         read_models=compared,
         erased=erased,
+        erased_rows=erased_rows,
         unnamed=unnamed,
         breaks=tuple(sorted(breaks, key=lambda each: each.order)[:BREAKS_MAX]),
         differing=tuple(differing),
