@@ -35,6 +35,7 @@ TEXTS = {
     20: "93e95ce47f7c7067",
     21: "9d1f78f2ca67014a",
     22: "d36974be011eb48d",
+    23: "7caba7edb329eae1",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -70,10 +70,8 @@ def _many(draw: st.DrawFn, kind: type[BlockEvent]) -> BlockEvent:
         time = TimeColumn(column=draw(st.sampled_from(columns)), read_as="timestamp")
         identity = tuple(draw(st.permutations(columns)))
         said |= {"columns": tuple(columns), "identity": identity, "event_time": time}
-    event: BlockEvent = draw(
-        st.builds(kind, **{name: st.just(value) for name, value in said.items()})
-    )
-    return event
+    fixed = {name: st.just(value) for name, value in said.items()}
+    return cast(BlockEvent, draw(st.builds(kind, **fixed)))
 
 
 def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
