@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AliasPath, BaseModel, Field
+from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
@@ -25,6 +26,7 @@ from domain.events.cloud_event import cloud_event, sequence_of
 from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
+_SEQUENCE: Final = r"^(-1|[0-9]{1,16}(\.[0-9]{5})?)$"
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 EITHER: Final = "application/json"
@@ -92,13 +94,19 @@ class EventsAnswer(BaseModel):
     )
 
 
+def _in_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_SEQUENCE, value):
+        raise ValueError(
+            "should be a whole number in digits, or the sequence of a row such as 812.00417"
+        )
+    return value
+
+
 class EventsQuery(PageQuery):
     """Which page of the ledger."""
 
-    cursor: str = Field(
-        default="-1",
-        pattern=r"^(-1|[0-9]{1,16}(\.[0-9]{5})?)$",
-        description="events behind this `sequence`",
+    cursor: Annotated[str, BeforeValidator(_in_digits)] = Field(
+        default="-1", pattern=_SEQUENCE, description="events behind this `sequence`"
     )
     whole: bool = Field(
         default=False, description="one event an entry, with its hashed data, however many rows"
