@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar
 
 from domain.canonical import digest, sha256_hex
 from domain.decisions.rule_numbers import NEWEST
+from domain.events import block_events, events
 from domain.events import cycle_events as cycle
-from domain.events import events
 from domain.events.findings import DriftReport, Errors, WindowCheck
 from domain.events.verdicts import ClauseVerdict, PolicyVerdict, strict_and
 
@@ -85,7 +85,30 @@ _SERVES: Final = {
     "registry_run": None,
 }
 _ROW: Final = {"model": MODEL, "source": "/tests", "source_id": "car=1", "identity": "car=1"}
+_ROWS: Final = {
+    "model": MODEL,
+    "row_schema": 1,
+    "rows": 2,
+    "rows_root": SHA,
+    "occurred_from": TIME,
+    "occurred_until": TIME,
+}
+_LAID_OUT: Final = {
+    "columns": ("car", "hpwt", "year"),
+    "identity": ("car",),
+    "event_time": block_events.TimeColumn(column="year", read_as="mid-year"),
+}
 _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
+    events.PayloadErased: {
+        "model": MODEL,
+        "entries": (1,),
+        "rows": (),
+        "artefacts": (),
+        "cycles": (),
+        "model_versions": (),
+        "reason": "the owner asked",
+        "legal_basis": "GDPR Art. 17",
+    },
     events.ContractAdopted: {
         "model": MODEL,
         "contract": _CONTRACT,
@@ -127,6 +150,13 @@ _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
     events.ObservationRecorded: _ROW
     | {"row": {"car": "car=1", "hpwt": 0.5, "price": 8.25}, "extensions": {"trace": "a"}},
     events.OutcomeRecorded: _ROW | {"label": 9.0, "extensions": {}},
+    block_events.PredictionsMade: _ROWS
+    | _LAID_OUT
+    | {"model_version": f"{MODEL}/1", "plan_sha256": SHA, "request_id": None},
+    block_events.ObservationsRecorded: _ROWS
+    | _LAID_OUT
+    | {"source": "/tests", "columns": ("car", "hpwt", "price", "year"), "row_schema": 2},
+    block_events.OutcomesRecorded: _ROWS | {"source": "/tests", "row_schema": 2},
     events.RowsRefused: {
         "model": MODEL,
         "door": "events",

@@ -59,6 +59,7 @@ from domain.events.events import (
     PredictionMade,
     RowsRefused,
 )
+from domain.events.expansion import expanded
 from domain.events.unreadable import Unreadable
 from rules.policy import parse_policy, policy_digest
 
@@ -111,7 +112,7 @@ def relive(
 def _entries(ledger: Ledger) -> Iterator[Recorded]:
     after = -1
     while page := ledger.read(after):
-        yield from page
+        yield from expanded(page)
         after = page[-1].position
 
 

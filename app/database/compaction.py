@@ -17,7 +17,7 @@ _TABLES: Final = text(
     "SELECT format('%I.%I', nspname, relname), pg_has_role(current_user, relowner, 'USAGE')"
     " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
     " WHERE relkind IN ('r', 'p') AND (nspname = :read_models"
-    " OR nspname = current_schema() AND relname IN ('payloads', 'artefacts')) ORDER BY 1"
+    " OR nspname = current_schema() AND relname IN ('payloads', 'blocks', 'artefacts')) ORDER BY 1"
 )
 
 

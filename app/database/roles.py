@@ -27,8 +27,12 @@ from app.settings import Settings
 OWNER: Final = "whyledger_owner"
 APPLICATION: Final = "whyledger_app"
 ERASER: Final = "whyledger_eraser"  # may do what the application may, and erase
-_GROWING: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints")
-_ERASABLE: Final = ("artefacts", "payloads")  # a trigger wants an entry that names what is removed
+_GROWING: Final = (
+    *("entries", "artefacts", "payloads", "blocks", "row_ids"),
+    *("tiles", "checkpoints"),
+)
+# A trigger wants an entry that names what is removed.
+_ERASABLE: Final = ("artefacts", "payloads", "blocks")
 _RIGHTS: Final = {
     **dict.fromkeys(_GROWING, "SELECT, INSERT"),
     "ledger_head": "SELECT, INSERT, UPDATE",  # a trigger refuses a smaller size
@@ -39,6 +43,9 @@ _FUNCTIONS: Final = (
     "whyledger_refuse_unerased",
     "whyledger_refuse_unfounded",
     "whyledger_refuse_gap",
+    "whyledger_refuse_rows_unerased",
+    "whyledger_refuse_block_unfounded",
+    "whyledger_refuse_ids_unfounded",
 )
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _NO_SUCH_ROLE: Final = "42704"

@@ -27,11 +27,12 @@ from app.intake.quarantine import Quarantine, remove_oldest, sweep
 from app.intake.refusals import bounded_reasons
 from app.ledger.reading import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import observations_stream, source_event_id
+from app.ledger.streams import observations_stream
 from app.projections.labels import latest_rows
 from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from app.settings import Settings
+from domain.blocks.ids import source_event_id
 from domain.canonical import digest
 from domain.errors import DocumentInvalid, RowsRefusedError, UnknownThing
 from domain.events.envelope import Recorded

@@ -19,9 +19,9 @@ from app.intake.cloud_events import (
 )
 from app.intake.relayed_events import UNPREDICTED, PassedOver, Relayed, relayed
 from app.ledger.store import Connection
-from app.ledger.streams import source_event_id
 from app.projections.predictions import StoredPrediction, find_prediction, latest_prediction
 from app.serving.champions import Champions, Serving
+from domain.blocks.ids import source_event_id
 from domain.canonical import digest
 from domain.errors import (
     NotCanonical,

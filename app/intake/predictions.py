@@ -18,8 +18,9 @@ from app.cause import Cause
 from app.clock import new_id
 from app.intake.refusals import Refusals
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import keyed_event_id, predictions_stream
+from app.ledger.streams import predictions_stream
 from app.serving.champions import Champions, Loaded
+from domain.blocks.ids import keyed_event_id
 from domain.canonical import digest
 from domain.contract.rows import RowGuard
 from domain.errors import (

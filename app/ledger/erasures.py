@@ -13,10 +13,11 @@ from sqlalchemy import Connection, and_, or_, select
 
 from app.ledger.stored_bytes import whole
 from app.ledger.streams import cycle_of_stream, cycle_stream, cycle_streams, model_stream
-from app.ledger.tables import ENTRIES
+from app.ledger.tables import BLOCKS, ENTRIES
 from domain.events.envelope import parse_entry
 from domain.events.erasure_reach import (
     FREEZE,
+    ManyRows,
     StoodBefore,
     beyond_reach,
     frozen_in,
@@ -147,6 +148,7 @@ class _Before:
         started = _started_before(self._connection, event.cycles, position)
         return StoodBefore(
             rows_model=_models_of_rows(self._connection, rows).get,
+            many_rows=_many_rows(self._connection, [each.position for each in event.rows]).get,
             is_frozen=lambda sha256: self._frozen.before(sha256, event.model, position),
             has_started=started.__contains__,
         )
@@ -204,6 +206,20 @@ def _models_of_rows(connection: Connection, positions: Sequence[int]) -> dict[in
         part = list(positions[start : start + _AT_ONCE])
         query = select(ENTRIES.c.position, ENTRIES.c.stream).where(ENTRIES.c.position.in_(part))
         found.update({row.position: model_of_rows(row.stream) for row in connection.execute(query)})
+    return found
+
+
+def _many_rows(connection: Connection, positions: Sequence[int]) -> dict[int, ManyRows]:
+    found: dict[int, ManyRows] = {}
+    for start in range(0, len(positions), _AT_ONCE):
+        part = list(positions[start : start + _AT_ONCE])
+        query = (
+            select(ENTRIES.c.position, ENTRIES.c.stream, BLOCKS.c.rows)
+            .join(BLOCKS, BLOCKS.c.position == ENTRIES.c.position)
+            .where(ENTRIES.c.position.in_(part))
+        )
+        for row in connection.execute(query):
+            found[row.position] = ManyRows(model_of_rows(row.stream), row.rows)
     return found
 
 

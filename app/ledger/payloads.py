@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
+from app.ledger.block_erasure import erase_rows
 from app.ledger.erasures import positions_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, PAYLOADS
@@ -72,6 +73,8 @@ def positions_of(connection: Connection, model: str, identity: str) -> list[int]
 def delete_erased(connection: Connection, event: PayloadErased) -> None:
     """Delete what `event`, recorded already, names; the database refuses what no entry names.
 
+    Rows of many in one entry leave their hashes and ids.
+
     Raises:
         RequestInvalid: this login may not erase (PostgreSQL).
     """
@@ -80,6 +83,7 @@ def delete_erased(connection: Connection, event: PayloadErased) -> None:
     try:
         _delete(connection, PAYLOADS.c.position, event.entries)
         _delete(connection, ARTEFACTS.c.sha256, event.artefacts)
+        erase_rows(connection, event.rows)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
             raise

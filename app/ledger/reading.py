@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -11,16 +12,21 @@ from sqlalchemy import Connection, Row, select
 
 from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
+from app.ledger.blocks import BlocksApart, places_of, rows_at
 from app.ledger.payloads import PayloadsApart
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, ENTRIES
 from app.ledger.unreadable import StoredRow, read_entry
+from domain.blocks.ids import position_of, prediction_id, row_of
 from domain.errors import UnknownThing
+from domain.events.block_events import BLOCK_TYPES
 from domain.events.envelope import Recorded
+from domain.events.expansion import expand, rows_of
 from domain.events.unreadable import Unreadable
 from domain.stored_damage import StoredDamage
 
 E = TypeVar("E")
+PAGE_ROWS_MAX: Final = 20_000  # of one page, whose rows are held at once
 
 STORED: Final = (
     ENTRIES.c.position,
@@ -72,9 +78,8 @@ def read_entries(
     query = select(*STORED).where(ENTRIES.c.position > after)
     if up_to is not None:
         query = query.where(ENTRIES.c.position <= up_to)
-    return read_back(
-        connection, connection.execute(query.order_by(ENTRIES.c.position).limit(limit))
-    )
+    rows = connection.execute(query.order_by(ENTRIES.c.position).limit(limit)).all()
+    return read_back(connection, _held_at_once(connection, rows))
 
 
 def read_stream(connection: Connection, stream: str) -> StreamHistory:
@@ -142,14 +147,56 @@ def known_entries(
         rows = fetch(connection, _KNOWN_POSTGRESQL, (list(ids),))
     rows = list(rows)
     apart = PayloadsApart(connection, [row[0] for row in rows])
+    blocks = BlocksApart(connection)
     found: dict[str, tuple[Recorded, bytes | None]] = {}
     for *row, request_digest in rows:
-        recorded = read_entry(connection, StoredRow(*row), apart)
+        recorded = read_entry(connection, StoredRow(*row), apart, blocks)
         digest = None
         if request_digest is not None:
             name = "the digest of its request"
             digest = as_bytes(request_digest, name, recorded.position)
         found[recorded.id] = (recorded, digest)
+    return found
+
+
+def recorded_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Recorded]:
+    """The plain events with those of `ids` that are recorded, in entries of their own or of many.
+
+    Raises:
+        LedgerDamaged: as `read_back`.
+    """
+    found = {}
+    for id, (entry, _) in known_entries(connection, ids).items():
+        found[id] = next(rows_of(entry, (0,)))
+    places = places_of(connection, [id for id in ids if id not in found])
+    wanted: dict[int, dict[int, str]] = {}  # position -> row -> id
+    for id, (position, row) in places.items():
+        wanted.setdefault(position, {})[row] = id
+    for position, rows in wanted.items():  # one entry's rows at a time
+        for entry in read_entries(connection, position - 1, 1, up_to=position):
+            there = (row for row in rows if row < entry.rows)
+            found.update((rows[each.row], each) for each in rows_of(entry, there))
+    return found
+
+
+def read_rows(
+    connection: Connection, after: int, after_row: int | None, limit: int
+) -> list[Recorded]:
+    """At most `limit` plain events, in order: behind the entry `after`, or behind a row of it.
+
+    Raises:
+        LedgerDamaged: as `read_back`.
+    """
+    found: list[Recorded] = []
+    since = after if after_row is None else after - 1
+    while page := read_entries(connection, since, limit - len(found)):
+        for entry in page:
+            known = 0 if after_row is None or entry.position > after else after_row + 1
+            if known < entry.rows:
+                found += islice(expand(entry, known), limit - len(found))
+            if len(found) == limit:
+                return found
+        since = page[-1].position
     return found
 
 
@@ -192,13 +239,23 @@ class Past:
         return entry.event if entry is not None and isinstance(entry.event, kind) else None
 
     def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
-        """Those of `ids` that are recorded, wherever they stand."""
-        return {id: entry for id, (entry, _) in known_entries(self._connection, ids).items()}
+        """The plain events with those of `ids` that are recorded, wherever they stand."""
+        return recorded_rows(self._connection, ids)
 
-    def ids_at(self, positions: Sequence[int]) -> list[str]:
-        """The ids of the entries at these positions, at most 500 of them."""
-        query = select(ENTRIES.c.id).where(ENTRIES.c.position.in_(list(positions)))
-        return list(self._connection.execute(query).scalars())
+    def ids_at(self, places: Sequence[int]) -> list[str]:
+        """The ids of the plain events at these places (`Recorded.place`), at most 500 of them.
+
+        Of rows that are no predictions any id may be given: nothing labels them.
+        """
+        rows: dict[int, list[int]] = {}
+        for place in places:
+            rows.setdefault(position_of(place), []).append(row_of(place))
+        query = select(ENTRIES.c.position, ENTRIES.c.id).where(ENTRIES.c.position.in_(list(rows)))
+        return [
+            prediction_id(id, row) if row else id
+            for position, id in self._connection.execute(query)
+            for row in rows[position]
+        ]
 
 
 def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:
@@ -212,4 +269,18 @@ def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> 
     """
     rows = list(rows)
     apart = PayloadsApart(connection, [row.position for row in rows])
-    return [read_entry(connection, StoredRow(*row), apart) for row in rows]
+    blocks = BlocksApart(connection, [row.position for row in rows if row.type in BLOCK_TYPES])
+    return [read_entry(connection, StoredRow(*row), apart, blocks) for row in rows]
+
+
+def _held_at_once(
+    connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The first of these entries, one at least, with at most `PAGE_ROWS_MAX` rows together."""
+    many = rows_at(connection, [row.position for row in rows if row.type in BLOCK_TYPES])
+    held = 0
+    for index, row in enumerate(rows if many else ()):
+        held += many.get(row.position, 1)
+        if index and held > PAGE_ROWS_MAX:
+            return rows[:index]
+    return rows

@@ -35,6 +35,7 @@ from app.ledger.reading import (
     head,
     known_entries,
     read_entries,
+    read_rows,
     read_stream,
     stored_artefact,
 )
@@ -308,6 +309,19 @@ class Ledger:
         """
         with self.snapshot() as connection:
             return read_entries(connection, after, limit, up_to=up_to)
+
+    def read_rows(
+        self, after: int = -1, after_row: int | None = None, limit: int = _PAGE_ENTRIES
+    ) -> list[Recorded]:
+        """At most `limit` plain events, in order, those of many in one entry each by itself.
+
+        `after`: behind the entry there; with `after_row` only behind that row of it.
+
+        Raises:
+            LedgerDamaged: as `read`.
+        """
+        with self.snapshot() as connection:
+            return read_rows(connection, after, after_row, limit)
 
     def entry(self, position: int) -> Recorded:
         """The entry at `position`. Raises UnknownThing, LedgerDamaged."""

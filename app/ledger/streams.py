@@ -1,15 +1,10 @@
-"""The names of the streams, and the ids clients give events.
-
-An id a client sends becomes a UUIDv5, so the same thing sent twice is the same event.
-"""
+"""The names of the streams."""
 
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID, uuid5
 
 _CYCLE: Final = "cycle-"
-_NAMESPACE: Final = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")  # ours, fixed for ever
 
 
 def model_stream(model: str) -> str:
@@ -56,19 +51,3 @@ def predictions_stream(model: str) -> str:
 def observations_stream(model: str) -> str:
     """The stream of the model's observations, outcomes, refusals and uploads."""
     return f"observations-{model}"
-
-
-def source_event_id(source: str, source_id: str) -> str:
-    """UUIDv5 of (`source`, `source_id`), the identity CloudEvents gives an event.
-
-    >>> source_event_id("/cars", "1") == source_event_id("/cars", "1")
-    True
-    >>> source_event_id("/cars", "1") == source_event_id("/cars/", "1")
-    False
-    """
-    return str(uuid5(uuid5(_NAMESPACE, f"source {source}"), source_id))
-
-
-def keyed_event_id(idempotency_key: str, index: int) -> str:
-    """UUIDv5 of (`idempotency_key`, `index` of the row in the request)."""
-    return str(uuid5(uuid5(_NAMESPACE, f"idempotency-key {idempotency_key}"), str(index)))

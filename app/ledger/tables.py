@@ -1,6 +1,7 @@
-"""The tables that are the truth: entries, the artefacts they name, the payloads they commit to.
+"""The tables that are the truth: entries, the artefacts they name, the payloads and rows they
+commit to.
 
-Nothing in them is ever changed or removed, but for payloads, references and identities whose
+Nothing in them is ever changed or removed, but for payloads, rows, references and identities whose
 erasure an entry records; the triggers in `migrations/` refuse everything else. Beside them
 stand the tree over the entries (tiles and head) and the checkpoints that were signed: all of it
 only grows, and all of it but the signatures follows from the entries.
@@ -70,6 +71,26 @@ PAYLOADS: Final = Table(  # of events about persons: what their envelopes only c
     Column("bytes", LargeBinary, nullable=False),  # RFC 8785 bytes of the event's data
     Column("request_digest", LargeBinary),  # 32 bytes; here because it could be guessed from
     Index(None, "model", "identity"),
+)
+
+BLOCKS: Final = Table(  # of entries of many rows: the rows, which their envelopes only commit to
+    "blocks",
+    METADATA,
+    Column("position", POSITION, primary_key=True, autoincrement=False),  # of the entry
+    Column("rows", Integer, nullable=False),
+    Column("salts", LargeBinary, nullable=False),  # 16 random bytes a row; zeros of an erased one
+    Column("bytes", LargeBinary, nullable=False),  # a line a row, see `domain/blocks/block.py`
+    Column("digests", LargeBinary),  # 16 bytes a row: of each CloudEvent; null where none came
+    Column("request_digest", LargeBinary),  # 32 bytes, of all rows; here: it could be guessed from
+)
+
+ROW_IDS: Final = Table(  # of observations and outcomes in blocks; ids of predictions are counted
+    "row_ids",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),  # UUID of the row's event, 16 bytes
+    Column("position", POSITION, nullable=False),
+    Column("row", Integer, nullable=False),  # from 0
+    sqlite_with_rowid=False,
 )
 
 TILES: Final = Table(  # full tiles of C2SP tlog-tiles: 256 hashes each; the right edge is computed

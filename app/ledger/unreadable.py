@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from app.database.migrating import SCHEMA_REVISION, schema_revision
+from app.ledger.blocks import BlocksApart
 from app.ledger.met_damage import Met, note
 from app.ledger.payloads import PayloadsApart
 from app.ledger.stored_bytes import whole
@@ -36,7 +37,9 @@ class StoredRow(NamedTuple):
     type: str
 
 
-def read_entry(connection: Connection, row: StoredRow, apart: PayloadsApart) -> Recorded:
+def read_entry(
+    connection: Connection, row: StoredRow, apart: PayloadsApart, blocks: BlocksApart
+) -> Recorded:
     """The entry in a row; what nobody can read comes back as `Unreadable`, and is noted.
 
     Raises:
@@ -46,7 +49,11 @@ def read_entry(connection: Connection, row: StoredRow, apart: PayloadsApart) -> 
     content = whole(row.position, row.bytes, row.leaf_hash)
     try:
         entry = parse_entry(
-            content, position=row.position, stream_version=row.stream_version, apart=apart
+            content,
+            position=row.position,
+            stream_version=row.stream_version,
+            apart=apart,
+            blocks=blocks,
         )
     except (EntryUnreadable, StoredDamage) as error:
         return _passed_over(connection, row.position, error)
@@ -86,7 +93,10 @@ def _passed_over(
         correlation_id="",
         causation_id=None,
         event=event,
-        **texts,
+        id=texts["id"],
+        stream=texts["stream"],
+        occurred_at=texts["occurred_at"],
+        recorded_at=texts["recorded_at"],
     )
 
 

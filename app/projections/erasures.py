@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from app.projections.labels import LABELS
 from app.projections.predictions import PREDICTIONS
+from domain.blocks.ids import position_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +22,15 @@ class Traces:
 def traces_of(connection: Connection, model: str, identity: str) -> Traces:
     """Where the read models hold the model's row with this identity."""
     predicted = connection.execute(
-        select(PREDICTIONS.c.position).where(
+        select(PREDICTIONS.c.place).where(
             PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity
         )
     ).scalars()
     labelled = connection.execute(
-        select(LABELS.c.position, LABELS.c.event_time).where(
+        select(LABELS.c.place, LABELS.c.event_time).where(
             LABELS.c.model == model, LABELS.c.identity == identity
         )
     )
-    labels = tuple((row.position, row.event_time) for row in labelled)
-    return Traces(positions=frozenset(predicted) | {at for at, _ in labels}, labels=labels)
+    labels = tuple((position_of(row.place), row.event_time) for row in labelled)
+    predictions = frozenset(map(position_of, predicted))
+    return Traces(positions=predictions | {at for at, _ in labels}, labels=labels)

@@ -23,6 +23,7 @@ from domain.canonical import canonical_bytes
 from domain.errors import NotCanonical
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
+from domain.events.expansion import expanded
 from domain.events.unreadable import Unreadable
 
 PAGE_ENTRIES: Final = 500  # read, folded and forgotten at once
@@ -35,14 +36,16 @@ def fold(
     past: Past,
     entries: Sequence[Recorded],
 ) -> None:
-    """Fold `entries`, in order of position, into each read model.
+    """Fold `entries`, in order of position, into each read model; of many rows each by itself.
 
     What is erased, and what nobody can read, is passed over.
 
     Entries that one function folds are given to it together: many requests share a transaction,
     and one statement a table serves them all.
     """
-    there = [entry for entry in entries if not isinstance(entry.event, Erased | Unreadable)]
+    there = [
+        entry for entry in expanded(entries) if not isinstance(entry.event, Erased | Unreadable)
+    ]
     kinds = {type(entry.event) for entry in there}
     for read_model in read_models:
         apply = read_model.apply

@@ -37,6 +37,7 @@ from app.projections.positions import (
 from app.projections.read_model import ReadModel, put, tables_of
 from domain.errors import LedgerBusy, ReadModelUnfit
 from domain.events.envelope import Recorded
+from domain.events.expansion import expanded
 
 _LOG: Final = logging.getLogger("whyledger.ledger")
 _PAGE_FOLDED: Final = 250  # missing entries folded in one transaction, which others wait for
@@ -227,10 +228,10 @@ class Keeping:
         """Fold into each of those that are `behind` what it lacks up to a position."""
         done = min((positions[each.name] for each in behind), default=up_to)
         past = Past(connection)
-        for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
+        for rows in map(expanded, dense_pages(connection, done, up_to, PAGE_ENTRIES)):
             for each in behind:
                 since = positions[each.name]
-                fold([each], connection, past, [one for one in page if one.position > since])
+                fold([each], connection, past, [one for one in rows if one.position > since])
 
     def _reached(
         self,
@@ -296,5 +297,4 @@ def _together(read_models: Iterable[ReadModel]) -> str:
 def _recorded(connection: Connection, position: int) -> str:
     """When the entry at this position was recorded; after all times when there is none."""
     query = select(ENTRIES.c.recorded_at).where(ENTRIES.c.position == position)
-    found: str | None = connection.execute(query).scalar_one_or_none()
-    return found or "9"
+    return str(connection.execute(query).scalar_one_or_none() or "9")

@@ -1,6 +1,6 @@
 """The labelled rows: observations, and outcomes with the row of the prediction they label.
 
-A later label for the same identity is a correction: it wins by position, and is no new sample.
+A later label for the same identity is a correction: it wins by its place, and is no new sample.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 from app.ledger.reading import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import json_text, table_of
+from domain.blocks.ids import end_of, position_of
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ContractAdopted,
@@ -31,7 +32,7 @@ _FETCHED_AT_ONCE: Final = 1_000
 class Label:
     """One label of one row, in force or corrected since."""
 
-    position: int
+    place: int  # of the label, see `Recorded.place`
     model: str
     identity: str
     event_time: str  # of the row
@@ -45,8 +46,8 @@ LABELS: Final = table_of(
     Label,
     "labels",
     number=2,
-    key="position",
-    indexes=[("model", "identity", "position"), ("model", "event_time")],
+    key="place",
+    indexes=[("model", "identity", "place"), ("model", "event_time")],
 )
 
 
@@ -79,17 +80,17 @@ def each_labelled(
     """
     of_identity = (
         select(
-            func.max(LABELS.c.position).label("last"),
-            func.min(LABELS.c.position).label("first"),
+            func.max(LABELS.c.place).label("last"),
+            func.min(LABELS.c.place).label("first"),
             func.count().label("labels"),
         )
-        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        .where(LABELS.c.model == model, LABELS.c.place < end_of(up_to), LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity)
         .subquery()
     )
     rows = connection.execute(
         select(LABELS, of_identity.c.first, of_identity.c.labels)
-        .join(of_identity, LABELS.c.position == of_identity.c.last)
+        .join(of_identity, LABELS.c.place == of_identity.c.last)
         .where(LABELS.c.event_time < before, LABELS.c.event_time >= since)
         .order_by(LABELS.c.event_time, LABELS.c.identity)
         .execution_options(yield_per=_FETCHED_AT_ONCE)
@@ -100,8 +101,8 @@ def each_labelled(
             event_time=row.event_time,
             label=row.label,
             row=orjson.loads(row.row),
-            position=row.position,
-            first_position=row.first,
+            position=position_of(row.place),
+            first_position=position_of(row.first),
             labels=row.labels,
         )
 
@@ -111,13 +112,11 @@ def labelled_identities(
 ) -> Iterator[str]:
     """The rows that `labelled_rows` gives for the same, in any order."""
     last = (
-        select(func.max(LABELS.c.position))
-        .where(LABELS.c.model == model, LABELS.c.position <= up_to, LABELS.c.label.is_not(None))
+        select(func.max(LABELS.c.place))
+        .where(LABELS.c.model == model, LABELS.c.place < end_of(up_to), LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity)
     )
-    found = select(LABELS.c.identity).where(
-        LABELS.c.position.in_(last), LABELS.c.event_time < before
-    )
+    found = select(LABELS.c.identity).where(LABELS.c.place.in_(last), LABELS.c.event_time < before)
     yield from connection.execute(found.execution_options(yield_per=_FETCHED_AT_ONCE)).scalars()
 
 
@@ -127,12 +126,12 @@ def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -
     What an upload is compared with.
     """
     latest = (
-        select(func.max(LABELS.c.position))
+        select(func.max(LABELS.c.place))
         .where(LABELS.c.model == model, LABELS.c.identity.in_(list(identities)))
         .group_by(LABELS.c.identity)
     )
     rows = connection.execute(
-        select(LABELS.c.identity, LABELS.c.row).where(LABELS.c.position.in_(latest))
+        select(LABELS.c.identity, LABELS.c.row).where(LABELS.c.place.in_(latest))
     )
     return {row.identity: orjson.loads(row.row) for row in rows}
 
@@ -140,7 +139,7 @@ def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -
 def has_labels(connection: Connection, model: str, *, before: str) -> bool:
     """Whether the model has a labelled row with event time before `before`."""
     found = connection.execute(
-        select(LABELS.c.position).where(
+        select(LABELS.c.place).where(
             LABELS.c.model == model, LABELS.c.label.is_not(None), LABELS.c.event_time < before
         )
     ).first()
@@ -165,11 +164,11 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
     targets = _Targets(past, entries)
     rows: list[LabelValues] = []
     for entry in entries:
-        event, at = entry.event, entry.position
+        event, at, place = entry.event, entry.position, entry.place
         if isinstance(event, ObservationRecorded):
             label = _number(event.row.get(targets.at(event.model, at) or ""))
             told = json_text(event.row)
-            rows.append((at, event.model, event.identity, entry.occurred_at, label, told, None))
+            rows.append((place, event.model, event.identity, entry.occurred_at, label, told, None))
         else:
             assert isinstance(event, OutcomeRecorded)  # noqa: S101 - narrows for the checker
             made = predictions.get(event.prediction_id)
@@ -180,7 +179,7 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
             target, row = targets.at(event.model, at), made.event.row
             told = json_text(row | ({target: event.label} if target else {}))
             of = (made.event.identity, made.occurred_at)
-            rows.append((at, event.model, *of, event.label, told, event.prediction_id))
+            rows.append((place, event.model, *of, event.label, told, event.prediction_id))
     return rows
 
 

@@ -27,7 +27,8 @@ from sqlalchemy import (
 from app.projections.labels import LABELS
 from app.projections.predictions import PREDICTIONS
 from app.projections.read_model import unfit
-from app.projections.windows import Columns, Window, by_position, read_pages, row_of
+from app.projections.windows import Columns, Window, by_place, read_pages, row_of
+from domain.blocks.ids import end_of
 from domain.events.events import Row
 from domain.packed import Flags, Floats, Whole
 
@@ -64,7 +65,7 @@ def labelled_in(
     """
     found = array("d")
     label = label_in_force(model, before, up_to)
-    for page in read_pages(connection, PREDICTIONS, window.positions, label):
+    for page in read_pages(connection, PREDICTIONS, window.places, label):
         found.extend(np.nan if value is None else number(value) for (value,) in page)
     labels = np.frombuffer(found, np.float64)
     none = np.isnan(labels)
@@ -76,7 +77,7 @@ def dated_labels(
 ) -> Iterator[tuple[str, float | None]]:
     """The event time of each row of the window, and its label in force; as `labelled_in`."""
     asked = (PREDICTIONS.c.event_time, label_in_force(model, before, up_to))
-    for page in read_pages(connection, PREDICTIONS, window.positions, *asked):
+    for page in read_pages(connection, PREDICTIONS, window.places, *asked):
         for time, label in page:
             yield time, None if label is None else number(label)
 
@@ -90,7 +91,7 @@ def first_labels(
     """
     table = PREDICTIONS.c
     asked = (table.identity, table.event_time, first_label(model, up_to))
-    for page in read_pages(connection, PREDICTIONS, window.positions, *asked):
+    for page in read_pages(connection, PREDICTIONS, window.places, *asked):
         yield [
             (identity, time, None if label is None else number(label))
             for identity, time, label in page
@@ -99,16 +100,16 @@ def first_labels(
 
 def label_columns(
     connect: Callable[[], AbstractContextManager[Connection]],
-    positions: Whole,
+    places: Whole,
     names: Sequence[str],
 ) -> Columns:
-    """These columns of the labelled rows at these positions, each read when it is asked for."""
-    return Columns(connect, LABELS, positions, names)
+    """These columns of the labelled rows at these places, each read when it is asked for."""
+    return Columns(connect, LABELS, places, names)
 
 
-def rows_as_sent(connection: Connection, positions: Whole) -> Iterator[Row]:
-    """The labelled rows at these positions as they came in, in their order."""
-    for page in read_pages(connection, LABELS, positions, LABELS.c.row):
+def rows_as_sent(connection: Connection, places: Whole) -> Iterator[Row]:
+    """The labelled rows at these places as they came in, in their order."""
+    for page in read_pages(connection, LABELS, places, LABELS.c.row):
         yield from (row_of(text) for (text,) in page)
 
 
@@ -118,7 +119,7 @@ def first_label(model: str, up_to: int) -> ScalarSelect[Any]:
     return (
         select(first.c.label)
         .where(_of_row(first, model, up_to))
-        .order_by(first.c.position)
+        .order_by(first.c.place)
         .limit(1)
         .correlate(PREDICTIONS)
         .scalar_subquery()
@@ -131,7 +132,7 @@ def label_in_force(model: str, before: str, up_to: int) -> ScalarSelect[Any]:
     return (
         select(case((last.c.event_time < before, last.c.label)))
         .where(_of_row(last, model, up_to))
-        .order_by(last.c.position.desc())
+        .order_by(last.c.place.desc())
         .limit(1)
         .correlate(PREDICTIONS)
         .scalar_subquery()
@@ -144,17 +145,17 @@ def labelled_between(
     """The labels in force with event time in [start, end): where they stand, and their values."""
     label = LABELS.alias("label")
     rows = connection.execute(
-        select(label.c.position, label.c.label)
+        select(label.c.place, label.c.label)
         .where(_in_force(label, model, up_to))
         .where(label.c.event_time >= start, label.c.event_time < end)
         .order_by(label.c.event_time, label.c.identity)
         .execution_options(yield_per=_FETCHED_AT_ONCE)
     )
-    positions, labels = array("q"), array("d")
-    for position, value in rows:
-        positions.append(position)
+    places, labels = array("q"), array("d")
+    for place, value in rows:
+        places.append(place)
         labels.append(number(value))
-    return np.frombuffer(positions, np.int64), np.frombuffer(labels, np.float64)
+    return np.frombuffer(places, np.int64), np.frombuffer(labels, np.float64)
 
 
 def labelled_count(connection: Connection, model: str, *, before: str, up_to: int) -> int:
@@ -189,10 +190,10 @@ def new_labelled_count(
         .where(
             earlier.c.model == model,
             earlier.c.identity == label.c.identity,
-            earlier.c.position <= had_up_to,
+            earlier.c.place < end_of(had_up_to),
             earlier.c.label.is_not(None),
         )
-        .order_by(earlier.c.position.desc())
+        .order_by(earlier.c.place.desc())
         .limit(1)
         .correlate(label)
         .scalar_subquery()
@@ -201,10 +202,10 @@ def new_labelled_count(
         then.is_(None) if had_before is None else func.coalesce(then, had_before) >= had_before
     )
     since = and_(
-        by_position(label.c.model) == model,
-        label.c.position > had_up_to,
+        by_place(label.c.model) == model,
+        label.c.place >= end_of(had_up_to),
         _last(label, model, up_to),
-        by_position(label.c.event_time) < before,
+        by_place(label.c.event_time) < before,
         had_none,
     )
     new = _count(connection, since, label)
@@ -212,7 +213,7 @@ def new_labelled_count(
         return new
     later = and_(
         _in_force(label, model, up_to),
-        label.c.position <= had_up_to,
+        label.c.place < end_of(had_up_to),
         label.c.event_time >= had_before,
         label.c.event_time < before,
     )
@@ -225,19 +226,17 @@ def corrected_among(
     """Those of the rows that were labelled more than once, the last time before `before`."""
     label = LABELS.alias("label")
     many = (
-        select(func.max(label.c.position).label("last"))
+        select(func.max(label.c.place).label("last"))
         .where(
             label.c.model == model,
             label.c.identity.in_(list(identities)),
-            label.c.position <= up_to,
+            label.c.place < end_of(up_to),
             label.c.label.is_not(None),
         )
         .group_by(label.c.identity)
         .having(func.count() > 1)
     )
-    found = select(LABELS.c.identity).where(
-        LABELS.c.position.in_(many), LABELS.c.event_time < before
-    )
+    found = select(LABELS.c.identity).where(LABELS.c.place.in_(many), LABELS.c.event_time < before)
     return set(connection.execute(found).scalars())
 
 
@@ -252,7 +251,7 @@ def _of_row(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
     return and_(
         label.c.model == model,
         label.c.identity == PREDICTIONS.c.identity,
-        label.c.position <= up_to,
+        label.c.place < end_of(up_to),
         label.c.label.is_not(None),
     )
 
@@ -265,18 +264,18 @@ def _last(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
     """Whether it is a label, and no later one of the same row stands up to the position."""
     later = LABELS.alias("later")
     again = (
-        select(later.c.position)
+        select(later.c.place)
         .where(
             later.c.model == model,
             later.c.identity == label.c.identity,
-            later.c.position > label.c.position,
-            later.c.position <= up_to,
+            later.c.place > label.c.place,
+            later.c.place < end_of(up_to),
             later.c.label.is_not(None),
         )
         .correlate(label)
         .exists()
     )
-    return and_(label.c.position <= up_to, label.c.label.is_not(None), ~again)
+    return and_(label.c.place < end_of(up_to), label.c.label.is_not(None), ~again)
 
 
 def _count(connection: Connection, asked: ColumnElement[bool], label: FromClause) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from app.database.engine import insert_rows
 from app.projections.read_model import json_text, table_of, view_of
+from domain.blocks.ids import position_of
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
 
@@ -18,7 +19,7 @@ from domain.events.events import PredictionMade, Row
 class StoredPrediction:
     """One prediction as recorded."""
 
-    position: int
+    place: int  # see `Recorded.place`
     id: str  # the prediction id
     model: str
     identity: str
@@ -27,14 +28,19 @@ class StoredPrediction:
     prediction: float  # target's unit
     row: Row  # as accepted, without label
 
+    @property
+    def position(self) -> int:
+        """The position of its entry."""
+        return position_of(self.place)
+
 
 PREDICTIONS: Final = table_of(
     StoredPrediction,
     "predictions",
     number=2,
-    key="position",
+    key="place",
     unique="id",
-    indexes=[("model", "event_time"), ("model", "identity", "position")],
+    indexes=[("model", "event_time"), ("model", "identity", "place")],
 )
 
 
@@ -51,7 +57,7 @@ def latest_prediction(connection: Connection, model: str, identity: str) -> Stor
     row = connection.execute(
         select(PREDICTIONS)
         .where(PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity)
-        .order_by(PREDICTIONS.c.position.desc())
+        .order_by(PREDICTIONS.c.place.desc())
         .limit(1)
     ).one_or_none()
     return None if row is None else view_of(StoredPrediction, row)
@@ -76,7 +82,7 @@ def insert_predictions(connection: Connection, entries: Sequence[Recorded]) -> N
         event = cast(PredictionMade, entry.event)
         rows.append(
             (
-                entry.position,
+                entry.place,
                 entry.id,
                 event.model,
                 event.identity,

@@ -13,6 +13,7 @@ from app.ledger.reading import Past
 from app.projections.labels import LABELS
 from app.projections.predictions import PREDICTIONS
 from app.projections.read_model import json_text, table_of
+from domain.blocks.ids import end_of
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
 
@@ -47,16 +48,16 @@ def rows_between(connection: Connection, model: str, *, after: int, up_to: int) 
     predictions = connection.execute(
         select(func.count()).where(
             PREDICTIONS.c.model == model,
-            PREDICTIONS.c.position > after,
-            PREDICTIONS.c.position <= up_to,
+            PREDICTIONS.c.place >= end_of(after),
+            PREDICTIONS.c.place < end_of(up_to),
         )
     ).scalar_one()
     observations = connection.execute(
         select(func.count()).where(
             LABELS.c.model == model,
             LABELS.c.prediction_id.is_(None),
-            LABELS.c.position > after,
-            LABELS.c.position <= up_to,
+            LABELS.c.place >= end_of(after),
+            LABELS.c.place < end_of(up_to),
         )
     ).scalar_one()
     refused = connection.execute(

@@ -19,6 +19,7 @@ from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, day_of, 
 from app.projections.labels import LABELS, told_labels
 from app.projections.predictions import PREDICTIONS, insert_predictions
 from app.projections.read_model import ReadModel
+from domain.blocks.ids import place_of
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ObservationRecorded,
@@ -27,12 +28,12 @@ from domain.events.events import (
     PredictionMade,
 )
 
-_POSITIONS_PER_STATEMENT: Final = 500
+_PLACES_PER_STATEMENT: Final = 500
 # In the drivers' own words: one statement however many rows, and building it costs more.
 _STAND: Final = (
-    'SELECT identity, "position", model_version, event_time FROM {predictions}'
+    "SELECT identity, place, model_version, event_time FROM {predictions}"
     " WHERE model = {mark} AND identity {among}"
-    ' UNION ALL SELECT identity, "position", NULL, event_time FROM {labels}'
+    " UNION ALL SELECT identity, place, NULL, event_time FROM {labels}"
     " WHERE model = {mark} AND identity {among} AND label IS NOT NULL"
 )
 _STAND_SQLITE: Final = _STAND.format(
@@ -69,37 +70,39 @@ def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     """A rebuild comes to the same: it finds neither those rows nor the predictions to label."""
-    for model, positions in _named(entries):
-        identities = _identities_at(connection, model, positions)
+    for model, places in _named(entries):
+        identities = _identities_at(connection, model, places)
         touched = [(model, identity) for identity in identities]
         stood = _standing(connection, touched)
         predicted, labels = PREDICTIONS.c, LABELS.c
-        gone = and_(predicted.model == model, predicted.position.in_(positions))
+        gone = and_(predicted.model == model, predicted.place.in_(places))
         connection.execute(delete(PREDICTIONS).where(gone))
         of_gone = and_(
-            labels.identity.in_(identities), labels.prediction_id.in_(past.ids_at(positions))
+            labels.identity.in_(identities), labels.prediction_id.in_(past.ids_at(places))
         )
-        lost = and_(labels.model == model, or_(labels.position.in_(positions), of_gone))
+        lost = and_(labels.model == model, or_(labels.place.in_(places), of_gone))
         connection.execute(delete(LABELS).where(lost))
         recount(connection, stood, _standing(connection, touched))
 
 
 def _named(entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
-    """Models and positions of events whose data is gone, as many as one statement takes.
+    """Models and places of events whose data is gone, as many as one statement takes.
 
     What an erasure names of another model's it does not reach.
     """
     for entry in entries:
         event = cast(PayloadErased, entry.event)
-        for start in range(0, len(event.entries), _POSITIONS_PER_STATEMENT):
-            yield event.model, list(event.entries[start : start + _POSITIONS_PER_STATEMENT])
+        places = [place_of(position, 0) for position in event.entries]
+        places += [place_of(each.position, each.row) for each in event.rows]
+        for start in range(0, len(places), _PLACES_PER_STATEMENT):
+            yield event.model, places[start : start + _PLACES_PER_STATEMENT]
 
 
-def _identities_at(connection: Connection, model: str, positions: Sequence[int]) -> list[str]:
-    """The model's rows that the entries at these positions are about, as far as they are kept."""
+def _identities_at(connection: Connection, model: str, places: Sequence[int]) -> list[str]:
+    """The model's rows that what stands at these places is about, as far as they are kept."""
     found = union(
         *(
-            select(table.c.identity).where(table.c.model == model, table.c.position.in_(positions))
+            select(table.c.identity).where(table.c.model == model, table.c.place.in_(places))
             for table in (PREDICTIONS, LABELS)
         )
     )
@@ -126,7 +129,7 @@ def _standing(connection: Connection, rows: Iterable[Row]) -> dict[Row, Stand]:
 def _said_of(
     connection: Connection, model: str, identities: list[str]
 ) -> list[tuple[str, int, str | None, str]]:
-    """Identity, position, version (None: a label) and event time of what is kept of these rows."""
+    """Identity, place, version (None: a label) and event time of what is kept of these rows."""
     values: tuple[object, ...]
     if connection.dialect.name == "sqlite":
         values = (model, orjson.dumps(identities).decode())

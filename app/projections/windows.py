@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from app.projections.predictions import PREDICTIONS
 from app.projections.read_model import unfit
+from domain.blocks.ids import end_of
 from domain.packed import (
     Flags,
     Floats,
@@ -42,7 +43,7 @@ _FETCHED_AT_ONCE: Final = 10_000  # of what one statement gives
 class Window:
     """The predictions a cycle judges, and those it does not, by reason."""
 
-    positions: Whole  # of the entries; ascending unless asked for by time
+    places: Whole  # see `Recorded.place`; ascending unless asked for by time
     predictions: Floats  # of the same rows, target's unit
     left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
 
@@ -50,19 +51,19 @@ class Window:
         """The window less these rows, which are counted under `reason`; None: under none."""
         left = int(np.count_nonzero(rows)) if reason is not None else 0
         return Window(
-            positions=self.positions[~rows],
+            places=self.places[~rows],
             predictions=self.predictions[~rows],
             left_out=self.left_out | ({reason: left} if reason is not None and left else {}),
         )
 
     def __len__(self) -> int:
         """Rows."""
-        return len(self.positions)
+        return len(self.places)
 
 
 def no_window() -> Window:
     """A window without any row."""
-    return Window(positions=np.empty(0, np.int64), predictions=np.empty(0), left_out={})
+    return Window(places=np.empty(0, np.int64), predictions=np.empty(0), left_out={})
 
 
 class Columns(Mapping[str, Packed]):
@@ -70,8 +71,8 @@ class Columns(Mapping[str, Packed]):
 
     Args:
         connect: opens a connection to read on.
-        table: with the columns `position` and `row`.
-        positions: of the rows.
+        table: with the columns `place` and `row`.
+        places: of the rows.
         names: of the columns; a row that lacks one is missing in it.
     """
 
@@ -79,10 +80,10 @@ class Columns(Mapping[str, Packed]):
         self,
         connect: Callable[[], AbstractContextManager[Connection]],
         table: Table,
-        positions: Whole,
+        places: Whole,
         names: Sequence[str],
     ) -> None:
-        self._connect, self._table, self._positions = connect, table, positions
+        self._connect, self._table, self._places = connect, table, places
         self._names = dict.fromkeys(names)
 
     def __getitem__(self, name: str) -> Packed:
@@ -90,7 +91,7 @@ class Columns(Mapping[str, Packed]):
         if name not in self._names:
             raise KeyError(name)
         with self._connect() as connection:
-            return pack(values_of(connection, self._table, self._positions, name))
+            return pack(values_of(connection, self._table, self._places, name))
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a column; nothing is read."""
@@ -120,10 +121,10 @@ def window_predictions(
 
     The latest prediction per row identity counts. `unclipped_start`: where the drift window would
     start were it not clipped at the champion's training; what is left out is counted from there.
-    `by_time`: in order of event time and identity, not of position.
+    `by_time`: in order of event time and identity, not of place.
     """
     table = PREDICTIONS.c
-    known = and_(table.model == model, table.position <= up_to)
+    known = and_(table.model == model, table.place < end_of(up_to))
     inside = and_(
         known,
         table.model_version == model_version,
@@ -142,7 +143,7 @@ def window_predictions(
         SUPERSEDED: _count(connection, inside) - len(found),
     }
     return Window(
-        positions=found.positions,
+        places=found.places,
         predictions=found.predictions,
         left_out={reason: n for reason, n in counts.items() if n},
     )
@@ -166,11 +167,11 @@ def predictions_between(
     return _latest(
         connection,
         and_(
-            by_position(table.model) == model,
-            table.position > after,
-            table.position <= up_to,
+            by_place(table.model) == model,
+            table.place >= end_of(after),
+            table.place < end_of(up_to),
             table.model_version == model_version,
-            by_position(table.event_time) < before,
+            by_place(table.event_time) < before,
         ),
         by_time,
     )
@@ -183,7 +184,7 @@ def rows_answered(
     table = PREDICTIONS.c
     asked = and_(
         table.model == model,
-        table.position <= up_to,
+        table.place < end_of(up_to),
         table.model_version == model_version,
         table.event_time >= start,
         table.event_time < end,
@@ -192,8 +193,8 @@ def rows_answered(
     return int(connection.execute(rows).scalar_one())
 
 
-def by_position(column: ColumnElement[str]) -> ColumnElement[str]:
-    """The same text, by which no index is searched: what is asked for is a range of positions.
+def by_place(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The same text, by which no index is searched: what is asked for is a range of places.
 
     SQLite, which keeps no statistics, takes an index on a model for one of a few rows.
     """
@@ -201,27 +202,25 @@ def by_position(column: ColumnElement[str]) -> ColumnElement[str]:
 
 
 def read_pages(
-    connection: Connection, table: Table, positions: Whole, *asked: ColumnElement[Any]
+    connection: Connection, table: Table, places: Whole, *asked: ColumnElement[Any]
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """What is asked for of the rows at these positions, in their order, some at a time.
+    """What is asked for of the rows at these places, in their order, some at a time.
 
     Raises:
         ReadModelUnfit: one of the rows is not there.
     """
-    for start in range(0, len(positions), _ROWS_AT_ONCE):
-        page = positions[start : start + _ROWS_AT_ONCE].tolist()
-        rows = connection.execute(
-            select(table.c.position, *asked).where(table.c.position.in_(page))
-        )
+    for start in range(0, len(places), _ROWS_AT_ONCE):
+        page = places[start : start + _ROWS_AT_ONCE].tolist()
+        rows = connection.execute(select(table.c.place, *asked).where(table.c.place.in_(page)))
         found = {row[0]: tuple(row[1:]) for row in rows}
         if len(found) < len(page):
-            raise unfit("position", str(table.name))
-        yield [found[position] for position in page]
+            raise unfit("place", str(table.name))
+        yield [found[place] for place in page]
 
 
-def values_of(connection: Connection, table: Table, positions: Whole, name: str) -> Iterator[Value]:
-    """The column of this name in the rows at these positions; None where a row lacks it."""
-    for page in read_pages(connection, table, positions, table.c.row):
+def values_of(connection: Connection, table: Table, places: Whole, name: str) -> Iterator[Value]:
+    """The column of this name in the rows at these places; None where a row lacks it."""
+    for page in read_pages(connection, table, places, table.c.row):
         for (text,) in page:
             yield row_of(text).get(name)
 
@@ -230,34 +229,32 @@ def prediction_columns(
     connect: Callable[[], AbstractContextManager[Connection]], window: Window, names: Sequence[str]
 ) -> Columns:
     """These columns of the window's rows, each read when it is asked for."""
-    return Columns(connect, PREDICTIONS, window.positions, names)
+    return Columns(connect, PREDICTIONS, window.places, names)
 
 
 def identities_of(connection: Connection, window: Window) -> Iterator[list[str]]:
     """The identities of the window's rows, in its order, some at a time."""
-    for page in read_pages(connection, PREDICTIONS, window.positions, PREDICTIONS.c.identity):
+    for page in read_pages(connection, PREDICTIONS, window.places, PREDICTIONS.c.identity):
         yield [identity for (identity,) in page]
 
 
 def event_times_of(connection: Connection, window: Window) -> Iterator[str]:
     """The event times of the window's rows, in its order."""
-    for page in read_pages(connection, PREDICTIONS, window.positions, PREDICTIONS.c.event_time):
+    for page in read_pages(connection, PREDICTIONS, window.places, PREDICTIONS.c.event_time):
         yield from (time for (time,) in page)
 
 
-def whole_rows(
-    connection: Connection, positions: Whole
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Identity, event time and row of the predictions at these positions, in their order."""
+def whole_rows(connection: Connection, places: Whole) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Identity, event time and row of the predictions at these places, in their order."""
     table = PREDICTIONS.c
     asked = (table.identity, table.event_time, table.row)
-    for page in read_pages(connection, PREDICTIONS, positions, *asked):
+    for page in read_pages(connection, PREDICTIONS, places, *asked):
         yield from ((identity, time, row_of(text)) for identity, time, text in page)
 
 
 def groups_of(connection: Connection, window: Window, column: str) -> Whole:
     """The group of each row of the window by this column: from 0, in the order of their coming."""
-    named = values_of(connection, PREDICTIONS, window.positions, column)
+    named = values_of(connection, PREDICTIONS, window.places, column)
     return in_order_of_coming(text_digests(map(str, named)))
 
 
@@ -274,22 +271,22 @@ def row_of(text: object) -> dict[str, Any]:
 
 def _latest(connection: Connection, inside: ColumnElement[bool], by_time: bool) -> Window:
     table = PREDICTIONS.c
-    latest = select(func.max(table.position)).where(inside).group_by(table.identity)
-    order = (table.event_time, table.identity) if by_time else (table.position,)
+    latest = select(func.max(table.place)).where(inside).group_by(table.identity)
+    order = (table.event_time, table.identity) if by_time else (table.place,)
     rows = connection.execute(
-        select(table.position, table.prediction)
-        .where(table.position.in_(latest))
+        select(table.place, table.prediction)
+        .where(table.place.in_(latest))
         .order_by(*order)
         .execution_options(yield_per=_FETCHED_AT_ONCE)
     )
-    positions, predictions = array("q"), array("d")
-    for position, prediction in rows:
+    places, predictions = array("q"), array("d")
+    for place, prediction in rows:
         if not isinstance(prediction, float | int):
             raise unfit("prediction", "prediction")
-        positions.append(position)
+        places.append(place)
         predictions.append(prediction)
     return Window(
-        positions=np.frombuffer(positions, np.int64),
+        places=np.frombuffer(places, np.int64),
         predictions=np.frombuffer(predictions, np.float64),
         left_out={},
     )

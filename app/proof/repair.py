@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.ledger.store import Ledger
 from app.ledger.stored_bytes import whole
-from app.ledger.tables import CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
+from app.ledger.tables import BLOCKS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import TILE_HASHES
 from app.proof.artefact_repair import artefact_steps, mend_artefact, named_in
 from app.proof.guard_repair import guard_steps, mend_guards
@@ -31,7 +31,7 @@ from domain.tree.merkle import Frontier, perfect_root, root_of
 from domain.tree.notes import Checkpoint, VerifierKey, open_checkpoint
 
 _GUARDED: Final = ("ledger_head", "tiles", "checkpoints", "artefacts")
-_ENTRIES: Final = ("entries", "payloads")  # whose guards are lifted only where it must be
+_ENTRIES: Final = ("entries", "payloads", "blocks")  # whose guards are lifted only where it must be
 _FEW: Final = 1000  # rows fetched at once
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 _SQLITE_GUARDS: Final = (
@@ -145,6 +145,7 @@ class _Derived:
             mend_artefact(self._connection, step)
         if self._before_the_first():
             run(delete(PAYLOADS).where(PAYLOADS.c.position < 0))
+            run(delete(BLOCKS).where(BLOCKS.c.position < 0))
             run(delete(ENTRIES).where(ENTRIES.c.position < 0))
 
     def guarded(self) -> tuple[str, ...]:

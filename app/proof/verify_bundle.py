@@ -93,7 +93,7 @@ KNOWN = {  # the events of the format: the newest schema of each
     "ledger.created": 1,
     "ledger.damage-found": 1,
     "ledger.damage-settled": 1,
-    "ledger.payload-erased": 1,
+    "ledger.payload-erased": 2,
     "model.candidate-promoted": 1,
     "model.champion-rolled-back": 1,
     "model.contract-adopted": 1,

@@ -25,7 +25,6 @@ from app.ledger.streams import (
     model_stream,
     observations_stream,
     predictions_stream,
-    source_event_id,
 )
 from app.projections.champions import get_champion
 from app.projections.models import get_model
@@ -37,6 +36,7 @@ from benchmarks.growth.extent import SIZE_MIN
 from benchmarks.growth.processes import command
 from benchmarks.growth.sold_cars import YEAR, Asked, Cars
 from benchmarks.servers import ROOT
+from domain.blocks.ids import source_event_id
 from domain.events.cycle_events import CycleStarted
 from domain.events.events import (
     Event,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, cast
 
+from domain.blocks.ids import identity_of
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import Contract
 from domain.contract.csv_cells import cell_types
@@ -29,7 +30,6 @@ from domain.times import mid_year
 
 UNKNOWN_FIELDS_SHOWN_MAX: Final = 20  # a row; a body made of thousands is answered shortly
 INDEXES_SHOWN_MAX: Final = 20  # in the message
-_ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
 
 
 class Judged(NamedTuple):
@@ -183,12 +183,7 @@ class RowGuard:
 
     def identity_of(self, row: Row) -> str:
         """The key that tells this accepted row from all others: `year=1976|car_id=129`."""
-        parts = []
-        for name in self._identity:
-            value = row[name]
-            text = value.translate(_ENCODED) if isinstance(value, str) else str(value)
-            parts.append(f"{name}={text}")
-        return "|".join(parts)
+        return identity_of(self._identity, row)
 
     def check_identity(self, identity: Mapping[str, object], *, path: str = "") -> str:
         """The key, as `identity_of` gives it, of the row with these values of identity columns.

@@ -69,6 +69,7 @@ def erase_row(kept: Kept, command: EraseRow) -> tuple[PayloadErased, ...]:
         PayloadErased(
             model=command.model,
             entries=kept.positions,
+            rows=(),  # nothing writes entries of many rows yet
             artefacts=tuple(sorted(artefacts)),
             cycles=tuple(training.cycle for training in kept.trainings),
             model_versions=tuple(each.candidate for each in kept.trainings if each.candidate),

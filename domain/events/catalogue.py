@@ -13,13 +13,14 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from domain.canonical import INTEGER_MAX
+from domain.events.block_events import BLOCK_EVENTS
 from domain.events.events import EVENT_TYPES, Event
 from domain.events.upcasting import older_schemas
 from domain.units import Unit
 
 _HEADING: Final = f"""# The event catalogue
 
-Everything that can happen, generated from `events.py` and `cycle_events.py` in `domain/events/` by
+Everything that can happen, generated from the events in `domain/events/` by
 `python -m domain.events.catalogue > docs/events.md`; a test holds the two equal.
 
 Every entry of the ledger is one event in a closed envelope, stored and hashed as RFC 8785 bytes:
@@ -37,6 +38,13 @@ Every entry of the ledger is one event in a closed envelope, stored and hashed a
 | `causation_id` | id of the event that directly caused this one, or null |
 | `data` | the fields below; or, in rows about people, in its place: |
 | `data_commit` | SHA-256(salt ‖ RFC 8785 bytes of the data), hex; both stand apart, erasable |
+
+An entry of many rows says in `data` what they share, and `rows_root`, an RFC 6962 root over them.
+Each row is a line, the RFC 8785 bytes of a JSON array, with 16 random bytes of salt; its leaf hash
+is SHA-256(0x00 ‖ salt ‖ line). Lines and salts stand apart; an erased row's line becomes its leaf
+hash and its id, its salt zeros, and every other proof holds. The id of row 0 is the entry's.
+Predictions count on from there in the last 16 bits; other rows have the UUIDv5 of their (`source`,
+`source_id`). Exports and read models show each row as the plain event it stands for.
 
 A changed payload is a new schema number. Entries of older schemas keep their bytes and hashes for
 ever; they are read as the current schema, as `domain/events/upcasting.py` says and the event's
@@ -73,6 +81,12 @@ def catalogue() -> str:
         ]
         for schema, how in older_schemas(event.type):
             parts += [f"Schema {schema} is read as schema {schema + 1}: {how}", ""]
+        if issubclass(event, BLOCK_EVENTS):
+            parts += [
+                f"Each line is `{event.line}`, and stands for one [`{event.plain}`]"
+                f"(#{_anchor(event.plain)}).",
+                "",
+            ]
         parts += _table(event, nested)
     parts += ["", "## Values inside events"]
     for kind in (done := dict.fromkeys(_closure(nested))):

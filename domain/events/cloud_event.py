@@ -12,8 +12,14 @@ from domain.events.erasure import Erased
 from domain.events.unreadable import Unreadable
 
 
+def sequence_of(entry: Recorded) -> str:
+    """Where it stands, as text: `812`, or `812.00417` for row 417 of an entry of many."""
+    one = entry.rows == 1 or entry.rows_apart is not None
+    return str(entry.position) if one else f"{entry.position}.{entry.row:05d}"
+
+
 def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
-    """The entry as a CloudEvent 1.0; `sequence` is its position.
+    """The entry, or one row of it, as a CloudEvent 1.0.
 
     It has no data when that is erased, or when nobody can read the entry.
     """
@@ -24,7 +30,7 @@ def cloud_event(entry: Recorded, ledger_id: str) -> dict[str, Any]:
         "type": f"org.whyledger.{entry.event.type}.v{entry.event.schema}",
         "subject": entry.stream,
         "time": entry.occurred_at,
-        "sequence": str(entry.position),
+        "sequence": sequence_of(entry),
         "streamversion": entry.stream_version,
         "recordedat": entry.recorded_at,
         "actor": entry.actor,

@@ -7,16 +7,26 @@ and follow from the order, so bytes and leaf hash are ready before it. A verifie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from domain.blocks.block import Block
+from domain.blocks.ids import place_of
 from domain.canonical import canonical_bytes, holds_nul
 from domain.errors import LedgerDamaged, WhyledgerError
+from domain.events.block_events import BLOCK_EVENTS, BLOCK_TYPES, BlockEvent
 from domain.events.erasure import Erased, Payload
 from domain.events.events import EVENT_TYPES, Event
+from domain.events.rows_apart import (
+    BlockOf,
+    RowsApart,
+    checked_rows,
+    envelope_fault,
+    rows_fault,
+)
 from domain.events.unreadable import HOLDS_NUL, NO_JSON, EntryUnreadable, Unreadable
 from domain.events.upcasting import UPCASTERS, upcast
 from domain.faults import shown
@@ -35,6 +45,7 @@ _DEEP: Final = 5  # of them
 # What reading a payload raises that is none of its schema.
 UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, WhyledgerError)
 _EVENT_BY_NAME: Final = {(event.type, event.schema): event for event in EVENT_TYPES}
+_NEWEST: Final = {event.type: event.schema for event in EVENT_TYPES}
 _ADAPTERS: Final[dict[tuple[str, int], TypeAdapter[Any]]] = {}
 
 # What stands apart from the entry at a position; None when its erasure is recorded. Raises
@@ -44,7 +55,10 @@ PayloadOf = Callable[[int], Payload | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """An entry of the ledger, read back: the event and everything around it."""
+    """An entry of the ledger, read back: the event and everything around it.
+
+    Of an entry of many rows it is the entry, or one of its rows as `expansion.py` makes it.
+    """
 
     position: int  # from 0, dense
     stream: str
@@ -56,6 +70,14 @@ class Recorded:
     correlation_id: str
     causation_id: str | None
     event: Event | Erased | Unreadable
+    row: int = 0  # which row of its entry
+    rows: int = 1  # of the entry
+    rows_apart: RowsApart | None = field(default=None, repr=False)  # of an entry of many, whole
+
+    @property
+    def place(self) -> int:
+        """One number for position and row: rows are ordered by it as they were recorded."""
+        return place_of(self.position, self.row)
 
 
 def envelope_bytes(  # noqa: PLR0913 the envelope has these fields
@@ -112,20 +134,32 @@ def _nothing_apart(position: int) -> Payload | None:
     )
 
 
+def _no_rows_apart(position: int) -> Block | None:
+    raise LedgerDamaged(
+        f"the rows of entry {position} stand apart, and nothing was given to read them from. "
+        "Read it through the ledger."
+    )
+
+
 def parse_entry(
     content: bytes,
     *,
     position: int,
     stream_version: int,
     apart: PayloadOf = _nothing_apart,
+    blocks: BlockOf = _no_rows_apart,
 ) -> Recorded:
-    """The entry whose stored bytes are `content`; `apart` is asked for data that is not in them.
+    """The entry whose stored bytes are `content`.
+
+    `apart` is asked for data that is not in them, `blocks` for rows that are not.
 
     Raises:
         EntryUnreadable: the bytes are no envelope of a version and type this code knows.
-        StoredDamage: the data that stands apart is missing or not what they commit to.
+        StoredDamage: what stands apart is missing or not what they commit to.
     """
     envelope = _envelope(content, position)
+    if envelope["type"] in BLOCK_TYPES and "data" not in envelope:
+        raise EntryUnreadable(position, "many rows whose data stands apart twice")
     payload = None if "data" in envelope else apart(position)
     try:
         event: Event | Erased
@@ -140,6 +174,9 @@ def parse_entry(
     if not isinstance(event, Erased) and not _belongs(event, envelope["stream"]):
         why = f"{event.type!r} does not belong into the stream {shown(envelope['stream'])}"
         raise EntryUnreadable(position, why)
+    rows, rows_apart = 1, None
+    if isinstance(event, BLOCK_EVENTS):
+        rows, rows_apart = event.rows, _rows_apart(envelope, position, event, blocks)
     return Recorded(
         position=position,
         stream=envelope["stream"],
@@ -151,16 +188,24 @@ def parse_entry(
         correlation_id=envelope["correlation_id"],
         causation_id=envelope["causation_id"],
         event=event,
+        rows=rows,
+        rows_apart=rows_apart,
     )
 
 
 def why_unreadable(content: bytes, position: int) -> str | None:
     """Why the entry whose bytes are `content` cannot be read; None: it can.
 
-    Data that stands apart is not looked at.
+    Data and rows that stand apart are not looked at.
     """
     try:
-        parse_entry(content, position=position, stream_version=0, apart=_taken_for_erased)
+        parse_entry(
+            content,
+            position=position,
+            stream_version=0,
+            apart=_taken_for_erased,
+            blocks=_taken_for_erased,
+        )
     except EntryUnreadable as error:
         return error.why
     return None
@@ -168,6 +213,26 @@ def why_unreadable(content: bytes, position: int) -> str | None:
 
 def _taken_for_erased(_position: int) -> None:
     return None
+
+
+def _rows_apart(
+    envelope: dict[str, Any], position: int, event: BlockEvent, blocks: BlockOf
+) -> RowsApart | None:
+    """The rows of an entry of many, when they are to be looked at. Raises as `parse_entry`."""
+    name, schema, shared = event.type, envelope["schema"], event_data(event)
+    why = envelope_fault(envelope, shared, _NEWEST[event.plain])
+    if why is not None:
+        raise EntryUnreadable(position, f"{name!r} with {why}")
+    block = blocks(position)
+    if block is None:
+        return None
+    rows = checked_rows(position, name, schema, shared, block)
+    why = rows_fault(rows, shared)
+    if why is None and holds_nul(block.content):
+        why = HOLDS_NUL
+    if why is not None:
+        raise EntryUnreadable(position, f"{name!r} with {why}")
+    return rows
 
 
 def _envelope(content: bytes, position: int) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from domain.events.block_events import RowPlace
 from domain.events.cycle_events import (
     CandidateRefitted,
     CandidateTrained,
@@ -44,11 +45,19 @@ def model_of_frozen(stream: str) -> str | None:
     return rest if category == "model" else None
 
 
+class ManyRows(NamedTuple):
+    """An entry of many rows."""
+
+    model: str | None  # None: its stream is none of rows
+    rows: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoodBefore:
     """What stood before an erasure, of what it names."""
 
     rows_model: Callable[[int], str | None]  # position -> the model of the row that stands apart
+    many_rows: Callable[[int], ManyRows | None]  # position -> what stands there; None: no such
     is_frozen: Callable[[str], bool]  # whether an entry of its model names this digest as erasable
     has_started: Callable[[str], bool]  # whether this cycle did
 
@@ -60,6 +69,12 @@ def beyond_reach(event: PayloadErased, position: int, before: StoodBefore) -> It
             yield f"entry {each}, which does not stand before it"
         elif before.rows_model(each) != event.model:
             yield f"entry {each}, whose data is none of a row of {event.model!r}"
+    for place in event.rows:
+        if not _is_row(place, event.model, position, before):
+            yield (
+                f"row {place.row} of entry {place.position}, which is no row of {event.model!r} "
+                "before it"
+            )
     for sha256 in event.artefacts:
         if not before.is_frozen(sha256):
             yield f"the artefact {sha256[:80]!r}, which nothing of {event.model!r} froze before it"
@@ -77,9 +92,17 @@ def within_reach(event: PayloadErased, position: int, before: StoodBefore) -> Pa
             for each in event.entries
             if 0 <= each < position and before.rows_model(each) == event.model
         ),
+        rows=tuple(each for each in event.rows if _is_row(each, event.model, position, before)),
         artefacts=tuple(filter(before.is_frozen, event.artefacts)),
         cycles=tuple(each for each in event.cycles if _is_its(each, event.model, before)),
     )
+
+
+def _is_row(place: RowPlace, model: str, position: int, before: StoodBefore) -> bool:
+    if not 0 <= place.position < position:
+        return False
+    found = before.many_rows(place.position)
+    return found is not None and found.model == model and 0 <= place.row < found.rows
 
 
 def _is_its(cycle: str, model: str, before: StoodBefore) -> bool:

@@ -1,8 +1,8 @@
 """Every event there is: past tense, frozen, with a stable name and a schema number.
 
 The catalogue `docs/events.md` is generated from this file. A changed payload is a new schema number
-and an upcaster, never an edit. Cycle events live in `cycle_events.py`; both join in `Event` and
-`EVENT_TYPES`.
+and an upcaster, never an edit. Cycle events live in `cycle_events.py`, those of many rows at once
+in `block_events.py`; all join in `Event` and `EVENT_TYPES`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import with_config
 
+from domain.events.block_events import BLOCK_EVENTS, BlockEvent, RowPlace
 from domain.events.cycle_events import CYCLE_EVENTS, CycleEvent
 from domain.events.findings import GroupInterval
 from domain.units import noted
@@ -39,11 +40,14 @@ class PayloadErased:
     """All that was kept apart about one row was erased; the envelopes and their hashes stay."""
 
     type: ClassVar[str] = "ledger.payload-erased"
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     stream: ClassVar[str] = "ledger"
 
     model: Annotated[str, noted("name", "the model whose row it was")]
     entries: Annotated[tuple[int, ...], noted("positions", "whose data and salt were erased")]
+    rows: Annotated[
+        tuple[RowPlace, ...], noted("places", "in entries of many, whose line and salt were erased")
+    ]
     artefacts: Annotated[
         tuple[str, ...],
         noted("sha256 hex", "frozen references, residuals and identities erased with them"),
@@ -279,7 +283,7 @@ class DatasetReceived:
 ModelEvent = ContractAdopted | CandidatePromoted | ChampionRolledBack | ValueMeasured
 RowEvent = PredictionMade | ObservationRecorded | OutcomeRecorded | RowsRefused | DatasetReceived
 LedgerEvent = LedgerCreated | PayloadErased | DamageFound | DamageSettled
-Event = LedgerEvent | PolicyAdopted | ModelEvent | RowEvent | CycleEvent
+Event = LedgerEvent | PolicyAdopted | ModelEvent | RowEvent | BlockEvent | CycleEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     LedgerCreated,
@@ -296,6 +300,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     OutcomeRecorded,
     RowsRefused,
     DatasetReceived,
+    *BLOCK_EVENTS,
     *CYCLE_EVENTS,
 )
 

@@ -106,6 +106,11 @@ def _trained_from_1(data: Payload) -> Payload:
     return data | {"residuals_sha256": None}
 
 
+def _erased_from_1(data: Payload) -> Payload:
+    """`rows` is empty: no entry held many rows."""
+    return data | {"rows": []}
+
+
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("cycle.decided", 1): _decided_from_1,
     ("cycle.drift-measured", 1): _drift_measured_from_1,
@@ -123,6 +128,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Payload], Payload]]] = {
     ("observations.observation-recorded", 1): _labelled_from_1,
     ("observations.outcome-recorded", 1): _labelled_from_1,
     ("cycle.candidate-trained", 1): _trained_from_1,
+    ("ledger.payload-erased", 1): _erased_from_1,
 }
 
 

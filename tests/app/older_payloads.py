@@ -34,6 +34,7 @@ ADDED: dict[tuple[str, int], tuple[tuple[str, ...], ...]] = {  # (type, schema) 
         *(("window_error",), ("window_interval",), ("window_labelled",)),
         ("value_interval",),
     ),
+    ("ledger.payload-erased", 2): (("rows",),),
     ("observations.dataset-received", 2): (("also",),),
     ("observations.observation-recorded", 2): (("extensions",),),
     ("observations.outcome-recorded", 2): (("extensions",),),

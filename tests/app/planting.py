@@ -12,6 +12,7 @@ from app.database.engine import insert_rows
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import grow
 from domain.canonical import canonical_bytes, leaf_hash
+from domain.events.block_events import RowPlace
 from domain.events.envelope import envelope_bytes
 from domain.events.events import Event, PayloadErased
 from tests.plausible import TIME
@@ -21,6 +22,7 @@ def erasure(
     *,
     model: str = "cars",
     entries: tuple[int, ...] = (),
+    rows: tuple[RowPlace, ...] = (),
     artefacts: tuple[str, ...] = (),
     cycles: tuple[str, ...] = (),
 ) -> PayloadErased:
@@ -28,6 +30,7 @@ def erasure(
     return PayloadErased(
         model=model,
         entries=entries,
+        rows=rows,
         artefacts=artefacts,
         cycles=cycles,
         model_versions=(),

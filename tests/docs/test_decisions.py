@@ -38,6 +38,7 @@ TEXTS = {
     23: "1cf60da2412538ad",
     24: "47c36a1eb505e3e9",
     25: "21bea78fd341835f",
+    26: "7caba7edb329eae1",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

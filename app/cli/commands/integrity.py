@@ -160,6 +160,8 @@ def _say(found: Verified) -> None:
         say(f"read models  {found.read_models} equal what the entries give")
     if found.erased:
         say(f"erased       {found.erased} events have no data any more, as entries say")
+    if found.erased_rows:
+        say(f"erased rows  {found.erased_rows} rows of many in one entry are gone, as entries say")
     if found.unnamed:
         say(f"unnamed      {found.unnamed} artefacts that no entry names; nothing uses them")
     say(f"breaks       {len(found.breaks)}")
@@ -178,6 +180,7 @@ def _as_json(found: Verified) -> dict[str, object]:
         "unproven": found.unproven,
         "read_models": found.read_models,
         "erased": found.erased,
+        "erased_rows": found.erased_rows,
         "unnamed": found.unnamed,
         "whole": found.whole,
         "breaks": [each.as_json() for each in found.breaks],

@@ -116,7 +116,7 @@ class ServedInReign:
             return
         apart = np.frombuffer(self._fresh)
         fresh = ~np.isnan(apart)
-        rows = whole_rows(self._connection, self._window.positions[fresh])
+        rows = whole_rows(self._connection, self._window.places[fresh])
         for (identity, time, row), each in zip(rows, one_by_one(apart[fresh]), strict=True):
             if settled.enters(Served(time, labelled=True)):
                 yield Residual(identity, str(row.get(group)), time, each)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AliasPath, BaseModel, Field
+from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
@@ -17,16 +18,15 @@ from app.http.dependencies import Here, cause_of, process_of
 from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
-from app.http.request_shapes import Whole
 from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from app.intake.observations import Taken
-from domain.canonical import INTEGER_MAX
 from domain.errors import LedgerDamaged, RequestInvalid
-from domain.events.cloud_event import cloud_event
+from domain.events.cloud_event import cloud_event, sequence_of
 from domain.events.events import ObservationRecorded, OutcomeRecorded
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
+_SEQUENCE: Final = r"^(-1|[0-9]{1,16}(\.[0-9]{5})?)$"
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 EITHER: Final = "application/json"
@@ -94,14 +94,22 @@ class EventsAnswer(BaseModel):
     )
 
 
+def _in_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_SEQUENCE, value):
+        raise ValueError(
+            "should be a whole number in digits, or the sequence of a row such as 812.00417"
+        )
+    return value
+
+
 class EventsQuery(PageQuery):
     """Which page of the ledger."""
 
-    cursor: Whole = Field(
-        default=-1,
-        ge=-1,
-        le=INTEGER_MAX,
-        description="entries with a position greater than this",
+    cursor: Annotated[str, BeforeValidator(_in_digits)] = Field(
+        default="-1", pattern=_SEQUENCE, description="events behind this `sequence`"
+    )
+    whole: bool = Field(
+        default=False, description="one event an entry, with its hashed data, however many rows"
     )
 
 
@@ -153,12 +161,19 @@ async def create_events(request: Request) -> Response:
     response_class=Response,
 )
 def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Query()]) -> Response:
-    """Entries in their order, without gaps; the `Link` header leads to those that follow."""
+    """Events in their order, without gaps; the `Link` header leads to those that follow.
+
+    Of an entry of many rows each row is an event of its own, `sequence` 812.00417 is row 417.
+    """
     limit = min(query.limit, here.settings.page_entries_max)
-    entries = here.ledger.read(query.cursor, limit)
+    position, _, row = query.cursor.partition(".")
+    if query.whole:
+        entries = here.ledger.read(int(position), limit)
+    else:
+        entries = here.ledger.read_rows(int(position), int(row) if row else None, limit)
     content = orjson.dumps([cloud_event(entry, here.ledger_id) for entry in entries])
     response = Response(content, media_type=BATCH)
-    link_next(request, response, entries, limit, lambda entry: entry.position)
+    link_next(request, response, entries, limit, sequence_of)
     return response
 
 

@@ -14,11 +14,14 @@ from app.ledger.tables import ARTEFACTS
 from app.proof.leaf_memory import LeafMemory
 from app.proof.verify.breaks import BREAKS_KEPT, Break
 from app.proof.verify.seen import Seen
+from domain.blocks.ids import ROWS_MAX
 from domain.canonical import sha256_hex
+from domain.events.block_events import BLOCK_TYPES
 from domain.events.envelope import UNREADABLE, event_from_data, why_unreadable
 from domain.events.erasure_reach import (
     ERASABLE_FIELDS,
     FREEZE,
+    ManyRows,
     StoodBefore,
     beyond_reach,
     frozen_in,
@@ -44,7 +47,7 @@ STORES: Final = {
     "model.candidate-promoted": ("plan_sha256", "reference_sha256"),
     "model.champion-rolled-back": ("plan_sha256", "reference_sha256"),
 }
-_LOOKED_INTO: Final = FREEZE | {PayloadErased.type}
+_LOOKED_INTO: Final = FREEZE | BLOCK_TYPES | {PayloadErased.type}
 _OPTIONAL: Final = "residuals_sha256"  # older entries lack it, and who has none says null
 _REFIT: Final = "cycle.candidate-refitted"  # null, both, where no plan came of it
 
@@ -186,6 +189,9 @@ class EntryChecks:
         if "data_commit" in envelope:
             commit, model = str(envelope["data_commit"]), model_of_rows(stream)
             self._seen.add_apart(entry.position, commit, model)
+        if envelope["type"] in BLOCK_TYPES and type(data.get("rows")) is int:
+            rows = min(data["rows"], ROWS_MAX)  # who says more is named where its block is checked
+            self._seen.add_many(entry.position, ManyRows(model_of_rows(stream), rows))
         if envelope["type"] == PayloadErased.type and stream == PayloadErased.stream:
             self._check_erasure(entry.position, envelope["schema"], data)
         if envelope["type"] in FREEZE:
@@ -201,6 +207,7 @@ class EntryChecks:
         frozen = self._frozen.get(event.model, set())
         before = StoodBefore(
             rows_model=self._seen.model_of_rows,
+            many_rows=self._seen.many_rows,
             is_frozen=frozen.__contains__,
             has_started=lambda cycle: cycle_stream(cycle) in self._versions,
         )
@@ -209,6 +216,7 @@ class EntryChecks:
             self._wrong(position, "what the erasure names", expected, named)
         believed = within_reach(event, position, before)
         self._seen.add_erased(believed.entries)
+        self._seen.add_erased_rows(believed.rows)
         self._erased_artefacts.update(believed.artefacts)
 
     def finish(self) -> None:

@@ -7,9 +7,9 @@ emptied. `rebuild.py` is for putting right what differs.
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Row, Table, select
 
 from app.ledger.reading import Past, dense_pages, head
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
@@ -17,6 +17,8 @@ from app.projections.positions import positions_of, tables_beside
 from app.projections.read_model import tables_of
 from app.projections.runner import READ_MODELS
 from app.proof.verify.breaks import Break
+from domain.blocks.ids import position_of
+from domain.events.expansion import expanded
 
 _ROWS: Final = 1000  # fetched at once
 _SHOWN: Final = 300  # characters of a differing row
@@ -41,9 +43,10 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
     past = Past(connection)
     with scratch(standing) as expected:
         for page in dense_pages(connection, -1, last, PAGE_ENTRIES):
+            rows = expanded(page)  # once for all of them
             for each in standing:
                 up_to = positions[each.name]
-                fold([each], expected, past, [one for one in page if one.position <= up_to])
+                fold([each], expected, past, [one for one in rows if one.position <= up_to])
         stored, right = digests(connection, standing), digests(expected, standing)
         found = [
             _first_difference(table, connection, expected)
@@ -75,7 +78,7 @@ def _first_difference(table: Table, connection: Connection, scratch: Connection)
         for found, expected in zip_longest(stored, right):
             if found is None or expected is None or tuple(found) != tuple(expected):
                 shown = expected if expected is not None else found
-                position = shown._mapping.get("position") if shown is not None else None
+                position = None if shown is None else _position(shown)
                 break
     return Break(
         position,
@@ -83,6 +86,15 @@ def _first_difference(table: Table, connection: Connection, scratch: Connection)
         f"the row {_shown(expected)}, which the entries give",
         _shown(found),
     )
+
+
+def _position(row: Row[*tuple[Any, ...]]) -> int | None:
+    """The position of the entry that the row came of, where the row says it."""
+    place = row._mapping.get("place")
+    if type(place) is int:
+        return position_of(place)
+    position = row._mapping.get("position")
+    return position if type(position) is int else None
 
 
 def _shown(row: object) -> str:

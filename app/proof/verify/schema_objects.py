@@ -15,7 +15,10 @@ from sqlalchemy import Connection
 from app.database.engine import READ_MODELS_SCHEMA
 from app.database.roles import APPLICATION, ERASER
 
-TABLES: Final = ("entries", "artefacts", "payloads", "tiles", "checkpoints", "ledger_head")
+TABLES: Final = (
+    *("entries", "artefacts", "payloads", "blocks", "row_ids"),
+    *("tiles", "checkpoints", "ledger_head"),
+)
 _BOOTSTRAP: Final = 10  # the server's first superuser: what it made is the host's own business
 _LISTED: Final = ", ".join(f"'{table}'" for table in TABLES)  # our own names
 
@@ -95,7 +98,7 @@ _POSTGRESQL: Final = f"""
             AND (g.privilege_type = 'INSERT'
                 OR (g.privilege_type = 'UPDATE' AND g.relname = 'ledger_head')))
         AND NOT (r.rolname IS NOT NULL AND r.rolname = '{ERASER}' AND g.privilege_type = 'DELETE'
-            AND g.relname IN ('artefacts', 'payloads'))
+            AND g.relname IN ('artefacts', 'payloads', 'blocks'))
     UNION ALL
     SELECT 'owner of ' || o.relname, 'another than that of entries'
         FROM ours o JOIN pg_class c ON c.oid = o.oid

@@ -10,11 +10,16 @@ from contextlib import closing, contextmanager
 from typing import Final, NamedTuple
 
 from app.database.scratch import scratch_file
+from domain.events.block_events import RowPlace
+from domain.events.erasure_reach import ManyRows
 
 _TABLES: Final = (
     "CREATE TABLE ids (id TEXT PRIMARY KEY, position INTEGER) WITHOUT ROWID",
     'CREATE TABLE apart (position INTEGER PRIMARY KEY, "commit" TEXT, model TEXT)',
     "CREATE TABLE erased (position INTEGER PRIMARY KEY)",
+    "CREATE TABLE many (position INTEGER PRIMARY KEY, model TEXT, rows INTEGER)",
+    "CREATE TABLE erased_rows (position INTEGER, row INTEGER, PRIMARY KEY (position, row))"
+    " WITHOUT ROWID",
     "CREATE TABLE checkpoints (size INTEGER, root BLOB, PRIMARY KEY (size, root)) WITHOUT ROWID",
 )
 _APART: Final = (
@@ -91,6 +96,31 @@ class Seen:
         """Every entry whose data stands apart, by position."""
         for position, commit, erased in self._file.execute(_APART):
             yield Apart(position, commit, bool(erased))
+
+    def add_many(self, position: int, rows: ManyRows) -> None:
+        """An entry of many rows."""
+        self._file.execute("INSERT OR REPLACE INTO many VALUES (?, ?, ?)", (position, *rows))
+
+    def many_rows(self, position: int) -> ManyRows | None:
+        """What entry of many rows stands there; None: none does."""
+        query = "SELECT model, rows FROM many WHERE position = ?"
+        row = self._file.execute(query, (position,)).fetchone()
+        return None if row is None else ManyRows(*row)
+
+    def many(self) -> Iterator[int]:
+        """The position of every entry of many rows, in order."""
+        for (position,) in self._file.execute("SELECT position FROM many ORDER BY position"):
+            yield position
+
+    def add_erased_rows(self, places: Iterable[RowPlace]) -> None:
+        """An erasure that may say so says that these rows are gone."""
+        values = ((each.position, each.row) for each in places)
+        self._file.executemany("INSERT OR IGNORE INTO erased_rows VALUES (?, ?)", values)
+
+    def erased_rows(self, position: int) -> set[int]:
+        """Which rows of this entry are gone, as erasures say."""
+        query = "SELECT row FROM erased_rows WHERE position = ?"
+        return {row for (row,) in self._file.execute(query, (position,))}
 
     def add_checkpoint(self, size: int, root: bytes) -> None:
         """One that is signed; the same again is the same."""

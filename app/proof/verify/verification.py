@@ -18,6 +18,7 @@ from app.ledger.store import Ledger
 from app.ledger.tree import read_head
 from app.proof.leaf_memory import NO_LEAVES, LeafMemory
 from app.proof.verify.artefact_checks import artefact_breaks
+from app.proof.verify.block_checks import block_breaks
 from app.proof.verify.breaks import BREAKS_KEPT, Break
 from app.proof.verify.checkpoint_checks import read_checkpoints
 from app.proof.verify.entry_checks import EntryChecks, StoredEntry
@@ -53,6 +54,7 @@ class Verified:
     covered: int  # entries under the newest of them that fits: so far the ledger is proven
     read_models: int  # compared with what the entries give; 0 when not asked, or pointless
     erased: int  # events whose data is gone, as entries say
+    erased_rows: int  # of entries of many rows, gone likewise
     unnamed: int  # artefacts that no entry names: nothing uses them
     breaks: tuple[Break, ...]  # the first one first
     differing: tuple[Break, ...]  # of them, those of read models: those are folded anew
@@ -148,6 +150,8 @@ def verify(
         breaks += roots + entries.breaks + tiles.breaks()
         erased, wrong = payload_breaks(connection, seen, stored="payloads" in tables)
         breaks += wrong
+        erased_rows, wrong = block_breaks(connection, seen, stored="blocks" in tables)
+        breaks += wrong
         unnamed, wrong = artefact_breaks(connection, entries.named)
         breaks += wrong
         signed = 0 if pending is None else seen.largest_checkpoint()
@@ -166,6 +170,7 @@ def verify(
         covered=fitting,
         read_models=compared,
         erased=erased,
+        erased_rows=erased_rows,
         unnamed=unnamed,
         breaks=tuple(sorted(breaks, key=lambda each: each.order)[:BREAKS_MAX]),
         differing=tuple(differing),

@@ -7,7 +7,7 @@ from domain.canonical import digest
 from domain.events.events import EVENT_TYPES
 
 # Revision of the schema -> digest of the events (type and schema number) that may be written in it.
-WRITTEN = {"0009": "f0f1f58a761ecdff6801614d5687c6a228dd7ad0a35bd3c68ec873dc9e448274"}
+WRITTEN = {"0010": "70280cbe066919e4342917f49d5819b3a856277630f35b2ded81195a2a1af464"}
 
 
 def test_an_event_that_an_older_version_cannot_read_comes_with_a_revision() -> None:

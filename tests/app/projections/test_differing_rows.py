@@ -133,13 +133,13 @@ def test_a_row_may_hold_what_belongs_to_one_of_another_page(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events.put(ledger, "predictions-cars", *[events.prediction()] * MANY)
-    right = select(PREDICTIONS.c.position, PREDICTIONS.c.id).order_by(PREDICTIONS.c.position)
+    right = select(PREDICTIONS.c.place, PREDICTIONS.c.id).order_by(PREDICTIONS.c.place)
     with ledger.connect() as connection:
         ids = connection.execute(right).all()
     first, last = ids[0], ids[-1]
 
-    def of(position: int, id: str) -> Executable:
-        return update(PREDICTIONS).where(PREDICTIONS.c.position == position).values(id=id)
+    def of(place: int, id: str) -> Executable:
+        return update(PREDICTIONS).where(PREDICTIONS.c.place == place).values(id=id)
 
     change(ledger, of(first[0], "x"), of(last[0], first[1]), of(first[0], last[1]))
     Watched(ledger, monkeypatch)

@@ -39,6 +39,7 @@ from app.projections.windows import (
     window_predictions,
 )
 from domain import packed
+from domain.blocks.ids import place_of
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 from domain.events.events import Event
@@ -238,7 +239,7 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
         (each for each in force.values() if each.time >= start),
         key=lambda each: (each.time, each.identity),
     )
-    assert stand.tolist() == [each.position for each in there]
+    assert stand.tolist() == [place_of(each.position, 0) for each in there]
     assert values.tolist() == [each.label for each in there]
     assert counted == len(force)
     earlier = told.in_force("9999" if before is None else before, then)
@@ -247,7 +248,7 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
 
 
 def _is(window: Window, rows: Sequence[Predicted]) -> None:
-    assert window.positions.tolist() == [each.position for each in rows]
+    assert window.places.tolist() == [place_of(each.position, 0) for each in rows]
     assert window.predictions.tolist() == [each.value for each in rows]
 
 
@@ -271,7 +272,7 @@ def window_of(ledger: Ledger, rows: int) -> Window:
 
 def test_columns_are_read_when_asked_for_in_the_order_of_the_rows(ledger: Ledger) -> None:
     window = window_of(ledger, 500).without(np.arange(500) % 5 > 0)
-    backwards = window.positions[::-1]
+    backwards = window.places[::-1]
     columns = Columns(ledger.connect, PREDICTIONS, backwards, ["car", "hpwt", "note", "gone"])
     assert list(columns["car"]) == [f"car={n}" for n in range(495, -1, -5)]
     assert (columns["hpwt"].total(), columns["note"].missing) == (50.0, 100)
@@ -304,7 +305,7 @@ def test_a_window_four_times_as_large_takes_no_more_than_its_arrays(
     most = []
     for rows in (2_000, 8_000):
         window = window_of(sqlite_ledger, rows)
-        columns = Columns(sqlite_ledger.connect, PREDICTIONS, window.positions, ["hpwt"])
+        columns = Columns(sqlite_ledger.connect, PREDICTIONS, window.places, ["hpwt"])
         list(columns.values())
         tracemalloc.start()
         if held == "column":
@@ -326,22 +327,22 @@ def test_a_window_four_times_as_large_takes_no_more_than_its_arrays(
 
 def test_a_row_that_is_gone_or_no_row_is_a_wrong_read_model(ledger: Ledger) -> None:
     window = window_of(ledger, 500)
-    columns = Columns(ledger.connect, PREDICTIONS, window.positions, ["hpwt"])
+    columns = Columns(ledger.connect, PREDICTIONS, window.places, ["hpwt"])
     for text in ("[]", "{"):
         _change(ledger, window, row=text)
         with pytest.raises(ReadModelUnfit, match="'row' of row holds what the ledger does not"):
             columns["hpwt"]
     with ledger.writing() as connection:
-        at = int(window.positions[0])
-        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.position == at))
-    with pytest.raises(ReadModelUnfit, match="'position' of predictions_1 holds what"):
+        at = int(window.places[0])
+        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.place == at))
+    with pytest.raises(ReadModelUnfit, match="'place' of predictions_2 holds what"):
         columns["hpwt"]
 
 
 def _change(ledger: Ledger, window: Window, **values: object) -> None:
-    at = int(window.positions[0])
+    at = int(window.places[0])
     with ledger.writing() as connection:
-        connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.position == at).values(**values))
+        connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.place == at).values(**values))
 
 
 def test_a_label_or_prediction_that_is_no_number_is_a_wrong_read_model(

@@ -10,7 +10,16 @@ from sqlalchemy import Connection, Table, delete, text
 
 from app.database.engine import insert_rows
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
+from app.ledger.tables import (
+    ARTEFACTS,
+    BLOCKS,
+    CHECKPOINTS,
+    ENTRIES,
+    LEDGER_HEAD,
+    PAYLOADS,
+    ROW_IDS,
+    TILES,
+)
 from app.ledger.tree import grow
 from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
@@ -18,7 +27,7 @@ from app.projections.runner import READ_MODELS, apply
 from domain.canonical import canonical_bytes, leaf_hash
 from domain.events.envelope import parse_entry
 
-TRUTH = (ENTRIES, ARTEFACTS, PAYLOADS, TILES, CHECKPOINTS, LEDGER_HEAD)
+TRUTH = (ENTRIES, ARTEFACTS, PAYLOADS, BLOCKS, ROW_IDS, TILES, CHECKPOINTS, LEDGER_HEAD)
 
 
 def drop_guards(connection: Connection) -> None:

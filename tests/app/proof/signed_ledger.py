@@ -103,6 +103,7 @@ def erasure_of(position: int) -> PayloadErased:
     return PayloadErased(
         model="cars",
         entries=(position,),
+        rows=(),
         artefacts=(),
         cycles=(),
         model_versions=(),

@@ -28,6 +28,7 @@ ERASE = EraseRow(model="car-price", reason=" the owner asked ", legal_basis="GDP
 ERASED = PayloadErased(
     model="car-price",
     entries=(7, 12),
+    rows=(),
     artefacts=("a", "b", "c", "r"),
     cycles=("car-price-1", "car-price-2", "car-price-3"),
     model_versions=("car-price/1", "car-price/3"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from domain.blocks.layouts import LAYOUTS
+from domain.events.block_events import BLOCK_EVENTS
 from domain.events.catalogue import catalogue
 from domain.events.events import EVENT_TYPES
 from tests.repository import REPOSITORY
@@ -34,3 +36,14 @@ def test_the_catalogue_says_how_older_schemas_are_read() -> None:
 def test_no_two_events_share_a_name_and_schema() -> None:
     names = [(event.type, event.schema) for event in EVENT_TYPES]
     assert len(set(names)) == len(names)
+
+
+def test_the_catalogue_says_how_the_lines_of_many_rows_are_laid_out() -> None:
+    text = PAGE.read_text()
+    for event in BLOCK_EVENTS:
+        section = text.split(f"### {event.type}\n")[1].split("\n### ")[0]
+        assert f"Each line is `{event.line}`" in section
+        layout = LAYOUTS[event.type, event.schema]
+        assert layout.plain == event.plain
+        assert len(event.line.split(", ")) == len(layout.fixed) + layout.has_columns
+    assert {(event.type, event.schema) for event in BLOCK_EVENTS} == set(LAYOUTS)

@@ -6,9 +6,11 @@ from dataclasses import fields, replace
 
 import pytest
 
+from domain.events.block_events import RowPlace
 from domain.events.erasure_reach import (
     ERASABLE_FIELDS,
     FREEZE,
+    ManyRows,
     StoodBefore,
     beyond_reach,
     frozen_in,
@@ -20,11 +22,18 @@ from domain.events.events import EVENT_TYPES, PayloadErased
 
 POSITION = 9
 ROWS = {3: "cars", 5: "bikes", 12: "cars"}  # position -> the model of the row whose data is there
+MANY = {
+    4: ManyRows("cars", 3),
+    6: ManyRows("bikes", 3),
+    7: ManyRows(None, 3),
+    9: ManyRows("cars", 9),
+}
 FROZEN = "ab" * 32
 STARTED = frozenset({"cars-1", "bikes-1", "../cars-1"})
 ERASURE = PayloadErased(
     model="cars",
     entries=(3,),
+    rows=(RowPlace(position=4, row=2),),
     artefacts=(FROZEN,),
     cycles=("cars-1",),
     model_versions=("cars/1",),
@@ -33,7 +42,12 @@ ERASURE = PayloadErased(
 )
 
 
-BEFORE = StoodBefore(rows_model=ROWS.get, is_frozen=FROZEN.__eq__, has_started=STARTED.__contains__)
+BEFORE = StoodBefore(
+    rows_model=ROWS.get,
+    many_rows=MANY.get,
+    is_frozen=FROZEN.__eq__,
+    has_started=STARTED.__contains__,
+)
 
 
 def beyond(event: PayloadErased) -> list[str]:
@@ -42,7 +56,19 @@ def beyond(event: PayloadErased) -> list[str]:
 
 def test_what_stands_before_it_of_its_model_is_within_reach() -> None:
     assert beyond(ERASURE) == []
-    assert beyond(replace(ERASURE, entries=(), artefacts=(), cycles=())) == []
+    assert beyond(replace(ERASURE, entries=(), rows=(), artefacts=(), cycles=())) == []
+
+
+@pytest.mark.parametrize(
+    ("position", "row"), [(4, 3), (4, -1), (3, 0), (6, 0), (7, 0), (9, 0), (-1, 0)]
+)
+def test_a_row_is_within_reach_where_its_model_has_so_many_rows_in_an_entry_before(
+    position: int, row: int
+) -> None:
+    beyond_it = replace(ERASURE, rows=(*ERASURE.rows, RowPlace(position=position, row=row)))
+    said = f"row {row} of entry {position}, which is no row of 'cars' before it"
+    assert beyond(beyond_it) == [said]
+    assert within_reach(beyond_it, POSITION, BEFORE) == ERASURE
 
 
 @pytest.mark.parametrize(
@@ -66,7 +92,9 @@ def test_what_stands_before_it_of_its_model_is_within_reach() -> None:
             "the cycle 'cars-2', which is none of 'cars' before it",
         ),
         (
-            replace(ERASURE, model="../cars", entries=(), artefacts=(), cycles=("../cars-1",)),
+            replace(
+                ERASURE, model="../cars", entries=(), rows=(), artefacts=(), cycles=("../cars-1",)
+            ),
             "the cycle '../cars-1', which is none of '../cars' before it",
         ),
     ],

@@ -179,7 +179,7 @@ def test_our_own_mistake_is_a_500_without_a_trace(
     def broken(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(process_behind(lone_service).ledger, "read", broken)
+    monkeypatch.setattr(process_behind(lone_service).ledger, "read_rows", broken)
     answer = lone_service.get("/events", headers={"X-Request-Id": "q-1"})
     assert answer.status_code == 500
     assert answer.headers["X-Request-Id"] == "q-1"

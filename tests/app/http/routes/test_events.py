@@ -21,6 +21,8 @@ from tests.app.http.routes.running import (
     process_behind,
     send,
 )
+from tests.app.many_rows import predictions, put_many
+from tests.ledger_events import put, refused
 
 
 def labels(client: TestClient) -> dict[str, float]:
@@ -221,3 +223,50 @@ def test_everything_goes_out_by_position_as_cloudevents(service: TestClient) -> 
     assert seen[-1]["subject"] == "observations-car-price"
     assert seen[-1]["data"]["source_id"] == "4"
     assert all(name.isalnum() and name.islower() for event in seen for name in event)
+
+
+def listed_at(client: TestClient, url: str) -> list[dict[str, Any]]:
+    """All events behind a cursor, whatever pages they come in."""
+    return [event for page in pages(client, url) for event in page]
+
+
+def test_rows_of_many_in_one_entry_are_events_of_their_own_from_page_to_page(
+    service: TestClient,
+) -> None:
+    ledger = process_behind(service).ledger
+    put_many(ledger, predictions(1, 2, 3), "0198f2a4-6d1e-7c3b-9a55-3f0f5f3dfffe")
+    put(ledger, "observations-cars", refused())
+    position = ledger.size() - 2
+    listed = listed_at(service, f"/events?cursor={position - 1}")
+
+    assert [each["sequence"] for each in listed] == [
+        *(f"{position}.{row:05d}" for row in range(3)),
+        str(position + 1),
+    ]
+    assert [each["type"] for each in listed[:3]] == [
+        "org.whyledger.predictions.prediction-made.v1"
+    ] * 3
+    assert [each["data"]["identity"] for each in listed[:3]] == ["car=1", "car=2", "car=3"]
+    assert [each["id"][-4:] for each in listed[:3]] == ["fffe", "ffff", "0000"]
+    for limit in (1, 2, 3):
+        paged = pages(service, f"/events?cursor={position - 1}&limit={limit}")
+        assert [event for page in paged for event in page] == listed
+        assert all(len(page) <= limit for page in paged)
+    assert listed_at(service, f"/events?cursor={position}") == listed[3:]
+    assert listed_at(service, f"/events?cursor={position}.00001") == listed[2:]
+
+
+def test_an_entry_of_many_rows_can_be_read_whole(service: TestClient) -> None:
+    ledger = process_behind(service).ledger
+    entry = put_many(ledger, predictions(1, 2, 3))
+    [whole] = listed_at(service, f"/events?cursor={entry.position - 1}&whole=true")
+    assert (whole["sequence"], whole["data"]["rows"]) == (str(entry.position), 3)
+    assert whole["type"] == "org.whyledger.predictions.predictions-made.v1"
+    assert whole["time"] == entry.occurred_at
+
+
+@pytest.mark.parametrize("cursor", ["-2", "1.5", "1.000000", "x", "1" * 17, ".00001", "1.", "+1"])
+def test_a_cursor_is_the_sequence_of_an_event(service: TestClient, cursor: str) -> None:
+    answer = service.get("/events", params={"cursor": cursor})
+    assert answer.status_code == 422
+    assert answer.json()["faults"][0]["path"] == "/query/cursor"

@@ -53,7 +53,7 @@ def test_it_is_answered_as_such_folded_anew_and_an_alarm(
 def test_a_row_in_the_way_of_a_new_one_keeps_nobody_from_writing(service: TestClient) -> None:
     ledger = process_behind(service).ledger
     assert send(service, observation("1")).status_code == 201
-    spoil(service, f"UPDATE {{labels}} SET position = {ledger.size()} WHERE position = 3")
+    spoil(service, f"UPDATE {{labels}} SET place = {ledger.size() << 16} WHERE place = {3 << 16}")
     assert send(service, observation("2", car_id=130)).status_code == 201
 
 

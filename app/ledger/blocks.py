@@ -1,0 +1,120 @@
+"""The rows of entries of many: read with their entries, found by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, select
+
+from app.ledger.stored_bytes import as_bytes
+from app.ledger.tables import ROW_IDS
+from domain.blocks.block import Block
+from domain.blocks.ids import row_of_prediction
+from domain.stored_damage import StoredDamage
+
+# The statements of every page are the drivers' own: building one costs more than running it.
+_READ: Final = 'SELECT "position", salts, bytes FROM blocks WHERE "position" {}'
+_ROWS: Final = 'SELECT "position", rows FROM blocks WHERE "position" {}'
+_OF_PREDICTIONS: Final = (  # our own names
+    'SELECT wanted.value, e."position", e.id, b.rows FROM {wanted}'
+    " JOIN entries e ON e.id >= substr(wanted.value, 1, 32) || '0000'"
+    " AND e.id <= substr(wanted.value, 1, 32) || 'ffff'"
+    " AND e.type = 'predictions.predictions-made'"
+    ' JOIN blocks b ON b."position" = e."position"'
+)
+_UUID_LENGTH: Final = 36
+_AT_ONCE: Final = 500  # ids of one query
+
+
+class BlocksApart:
+    """The rows of some entries, read with one statement when the first of them is asked for.
+
+    Args:
+        connection: that the entries were read on.
+        positions: of the entries whose rows fit into memory together; others are read one by one.
+    """
+
+    def __init__(self, connection: Connection, positions: Sequence[int] = ()) -> None:
+        self._connection = connection
+        self._positions = positions
+        self._found: Mapping[int, Block] | None = None
+
+    def __call__(self, position: int) -> Block:
+        """The rows of the entry at `position`.
+
+        Raises:
+            StoredDamage: they are missing; erased rows leave their hashes.
+        """
+        if self._found is None:
+            self._found = _read(self._connection, self._positions)
+        block = self._found.get(position) or _read(self._connection, [position]).get(position)
+        if block is None:
+            raise StoredDamage(
+                f"the rows of entry {position} are missing; of erased ones their hashes stay. Stop "
+                "writing; restore a back-up and compare.",
+                position,
+            )
+        return block
+
+
+def rows_at(connection: Connection, positions: Sequence[int]) -> dict[int, int]:
+    """How many rows stand apart for each of these entries that has some."""
+    return {at: rows for at, rows in _fetch(connection, _ROWS, positions) if type(rows) is int}
+
+
+def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Those of `ids` that are rows of entries of many: id -> position and row.
+
+    The id of row 0 of predictions is its entry's, too.
+    """
+    uuids = [id for id in ids if len(id) == _UUID_LENGTH]
+    found: dict[str, tuple[int, int]] = {}
+    if not uuids:
+        return found
+    if connection.dialect.name == "sqlite":
+        statement = _OF_PREDICTIONS.format(wanted="json_each(?) AS wanted")
+        asked: tuple[Any, ...] = (orjson.dumps(uuids).decode(),)
+    else:
+        statement = _OF_PREDICTIONS.format(wanted="unnest(%s::text[]) AS wanted(value)")
+        asked = (uuids,)
+    for id, position, first, rows in connection.exec_driver_sql(statement, asked):
+        row = row_of_prediction(id, first, rows)
+        if row is not None:
+            found[id] = (position, row)
+    return found | _by_stored_ids(connection, uuids)
+
+
+def _by_stored_ids(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    found = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        wanted = {id_bytes(id): id for id in ids[start : start + _AT_ONCE]}
+        query = select(ROW_IDS).where(ROW_IDS.c.id.in_(list(wanted)))
+        for id, position, row in connection.execute(query):
+            found[wanted[as_bytes(id, "the id of a row")]] = (position, row)
+    return found
+
+
+def id_bytes(id: str) -> bytes:
+    """The 16 bytes of a UUID; of a text that is none, bytes that no row has."""
+    try:
+        return bytes.fromhex(id.replace("-", ""))
+    except ValueError:
+        return b""
+
+
+def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Block]:
+    return {
+        at: Block(as_bytes(salts, "the salts beside it", at), as_bytes(lines, "its rows", at))
+        for at, salts, lines in _fetch(connection, _READ, list(positions))
+    }
+
+
+def _fetch(connection: Connection, statement: str, positions: Sequence[int]) -> Iterable[Any]:
+    if not positions:
+        return ()
+    if connection.dialect.name == "sqlite":
+        in_list = statement.format("IN (SELECT value FROM json_each(?))")  # however many
+        return connection.exec_driver_sql(in_list, (orjson.dumps(positions).decode(),))
+    return connection.exec_driver_sql(statement.format("= ANY(%s)"), (list(positions),))

@@ -1,0 +1,114 @@
+"""What a row is found by: the id of its event, and the identity that tells it from other rows.
+
+An id a client sends becomes a UUIDv5, so the same thing sent twice is the same event. Predictions
+are answered with ids of ours: in a block those of its rows follow from the first one, so that none
+of them is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from uuid import UUID, uuid5
+
+ROWS_MAX: Final = 10_000  # rows of one block; far below 65,536, or two of them had one id
+_NAMESPACE: Final = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")  # ours, fixed for ever
+_HEAD: Final = 32  # characters of an id before its last 16 bits
+_COUNTED: Final = 0xFFFF
+_LOW: Final = re.compile(r"[0-9a-f]{4}")
+_ROW_BITS: Final = 16
+_ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
+
+
+def source_event_id(source: str, source_id: str) -> str:
+    """UUIDv5 of (`source`, `source_id`), the identity CloudEvents gives an event.
+
+    >>> source_event_id("/cars", "1") == source_event_id("/cars", "1")
+    True
+    >>> source_event_id("/cars", "1") == source_event_id("/cars/", "1")
+    False
+    """
+    return str(uuid5(uuid5(_NAMESPACE, f"source {source}"), source_id))
+
+
+def keyed_event_id(idempotency_key: str, index: int) -> str:
+    """UUIDv5 of (`idempotency_key`, `index` of the row in the request)."""
+    return str(uuid5(uuid5(_NAMESPACE, f"idempotency-key {idempotency_key}"), str(index)))
+
+
+def prediction_id(first: str, row: int) -> str:
+    """The id of row `row` of the block of predictions whose entry has the id `first`.
+
+    Its last 16 bits count on from those of `first`, and from 65,535 on to 0.
+
+    >>> prediction_id("0198f2a4-6d1e-7c3b-9a55-3f0f5f3dffff", 1)
+    '0198f2a4-6d1e-7c3b-9a55-3f0f5f3d0000'
+    """
+    return f"{first[:_HEAD]}{(int(first[_HEAD:], 16) + row) & _COUNTED:04x}"
+
+
+def prediction_ids(first: str, rows: int) -> list[str]:
+    """`prediction_id` of each row from 0 on."""
+    head, low = first[:_HEAD], int(first[_HEAD:], 16)
+    return [f"{head}{(low + row) & _COUNTED:04x}" for row in range(rows)]
+
+
+def entries_around(id: str) -> tuple[str, str]:
+    """The least and the greatest id that an entry can have in which the prediction `id` stands.
+
+    >>> entries_around("0198f2a4-6d1e-7c3b-9a55-3f0f5f3dfffe")[0]
+    '0198f2a4-6d1e-7c3b-9a55-3f0f5f3d0000'
+    """
+    return f"{id[:_HEAD]}0000", f"{id[:_HEAD]}ffff"
+
+
+def row_of_prediction(id: str, first: str, rows: int) -> int | None:
+    """Which row has the id `id` in the block of `rows` predictions from `first` on; None: none."""
+    if id[:_HEAD] != first[:_HEAD] or not _LOW.fullmatch(id[_HEAD:]):
+        return None
+    row = (int(id[_HEAD:], 16) - int(first[_HEAD:], 16)) & _COUNTED
+    return row if row < rows else None
+
+
+def place_of(position: int, row: int) -> int:
+    """One number for a row of an entry, in the order in which they were recorded.
+
+    >>> place = place_of(812, 417)
+    >>> position_of(place), row_of(place)
+    (812, 417)
+    """
+    return position << _ROW_BITS | row
+
+
+def end_of(position: int) -> int:
+    """The place behind all rows of the entry at `position`.
+
+    >>> place_of(812, 9_999) < end_of(812) <= place_of(813, 0)
+    True
+    """
+    return place_of(position + 1, 0)
+
+
+def position_of(place: int) -> int:
+    """The position of the entry at this place."""
+    return place >> _ROW_BITS
+
+
+def row_of(place: int) -> int:
+    """The row of the entry at this place."""
+    return place & _COUNTED
+
+
+def identity_of(names: Iterable[str], row: Mapping[str, object]) -> str:
+    """The key that tells an accepted row from all others, by the columns `names` in their order.
+
+    >>> identity_of(("year", "car_id"), {"car_id": 129, "year": 1976})
+    'year=1976|car_id=129'
+    """
+    parts = []
+    for name in names:
+        value = row[name]
+        text = value.translate(_ENCODED) if isinstance(value, str) else str(value)
+        parts.append(f"{name}={text}")
+    return "|".join(parts)

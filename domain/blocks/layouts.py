@@ -1,0 +1,239 @@
+"""What a line holds, and the plain event it stands for: one layout for each type and schema.
+
+A layout stays for ever. A line that is laid out otherwise is a new schema of the block's event; a
+plain event that has changed is another `row_schema`, and is brought up to date as it always is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from domain.blocks.ids import identity_of, prediction_id, source_event_id
+from domain.canonical import canonical_bytes
+from domain.errors import NotCanonical
+from domain.times import mid_year
+
+Shared = Mapping[str, Any]  # the data of a block's envelope, as JSON values
+Line = list[Any]  # a row's JSON array
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_YEAR_MAX: Final = 9999
+
+
+class PlainRow(NamedTuple):
+    """The plain event of one row, as JSON values."""
+
+    id: str
+    occurred_at: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How the lines of one type and schema are read."""
+
+    plain: str  # the type of the plain event that each row is
+    has_columns: bool  # whether the row's values stand at the end of the line, by `columns`
+    fixed: tuple[Callable[[Any, Shared], bool], ...]  # what stands before them; whether it may
+    id: Callable[[str, int, Shared, Line], str]  # (id of the entry, row, …) -> id of the row
+    occurred_at: Callable[[Shared, Line], str]
+    data: Callable[[Shared, Line], dict[str, Any]]
+
+    def line_fault(self, shared: Shared, line: bytes) -> str | None:
+        """Why a line that is there (`[`) is none of this layout, in words; None: it is.
+
+        `shared` is one that `shared_fault` finds nothing in.
+        """
+        try:
+            values = orjson.loads(line)
+        except ValueError:
+            return "no JSON"
+        length = len(self.fixed) + (len(shared["columns"]) if self.has_columns else 0)
+        if len(values) != length:
+            return f"{len(values)} values, not {length}"
+        for at, (value, may) in enumerate(zip(values, self.fixed, strict=False)):
+            if not may(value, shared):
+                return f"another kind of value at {at}"
+        for at in range(len(self.fixed), length):
+            if type(values[at]) not in _CELLS:
+                return f"another kind of value at {at}"
+        if self.has_columns:
+            return _row_fault(shared, _row(self, shared, values))
+        return None
+
+    def plain_row(self, first: str, row: int, shared: Shared, line: bytes) -> PlainRow:
+        """The plain event that row `row` of the entry with the id `first` is.
+
+        Of a line that `line_fault` finds nothing in.
+        """
+        values = orjson.loads(line)
+        return PlainRow(
+            self.id(first, row, shared, values),
+            self.occurred_at(shared, values),
+            self.data(shared, values),
+        )
+
+
+def is_canonical(line: bytes) -> bool:
+    """Whether a line is the one that RFC 8785 writes for its value: `1`, never `1.0`."""
+    try:
+        return canonical_bytes(orjson.loads(line)) == line
+    except (ValueError, NotCanonical):
+        return False
+
+
+def shared_fault(layout: Layout, shared: Shared) -> str | None:
+    """Why what the rows share does not fit together, in words; None: it does."""
+    if not layout.has_columns:
+        return None
+    columns: Sequence[str] = shared["columns"]
+    if [*columns] != sorted(set(columns), key=_utf_16):
+        return "columns that do not ascend"
+    needed = [*shared["identity"], shared["event_time"]["column"]]
+    missing = [name for name in needed if name not in columns]
+    return f"no column {missing[0][:60]!r}, which it names" if missing else None
+
+
+def _utf_16(name: str) -> bytes:
+    """As RFC 8785 sorts the names of an object."""
+    return name.encode("utf-16-be", "surrogatepass")
+
+
+def _row(layout: Layout, shared: Shared, values: Line) -> dict[str, Any]:
+    return dict(zip(shared["columns"], values[len(layout.fixed) :], strict=True))
+
+
+def _row_fault(shared: Shared, row: Mapping[str, Any]) -> str | None:
+    for name in shared["identity"]:
+        if type(row[name]) not in (str, int):
+            return f"no value of the identity in {name[:60]!r}"
+    time = shared["event_time"]
+    value = row[time["column"]]
+    if time["read_as"] == "mid-year":
+        fits = type(value) is int and 1 <= value <= _YEAR_MAX
+    else:
+        fits = _is_time(value, shared)
+    return None if fits else f"no event time in {time['column'][:60]!r}"
+
+
+def _time_of(shared: Shared, row: Mapping[str, Any]) -> str:
+    time = shared["event_time"]
+    value = row[time["column"]]
+    return mid_year(value) if time["read_as"] == "mid-year" else str(value)
+
+
+def _is_number(value: Any, _shared: Shared) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_text(value: Any, _shared: Shared) -> bool:
+    return type(value) is str
+
+
+def _is_time(value: Any, _shared: Shared) -> bool:
+    """A time in our one form, and one that there is."""
+    if type(value) is not str or not _TIME.fullmatch(value):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_texts(value: Any, _shared: Shared) -> bool:
+    return type(value) is list and all(type(item) is str for item in value)
+
+
+def _is_source(value: Any, shared: Shared) -> bool:
+    """Either all rows have one source, or each has its own."""
+    return type(value) is str if shared["source"] is None else value is None
+
+
+_CELLS: Final = (str, int, float, type(None))
+
+
+def _source(shared: Shared, line: Line) -> str:
+    source = shared["source"] if line[1] is None else line[1]
+    return str(source)
+
+
+def _made_from_1(shared: Shared, line: Line) -> dict[str, Any]:
+    row = _row(_MADE, shared, line)
+    said = ("model", "model_version", "plan_sha256", "request_id")
+    return {name: shared[name] for name in said} | {
+        "identity": identity_of(shared["identity"], row),
+        "row": row,
+        "prediction": line[0],
+        "unknown_categories": line[1],
+    }
+
+
+def _observed_from_1(shared: Shared, line: Line) -> dict[str, Any]:
+    row = _row(_OBSERVED, shared, line)
+    return {
+        "model": shared["model"],
+        "source": _source(shared, line),
+        "source_id": line[0],
+        "identity": identity_of(shared["identity"], row),
+        "row": row,
+        "extensions": {},
+    }
+
+
+def _outcome_from_1(shared: Shared, line: Line) -> dict[str, Any]:
+    return {
+        "model": shared["model"],
+        "source": _source(shared, line),
+        "source_id": line[0],
+        "prediction_id": line[2],
+        "identity": line[3],
+        "label": line[4],
+        "extensions": {},
+    }
+
+
+def _counted(first: str, row: int, _shared: Shared, _line: Line) -> str:
+    return prediction_id(first, row)
+
+
+def _of_source(_first: str, _row: int, shared: Shared, line: Line) -> str:
+    return source_event_id(_source(shared, line), line[0])
+
+
+_MADE: Final[Layout] = Layout(
+    plain="predictions.prediction-made",
+    has_columns=True,
+    fixed=(_is_number, _is_texts),
+    id=_counted,
+    occurred_at=lambda shared, line: _time_of(shared, _row(_MADE, shared, line)),
+    data=_made_from_1,
+)
+_OBSERVED: Final[Layout] = Layout(
+    plain="observations.observation-recorded",
+    has_columns=True,
+    fixed=(_is_text, _is_source),
+    id=_of_source,
+    occurred_at=lambda shared, line: _time_of(shared, _row(_OBSERVED, shared, line)),
+    data=_observed_from_1,
+)
+_OUTCOME: Final = Layout(
+    plain="observations.outcome-recorded",
+    has_columns=False,
+    fixed=(_is_text, _is_source, _is_text, _is_text, _is_number, _is_time),
+    id=_of_source,
+    occurred_at=lambda _shared, line: str(line[5]),
+    data=_outcome_from_1,
+)
+
+# By (type, schema) of the block's event, those that are written no more included.
+LAYOUTS: Final[Mapping[tuple[str, int], Layout]] = {
+    ("predictions.predictions-made", 1): _MADE,
+    ("observations.observations-recorded", 1): _OBSERVED,
+    ("observations.outcomes-recorded", 1): _OUTCOME,
+}

@@ -1,0 +1,68 @@
+"""From an entry of many rows to the plain events that it stands for: the only way there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from domain.blocks.block import erased_row
+from domain.blocks.layouts import Layout
+from domain.events.envelope import Recorded, event_data, event_from_data
+from domain.events.erasure import Erased
+from domain.events.events import Event
+
+
+def expand(entry: Recorded, first: int = 0) -> Iterator[Recorded]:
+    """The plain events of an entry from row `first` on, in order; an entry of one is its own.
+
+    A payload of an older schema comes back as one of the current schema, as everywhere. What is
+    erased comes back as `Erased`, with the entry's own time.
+    """
+    yield from rows_of(entry, range(first, entry.rows))
+
+
+def rows_of(entry: Recorded, rows: Iterable[int]) -> Iterator[Recorded]:
+    """The plain events of some rows of an entry, as `expand` gives them."""
+    if entry.rows_apart is None:
+        yield entry
+        return
+    lines, layout = entry.rows_apart.block.lines, entry.rows_apart.layout
+    shared = event_data(entry.event)
+    for row in rows:
+        yield _plain(entry, layout, shared, row, lines[row])
+
+
+def expanded(entries: Iterable[Recorded]) -> list[Recorded]:
+    """`expand` of each, one after another."""
+    return [
+        plain
+        for entry in entries
+        for plain in ((entry,) if entry.rows_apart is None else expand(entry))
+    ]
+
+
+def _plain(
+    entry: Recorded, layout: Layout, shared: dict[str, Any], row: int, line: bytes
+) -> Recorded:
+    gone = erased_row(line)
+    event: Event | Erased
+    if gone is None:
+        id, occurred_at, data = layout.plain_row(entry.id, row, shared, line)
+        event = event_from_data(layout.plain, shared["row_schema"], data)
+    else:
+        id, occurred_at = gone.id, entry.occurred_at
+        event = Erased(type=layout.plain, schema=shared["row_schema"])
+    return Recorded(
+        position=entry.position,
+        stream=entry.stream,
+        stream_version=entry.stream_version,
+        id=id,
+        occurred_at=occurred_at,
+        recorded_at=entry.recorded_at,
+        actor=entry.actor,
+        correlation_id=entry.correlation_id,
+        causation_id=entry.causation_id,
+        event=event,
+        row=row,
+        rows=entry.rows,
+    )

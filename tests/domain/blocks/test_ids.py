@@ -1,0 +1,63 @@
+"""Ids of rows: those of predictions follow from the first, others from what the client said."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.blocks.ids import (
+    ROWS_MAX,
+    entries_around,
+    identity_of,
+    keyed_event_id,
+    prediction_id,
+    prediction_ids,
+    row_of_prediction,
+    source_event_id,
+)
+
+FIRST: Final = "0198f2a4-6d1e-7c3b-9a55-3f0f5f3dfffe"
+IDS = st.uuids().map(str)
+ROWS = st.integers(2, ROWS_MAX)
+
+
+@given(IDS, ROWS, st.data())
+def test_a_prediction_is_found_again_by_the_id_of_its_row(
+    first: str, rows: int, data: st.DataObject
+) -> None:
+    row = data.draw(st.integers(0, rows - 1))
+    id = prediction_id(first, row)
+
+    assert str(UUID(id)) == id
+    assert row_of_prediction(id, first, rows) == row
+    least, greatest = entries_around(id)
+    assert least <= first <= greatest
+
+
+@given(IDS, ROWS)
+def test_the_first_row_has_the_entrys_own_id_and_no_two_share_one(first: str, rows: int) -> None:
+    ids = prediction_ids(first, rows)
+    assert ids[0] == first
+    assert len(set(ids)) == rows
+    assert ids[-1] == prediction_id(first, rows - 1)
+
+
+def test_an_id_behind_the_last_row_or_of_another_block_is_none_of_its_rows() -> None:
+    assert row_of_prediction(prediction_id(FIRST, 3), FIRST, 3) is None
+    assert row_of_prediction(prediction_id(FIRST, -1), FIRST, ROWS_MAX) is None
+    assert row_of_prediction("1" + FIRST[1:], FIRST, 3) is None
+    assert row_of_prediction(FIRST[:-4] + "ff_e", FIRST, ROWS_MAX) is None
+
+
+def test_what_a_client_sends_twice_has_one_id() -> None:
+    assert source_event_id("/cars", "1") == "70f5ff0d-6e12-5f8c-bd0f-ccb2a58d8824"
+    assert keyed_event_id("k", 0) == "8db283e4-26c1-5c7c-a911-e2de024d1f5b"
+    assert keyed_event_id("k", 1) != keyed_event_id("k", 0)
+
+
+def test_parts_of_an_identity_stay_apart_whatever_they_hold() -> None:
+    assert identity_of(("serial", "at"), {"at": "b", "serial": "50%|"}) == "serial=50%25%7C|at=b"
+    assert identity_of(("n",), {"n": 7}) == "n=7"
