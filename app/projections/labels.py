@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from app.ledger.reading import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import json_text, table_of
-from domain.blocks.ids import end_of, position_of
+from domain.blocks.ids import end_of
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ContractAdopted,
@@ -59,8 +59,8 @@ class LabelledRow:
     event_time: str
     label: float  # target's unit
     row: Row  # features and other columns, and the label
-    position: int  # of the label in force
-    first_position: int  # where the identity was first labelled
+    place: int  # of the label in force, see `Recorded.place`
+    first_place: int  # where the identity was first labelled
     labels: int  # how many it was given; all but the last were corrected
 
 
@@ -101,8 +101,8 @@ def each_labelled(
             event_time=row.event_time,
             label=row.label,
             row=orjson.loads(row.row),
-            position=position_of(row.place),
-            first_position=position_of(row.first),
+            place=row.place,
+            first_place=row.first,
             labels=row.labels,
         )
 

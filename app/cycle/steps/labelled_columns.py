@@ -58,7 +58,7 @@ class LabelledColumns(Sequence[LabelledRow]):
     identities: tuple[str, ...]
     event_times: tuple[str, ...]  # one text for all rows of the same time
     labels: Floats
-    places: Whole  # shape (3, rows): position, first position, how many labels were given
+    places: Whole  # shape (3, rows): place, first place, how many labels were given
     rows: Rows
 
     def only(self, kept: Flags) -> LabelledColumns:
@@ -100,15 +100,15 @@ class LabelledColumns(Sequence[LabelledRow]):
         if not isinstance(index, slice):
             at = range(len(self))[index]
             return self[at : at + 1][0]
-        position, first, given = self.places[:, index].tolist()
+        place, first, given = self.places[:, index].tolist()
         return [
             LabelledRow(
                 identity=identity,
                 event_time=time,
                 label=label,
                 row=row,
-                position=at,
-                first_position=first_at,
+                place=at,
+                first_place=first_at,
                 labels=labels,
             )
             for identity, time, label, row, at, first_at, labels in zip(
@@ -116,7 +116,7 @@ class LabelledColumns(Sequence[LabelledRow]):
                 self.event_times[index],
                 one_by_one(self.labels[index]),
                 self.rows[index],
-                position,
+                place,
                 first,
                 given,
                 strict=True,
@@ -148,7 +148,7 @@ class Gathering:
             self._identities.append(each.identity)
             self._times.append(self._same_time.setdefault(each.event_time, each.event_time))
             self._labels.append(each.label)
-            given = (each.position, each.first_position, each.labels)
+            given = (each.place, each.first_place, each.labels)
             for column, value in zip(self._places, given, strict=True):
                 column.append(value)
 

@@ -22,8 +22,8 @@ def labelled(number: int = 1, **changes: Any) -> LabelledRow:
         event_time="2024-02-29T12:00:00.000000Z",
         label=70.0,
         row={name: value for name, value in (KEPT | changes).items() if value != "gone"},
-        position=number,
-        first_position=number,
+        place=number,
+        first_place=number,
         labels=1,
     )
 
@@ -51,7 +51,7 @@ def test_rows_that_fit_the_contract_are_kept_as_they_are() -> None:
 
 def test_rows_that_break_it_are_left_out_and_counted_once_each_by_their_first_reason() -> None:
     pool = pool_of(labelled(1), labelled(2, power=50.0, tilt=9.0), labelled(3, tilt=9.0))
-    assert [row.position for row in pool.rows] == [1]
+    assert [row.place for row in pool.rows] == [1]
     assert pool.left_out == {"power: out of range": 1, "tilt: out of range": 1}
     assert pool.left_out_share == pytest.approx(2 / 3)
     assert pool.reasons == "power: out of range 1, tilt: out of range 1"

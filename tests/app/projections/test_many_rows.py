@@ -62,7 +62,7 @@ def read_models(ledger: Ledger) -> tuple[Any, ...]:
             rows_of(connection, LABELS),
             sorted(tuple(row) for row in connection.execute(select(LABEL_DAYS))),
             [
-                replace(row, position=0, first_position=0)
+                replace(row, place=0, first_place=0)
                 for row in labelled_rows(connection, "cars", before=FAR, up_to=10_000)
             ],
             [

@@ -73,8 +73,8 @@ def test_an_outcome_labels_the_row_that_was_predicted(ledger: Ledger) -> None:
         event_time=year(1976),  # of the row, not of the outcome
         label=9.5,
         row={"air": 1, "car": "car=1", "hpwt": 0.5, "note": None, "price": 9.5},
-        position=outcome.position,
-        first_position=outcome.position,
+        place=outcome.place,
+        first_place=outcome.place,
         labels=1,
     )
 
@@ -86,10 +86,10 @@ def test_a_later_label_is_a_correction_and_no_new_sample(ledger: Ledger) -> None
     correction = come_out(ledger, predict(ledger, "car=1", 1976), 9.0)
     rows = labelled(ledger)
     assert [row.identity for row in rows] == ["car=2", "car=1"]  # by event time
-    assert (rows[1].label, rows[1].position, rows[1].first_position, rows[1].labels) == (
+    assert (rows[1].label, rows[1].place, rows[1].first_place, rows[1].labels) == (
         9.0,
-        correction.position,
-        first.position,
+        correction.place,
+        first.place,
         2,
     )
     assert [row.label for row in labelled(ledger, up_to=other.position)] == [8.0, 8.0]

@@ -23,8 +23,8 @@ LABELLED = st.builds(
     event_time=st.sampled_from(["1971", "1972", "1973"]),
     label=st.floats(-9, 9),
     row=st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES),
-    position=st.integers(0, 99),
-    first_position=st.integers(0, 99),
+    place=st.integers(0, 99),
+    first_place=st.integers(0, 99),
     labels=st.integers(1, 3),
 )
 
@@ -32,7 +32,7 @@ LABELLED = st.builds(
 def said(row: LabelledRow) -> tuple[object, ...]:
     """All of it; a column that it lacks is missing in it, and an int is no float."""
     columns = [repr(row.row.get(name)) for name in "abc"]
-    given_labels = (row.position, row.first_position, row.labels)
+    given_labels = (row.place, row.first_place, row.labels)
     return row.identity, row.event_time, row.label, *columns, *given_labels
 
 
@@ -62,8 +62,8 @@ def of_kettles(rows: int) -> Iterator[LabelledRow]:
             event_time="1971-07-01T00:00:00.000000Z",
             label=70.0,
             row={**ROW, "noise": 70.0},
-            position=number,
-            first_position=number,
+            place=number,
+            first_place=number,
             labels=1,
         )
 
