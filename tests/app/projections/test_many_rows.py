@@ -8,6 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,12 @@ from app.ledger.store import Connection, Ledger
 from app.projections.folding import digests, fold, scratch
 from app.projections.label_days import LABEL_DAYS
 from app.projections.labels import LABELS, labelled_rows
-from app.projections.labels_in_force import labelled_count, labelled_in, new_labelled_count
+from app.projections.labels_in_force import (
+    labelled_count,
+    labelled_in,
+    new_labelled_count,
+    rows_as_sent,
+)
 from app.projections.opening import open_ledger
 from app.projections.predictions import PREDICTIONS, find_prediction
 from app.projections.rebuild import rebuild
@@ -107,6 +113,9 @@ def test_rows_of_many_give_the_read_models_of_the_plain_events(
     assert rebuild(ledger).differing == ()
     with ledger.connect() as connection:
         found = find_prediction(connection, "cars", prediction_id(FIRST, 2))
+        rows = labelled_rows(connection, "cars", before=FAR, up_to=10_000)
+        places = np.array([row.place for row in rows])
+        assert list(rows_as_sent(connection, places)) == [row.row for row in rows]
     assert found is not None
     assert (found.identity, found.position) == ("car=3", 2)
 
