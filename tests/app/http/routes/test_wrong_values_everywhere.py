@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.ledger.store import Ledger
+from app.ledger.tables import ROW_IDS
 from app.ledger.tree import TILE_HASHES
 from app.projections.opening import open_ledger
 from app.projections.positions import POSITIONS
@@ -39,6 +40,7 @@ from tests.app.http.routes.running import (
     serve_champion,
 )
 from tests.app.http.routes.test_models import record_cycle
+from tests.app.many_rows import observations, put_many
 from tests.app.proof.forger import TRUTH, drop_guards, stored_as
 from tests.ledger_events import policy_adopted, put
 from tests.patience import until
@@ -84,6 +86,7 @@ def told(ledger: Ledger, settings: Settings) -> str:
     # Data that stands apart, and as many entries as fill a tile.
     rows = (ledger_events.observation(f"car={n}") for n in range(TILE_HASHES))
     put(ledger, "observations-cars", *rows, personal=True)
+    put_many(ledger, observations(1, 2))
     with running(settings) as client:
         adopt(client)
         serve_champion(client)
@@ -99,7 +102,8 @@ def told(ledger: Ledger, settings: Settings) -> str:
 
 def spoiling(ledger: Ledger, table: Table, column: str, value: str) -> TextClause:
     """The statement that puts the value into the last row."""
-    row = "ctid" if ledger.engine.dialect.name == "postgresql" else "rowid"
+    kept_by_id = "id" if table is ROW_IDS else "rowid"  # that table has no other number
+    row = "ctid" if ledger.engine.dialect.name == "postgresql" else kept_by_id
     name = stored_as(ledger, table)
     last = f"(SELECT {row} FROM {name} ORDER BY {row} DESC LIMIT 1)"
     statement = f'UPDATE {name} SET "{column}" = {value} WHERE {row} = {last}'
