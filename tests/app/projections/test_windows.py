@@ -334,7 +334,7 @@ def test_a_row_that_is_gone_or_no_row_is_a_wrong_read_model(ledger: Ledger) -> N
     with ledger.writing() as connection:
         at = int(window.positions[0])
         connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.position == at))
-    with pytest.raises(ReadModelUnfit, match="'position' of predictions_1 holds what"):
+    with pytest.raises(ReadModelUnfit, match=f"'position' of {PREDICTIONS.name} holds what"):
         columns["hpwt"]
 
 
