@@ -335,7 +335,7 @@ def test_a_row_that_is_gone_or_no_row_is_a_wrong_read_model(ledger: Ledger) -> N
     with ledger.writing() as connection:
         at = int(window.places[0])
         connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.place == at))
-    with pytest.raises(ReadModelUnfit, match="'place' of predictions_2 holds what"):
+    with pytest.raises(ReadModelUnfit, match=f"'place' of {PREDICTIONS.name} holds what"):
         columns["hpwt"]
 
 
