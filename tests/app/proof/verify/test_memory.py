@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +23,9 @@ from tests.ledger_events import observation, put, refused
 FEW = 1000
 AT_ONCE = 100
 TILE = 8192  # bytes
+# Four times the entries. 32 bytes held for each would come to twice as much; what is above 1 is
+# garbage that was not collected yet, and depends on what ran before.
+GROWS_MAX = 1.3
 
 
 def grow_to(ledger: Ledger, size: int) -> None:
@@ -37,6 +41,7 @@ def grow_to(ledger: Ledger, size: int) -> None:
 def peak(work: Callable[[], object]) -> int:
     """The most bytes that Python held for `work` at once."""
     work()  # what is loaded and kept once is not of the ledger
+    gc.collect()
     tracemalloc.start()
     work()
     held = tracemalloc.get_traced_memory()[1]
@@ -88,7 +93,7 @@ def test_of_a_verification(ledger: Ledger, checkpoints: Checkpoints) -> None:
         grow_to(ledger, times * FEW)
         note = checkpoints.sign().note
         held.append(peak(partial(verify, ledger, checkpoints, note)))
-    assert held[1] <= 1.1 * held[0]
+    assert held[1] <= GROWS_MAX * held[0]
 
 
 def test_of_whoever_checks_a_bundle(
@@ -100,7 +105,7 @@ def test_of_whoever_checks_a_bundle(
         kept = kept_by(checkpoints)
         bundle = exported(ledger, kept, tmp_path / f"{times}")
         held.append(peak(partial(check, ledger, bundle, kept, tmp_path)))
-    assert held[1] <= 1.1 * held[0]
+    assert held[1] <= GROWS_MAX * held[0]
 
 
 def test_of_signing_all_of_it_for_the_first_time(ledger: Ledger, checkpoints: Checkpoints) -> None:
@@ -108,7 +113,7 @@ def test_of_signing_all_of_it_for_the_first_time(ledger: Ledger, checkpoints: Ch
     for times in (1, 4):
         grow_to(ledger, times * FEW)
         held.append(peak(partial(sign_first, ledger, checkpoints)))
-    assert held[1] <= 1.1 * held[0] + 2 * TILE  # the tree's right edge, a tile a level
+    assert held[1] <= GROWS_MAX * held[0] + 2 * TILE  # the tree's right edge, a tile a level
 
 
 def test_an_id_is_known_again_many_pages_later(ledger: Ledger, checkpoints: Checkpoints) -> None:
