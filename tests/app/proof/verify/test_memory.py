@@ -23,7 +23,7 @@ from tests.ledger_events import observation, put, refused
 FEW = 1000
 AT_ONCE = 100
 TILE = 8192  # bytes
-# Four times the entries. 32 bytes held for each would come to twice as much; what is above 1 is
+# Of four times the entries. A list of 32 bytes for each would come to 1.7; what is above 1 is
 # garbage that was not collected yet, and depends on what ran before.
 GROWS_MAX = 1.3
 
