@@ -41,14 +41,13 @@ soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form
 	$(BIN)/python -m pytest $(SOAKED) --soak --capture=no $(if $(KILLS),--kills=$(KILLS)) \
 	  $(if $(HOURS),--hours=$(HOURS)) $(if $(INTO),--into=$(INTO)) $(ARGS)
 
-# What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong values,
-# the measure of growth.
+# What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong values.
 SOAKED := tests/soak tests/app/proof/verify/test_random_forgeries.py \
   tests/app/proof/test_mutated_bundles.py tests/app/test_permissions.py tests/app/test_clock.py \
   tests/app/cycle/test_clock_jumps.py tests/app/intake/test_erasure_killed.py \
   tests/app/http/routes/test_openapi_generated.py tests/app/http/routes/test_hostile_bodies.py \
   tests/app/http/routes/test_wrong_values_everywhere.py \
-  tests/app/training/test_registry_full_or_locked.py tests/benchmarks/growth/test_program.py
+  tests/app/training/test_registry_full_or_locked.py
 
 # What decides has no line and no branch that its own tests leave out.
 coverage: $(READY) ## every line and branch of domain/ and rules/, by their own tests

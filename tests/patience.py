@@ -13,9 +13,10 @@ def until(true: Callable[[], bool], *, pause_seconds: float = 0.01) -> None:
     """Wait until it is true.
 
     Raises:
-        AssertionError: it does not come true.
+        TimeoutError: something hangs.
     """
     deadline = time.monotonic() + HANGS_SECONDS
     while not true():
-        assert time.monotonic() < deadline, "it never came true"
+        if time.monotonic() > deadline:
+            raise TimeoutError("it never came true")
         time.sleep(pause_seconds)

@@ -1,15 +1,17 @@
 """A page of another site in a real browser: its form, its fetches, and a name of its own for us.
 
-`test_admission.py` plays the same requests by hand, byte for byte, wherever there is no browser.
+What Chromium sends is played by hand as well, so that it is held where there is no browser.
 """
 
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +21,7 @@ import pytest
 from app.main import EDGE, Layer, create_app
 from app.settings import Settings
 from tests.app.http.layers import NoteAnswers
-from tests.app.http.listening import listening
+from tests.app.http.listening import all_of, listening, request
 from tests.app.http.routes.running import adopt, process_behind, running, serve_champion
 from tests.patience import HANGS_SECONDS
 
@@ -97,12 +99,60 @@ def seen(browser: str, url: str, profile: Path) -> str:
     return done.stdout
 
 
+@dataclass(frozen=True)
+class Visit:
+    """What somebody saw who opened the page of another site, and our own by that site's name."""
+
+    page: str
+    rebound: str
+
+
+def in_a_browser(port: int, tmp_path: Path) -> Visit:
+    """The visit of a real browser."""
+    browser = str(installed())
+    with site_of(PAGE.format(port=port)) as site:
+        page = seen(browser, f"http://evil.example:{site}/", tmp_path / "profile")
+        return Visit(page, seen(browser, f"http://evil.example:{port}/", tmp_path / "again"))
+
+
+def by_hand(port: int, _tmp_path: Path) -> Visit:
+    """What Chromium sends on that visit, and what it lets the page know of the answers."""
+
+    def asked(method: str, path: str, mode: str, *headers: str, body: bytes = b"") -> str:
+        foreign = ("Origin: http://evil.example", "Sec-Fetch-Site: cross-site")
+        sent = request(method, path, *foreign, f"Sec-Fetch-Mode: {mode}", *headers, body=body)
+        with socket.create_connection(("127.0.0.1", port), HANGS_SECONDS) as connection:
+            connection.sendall(sent)
+            return all_of(connection).decode()
+
+    cycles, said = "/models/car-price/cycles", []
+    asked("GET", "/ledger/checkpoint?new=true", "no-cors", "Sec-Fetch-Dest: image")
+    text = ("Content-Type: text/plain",)
+    asked("POST", cycles, "navigate", "Sec-Fetch-Dest: iframe", *text, body=b"x=")
+    asked("POST", cycles, "no-cors", *text, body=b"{}")
+    asked("POST", cycles, "no-cors")
+    asked("POST", cycles, "no-cors", body=b"{}")
+    wanted = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type")
+    for how, answer in (
+        ("json", asked("OPTIONS", cycles, "cors", *wanted)),
+        ("read", asked("GET", "/models", "cors")),
+    ):
+        allowed = "access-control-allow-origin" in answer.lower()
+        said.append(f"{how} {'cors' if allowed else 'failed'}")
+    with socket.create_connection(("127.0.0.1", port), HANGS_SECONDS) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        return Visit(", ".join(said), all_of(connection).decode())
+
+
+def installed() -> str | None:
+    """The browser of this machine; None without one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@pytest.mark.parametrize("visit", [by_hand, *([in_a_browser] if installed() else [])])
 def test_a_page_elsewhere_can_start_and_learn_nothing(
-    sqlite_settings: Settings, tmp_path: Path
+    sqlite_settings: Settings, tmp_path: Path, visit: Callable[[int, Path], Visit]
 ) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("no browser is installed; test_admission.py plays its requests by hand")
     with running(sqlite_settings) as client:
         adopt(client)
         serve_champion(client)
@@ -111,18 +161,16 @@ def test_a_page_elsewhere_can_start_and_learn_nothing(
     edge: tuple[Layer, ...] = (partial(NoteAnswers, noted), *EDGE)
     app = create_app(sqlite_settings, edge)
     with listening(app, sqlite_settings) as service:
-        with site_of(PAGE.format(port=service.port)) as port:
-            page = seen(browser, f"http://evil.example:{port}/", tmp_path / "profile")
-            rebound = seen(browser, f"http://evil.example:{service.port}/", tmp_path / "again")
+        found = visit(service.port, tmp_path)
         after = app.state.process.ledger.size()
 
-    assert "json failed" in page, page[:2000]
-    assert "read failed" in page
+    assert "json failed" in found.page, found.page[:2000]
+    assert "read failed" in found.page
     posts = [each for each in noted if each[0] == "POST"]
     assert len(posts) >= 4, "the form and three fetches were sent"
     assert {(status, site) for _, _, status, site in posts} == {(403, "cross-site")}
     assert ("GET", "/ledger/checkpoint", 403, "cross-site") in noted
     assert ("GET", "/models", 403, "cross-site") in noted
     assert ("GET", "/", 421, "") in noted  # of a name that is not loopback's it says no more
-    assert "misdirected-request" in rebound
+    assert "misdirected-request" in found.rebound
     assert after == size

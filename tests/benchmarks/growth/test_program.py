@@ -20,10 +20,8 @@ PLACE = "before\n<!-- bench: growth -->\nold\n<!-- end -->\nafter\n"
 
 
 def test_the_whole_program_runs_and_writes_its_tables_into_the_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], soaking: bool
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if not soaking:
-        pytest.skip("it takes a minute: make soak runs it; test_lines.py holds what it concludes")
     page = tmp_path / "page.md"
     page.write_text(PLACE, encoding="utf-8")
 
