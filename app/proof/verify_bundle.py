@@ -176,14 +176,14 @@ def main(arguments: list[str] | None = None) -> int:
         return CANNOT_CHECK
     except NO_ROOM as error:
         say(
-            f"CANNOT CHECK: what is kept aside meanwhile has no room: {error}. It takes some 200 "
-            "bytes an entry; name a folder with so many in SQLITE_TMPDIR."
+            f"CANNOT CHECK: what is kept aside meanwhile has no room: {error}. It grows "
+            "with the entries; name a folder with more room in SQLITE_TMPDIR."
         )
         return CANNOT_CHECK
     except MemoryError:
         say(
-            "CANNOT CHECK: it takes more memory than this process may have. Honest bundles take "
-            "some 3 bytes an entry; give it more, or ask who sent this."
+            "CANNOT CHECK: it takes more memory than this process may have. An honest "
+            "bundle takes its largest line and its files' names; give it more, or ask who sent it."
         )
         return CANNOT_CHECK
     except DAMAGE as error:

@@ -46,8 +46,8 @@ class SignedRoot(NamedTuple):
 class Seen:
     """Made by `Seen.begun()`, for one thread. Ids are kept whole: none is taken for another.
 
-    Ids of ours sort in the order they were drawn, so that looking for one costs about a microsecond
-    however many there are; those of others, drawn at random, cost three.
+    Ids of ours sort in the order they were drawn, so that looking for one finds its page in memory
+    however many there are; those of others, drawn at random, do not.
     """
 
     def __init__(self) -> None:
