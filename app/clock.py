@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from domain.blocks.block import SALT_BYTES as ROW_SALT_BYTES
 from domain.events.erasure import SALT_BYTES
 from domain.times import format_time
 
@@ -59,6 +60,11 @@ def new_id() -> str:
 def new_salt() -> bytes:
     """32 random bytes, for one payload alone."""
     return os.urandom(SALT_BYTES)
+
+
+def new_row_salts(rows: int) -> bytes:
+    """16 random bytes for each of so many rows of one entry."""
+    return os.urandom(ROW_SALT_BYTES * rows)
 
 
 def monotonic_seconds() -> float:

@@ -25,7 +25,8 @@ from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
 from app.intake.quarantine import Quarantine, remove_oldest, sweep
 from app.intake.refusals import bounded_reasons
-from app.ledger.reading import Past
+from app.ledger.batch import SAID_BY_ID
+from app.ledger.past import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
 from app.projections.labels import latest_rows
@@ -195,8 +196,9 @@ class Datasets:
                     event=event,
                     id=id,
                     occurred_at=guard.event_time_of(row),
-                    request_digest=bytes.fromhex(digest(row)),
+                    request_digest=SAID_BY_ID,
                     personal=guard.personal,
+                    keys=guard.keys,
                 )
             )
         if new:

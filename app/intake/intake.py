@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.streams import observations_stream
 from domain.canonical import INTEGER_MAX
 from domain.events.envelope import Recorded

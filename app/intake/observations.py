@@ -25,6 +25,7 @@ from app.intake.judged_events import (
 )
 from app.intake.refusals import Refusals
 from app.intake.relayed_events import says_the_same
+from app.ledger.known import is_same_request
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
 from app.serving.champions import Champions
@@ -115,17 +116,17 @@ class Observations:
         known = self._ledger.known([each.id for each in parsed])
         ids: list[str] = []
         # An erased event has no digest: nothing equals it, so its id is not taken again.
-        first: dict[str, bytes] = {id: digest or b"" for id, (_, digest) in known.items()}
+        first: dict[str, bytes | None] = {id: each.request_digest for id, each in known.items()}
         new: dict[str, NewEvent] = {}
         with self._ledger.connect() as connection:
             for each in parsed:
                 if judged.codes:
                     giving_way.pause()
                 pointer, id, request_digest = each.pointer, each.id, each.request_digest
-                if each.relayed and id in known and says_the_same(known[id][0], each.relayed):
+                if each.relayed and id in known and says_the_same(known[id].recorded, each.relayed):
                     ids.append(id)
                     continue
-                if first.setdefault(id, request_digest) != request_digest:
+                if not is_same_request(request_digest, first.setdefault(id, request_digest)):
                     judged.refuse(
                         IdempotencyConflict.code,
                         Fault(f"{pointer}/id", "was used before in this source with another body"),
@@ -135,12 +136,14 @@ class Observations:
                     made = made_of(each, judged, connection, self._champions, self._skew_seconds)
                     if made is None:
                         continue
+                    guard = self._champions.of(made[0].model).guard
                     new[id] = NewEvent(
                         event=made[0],
                         id=id,
                         occurred_at=made[1],
                         request_digest=request_digest,
-                        personal=self._champions.of(made[0].model).guard.personal,
+                        personal=guard.personal,
+                        keys=guard.keys,
                     )
                 ids.append(id)
         self._refuse_if_any(judged, len(sent), cause)
@@ -148,7 +151,7 @@ class Observations:
         for each_new in new.values():
             streams[_stream_of(each_new.event)].append(each_new)
         appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
-        entries = {id: entry for id, (entry, _) in known.items()}
+        entries = {id: each.recorded for id, each in known.items()}
         return ids, entries, appends, dict(judged.passed_over)
 
     def _refuse_if_any(self, judged: JudgedEvents, sent: int, cause: Cause) -> None:

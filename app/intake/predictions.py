@@ -20,7 +20,7 @@ from app.intake.refusals import Refusals
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import predictions_stream
 from app.serving.champions import Champions, Loaded
-from domain.blocks.ids import keyed_event_id
+from domain.blocks.ids import keyed_event_id, prediction_ids
 from domain.canonical import digest
 from domain.contract.rows import RowGuard
 from domain.errors import (
@@ -205,27 +205,35 @@ class Predictions:
         champion = serving.ready()
         rows = _accepted(serving.guard, request)
         made = _predict(request.model, champion, serving.guard, rows, request_id)
+        first = new_id() if key is None else keyed_event_id(key, 0)
         events = tuple(
             NewEvent(
                 event=event,
-                id=new_id() if key is None else keyed_event_id(key, index),
+                id=id,
                 occurred_at=occurred_at,
                 request_digest=sent,
                 personal=serving.guard.personal,
+                keys=serving.guard.keys,
             )
-            for index, (event, occurred_at) in enumerate(made)
+            for id, (event, occurred_at) in zip(prediction_ids(first, len(made)), made, strict=True)
         )
         return StreamAppend(predictions_stream(request.model), events, None)
 
     def _first_answer(self, key: str, sent: bytes, rows: int) -> list[Recorded] | None:
         """What was answered before under this key; None when nothing was."""
-        ids = [keyed_event_id(key, index) for index in range(rows)]
-        known = self._ledger.known(ids)
-        if not known:
+        first = self._ledger.first_answer(keyed_event_id(key, 0))
+        if first is None:
             return None
-        if len(known) != rows or any(digest != sent for _, digest in known.values()):
+        answered, digest = first
+        if digest != sent:
             raise _reused(key)
-        return [known[id][0] for id in ids]
+        if len(answered) < rows:  # each in an entry of its own, as they once were
+            ids = [keyed_event_id(key, index) for index in range(rows)]
+            known = self._ledger.known(ids)
+            if len(known) != rows:
+                raise _reused(key)
+            answered = [known[id].recorded for id in ids]
+        return answered
 
     def _count(self, request: PredictionRequest, refusal: RowsRefusedError, cause: Cause) -> None:
         self._refusals.count(request.model, DOOR, refusal.rows, refusal.reasons, cause)
@@ -247,6 +255,8 @@ def _predict(
 ) -> list[tuple[PredictionMade, str]]:
     """Each row's event and when the row happened."""
     plan = champion.plan
+    if guard.personal and len(rows) > 1:
+        request_id = None  # what rows share is hashed, and never erased
     if len(rows) == 1:
         one = plan.predict_row(rows[0])
         native, unknown = [one.native], [one.unknown_categories]

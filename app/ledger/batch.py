@@ -1,28 +1,23 @@
-"""What is asked to be appended, and its preparation: bytes and hashes, made before the lock."""
+"""What is asked to be appended, and what of it is ready before the lock is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
-from app.cause import Cause
-from app.clock import new_salt
-from domain.canonical import INTEGER_MAX, holds_nul, leaf_hash, sha256_hex
-from domain.errors import NotCanonical, RequestInvalid
-from domain.events.envelope import Recorded, envelope_bytes, parse_entry, payload_of
+from domain.blocks.block import Block
+from domain.blocks.ids import RowKeys
+from domain.canonical import sha256_hex
+from domain.events.envelope import Recorded
 from domain.events.erasure import Payload
-from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade, Row
-from domain.faults import pointer
+from domain.events.events import Event, PredictionMade
 from domain.stored_damage import StoredDamage
 
-EVENTS_PER_APPEND_MAX: Final = 10_000  # one transaction must not hold the lock for long
-_UNPLACED: Final = -1  # position and version of an entry that has neither yet
-# The events that come by the thousand. Reading each back would cost half of its preparation; a
-# property test holds that what is read back equals the event itself.
-_NOT_READ_BACK: Final = (PredictionMade, ObservationRecorded, OutcomeRecorded)
+SAID_BY_ID: Final = b""  # a digest that need not be kept: whoever has the id sent the same
+UNPLACED: Final = -1  # position and version of an entry that has neither yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +27,9 @@ class NewEvent:
     event: Event
     id: str  # UUID; UUIDv7 of ours, or UUIDv5 of what the client said
     occurred_at: str
-    request_digest: bytes | None = None  # SHA-256 of what the client sent, 32 bytes
+    request_digest: bytes | None = None  # SHA-256 of what the client sent, 32 bytes; or SAID_BY_ID
     personal: bool = False  # a row's event about a person: its data is kept apart, to be erasable
+    keys: RowKeys | None = None  # of a row's event that may share an entry with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,20 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedRows:
+    """The rows of an entry of many, as they will stand apart from it."""
+
+    block: Block
+    events: tuple[NewEvent, ...]  # one a row
+    digests: bytes | None  # 16 bytes a row: the first half of its request digest; None: it has none
+
+    @property
+    def have_ids_of_clients(self) -> bool:
+        """Whether their ids follow from what clients said; otherwise from the entry's id."""
+        return not isinstance(self.events[0].event, PredictionMade)
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedEntry:
     """An entry that lacks only its place."""
 
@@ -67,6 +77,7 @@ class PreparedEntry:
     leaf_hash: bytes
     request_digest: bytes | None
     payload: Payload | None = None  # what stands apart; None: all of it is in `content`
+    many: PreparedRows | None = None  # of an entry of many rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,7 @@ class PreparedStream:
     stream: str
     entries: tuple[PreparedEntry, ...]
     expected_version: int | None
+    ids: tuple[str, ...]  # of what was asked for, in that order
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,42 +103,14 @@ class PreparedAppend:
     check: Callable[[Connection], None] | None = None
 
     @property
-    def events(self) -> int:
-        """How many events it holds."""
-        return sum(len(part.entries) for part in self.streams)
+    def rows(self) -> int:
+        """How many events were asked for, those that share an entry each by itself."""
+        return sum(len(part.ids) for part in self.streams)
 
     @property
     def alone(self) -> bool:
         """Whether it needs a transaction of its own: what it does may undo the transaction."""
         return bool(self.artefacts) or self.check is not None
-
-
-def prepare(
-    appends: Sequence[StreamAppend], cause: Cause, *, recorded_at: str
-) -> tuple[PreparedStream, ...]:
-    """Canonical bytes and leaf hashes of everything.
-
-    What projections see equals what a rebuild will read from those bytes: entries are read back
-    here, but for the few types whose every value survives the way (a test holds them to it).
-
-    Raises:
-        NotCanonical: an event holds what JSON cannot, or NUL in a text.
-        RequestInvalid: more events than one append may hold.
-        ValueError: an event belongs into another category of streams.
-    """
-    count = sum(len(append.events) for append in appends)
-    if count > EVENTS_PER_APPEND_MAX:
-        raise RequestInvalid(
-            f"{count} events in one append; at most {EVENTS_PER_APPEND_MAX}. Send them in parts."
-        )
-    return tuple(
-        PreparedStream(
-            append.stream,
-            tuple(_prepare_entry(append.stream, new, cause, recorded_at) for new in append.events),
-            append.expected_version,
-        )
-        for append in appends
-    )
 
 
 def check_artefact(artefact: Artefact) -> None:
@@ -146,61 +130,3 @@ def check_artefact(artefact: Artefact) -> None:
 def category(stream: str) -> str:
     """The part of a stream's name before the first `-`."""
     return stream.partition("-")[0]
-
-
-def _prepare_entry(stream: str, new: NewEvent, cause: Cause, recorded_at: str) -> PreparedEntry:
-    if category(stream) != category(new.event.stream):
-        raise ValueError(f"{new.event.type} belongs into {new.event.stream!r}, not {stream!r}")
-    payload = None
-    if new.personal:
-        if not isinstance(new.event, _NOT_READ_BACK):
-            raise ValueError(f"{new.event.type} is no event about a row; its data stays with it")
-        payload = payload_of(new.event, new_salt())
-    content = envelope_bytes(
-        new.event,
-        id=new.id,
-        stream=stream,
-        occurred_at=new.occurred_at,
-        recorded_at=recorded_at,
-        actor=cause.actor,
-        correlation_id=cause.correlation_id,
-        causation_id=cause.causation_id,
-        data_commit=None if payload is None else payload.commit,
-    )
-    if holds_nul(content) or (payload is not None and holds_nul(payload.content)):
-        raise NotCanonical(
-            f"{new.event.type}: a text holds U+0000 (NUL), which not every database keeps. Leave "
-            "it out."
-        )
-    if isinstance(new.event, _NOT_READ_BACK):
-        if not isinstance(new.event, OutcomeRecorded):
-            _check_reads_back(new.event.row)
-        recorded = Recorded(
-            position=_UNPLACED,
-            stream=stream,
-            stream_version=_UNPLACED,
-            id=new.id,
-            occurred_at=new.occurred_at,
-            recorded_at=recorded_at,
-            actor=cause.actor,
-            correlation_id=cause.correlation_id,
-            causation_id=cause.causation_id,
-            event=new.event,
-        )
-    else:
-        recorded = parse_entry(content, position=_UNPLACED, stream_version=_UNPLACED)
-    return PreparedEntry(recorded, content, leaf_hash(content), new.request_digest, payload)
-
-
-def _check_reads_back(row: Row) -> None:
-    """Refuse a number that canonical JSON writes as an integer too large to be read again.
-
-    Raises:
-        NotCanonical: a float beyond 2^53 - 1; between, 5.0 is written as 5, which is equal.
-    """
-    for name, value in row.items():
-        if type(value) is float and not -INTEGER_MAX <= value <= INTEGER_MAX:
-            raise NotCanonical(
-                f"{pointer('data', 'row', name)}: {value!r} has no canonical form that reads back "
-                "the same (a number beyond 2^53 - 1); choose a larger unit."
-            )

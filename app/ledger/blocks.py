@@ -17,6 +17,7 @@ from domain.stored_damage import StoredDamage
 # The statements of every page are the drivers' own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salts, bytes FROM blocks WHERE "position" {}'
 _ROWS: Final = 'SELECT "position", rows FROM blocks WHERE "position" {}'
+_DIGESTS: Final = 'SELECT "position", digests FROM blocks WHERE "position" {}'
 _OF_PREDICTIONS: Final = (  # our own names
     'SELECT wanted.value, e."position", e.id, b.rows FROM {wanted}'
     " JOIN entries e ON e.id >= substr(wanted.value, 1, 32) || '0000'"
@@ -64,6 +65,14 @@ def rows_at(connection: Connection, positions: Sequence[int]) -> dict[int, int]:
     return {at: rows for at, rows in _fetch(connection, _ROWS, positions) if type(rows) is int}
 
 
+def digests_at(connection: Connection, positions: Sequence[int]) -> dict[int, bytes | None]:
+    """The digests of the requests that the rows of these entries came in, 16 bytes a row."""
+    return {
+        at: None if digests is None else as_bytes(digests, "the digests beside it", at)
+        for at, digests in _fetch(connection, _DIGESTS, positions)
+    }
+
+
 def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Those of `ids` that are rows of entries of many: id -> position and row.
 
@@ -83,10 +92,11 @@ def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int
         row = row_of_prediction(id, first, rows)
         if row is not None:
             found[id] = (position, row)
-    return found | _by_stored_ids(connection, uuids)
+    return found | places_by_stored_ids(connection, uuids)
 
 
-def _by_stored_ids(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+def places_by_stored_ids(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Those of `ids` that clients gave to rows of entries of many: id -> position and row."""
     found = {}
     for start in range(0, len(ids), _AT_ONCE):
         wanted = {id_bytes(id): id for id in ids[start : start + _AT_ONCE]}

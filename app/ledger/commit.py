@@ -5,17 +5,26 @@ A conflict refuses the append that has it, never its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import in_plain_words, insert_rows
-from app.ledger.batch import Artefact, PreparedAppend, PreparedEntry, PreparedStream
+from app.ledger.batch import (
+    Artefact,
+    PreparedAppend,
+    PreparedEntry,
+    PreparedRows,
+    PreparedStream,
+)
+from app.ledger.blocks import id_bytes
 from app.ledger.erasures import names_beyond
-from app.ledger.reading import head, known_entries, stream_version
-from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.ledger.joining import plain_rows
+from app.ledger.known import AskedFor, Known, is_same_request, known_under_lock
+from app.ledger.reading import head, stream_version
+from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS, ROW_IDS
 from app.ledger.tree import grow
 from domain.errors import IdempotencyConflict, RequestInvalid, VersionConflict
 from domain.events.envelope import Recorded
@@ -25,11 +34,25 @@ from domain.events.events import (
     PayloadErased,
     PredictionMade,
 )
+from domain.events.expansion import expand
 from domain.stored_damage import StoredDamage
 
 Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
-Refused: TypeAlias = VersionConflict | IdempotencyConflict | RequestInvalid
+
+
+class RowsKnown(Exception):
+    """Rows that were to share an entry are in the ledger already; nothing of the append was kept.
+
+    Their root is made: whoever raises it prepares the append once more, with these apart.
+    """
+
+    def __init__(self, ids: Collection[str]) -> None:
+        super().__init__(f"{len(ids)} rows are known")
+        self.ids = frozenset(ids)
+
+
+Refused: TypeAlias = VersionConflict | IdempotencyConflict | RequestInvalid | RowsKnown
 
 
 class ReadModelsBehind(Exception):
@@ -85,16 +108,13 @@ def commit_all(
         folded, there = project.catch_up(connection)  # a check looks at read models
         if folded < there:
             raise ReadModelsBehind
-    known = known_entries(
-        connection,
-        [e.recorded.id for append in appends for part in append.streams for e in part.entries],
-    )
+    known = known_under_lock(connection, _asked_for(appends))
     batch = _Batch(connection, head(connection) + 1, known)
     answers: list[Committed | Refused] = []
     for append in appends:
         try:
             answers.append(batch.place(append))
-        except (VersionConflict, IdempotencyConflict, RequestInvalid) as conflict:
+        except (VersionConflict, IdempotencyConflict, RequestInvalid, RowsKnown) as conflict:
             answers.append(conflict)
     _insert(connection, batch.placed, project)
     return answers
@@ -123,12 +143,7 @@ def commit(
 class _Batch:
     """Positions and versions for the events of one transaction that are not in the ledger yet."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        position: int,
-        known: dict[str, tuple[Recorded, bytes | None]],
-    ) -> None:
+    def __init__(self, connection: Connection, position: int, known: dict[str, Known]) -> None:
         self.placed: list[Placed] = []  # in order of position
         self._connection = connection
         self._position = position  # of the next entry
@@ -140,61 +155,75 @@ class _Batch:
 
         Raises:
             VersionConflict, IdempotencyConflict: it may not be placed.
+            RowsKnown: it must be prepared once more.
         """
-        fresh: dict[str, Placed] = {}
-        versions: dict[str, int] = {}
+        fresh = _Fresh([], {}, {})
         for part in append.streams:
-            self._place_part(part, fresh, versions)
+            self._place_part(part, fresh)
             if part.stream == PayloadErased.stream:
-                self._check_erasures(fresh)
-        if fresh:
+                self._check_erasures(fresh.placed)
+        if fresh.placed:
             _store_artefacts(self._connection, append.artefacts)
             if append.check is not None:
                 append.check(self._connection)
-        self.placed += fresh.values()
-        self._position += len(fresh)
-        self._versions.update(versions)
-        for id, (recorded, entry) in fresh.items():
-            self._known[id] = (recorded, entry.request_digest)
-        return tuple(
-            self._known[entry.recorded.id][0] for part in append.streams for entry in part.entries
-        )
+        self.placed += fresh.placed
+        self._position += len(fresh.placed)
+        self._versions.update(fresh.versions)
+        self._known.update(fresh.told)
+        return tuple(self._known[id].recorded for part in append.streams for id in part.ids)
 
-    def _place_part(
-        self, part: PreparedStream, fresh: dict[str, Placed], versions: dict[str, int]
-    ) -> None:
-        new: list[PreparedEntry] = []
+    def _place_part(self, part: PreparedStream, fresh: _Fresh) -> None:
+        version = first = fresh.versions.get(part.stream)
         for entry in part.entries:
-            id = entry.recorded.id
-            if id in self._known:
-                _check_same(entry, *self._known[id])
-            elif id in fresh:
-                _check_same(entry, fresh[id][0], fresh[id][1].request_digest)
-            else:
-                new.append(entry)
-                fresh[id] = (entry.recorded, entry)
-        if not new:
-            return  # all of it is a retry: its version was checked the first time
-        version = versions.get(part.stream)
-        if version is None:
-            version = self._version(part.stream)
-        expected = part.expected_version
-        if expected is not None and expected != version:
-            raise VersionConflict(part.stream, expected, version)
-        position = self._position + len(fresh) - len(new)
-        for count, entry in enumerate(new):
+            if entry.many is None:
+                if (met := self._met(entry.recorded.id, fresh)) is not None:
+                    _check_same(entry, met)
+                    continue
+            elif self._are_met(entry, entry.many, fresh):
+                continue
+            if version is None:
+                version = first = self._version(part.stream)
             version += 1
-            recorded = _with_place(entry.recorded, position + count, version)
-            fresh[recorded.id] = (recorded, entry)
-        versions[part.stream] = version
+            position = self._position + len(fresh.placed)
+            recorded = _with_place(entry.recorded, position, version)
+            fresh.placed.append((recorded, entry))
+            _tell(recorded, entry, fresh.told)
+        if version is None or first is None or version == first:
+            return  # all of it is a retry: its version was checked the first time
+        if part.expected_version is not None and part.expected_version != first:
+            raise VersionConflict(part.stream, part.expected_version, first)
+        fresh.versions[part.stream] = version
 
-    def _check_erasures(self, fresh: dict[str, Placed]) -> None:
+    def _met(self, id: str, fresh: _Fresh) -> Known | None:
+        return fresh.told.get(id) or self._known.get(id)
+
+    def _are_met(self, entry: PreparedEntry, many: PreparedRows, fresh: _Fresh) -> bool:
+        """Whether these rows are recorded, all of them, as the answer to the same request.
+
+        Raises:
+            RowsKnown: some are, which came by themselves or with others.
+            IdempotencyConflict: their key was used for others.
+        """
+        if many.have_ids_of_clients:
+            known = {new.id for new in many.events if self._met(new.id, fresh) is not None}
+            if known:
+                raise RowsKnown(known)
+            return False
+        met = self._met(entry.recorded.id, fresh)
+        if met is None:
+            return False
+        _check_same(entry, met)
+        for row in expand(met.recorded):
+            fresh.told[row.id] = Known(row, met.request_digest)
+        return True
+
+    def _check_erasures(self, placed: Sequence[Placed]) -> None:
         """Refuse an erasure of what does not stand before it, or is another model's.
 
         Raises:
             RequestInvalid: it names that.
         """
-        for recorded, _ in fresh.values():
+        for recorded, _ in placed:
             if isinstance(recorded.event, PayloadErased):
                 beyond = names_beyond(self._connection, recorded.event, self._position)
                 for named in beyond:
@@ -207,6 +236,35 @@ class _Batch:
         if stream not in self._versions:
             self._versions[stream] = stream_version(self._connection, stream)
         return self._versions[stream]
+
+
+class _Fresh(NamedTuple):
+    """What one append places, until it is known to be taken."""
+
+    placed: list[Placed]
+    told: dict[str, Known]  # by id: what is answered
+    versions: dict[str, int]  # of the streams it adds to
+
+
+def _asked_for(appends: Sequence[PreparedAppend]) -> AskedFor:
+    """The ids that the ledger may know, of everything that is to be placed."""
+    entries = [e for append in appends for part in append.streams for e in part.entries]
+    of_clients = []
+    for entry in entries:
+        if entry.many is None:
+            if isinstance(entry.recorded.event, ObservationRecorded | OutcomeRecorded):
+                of_clients.append(entry.recorded.id)
+        elif entry.many.have_ids_of_clients:
+            of_clients += [new.id for new in entry.many.events]
+    return AskedFor([entry.recorded.id for entry in entries], of_clients)
+
+
+def _tell(recorded: Recorded, entry: PreparedEntry, told: dict[str, Known]) -> None:
+    if entry.many is None:
+        told[recorded.id] = Known(recorded, entry.request_digest or None)
+        return
+    for row, new in zip(plain_rows(recorded, entry.many), entry.many.events, strict=True):
+        told[new.id] = Known(row, new.request_digest or None)
 
 
 def _with_place(recorded: Recorded, position: int, stream_version: int) -> Recorded:
@@ -222,12 +280,16 @@ def _with_place(recorded: Recorded, position: int, stream_version: int) -> Recor
         correlation_id=recorded.correlation_id,
         causation_id=recorded.causation_id,
         event=recorded.event,
+        rows=recorded.rows,
+        rows_apart=recorded.rows_apart,
     )
 
 
-def _check_same(entry: PreparedEntry, recorded: Recorded, request_digest: bytes | None) -> None:
+def _check_same(entry: PreparedEntry, known: Known) -> None:
+    recorded = known.recorded
     same = (
-        entry.request_digest == request_digest
+        is_same_request(entry.request_digest, known.request_digest)
+        and entry.recorded.rows == recorded.rows
         and entry.recorded.stream == recorded.stream
         and entry.recorded.event.type == recorded.event.type
     )
@@ -244,6 +306,8 @@ def _insert(connection: Connection, placed: Sequence[Placed], project: Project) 
     try:
         insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
         insert_rows(connection, PAYLOADS, _payload_rows(placed))
+        insert_rows(connection, BLOCKS, _block_rows(placed))
+        insert_rows(connection, ROW_IDS, _row_id_rows(placed))
         grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
     except IntegrityError as error:
         raise StoredDamage(
@@ -282,7 +346,7 @@ def _as_row(recorded: Recorded, entry: PreparedEntry) -> tuple[object, ...]:
         recorded.recorded_at,
         entry.content,
         entry.leaf_hash,
-        entry.request_digest if entry.payload is None else None,
+        (entry.request_digest or None) if entry.payload is None and entry.many is None else None,
     )
 
 
@@ -295,5 +359,26 @@ def _payload_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
             continue
         assert isinstance(event, PredictionMade | ObservationRecorded | OutcomeRecorded)  # noqa: S101 - `prepare` refuses others
         place = (recorded.position, event.model, event.identity)
-        rows.append((*place, payload.salt, payload.content, entry.request_digest))
+        rows.append((*place, payload.salt, payload.content, entry.request_digest or None))
     return rows
+
+
+def _block_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
+    """What stands apart of entries of many rows, and from what requests they came."""
+    rows: list[tuple[object, ...]] = []
+    for recorded, entry in placed:
+        if entry.many is not None:
+            block, digests = entry.many.block, entry.many.digests
+            kept = (block.salts, block.content, digests, entry.request_digest)
+            rows.append((recorded.position, recorded.rows, *kept))
+    return rows
+
+
+def _row_id_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
+    """The ids that clients gave; those of predictions follow from their entry's."""
+    return [
+        (id_bytes(new.id), recorded.position, row)
+        for recorded, entry in placed
+        if entry.many is not None and entry.many.have_ids_of_clients
+        for row, new in enumerate(entry.many.events)
+    ]

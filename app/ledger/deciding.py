@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 
 from app.cause import Cause
 from app.clock import new_id, now
-from app.ledger.batch import NewEvent, StreamAppend, category, prepare
+from app.ledger.batch import NewEvent, StreamAppend, category
 from app.ledger.commit import commit
+from app.ledger.preparing import prepare
 from app.ledger.reading import StreamHistory, read_stream
 from app.ledger.store import Ledger
 from domain.errors import VersionConflict

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import orjson
 from sqlalchemy import Connection, Row, select
 
 from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
-from app.ledger.blocks import BlocksApart, places_of, rows_at
+from app.ledger.blocks import BlocksApart, rows_at
 from app.ledger.payloads import PayloadsApart
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, ENTRIES
 from app.ledger.unreadable import StoredRow, read_entry
-from domain.blocks.ids import position_of, prediction_id, row_of
 from domain.errors import UnknownThing
 from domain.events.block_events import BLOCK_TYPES
 from domain.events.envelope import Recorded
-from domain.events.expansion import expand, rows_of
+from domain.events.expansion import expand
 from domain.events.unreadable import Unreadable
 from domain.stored_damage import StoredDamage
 
-E = TypeVar("E")
 PAGE_ROWS_MAX: Final = 20_000  # of one page, whose rows are held at once
 
 STORED: Final = (
@@ -44,13 +41,6 @@ STORED: Final = (
 _IN_PLACE: Final = ' FROM entries WHERE stream = {} AND stream_version BETWEEN 0 AND "position"'
 _VERSION: Final = f"SELECT max(stream_version){_IN_PLACE}"
 _VERSION_SQLITE: Final = f"{_VERSION} AND typeof(stream_version) = 'integer'"
-_KNOWN: Final = (
-    'SELECT e."position", e.stream_version, e.bytes, e.leaf_hash, e.id, e.stream, e.type,'
-    " coalesce(p.request_digest, e.request_digest) AS request_digest"
-    ' FROM entries e LEFT JOIN payloads p ON p."position" = e."position" WHERE e.id {}'
-)
-_KNOWN_SQLITE: Final = _KNOWN.format("IN (SELECT value FROM json_each(?))")  # however many
-_KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,48 +127,6 @@ def stored_artefact(connection: Connection, sha256: str) -> bytes:
     return artefact.content
 
 
-def known_entries(
-    connection: Connection, ids: Sequence[str]
-) -> dict[str, tuple[Recorded, bytes | None]]:
-    """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
-    if connection.dialect.name == "sqlite":
-        rows = fetch(connection, _KNOWN_SQLITE, (orjson.dumps(ids).decode(),))
-    else:
-        rows = fetch(connection, _KNOWN_POSTGRESQL, (list(ids),))
-    rows = list(rows)
-    apart = PayloadsApart(connection, [row[0] for row in rows])
-    blocks = BlocksApart(connection)
-    found: dict[str, tuple[Recorded, bytes | None]] = {}
-    for *row, request_digest in rows:
-        recorded = read_entry(connection, StoredRow(*row), apart, blocks)
-        digest = None
-        if request_digest is not None:
-            name = "the digest of its request"
-            digest = as_bytes(request_digest, name, recorded.position)
-        found[recorded.id] = (recorded, digest)
-    return found
-
-
-def recorded_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Recorded]:
-    """The plain events with those of `ids` that are recorded, in entries of their own or of many.
-
-    Raises:
-        LedgerDamaged: as `read_back`.
-    """
-    found = {}
-    for id, (entry, _) in known_entries(connection, ids).items():
-        found[id] = next(rows_of(entry, (0,)))
-    places = places_of(connection, [id for id in ids if id not in found])
-    wanted: dict[int, dict[int, str]] = {}  # position -> row -> id
-    for id, (position, row) in places.items():
-        wanted.setdefault(position, {})[row] = id
-    for position, rows in wanted.items():  # one entry's rows at a time
-        for entry in read_entries(connection, position - 1, 1, up_to=position):
-            there = (row for row in rows if row < entry.rows)
-            found.update((rows[each.row], each) for each in rows_of(entry, there))
-    return found
-
-
 def read_rows(
     connection: Connection, after: int, after_row: int | None, limit: int
 ) -> list[Recorded]:
@@ -207,55 +155,6 @@ def stream_version(connection: Connection, stream: str) -> int:
     else:
         ((found,),) = fetch(connection, _VERSION.format("%s"), (stream,))
     return -1 if found is None else int(found)
-
-
-class Past:
-    """What the ledger held before some position: what a projection may look at beside its table.
-
-    It never changes, so it is the same whenever an entry is folded; but for data that was erased,
-    which is gone from wherever it had been folded into.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
-        """The entries of one type in a stream with a position less than `before`."""
-        query = (
-            select(*STORED)
-            .where(ENTRIES.c.stream == stream, ENTRIES.c.type == kind.type)
-            .order_by(ENTRIES.c.stream_version.desc())
-            .limit(1)
-        )
-        while rows := self._connection.execute(query.where(ENTRIES.c.position < before)).all():
-            (entry,) = read_back(self._connection, rows)
-            if not isinstance(entry.event, Unreadable):
-                yield entry
-            before = entry.position
-
-    def latest(self, stream: str, kind: type[E], before: int) -> E | None:
-        """The last event of one type in a stream before a position; None when there is none."""
-        entry = next(self.newest_first(stream, kind, before), None)
-        return entry.event if entry is not None and isinstance(entry.event, kind) else None
-
-    def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
-        """The plain events with those of `ids` that are recorded, wherever they stand."""
-        return recorded_rows(self._connection, ids)
-
-    def ids_at(self, places: Sequence[int]) -> list[str]:
-        """The ids of the plain events at these places (`Recorded.place`), at most 500 of them.
-
-        Of rows that are no predictions any id may be given: nothing labels them.
-        """
-        rows: dict[int, list[int]] = {}
-        for place in places:
-            rows.setdefault(position_of(place), []).append(row_of(place))
-        query = select(ENTRIES.c.position, ENTRIES.c.id).where(ENTRIES.c.position.in_(list(rows)))
-        return [
-            prediction_id(id, row) if row else id
-            for position, id in self._connection.execute(query)
-            for row in rows[position]
-        ]
 
 
 def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,14 +26,14 @@ from app.ledger.batch import (
     PreparedAppend,
     StreamAppend,
     check_artefact,
-    prepare,
 )
-from app.ledger.commit import Project
+from app.ledger.commit import Project, RowsKnown
+from app.ledger.known import Known, first_answer, known_of_clients
 from app.ledger.met_damage import OPTION, MetDamage
+from app.ledger.preparing import prepare
 from app.ledger.reading import (
     StreamHistory,
     head,
-    known_entries,
     read_entries,
     read_rows,
     read_stream,
@@ -41,7 +41,7 @@ from app.ledger.reading import (
 )
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
-from app.ledger.writer import QUEUE_EVENTS_MAX, Writer
+from app.ledger.writer import QUEUE_ROWS_MAX, Writer
 from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
 from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
@@ -59,7 +59,7 @@ __all__ = [
 
 _LOG: Final = logging.getLogger("whyledger.ledger")
 _PAGE_ENTRIES: Final = 500
-_TRIES: Final = 3  # to find read models that hold every entry, while others append
+_TRIES: Final = 3  # to find read models, or rows, as they were a moment ago, while others append
 _PAUSE_SHARE: Final = 1.0  # of a page's time until the next: SQLite's lock is not fair
 _PAUSE_SHARE_BESIDE: Final = 0.25  # where nobody waits for a lock
 Progress = Callable[[int, int], None]
@@ -73,7 +73,7 @@ class Ledger:
         project: folds new entries into the read models, inside the append's transaction, and
             what others appended without them.
         busy_timeout_seconds: how long an append waits for the ledger's lock.
-        queue_events_max: events that may wait for the writer; see `Writer`.
+        queue_rows_max: rows that may wait for the writer; see `Writer`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Ledger:
         project: Project,
         *,
         busy_timeout_seconds: float,
-        queue_events_max: int = QUEUE_EVENTS_MAX,
+        queue_rows_max: int = QUEUE_ROWS_MAX,
     ) -> None:
         self.met = MetDamage()
         self.engine = engine.execution_options(**{OPTION: self.met})  # what its readers pass over
@@ -100,7 +100,7 @@ class Ledger:
             self._put_right,
             anew=self._anew,
             wait_seconds=busy_timeout_seconds,
-            queue_max=queue_events_max,
+            queue_max=queue_rows_max,
         )
 
     def append(
@@ -125,13 +125,27 @@ class Ledger:
             NotCanonical: an event holds what JSON cannot.
             LedgerDamaged: an artefact is not what its digest says.
         """
-        return self._writer.append(self._prepared(appends, cause, recorded_at, artefacts, check))
+        apart: frozenset[str] = frozenset()
+        for _ in range(_TRIES):
+            prepared = self._prepared(appends, cause, recorded_at, artefacts, check, apart)
+            try:
+                return self._writer.append(prepared)
+            except RowsKnown as known:
+                apart |= known.ids
+        raise _raced()
 
     async def append_soon(
         self, appends: Sequence[StreamAppend], cause: Cause
     ) -> tuple[Recorded, ...]:
         """As `append`, for an event loop, which goes on while the commit is awaited."""
-        return await self._writer.append_soon(self._prepared(appends, cause, None, (), None))
+        apart: frozenset[str] = frozenset()
+        for _ in range(_TRIES):
+            prepared = self._prepared(appends, cause, None, (), None, apart)
+            try:
+                return await self._writer.append_soon(prepared)
+            except RowsKnown as known:
+                apart |= known.ids
+        raise _raced()
 
     def _prepared(
         self,
@@ -140,10 +154,11 @@ class Ledger:
         recorded_at: str | None,
         artefacts: Sequence[Artefact],
         check: Callable[[Connection], None] | None,
+        apart: Collection[str],
     ) -> PreparedAppend:
         for artefact in artefacts:
             check_artefact(artefact)
-        streams = prepare(appends, cause, recorded_at=recorded_at or now())
+        streams = prepare(appends, cause, recorded_at=recorded_at or now(), apart=apart)
         return PreparedAppend(streams, tuple(artefacts), check)
 
     @contextmanager
@@ -330,10 +345,15 @@ class Ledger:
             raise UnknownThing.entry(position, self.size())
         return found[0]
 
-    def known(self, ids: Sequence[str]) -> dict[str, tuple[Recorded, bytes | None]]:
-        """Those of `ids` that are recorded: id -> entry and request digest (32 bytes or None)."""
+    def known(self, ids: Sequence[str]) -> dict[str, Known]:
+        """Those of `ids`, which follow from what clients said, that are recorded."""
         with self.snapshot() as connection:
-            return known_entries(connection, ids)
+            return known_of_clients(connection, ids)
+
+    def first_answer(self, id: str) -> tuple[list[Recorded], bytes | None] | None:
+        """The predictions of the entry with this id, and the digest of their request."""
+        with self.snapshot() as connection:
+            return first_answer(connection, id)
 
     def stored_bytes(self, first: int, last: int) -> list[bytes]:
         """The hashed bytes of the entries from `first` to `last`, both inclusive, in order.
@@ -375,3 +395,10 @@ class Ledger:
         """Write what waits and close every connection."""
         self._writer.close()
         self.engine.dispose()
+
+
+def _raced() -> LedgerBusy:
+    return LedgerBusy(
+        f"others recorded some of the same rows meanwhile, {_TRIES} times; nothing was kept. Try "
+        "again."
+    )

@@ -25,8 +25,8 @@ from app.ledger.wrong_rows import FoldingAnew
 from domain.errors import LedgerBusy, ReadModelUnfit
 
 _LOG: Final = logging.getLogger("whyledger.ledger")
-QUEUE_EVENTS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
-DRAIN_EVENTS_MAX: Final = 2_000  # in one transaction, unless one append alone holds more
+QUEUE_ROWS_MAX: Final = 10_000  # that may wait; an append that finds the queue empty always may
+DRAIN_ROWS_MAX: Final = 2_000  # in one transaction, unless one append alone holds more
 GATHER_FROM_SECONDS: Final = 0.001  # a quicker commit is not worth waiting to share
 GATHER_SHARE: Final = 0.5  # of the last commit's time that the next one may be put off
 GATHER_SECONDS_MAX: Final = 0.002
@@ -41,7 +41,7 @@ class _Waiting(NamedTuple):
     """One append in the queue, and who waits for it."""
 
     append: PreparedAppend
-    events: int
+    rows: int
     deadline: float  # monotonic seconds
     thread: Future[Committed] | None
     task: asyncio.Future[Committed] | None
@@ -57,7 +57,7 @@ class Writer:
         fold_anew: folds all of them again, when somebody changed them.
         anew: whether it may.
         wait_seconds: how long an append may wait for the lock.
-        queue_max: events that may wait; one append of more is taken when nothing else waits.
+        queue_max: rows that may wait; one append of more is taken when nothing else waits.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Writer:
         *,
         anew: FoldingAnew,
         wait_seconds: float,
-        queue_max: int = QUEUE_EVENTS_MAX,
+        queue_max: int = QUEUE_ROWS_MAX,
     ) -> None:
         self._begin = begin
         self._project = project
@@ -79,7 +79,7 @@ class Writer:
         self._wait_seconds = wait_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
-        self._events = 0  # in the queue
+        self._rows = 0  # in the queue
         self._wanted = 1  # appends in the queue that the thread sleeps for
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -124,16 +124,16 @@ class Writer:
         thread: Future[Committed] | None,
         task: asyncio.Future[Committed] | None,
     ) -> None:
-        events = append.events
+        rows = append.rows
         deadline = monotonic_seconds() + self._wait_seconds
         with self._changed:
-            if self._queue and self._events + events > self._queue_max:
+            if self._queue and self._rows + rows > self._queue_max:
                 raise LedgerBusy(
-                    f"{self._events} events wait to be written and at most {self._queue_max} may; "
+                    f"{self._rows} rows wait to be written and at most {self._queue_max} may; "
                     "nothing was kept. Try again in a moment."
                 )
-            self._queue.append(_Waiting(append, events, deadline, thread, task))
-            self._events += events
+            self._queue.append(_Waiting(append, rows, deadline, thread, task))
+            self._rows += rows
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._thread.start()
@@ -161,16 +161,16 @@ class Writer:
                     self._thread = None
                     return []
             batch = [self._queue.popleft()]
-            events = batch[0].events
+            rows = batch[0].rows
             while (
                 self._queue
                 and not batch[0].append.alone
                 and not self._queue[0].append.alone
-                and events + self._queue[0].events <= DRAIN_EVENTS_MAX
+                and rows + self._queue[0].rows <= DRAIN_ROWS_MAX
             ):
-                events += self._queue[0].events
+                rows += self._queue[0].rows
                 batch.append(self._queue.popleft())
-            self._events -= events
+            self._rows -= rows
             return batch
 
     def _gather(self, answered: int, seconds: float) -> None:
@@ -237,7 +237,7 @@ class Writer:
         with self._changed:
             abandoned = [*batch, *self._queue]
             self._queue.clear()
-            self._events = 0
+            self._rows = 0
             self._thread = None
         reason = LedgerBusy(
             f"the ledger's writer ended ({type(error).__name__}: {error}); whether this was kept "

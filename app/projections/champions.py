@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from sqlalchemy import Connection, select
 
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.streams import cycle_stream
 from app.projections.read_model import put, table_of, view_of
 from domain.errors import UnknownThing

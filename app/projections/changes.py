@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Connection, func, select, true, union_all
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.streams import cycle_stream
 from app.projections.cycles import completes_training, cycle_of
 from app.projections.read_model import json_text, table_of, view_of

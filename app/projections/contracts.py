@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection, select
 
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.read_model import json_text, put, table_of, view_of
 from domain.errors import UnknownThing
 from domain.events.envelope import Recorded

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, func, select, update
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.streams import cycle_of_stream
 from app.projections.read_model import json_text, table_of, view_of
 from domain.errors import UnknownThing

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.cycles import cycle_of
 from app.projections.read_model import json_text, table_of, view_of
 from domain.errors import UnknownThing

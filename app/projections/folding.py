@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import Connection, Table, select
 
 from app.database.scratch import scratch_database
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.read_model import METADATA, ReadModel, tables_of
 from domain.canonical import canonical_bytes
 from domain.errors import NotCanonical

@@ -23,7 +23,8 @@ from app.database.engine import READ_MODELS_SCHEMA, fetch
 from app.database.locks import take_turns
 from app.database.roles import give_to_application
 from app.ledger.commit import ReadModelsBehind
-from app.ledger.reading import Past, dense_pages, head
+from app.ledger.past import Past
+from app.ledger.reading import dense_pages, head
 from app.ledger.tables import ENTRIES
 from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.folding import PAGE_ENTRIES, fold

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 import orjson
 from sqlalchemy import Connection, func, select
 
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import json_text, table_of
 from domain.blocks.ids import end_of

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection, select, update
 
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.cycles import completes_training
 from app.projections.read_model import json_text, put, table_of, view_of
 from domain.decisions.cycle import RETRAINING

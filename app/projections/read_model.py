@@ -43,7 +43,7 @@ from sqlalchemy.types import TypeEngine
 
 from app.database.engine import READ_MODELS_SCHEMA
 from app.ledger import tables as ledger_tables
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded

@@ -15,7 +15,8 @@ from typing import Final
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger.reading import Past, dense_pages, head
+from app.ledger.past import Past
+from app.ledger.reading import dense_pages, head
 from app.ledger.store import Ledger
 from app.projections.differing_rows import put_rows_right
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch

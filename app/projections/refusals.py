@@ -9,7 +9,7 @@ from typing import Final, cast
 from sqlalchemy import Connection, func, select
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.labels import LABELS
 from app.projections.predictions import PREDICTIONS
 from app.projections.read_model import json_text, table_of

@@ -9,7 +9,7 @@ from typing import Final, cast
 from sqlalchemy import Connection, select, update
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.read_model import table_of, view_of
 from domain.events.envelope import Recorded
 from domain.events.events import CandidatePromoted, ChampionRolledBack, ValueMeasured

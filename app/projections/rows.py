@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection, and_, delete, or_, select, union
 
 from app.database.engine import fetch, insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, day_of, recount
 from app.projections.labels import LABELS, told_labels
 from app.projections.predictions import PREDICTIONS, insert_predictions

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 from uuid import UUID, uuid5
 
 ROWS_MAX: Final = 10_000  # rows of one block; far below 65,536, or two of them had one id
@@ -19,6 +20,15 @@ _COUNTED: Final = 0xFFFF
 _LOW: Final = re.compile(r"[0-9a-f]{4}")
 _ROW_BITS: Final = 16
 _ENCODED: Final = {ord("%"): "%25", ord("|"): "%7C"}  # keeps the parts of an identity apart
+
+
+@dataclass(frozen=True, slots=True)
+class RowKeys:
+    """How the rows of one contract are told from each other, and where their event time stands."""
+
+    identity: tuple[str, ...]  # columns, in the contract's order
+    time_column: str
+    read_as: Literal["mid-year", "timestamp"]
 
 
 def source_event_id(source: str, source_id: str) -> str:

@@ -7,7 +7,7 @@ plain event that has changed is another `row_schema`, and is brought up to date 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -92,15 +92,23 @@ def shared_fault(layout: Layout, shared: Shared) -> str | None:
     if not layout.has_columns:
         return None
     columns: Sequence[str] = shared["columns"]
-    if [*columns] != sorted(set(columns), key=_utf_16):
+    if [*columns] != in_canonical_order(set(columns)):
         return "columns that do not ascend"
     needed = [*shared["identity"], shared["event_time"]["column"]]
     missing = [name for name in needed if name not in columns]
     return f"no column {missing[0][:60]!r}, which it names" if missing else None
 
 
+def in_canonical_order(names: Iterable[str]) -> list[str]:
+    """The names as RFC 8785 sorts those of an object: by their UTF-16 code units.
+
+    >>> in_canonical_order(("\ufb33", "\U0001f600", "a"))
+    ['a', '\U0001f600', '\ufb33']
+    """
+    return sorted(names, key=_utf_16)
+
+
 def _utf_16(name: str) -> bytes:
-    """As RFC 8785 sorts the names of an object."""
     return name.encode("utf-16-be", "surrogatepass")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, cast
 
-from domain.blocks.ids import identity_of
+from domain.blocks.ids import RowKeys, identity_of
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import Contract
 from domain.contract.csv_cells import cell_types
@@ -53,6 +53,9 @@ class RowGuard:
         self._time_column = contract.event_time.column
         self.contract = contract
         self.personal = contract.is_personal  # looked up for every prediction
+        self.keys = RowKeys(
+            contract.identity, contract.event_time.column, contract.event_time.read_as
+        )
         self._target = contract.target.name
         self._check_target = target_check(contract)
         checks = column_checks(contract)

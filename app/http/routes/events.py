@@ -79,7 +79,8 @@ class RecordedEvent(BaseModel):
         examples=["129"],
     )
     id: str = Field(description="UUIDv5 of both", examples=[examples.ID])
-    position: int = Field(examples=[813])
+    position: int = Field(description="of its entry in the ledger", examples=[813])
+    row: int = Field(description="of that entry, from 0: rows sent together may share one")
     recorded_at: str = Field(examples=["2026-02-03T09:30:00.000000Z"])
     receipt: dict[str, Any] | None = RECEIPT
 

@@ -64,7 +64,8 @@ class PredictionAnswer(BaseModel):
         description="name it when the label is known", examples=[examples.ID]
     )
     identity: str = Field(description="the row's identity", examples=["year=1976|car_id=129"])
-    position: int = Field(description="where it stands in the ledger", examples=[812])
+    position: int = Field(description="of its entry in the ledger", examples=[812])
+    row: int = Field(description="of that entry, from 0: the rows of a request share one")
     unknown_categories: list[str] = Field(
         description="features whose category the model never saw", examples=[[]]
     )
@@ -148,6 +149,7 @@ def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | No
                     "prediction_id": entry.id,
                     "identity": made.identity,
                     "position": entry.position,
+                    "row": entry.row,
                     "unknown_categories": made.unknown_categories,
                     **proof,
                 }

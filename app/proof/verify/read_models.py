@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Table, select
 
-from app.ledger.reading import Past, dense_pages, head
+from app.ledger.past import Past
+from app.ledger.reading import dense_pages, head
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
 from app.projections.positions import positions_of, tables_beside
 from app.projections.read_model import tables_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from sqlalchemy import func, select
 
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.store import Connection, Ledger
 from app.projections.keeping import Keeping
 from app.projections.opening import open_ledger

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from app.clock import new_id
 from app.database.engine import insert_rows
 from app.ledger import reading
+from app.ledger.past import Past
 from app.ledger.payloads import delete_erased
-from app.ledger.reading import Past, read_rows
+from app.ledger.reading import read_rows
 from app.ledger.store import Ledger
 from app.ledger.tables import BLOCKS, ROW_IDS
 from domain.blocks.ids import prediction_id, source_event_id

@@ -20,9 +20,9 @@ from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import create_database
 from app.database.locks import take_lock
-from app.ledger.batch import prepare
+from app.ledger.preparing import prepare
 from app.ledger.store import Connection, Ledger, StreamAppend
-from app.ledger.writer import DRAIN_EVENTS_MAX, Writer
+from app.ledger.writer import DRAIN_ROWS_MAX, Writer
 from app.ledger.wrong_rows import FoldingAnew
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
@@ -165,13 +165,13 @@ def test_the_same_request_twice_in_one_transaction_is_recorded_once(ledger: Ledg
 
 
 def test_a_full_queue_refuses_at_once_and_drops_nothing(ledger: Ledger) -> None:
-    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_events_max=3)
+    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_rows_max=3)
     with ThreadPoolExecutor(8) as pool, held(small, pool) as first:
         taken = [first]
         for _ in range(3):
             taken.append(pool.submit(put, small, "observations-cars", refused()))
         until(lambda: waiting(small) == 3)
-        with pytest.raises(LedgerBusy, match="3 events wait to be written and at most 3 may"):
+        with pytest.raises(LedgerBusy, match="3 rows wait to be written and at most 3 may"):
             put(small, "observations-cars", refused())
         with pytest.raises(LedgerBusy, match="nothing was kept"):
             asyncio.run(
@@ -186,13 +186,13 @@ def test_a_full_queue_refuses_at_once_and_drops_nothing(ledger: Ledger) -> None:
 
 
 def test_an_append_larger_than_the_queue_is_taken_when_nothing_waits(ledger: Ledger) -> None:
-    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_events_max=3)
+    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_rows_max=3)
     assert len(put(small, "observations-cars", *[refused()] * 5)) == 5
     small._writer.close()
 
 
 def test_more_than_one_transaction_may_hold_is_cut_between_appends(ledger: Ledger) -> None:
-    rows = [prediction(f"car={n}") for n in range(DRAIN_EVENTS_MAX // 2 + 1)]
+    rows = [prediction(f"car={n}") for n in range(DRAIN_ROWS_MAX // 2 + 1)]
     with ThreadPoolExecutor(4) as pool, held(ledger, pool):
         asked = [pool.submit(put, ledger, "predictions-cars", *rows) for _ in range(3)]
         until(lambda: waiting(ledger) == 3)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, MetaData, func, select, text
 
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.store import Ledger
 from app.projections.keeping import Keeping
 from app.projections.opening import open_ledger

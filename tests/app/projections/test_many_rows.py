@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from app.ledger.past import Past
 from app.ledger.payloads import delete_erased
-from app.ledger.reading import Past
 from app.ledger.store import Connection, Ledger
 from app.projections.folding import digests, fold, scratch
 from app.projections.label_days import LABEL_DAYS

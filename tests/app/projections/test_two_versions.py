@@ -26,7 +26,7 @@ from sqlalchemy import (
 from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import insert_rows
-from app.ledger.reading import Past
+from app.ledger.past import Past
 from app.ledger.store import Ledger, StreamAppend
 from app.projections.cycles import CYCLES
 from app.projections.keeping import Keeping

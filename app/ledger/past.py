@@ -1,0 +1,66 @@
+"""What a projection may look at beside its table: what the ledger held before some position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, select
+
+from app.ledger.known import recorded_rows
+from app.ledger.reading import STORED, read_back
+from app.ledger.tables import ENTRIES
+from domain.blocks.ids import position_of, prediction_id, row_of
+from domain.events.envelope import Recorded
+from domain.events.unreadable import Unreadable
+
+E = TypeVar("E")
+
+
+class Past:
+    """What the ledger held before some position: what a projection may look at beside its table.
+
+    It never changes, so it is the same whenever an entry is folded; but for data that was erased,
+    which is gone from wherever it had been folded into.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
+        """The entries of one type in a stream with a position less than `before`."""
+        query = (
+            select(*STORED)
+            .where(ENTRIES.c.stream == stream, ENTRIES.c.type == kind.type)
+            .order_by(ENTRIES.c.stream_version.desc())
+            .limit(1)
+        )
+        while rows := self._connection.execute(query.where(ENTRIES.c.position < before)).all():
+            (entry,) = read_back(self._connection, rows)
+            if not isinstance(entry.event, Unreadable):
+                yield entry
+            before = entry.position
+
+    def latest(self, stream: str, kind: type[E], before: int) -> E | None:
+        """The last event of one type in a stream before a position; None when there is none."""
+        entry = next(self.newest_first(stream, kind, before), None)
+        return entry.event if entry is not None and isinstance(entry.event, kind) else None
+
+    def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
+        """The plain events with those of `ids` that are recorded, wherever they stand."""
+        return recorded_rows(self._connection, ids)
+
+    def ids_at(self, places: Sequence[int]) -> list[str]:
+        """The ids of the plain events at these places (`Recorded.place`), at most 500 of them.
+
+        Of rows that are no predictions any id may be given: nothing labels them.
+        """
+        rows: dict[int, list[int]] = {}
+        for place in places:
+            rows.setdefault(position_of(place), []).append(row_of(place))
+        query = select(ENTRIES.c.position, ENTRIES.c.id).where(ENTRIES.c.position.in_(list(rows)))
+        return [
+            prediction_id(id, row) if row else id
+            for position, id in self._connection.execute(query)
+            for row in rows[position]
+        ]
