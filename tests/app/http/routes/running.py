@@ -20,6 +20,7 @@ from domain.canonical import canonical_bytes, sha256_hex
 from domain.contract.contract import contract_digest
 from domain.events.envelope import event_data
 from domain.events.events import CandidatePromoted
+from domain.events.expansion import expanded
 from tests.plausible import an
 from tests.repository import REPOSITORY
 
@@ -175,5 +176,5 @@ def pages(client: TestClient, url: str) -> list[Any]:
 
 def events_of(client: TestClient, kind: str) -> list[dict[str, Any]]:
     """The data of every recorded event of this type, in order."""
-    entries = process_behind(client).ledger.read(-1, 5000)
+    entries = expanded(process_behind(client).ledger.read(-1, 5000))
     return [event_data(entry.event) for entry in entries if entry.event.type == kind]

@@ -8,9 +8,14 @@ import threading
 import pytest
 from fastapi.testclient import TestClient
 
+from app.cause import Cause
 from app.http.routes.predictions import PredictionAnswer, PredictionsAnswer
 from app.intake.predictions import UnderWay
+from app.ledger.store import NewEvent, StreamAppend
+from domain.blocks.ids import keyed_event_id
+from domain.canonical import digest
 from domain.errors import RequestInFlight
+from domain.events.events import PredictionMade
 from tests.app.http.routes.running import (
     AMC,
     adopt,
@@ -19,6 +24,7 @@ from tests.app.http.routes.running import (
     process_behind,
     serve_champion,
 )
+from tests.plausible import TIME, an
 
 
 def test_a_row_is_answered_with_prediction_version_plan_id_and_position(
@@ -86,6 +92,35 @@ def test_a_key_used_with_another_body_is_refused(
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:whyledger:problem:idempotency-key-reused"
     assert "Draw a new key" in answer.json()["detail"]
+
+
+def test_a_key_of_rows_that_once_had_an_entry_each_gets_the_first_answer(
+    service: TestClient,
+) -> None:
+    rows = [AMC, {**AMC, "car_id": 7}]
+    body = {"model": "car-price", "rows": rows}
+    as_they_were = tuple(
+        NewEvent(
+            event=an(PredictionMade, model="car-price", identity=f"old {index}"),
+            id=keyed_event_id("k-3", index),
+            occurred_at=TIME,
+            request_digest=bytes.fromhex(digest(body)),
+        )
+        for index in range(2)
+    )
+    append = StreamAppend("predictions-car-price", as_they_were, None)
+    process_behind(service).ledger.append([append], Cause.unauthenticated("1"))
+
+    again = predict(service, *rows, **{"Idempotency-Key": "k-3"})["predictions"]
+
+    assert [each["identity"] for each in again] == ["old 0", "old 1"]
+    for other in ([AMC], [*rows, AMC]):
+        answer = service.post(
+            "/predictions",
+            json={"model": "car-price", "rows": other},
+            headers={"Idempotency-Key": "k-3"},
+        )
+        assert answer.json()["type"] == "urn:whyledger:problem:idempotency-key-reused"
 
 
 def test_a_key_still_in_flight_is_refused() -> None:
