@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from sqlalchemy import Connection, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection
 
-from app.database.engine import in_plain_words, insert_rows
 from app.ledger.batch import (
     Artefact,
     PreparedAppend,
@@ -19,25 +17,20 @@ from app.ledger.batch import (
     PreparedRows,
     PreparedStream,
 )
-from app.ledger.blocks import id_bytes
 from app.ledger.erasures import names_beyond
+from app.ledger.inserting import Placed, insert_placed, store_artefacts
 from app.ledger.joining import plain_rows
 from app.ledger.known import AskedFor, Known, is_same_request, known_under_lock
 from app.ledger.reading import head, stream_version
-from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS, ROW_IDS
-from app.ledger.tree import grow
 from domain.errors import IdempotencyConflict, RequestInvalid, VersionConflict
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ObservationRecorded,
     OutcomeRecorded,
     PayloadErased,
-    PredictionMade,
 )
 from domain.events.expansion import expand
-from domain.stored_damage import StoredDamage
 
-Placed: TypeAlias = tuple[Recorded, PreparedEntry]
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
 
 
@@ -116,7 +109,9 @@ def commit_all(
             answers.append(batch.place(append))
         except (VersionConflict, IdempotencyConflict, RequestInvalid, RowsKnown) as conflict:
             answers.append(conflict)
-    _insert(connection, batch.placed, project)
+    if batch.placed:
+        insert_placed(connection, batch.placed)
+        project(connection, [recorded for recorded, _ in batch.placed])
     return answers
 
 
@@ -163,7 +158,7 @@ class _Batch:
             if part.stream == PayloadErased.stream:
                 self._check_erasures(fresh.placed)
         if fresh.placed:
-            _store_artefacts(self._connection, append.artefacts)
+            store_artefacts(self._connection, append.artefacts)
             if append.check is not None:
                 append.check(self._connection)
         self.placed += fresh.placed
@@ -297,87 +292,3 @@ def _check_same(entry: PreparedEntry, known: Known) -> None:
             f"id {recorded.id!r} was used before, for another {recorded.event.type} "
             f"in {recorded.stream!r}. Send the same body again, or choose another id."
         )
-
-
-def _insert(connection: Connection, placed: Sequence[Placed], project: Project) -> None:
-    if not placed:
-        return
-    try:
-        insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
-        insert_rows(connection, PAYLOADS, _payload_rows(placed))
-        insert_rows(connection, BLOCKS, _block_rows(placed))
-        insert_rows(connection, ROW_IDS, _row_id_rows(placed))
-        grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
-    except IntegrityError as error:
-        raise StoredDamage(
-            "a row stands in the ledger's tables where an append puts its own, which nobody but "
-            f"somebody behind its back can have put there ({in_plain_words(error)}). Nothing was "
-            "kept. Run `whyledger repair --plan`."
-        ) from error
-    project(connection, [recorded for recorded, _ in placed])
-
-
-def _store_artefacts(connection: Connection, artefacts: Sequence[Artefact]) -> None:
-    if not artefacts:
-        return
-    wanted = {artefact.sha256: artefact for artefact in artefacts}
-    query = select(ARTEFACTS.c.sha256, ARTEFACTS.c.kind, ARTEFACTS.c.bytes)
-    for there in connection.execute(query.where(ARTEFACTS.c.sha256.in_(list(wanted)))):
-        artefact = wanted.pop(there.sha256)
-        if (there.kind, there.bytes) != (artefact.kind, artefact.content):
-            raise StoredDamage(
-                f"artefact {there.sha256} stands in the ledger with another kind or other bytes "
-                "than its digest says, which nobody but somebody behind its back can have put "
-                "there. Nothing was kept. Run `whyledger repair --plan`."
-            )
-    insert_rows(connection, ARTEFACTS, [(a.sha256, a.kind, a.content) for a in wanted.values()])
-
-
-def _as_row(recorded: Recorded, entry: PreparedEntry) -> tuple[object, ...]:
-    return (
-        recorded.position,
-        recorded.id,
-        recorded.stream,
-        recorded.stream_version,
-        recorded.event.type,
-        recorded.event.schema,
-        recorded.occurred_at,
-        recorded.recorded_at,
-        entry.content,
-        entry.leaf_hash,
-        (entry.request_digest or None) if entry.payload is None and entry.many is None else None,
-    )
-
-
-def _payload_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
-    """The rows of what stands apart; the request's digest too, for who guesses could check it."""
-    rows: list[tuple[object, ...]] = []
-    for recorded, entry in placed:
-        payload, event = entry.payload, entry.recorded.event
-        if payload is None:
-            continue
-        assert isinstance(event, PredictionMade | ObservationRecorded | OutcomeRecorded)  # noqa: S101 - `prepare` refuses others
-        place = (recorded.position, event.model, event.identity)
-        rows.append((*place, payload.salt, payload.content, entry.request_digest or None))
-    return rows
-
-
-def _block_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
-    """What stands apart of entries of many rows, and from what requests they came."""
-    rows: list[tuple[object, ...]] = []
-    for recorded, entry in placed:
-        if entry.many is not None:
-            block, digests = entry.many.block, entry.many.digests
-            kept = (block.salts, block.content, digests, entry.request_digest)
-            rows.append((recorded.position, recorded.rows, *kept))
-    return rows
-
-
-def _row_id_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
-    """The ids that clients gave; those of predictions follow from their entry's."""
-    return [
-        (id_bytes(new.id), recorded.position, row)
-        for recorded, entry in placed
-        if entry.many is not None and entry.many.have_ids_of_clients
-        for row, new in enumerate(entry.many.events)
-    ]
