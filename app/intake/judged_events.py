@@ -17,9 +17,9 @@ from app.intake.cloud_events import (
     Outcome,
     too_many_fields,
 )
+from app.intake.named_predictions import NamedPredictions
 from app.intake.relayed_events import UNPREDICTED, PassedOver, Relayed, relayed
-from app.ledger.store import Connection
-from app.projections.predictions import StoredPrediction, find_prediction, latest_prediction
+from app.projections.predictions import StoredPrediction
 from app.serving.champions import Champions, Serving
 from domain.blocks.ids import source_event_id
 from domain.canonical import digest
@@ -113,7 +113,7 @@ def parse_event(
 def made_of(
     each: ParsedEvent,
     judged: JudgedEvents,
-    connection: Connection,
+    named: NamedPredictions,
     champions: Champions,
     skew_seconds: float,
 ) -> tuple[ObservationRecorded | OutcomeRecorded, str] | None:
@@ -136,7 +136,7 @@ def made_of(
     try:
         if isinstance(data, Observation):
             return _observed(event, data, serving, pointer, briefly=judged.faults.is_full)
-        prediction = _prediction(data, serving, pointer, connection, each.relayed)
+        prediction = _prediction(data, serving, pointer, named, each.relayed)
         return _outcome(event, data, serving, pointer, time, prediction)
     except RowsRefusedError as refusal:
         judged.refuse_row(refusal)
@@ -205,20 +205,20 @@ def _prediction(
     data: Outcome,
     serving: Serving,
     pointer: str,
-    connection: Connection,
+    predictions: NamedPredictions,
     passed_on: Relayed | None,
 ) -> StoredPrediction:
     """What is labelled. What another instance emitted labels its prediction, or else ours."""
     if data.prediction_id is not None:
-        found = find_prediction(connection, data.model, data.prediction_id.lower())
+        found = predictions.with_id(data.model, data.prediction_id.lower())
         if found is None and passed_on is not None:
-            found = latest_prediction(connection, data.model, passed_on.identity)
+            found = predictions.latest(data.model, passed_on.identity)
         named = f"prediction {data.prediction_id!r}"
     else:
         identity = serving.guard.check_identity(
             data.identity or {}, path=f"{pointer}/data/identity"
         )
-        found = latest_prediction(connection, data.model, identity)
+        found = predictions.latest(data.model, identity)
         named = f"a prediction for {identity!r}"
     if found is None:
         raise UnknownPrediction(

@@ -15,6 +15,7 @@ from typing import Final
 from anyio import CapacityLimiter, to_thread
 
 from app.cause import Cause
+from app.intake.cloud_events import OUTCOME
 from app.intake.giving_way import GivingWay
 from app.intake.judged_events import (
     JudgedEvents,
@@ -23,6 +24,7 @@ from app.intake.judged_events import (
     made_of,
     parse_event,
 )
+from app.intake.named_predictions import NamedPredictions
 from app.intake.refusals import Refusals
 from app.intake.relayed_events import says_the_same
 from app.ledger.known import is_same_request
@@ -119,6 +121,9 @@ class Observations:
         first: dict[str, bytes | None] = {id: each.request_digest for id, each in known.items()}
         new: dict[str, NewEvent] = {}
         with self._ledger.connect() as connection:
+            predictions = NamedPredictions(connection)
+            outcomes = (e.event.data for e in parsed if e.event.type == OUTCOME)
+            predictions.look_up(outcomes, self._champions)
             for each in parsed:
                 if judged.codes:
                     giving_way.pause()
@@ -133,7 +138,7 @@ class Observations:
                     )
                     continue
                 if id not in known and id not in new:
-                    made = made_of(each, judged, connection, self._champions, self._skew_seconds)
+                    made = made_of(each, judged, predictions, self._champions, self._skew_seconds)
                     if made is None:
                         continue
                     guard = self._champions.of(made[0].model).guard

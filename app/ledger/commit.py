@@ -64,6 +64,8 @@ class Project(Protocol):
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
         """Fold new entries, inside their append's transaction; what others left out before them.
 
+        Those of many rows come as the plain events of their rows.
+
         Raises ReadModelsBehind when they left out more than a page.
         """
 
@@ -111,7 +113,7 @@ def commit_all(
             answers.append(conflict)
     if batch.placed:
         insert_placed(connection, batch.placed)
-        project(connection, [recorded for recorded, _ in batch.placed])
+        project(connection, batch.rows)
     return answers
 
 
@@ -140,6 +142,7 @@ class _Batch:
 
     def __init__(self, connection: Connection, position: int, known: dict[str, Known]) -> None:
         self.placed: list[Placed] = []  # in order of position
+        self.rows: list[Recorded] = []  # the plain events of the same entries
         self._connection = connection
         self._position = position  # of the next entry
         self._known = known  # by id, those placed here included
@@ -152,7 +155,7 @@ class _Batch:
             VersionConflict, IdempotencyConflict: it may not be placed.
             RowsKnown: it must be prepared once more.
         """
-        fresh = _Fresh([], {}, {})
+        fresh = _Fresh([], [], {}, {})
         for part in append.streams:
             self._place_part(part, fresh)
             if part.stream == PayloadErased.stream:
@@ -162,6 +165,7 @@ class _Batch:
             if append.check is not None:
                 append.check(self._connection)
         self.placed += fresh.placed
+        self.rows += fresh.rows
         self._position += len(fresh.placed)
         self._versions.update(fresh.versions)
         self._known.update(fresh.told)
@@ -181,8 +185,7 @@ class _Batch:
             version += 1
             position = self._position + len(fresh.placed)
             recorded = _with_place(entry.recorded, position, version)
-            fresh.placed.append((recorded, entry))
-            _tell(recorded, entry, fresh.told)
+            fresh.add(recorded, entry)
         if version is None or first is None or version == first:
             return  # all of it is a retry: its version was checked the first time
         if part.expected_version is not None and part.expected_version != first:
@@ -237,8 +240,20 @@ class _Fresh(NamedTuple):
     """What one append places, until it is known to be taken."""
 
     placed: list[Placed]
+    rows: list[Recorded]  # the plain events of the same entries
     told: dict[str, Known]  # by id: what is answered
     versions: dict[str, int]  # of the streams it adds to
+
+    def add(self, recorded: Recorded, entry: PreparedEntry) -> None:
+        """One more entry, with its place."""
+        self.placed.append((recorded, entry))
+        if entry.many is None:
+            self.rows.append(recorded)
+            self.told[recorded.id] = Known(recorded, entry.request_digest or None)
+            return
+        for row, new in zip(plain_rows(recorded, entry.many), entry.many.events, strict=True):
+            self.rows.append(row)
+            self.told[new.id] = Known(row, new.request_digest or None)
 
 
 def _asked_for(appends: Sequence[PreparedAppend]) -> AskedFor:
@@ -252,14 +267,6 @@ def _asked_for(appends: Sequence[PreparedAppend]) -> AskedFor:
         elif entry.many.have_ids_of_clients:
             of_clients += [new.id for new in entry.many.events]
     return AskedFor([entry.recorded.id for entry in entries], of_clients)
-
-
-def _tell(recorded: Recorded, entry: PreparedEntry, told: dict[str, Known]) -> None:
-    if entry.many is None:
-        told[recorded.id] = Known(recorded, entry.request_digest or None)
-        return
-    for row, new in zip(plain_rows(recorded, entry.many), entry.many.events, strict=True):
-        told[new.id] = Known(row, new.request_digest or None)
 
 
 def _with_place(recorded: Recorded, position: int, stream_version: int) -> Recorded:

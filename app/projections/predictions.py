@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.database.engine import insert_rows
 from app.projections.read_model import json_text, table_of, view_of
 from domain.blocks.ids import position_of
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
+
+_IDS_PER_STATEMENT: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,23 +46,35 @@ PREDICTIONS: Final = table_of(
 )
 
 
-def find_prediction(connection: Connection, model: str, id: str) -> StoredPrediction | None:
-    """The model's prediction with this id; None when it made none."""
-    row = connection.execute(
-        select(PREDICTIONS).where(PREDICTIONS.c.id == id, PREDICTIONS.c.model == model)
-    ).one_or_none()
-    return None if row is None else view_of(StoredPrediction, row)
+def find_predictions(
+    connection: Connection, model: str, ids: Sequence[str]
+) -> dict[str, StoredPrediction]:
+    """The model's predictions with those of `ids` that it made, by id."""
+    found = {}
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        some = ids[start : start + _IDS_PER_STATEMENT]
+        query = select(PREDICTIONS).where(PREDICTIONS.c.id.in_(some), PREDICTIONS.c.model == model)
+        for row in connection.execute(query):
+            found[row.id] = view_of(StoredPrediction, row)
+    return found
 
 
-def latest_prediction(connection: Connection, model: str, identity: str) -> StoredPrediction | None:
-    """The model's last prediction of the row with this identity; None when it made none."""
-    row = connection.execute(
-        select(PREDICTIONS)
-        .where(PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity)
-        .order_by(PREDICTIONS.c.place.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else view_of(StoredPrediction, row)
+def latest_predictions(
+    connection: Connection, model: str, identities: Sequence[str]
+) -> dict[str, StoredPrediction]:
+    """The model's last prediction of each of those rows that it made one of, by identity."""
+    found = {}
+    predicted = PREDICTIONS.c
+    for start in range(0, len(identities), _IDS_PER_STATEMENT):
+        some = identities[start : start + _IDS_PER_STATEMENT]
+        last = (
+            select(func.max(predicted.place))
+            .where(predicted.model == model, predicted.identity.in_(some))
+            .group_by(predicted.identity)
+        )
+        for row in connection.execute(select(PREDICTIONS).where(predicted.place.in_(last))):
+            found[row.identity] = view_of(StoredPrediction, row)
+    return found
 
 
 def predicted_identities(

@@ -94,7 +94,7 @@ class RowGuard:
             raise RowsRefusedError(
                 "one more row is refused; correct it, too.", unworded, {counted_reason(*first): 1}
             )
-        accepted, found = self._judge(row, labelled)
+        accepted, found = self._judge(row, labelled, self._latest and self._latest())
         if found:
             raise self._refused_row(found, path)
         return accepted
@@ -131,13 +131,14 @@ class RowGuard:
         refused: dict[int, str] = {}
         faults = Faults()
         reasons: Counter[str] = Counter()
+        latest = self._latest and self._latest()  # of all of them: they came together
         for index, row in enumerate(rows):
             if faults.is_full and (first := self._first_fault(row, labelled)) is not None:
                 refused[index] = counted_reason(*first)
                 faults.count()
                 reasons[refused[index]] += 1
                 continue
-            kept, found = self._judge(row, labelled)
+            kept, found = self._judge(row, labelled, latest)
             if not found:
                 accepted.append(kept)
                 continue
@@ -225,7 +226,7 @@ class RowGuard:
         value = row[self.contract.event_time.column]
         return value if isinstance(value, str) else mid_year(cast("int", value))
 
-    def _judge(self, row: object, labelled: bool) -> tuple[Row, list[Found]]:
+    def _judge(self, row: object, labelled: bool, latest: str | None) -> tuple[Row, list[Found]]:
         """The accepted row, and what is wrong with it: (field, value, why), none when accepted."""
         accepted: Row = {}
         if not isinstance(row, dict):
@@ -242,8 +243,8 @@ class RowGuard:
                 accepted[name] = value  # type: ignore[assignment]
         if not (self._known_labelled if labelled else self._known).issuperset(row):
             found.extend(self._unknown(row, labelled))
-        if self._latest is not None and self._time_column in accepted:
-            ahead = ahead_of(accepted[self._time_column], self._latest())
+        if latest is not None and self._time_column in accepted:
+            ahead = ahead_of(accepted[self._time_column], latest)
             if ahead is not None:
                 found.append((self._time_column, get(self._time_column), ahead))
         if self._rules or (labelled and self._label_rules):

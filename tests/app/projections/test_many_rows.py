@@ -27,7 +27,7 @@ from app.projections.labels_in_force import (
     rows_as_sent,
 )
 from app.projections.opening import open_ledger
-from app.projections.predictions import PREDICTIONS, find_prediction
+from app.projections.predictions import PREDICTIONS, find_predictions
 from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS
 from app.projections.windows import SUPERSEDED, predictions_between, whole_rows, window_predictions
@@ -112,7 +112,8 @@ def test_rows_of_many_give_the_read_models_of_the_plain_events(
     assert [len(each) for each in together] == [6, 10, 2, 3, 3, 2]
     assert rebuild(ledger).differing == ()
     with ledger.connect() as connection:
-        found = find_prediction(connection, "cars", prediction_id(FIRST, 2))
+        last = prediction_id(FIRST, 2)
+        found = find_predictions(connection, "cars", [last])[last]
         rows = labelled_rows(connection, "cars", before=FAR, up_to=10_000)
         places = np.array([row.place for row in rows])
         assert list(rows_as_sent(connection, places)) == [row.row for row in rows]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from app.ledger.store import Ledger
 from app.projections.labels import LabelledRow, has_labels, labelled_rows
 from app.projections.predictions import (
-    find_prediction,
-    latest_prediction,
+    find_predictions,
+    latest_predictions,
 )
 from app.projections.refusals import rows_between
 from domain.events.envelope import Recorded
@@ -53,13 +53,11 @@ def test_a_prediction_is_found_by_id_and_by_identity(ledger: Ledger) -> None:
     first = predict(ledger, "car=1", 1976)
     second = predict(ledger, "car=1", 1976)
     with ledger.connect() as connection:
-        found = find_prediction(connection, "cars", first.id)
-        latest = latest_prediction(connection, "cars", "car=1")
-        assert find_prediction(connection, "vans", first.id) is None
-        assert latest_prediction(connection, "cars", "car=9") is None
-    assert found is not None
-    assert latest is not None
-    assert (found.position, latest.position) == (first.position, second.position)
+        found = find_predictions(connection, "cars", [first.id])[first.id]
+        latest = latest_predictions(connection, "cars", ["car=1", "car=9"])
+        assert find_predictions(connection, "vans", [first.id]) == {}
+    assert latest.keys() == {"car=1"}
+    assert (found.position, latest["car=1"].position) == (first.position, second.position)
     assert (found.id, found.event_time, found.model_version) == (first.id, year(1976), "cars/1")
 
 
