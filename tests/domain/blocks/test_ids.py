@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +50,12 @@ def test_an_id_behind_the_last_row_or_of_another_block_is_none_of_its_rows() -> 
     assert row_of_prediction(prediction_id(FIRST, -1), FIRST, ROWS_MAX) is None
     assert row_of_prediction("1" + FIRST[1:], FIRST, 3) is None
     assert row_of_prediction(FIRST[:-4] + "ff_e", FIRST, ROWS_MAX) is None
+
+
+@given(st.text(), st.text())
+def test_the_id_of_what_a_client_sends_is_the_uuid5_of_its_name(source: str, id: str) -> None:
+    ours = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")
+    assert source_event_id(source, id) == str(uuid5(uuid5(ours, f"source {source}"), id))
 
 
 def test_what_a_client_sends_twice_has_one_id() -> None:
