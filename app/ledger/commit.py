@@ -22,7 +22,7 @@ from app.ledger.inserting import Placed, insert_placed, store_artefacts
 from app.ledger.joining import plain_rows
 from app.ledger.known import AskedFor, Known, is_same_request, known_under_lock
 from app.ledger.reading import head, stream_version
-from domain.errors import IdempotencyConflict, RequestInvalid, VersionConflict
+from domain.errors import IdempotencyConflict, LedgerBusy, RequestInvalid, VersionConflict
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ObservationRecorded,
@@ -43,6 +43,14 @@ class RowsKnown(Exception):
     def __init__(self, ids: Collection[str]) -> None:
         super().__init__(f"{len(ids)} rows are known")
         self.ids = frozenset(ids)
+
+    @staticmethod
+    def always(tries: int) -> LedgerBusy:
+        """The error for who found others known each time."""
+        return LedgerBusy(
+            f"others recorded some of the same rows meanwhile, {tries} times; nothing was kept. "
+            "Try again."
+        )
 
 
 Refused: TypeAlias = VersionConflict | IdempotencyConflict | RequestInvalid | RowsKnown

@@ -132,7 +132,7 @@ class Ledger:
                 return self._writer.append(prepared)
             except RowsKnown as known:
                 apart |= known.ids
-        raise _raced()
+        raise RowsKnown.always(_TRIES)
 
     async def append_soon(
         self, appends: Sequence[StreamAppend], cause: Cause
@@ -145,7 +145,7 @@ class Ledger:
                 return await self._writer.append_soon(prepared)
             except RowsKnown as known:
                 apart |= known.ids
-        raise _raced()
+        raise RowsKnown.always(_TRIES)
 
     def _prepared(
         self,
@@ -395,10 +395,3 @@ class Ledger:
         """Write what waits and close every connection."""
         self._writer.close()
         self.engine.dispose()
-
-
-def _raced() -> LedgerBusy:
-    return LedgerBusy(
-        f"others recorded some of the same rows meanwhile, {_TRIES} times; nothing was kept. Try "
-        "again."
-    )
