@@ -39,7 +39,7 @@ SHORT: Final = Extent(
     folding_seconds=0.5,
     uploaded=200,
     outcomes=100,
-    kept=200,
+    kept=1_000,
 )
 
 

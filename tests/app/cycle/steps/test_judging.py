@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from statistics import mean
+
 import numpy as np
 import orjson
 import pytest
 
 from app.audit.clauses import clauses_of
+from domain.canonical import digest
 from domain.decisions.rule_numbers import FIRST, NEWEST
 from domain.drift.blocks import exchange_blocks, exchange_runs
 from domain.drift.clean_rate import clean_rate
@@ -23,8 +26,15 @@ def champions_reference(cars: CarLedger) -> tuple[str, Reference]:
 
 
 def rates_of(reference: Reference, sha256: str) -> list[float]:
-    """The clean rates of windows of 50, 100, 200 and 1,000 rows."""
-    return [clean_rate(reference, sha256, rows) for rows in (50, 100, 200, 1_000)]
+    """The clean rates of windows of 50, 100, 200 and 1,000 rows: means of five.
+
+    One alone comes of 200 windows, drawn by the reference's digest, and so by the processor that
+    trained: it is right to about .1.
+    """
+    drawn_by = [digest([sha256, again]) for again in range(5)]
+    return [
+        mean(clean_rate(reference, by, rows) for by in drawn_by) for rows in (50, 100, 200, 1_000)
+    ]
 
 
 def in_order(cars: CarLedger, rows: list[Row]) -> list[Row]:
@@ -39,7 +49,7 @@ def test_the_clause_on_the_training_target_says_how_often_it_holds_on_unchanged_
     state = cars.answers(cars.rows([1976])).runs(year_end(1976))
     assert state.drift is not None
     assert state.decided is not None
-    assert state.drift.clean_rate == pytest.approx(0.27, abs=0.06)
+    assert state.drift.clean_rate == pytest.approx(0.27, abs=0.1)
     [clause] = [
         said
         for said in clauses_of(state.decided.verdict.clauses)
