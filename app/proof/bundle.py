@@ -34,6 +34,7 @@ from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.decisions.damage import standing
 from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
+from domain.events.block_events import BLOCK_EVENTS
 from domain.events.events import EVENT_TYPES
 from domain.faults import shown
 from domain.path_parts import file_digest, is_digest
@@ -140,7 +141,7 @@ class _Export:
         self._write_payloads()
         many = self._write_rows()
         checkpoints = self._write_checkpoints(retained)
-        self._write("schema/events.json", _json(_schemas()))
+        self._write("schema/events.json", _json(_schemas(many)))
         self._write("verify_bundle.py", _VERIFIER.read_bytes())
         trailer = {
             "format": FORMAT_OF_MANY if many else FORMAT,
@@ -308,11 +309,17 @@ def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 @cache
-def _schemas() -> dict[str, Any]:
-    """JSON Schema of every event's data, by type and schema number."""
-    return {
+def _schemas(many: bool) -> dict[str, Any]:
+    """JSON Schema of every event's data, by type and schema number.
+
+    Where rows stand apart (`many`), also what their lines hold, in words.
+    """
+    schemas = {
         f"{event.type}/{event.schema}": TypeAdapter(event).json_schema() for event in EVENT_TYPES
     }
+    for event in BLOCK_EVENTS if many else ():
+        schemas[f"{event.type}/{event.schema}"]["x-line"] = event.line
+    return schemas
 
 
 def _json(value: object) -> bytes:

@@ -162,12 +162,14 @@ def test_rows_that_are_not_those_of_the_entries_are_named(tmp_path: Path, edited
 
 # What somebody can write under a root of its own.
 
+PLAIN = "expected one of 'predictions.prediction-made'"
 GOOD = [b'[7.5,[],"1",0.5,1976]', b'[7.5,[],"2",0.5,1976]']
 WRITTEN: dict[str, tuple[list[bytes], dict[str, Any], str]] = {
     "a whole number as a float": ([GOOD[0], b'[7.0,[],"2",0.5,1976]'], {}, "row 1: expected one"),
     "another writing of a number": ([b'[7.5,[],"1",5e-1,1976]', GOOD[1]], {}, "row 0: expected"),
     "a blank": ([b'[7.5,[],"1", 0.5,1976]', GOOD[1]], {}, "row 0: expected one of"),
     "an escape that is none": ([b'[7.5,[],"\\u0031",0.5,1976]', GOOD[1]], {}, "row 0: expected"),
+    "a NUL": ([b'[7.5,[],"\\\\\\u0000",0.5,1976]', GOOD[1]], {}, f"row 0: {PLAIN}; found text th"),
     "half a character": ([b'[7.5,[],"\\ud800",0.5,1976]', GOOD[1]], {}, "row 0: expected one of"),
     "an infinite number": ([b'[1e999,[],"1",0.5,1976]', GOOD[1]], {}, "row 0: expected one of"),
     "a number that is none": ([b'[NaN,[],"1",0.5,1976]', GOOD[1]], {}, "row 0 holds NaN"),
@@ -275,6 +277,22 @@ def test_an_id_that_stands_for_two_rows_is_named(
     forged(history)
     code, said = verified(history, tmp_path)
     assert (code, said.startswith(f"BROKEN: {IDS[forged]}")) == (1, True), said
+
+
+def test_the_id_of_an_erased_row_that_its_source_named_is_held_by_the_trailer_alone(
+    tmp_path: Path,
+) -> None:
+    many = observations(4, 5)
+    history = History()
+    block = history.add_many(many)
+    history.rows[0] = lines_of(0, block.erased({1: (many.ids or ())[1]}))
+    history.erase((0, 1))
+    bundle, kept = history.bundle(tmp_path / "bundle")
+    assert checked(bundle, kept, tmp_path, ["note"])[0] == 0
+    lines = (bundle / "rows.jsonl").read_bytes()
+    (bundle / "rows.jsonl").write_bytes(lines.replace(lines[-15:-3], b"0" * 12))
+    code, said = checked(bundle, kept, tmp_path, ["note"])
+    assert (code, "the file 'rows.jsonl' is not the one that was written" in said) == (1, True)
 
 
 def test_an_entry_of_many_belongs_into_a_stream_of_its_rows_and_says_its_data_itself(

@@ -10,11 +10,13 @@ import struct
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import rfc8785
 
+from app.clock import new_id
 from app.ledger.store import Ledger
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
@@ -23,11 +25,12 @@ from app.settings import Settings
 from domain.blocks.block import Block
 from domain.blocks.ids import prediction_id
 from domain.blocks.layouts import LAYOUTS
-from tests.app.many_rows import predictions
+from tests.app.many_rows import predictions, put_many
 from tests.app.proof.forged_rows import FIRST, erase, fill, forge
 from tests.app.proof.forger import change
 from tests.app.proof.signed_history import History, lines_of, true_history, verified
 from tests.app.proof.signed_ledger import Kept, checked, exported, zipped
+from tests.app.proof.verify.test_memory import GROWS_MAX, peak
 from tests.ledger_events import observation, put
 from tests.repository import REPOSITORY
 
@@ -66,7 +69,12 @@ def test_a_bundle_has_a_line_for_each_row_and_its_erased_ones_are_counted(
         0,
         "erased rows  2 of entries of many are gone, as other entries say",
     )
+    assert checked(zipped(bundle, tmp_path / "bundle.zip"), kept, tmp_path, ["note"]) == (0, said)
     assert json.loads((bundle / "trailer.json").read_text())["format"] == "whyledger.bundle/2"
+    schemas = json.loads((bundle / "schema" / "events.json").read_text())
+    assert "x-line" not in schemas["predictions.prediction-made/1"]
+    said_line = schemas["predictions.predictions-made/1"]["x-line"]
+    assert said_line == "[prediction, unknown_categories, v_1 … v_c]"
     lines = [json.loads(line) for line in (bundle / "rows.jsonl").read_text().splitlines()]
     assert [(each["position"], each["row"]) for each in lines] == [
         *[(1, 0), (1, 1), (1, 2)],
@@ -159,6 +167,25 @@ def test_rows_that_nobody_signed_are_bounded(
     monkeypatch.setattr(verify_bundle, "UNPROVEN_ROWS_MAX", 4)
     code, said = verified(true_history(), tmp_path, signed=2)
     assert (code, "over 4 rows lie after the last checkpoint (2 entries)" in said) == (2, True)
+
+
+def test_what_is_held_grows_neither_with_such_entries_nor_for_a_reader_with_their_rows(
+    sqlite_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound in ("TRAILER_MAX", "CHUNK"):  # or as much is held for one file
+        monkeypatch.setattr(verify_bundle, bound, 1 << 14)
+    writing, reading = [], []
+    for entries in (8, 20):
+        while sqlite_ledger.size() <= entries:
+            put_many(sqlite_ledger, predictions(*range(100)))
+        writing.append(peak(lambda: export_bundle(sqlite_ledger, tmp_path / new_id(), None)))
+    for rows in (200, 800):
+        history = History()
+        history.add_many(predictions(*range(rows)))
+        bundle, kept = history.bundle(tmp_path / str(rows))
+        reading.append(peak(partial(checked, bundle, kept, tmp_path, [])))
+    assert writing[1] <= GROWS_MAX * writing[0]
+    assert reading[1] <= GROWS_MAX * reading[0]
 
 
 def test_a_row_of_many_marks_is_not_read(tmp_path: Path) -> None:
