@@ -145,6 +145,7 @@ SAID_MAX = 1000  # characters of one line that is said
 UNPROVEN_MAX = 1_000_000  # entries after the last checkpoint: what nobody signed costs room too
 UNPROVEN_ROWS_MAX = 10_000_000  # rows of them
 ROWS_MIN, ROWS_MAX = 2, 10_000  # of one entry
+SHARED = "model rows rows_root row_schema occurred_from occurred_until".split()
 INTEGER_MAX = 2**53 - 1
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAMES = re.compile(  # of every file that the format knows
@@ -986,10 +987,13 @@ class Many:
             return "a stream that is none of its rows"
         if not UUID.fullmatch(self._first):
             return "an id that is no UUID"
-        if type(self._data.get("model")) is not str:
-            return "no model"
-        if self._layout.sourced and type(self._data.get("source", 0)) not in (str, type(None)):
-            return "no source, and no null"
+        if set(self._data) != self._layout.fields():
+            return "other fields than it has"
+        for name in ("model", *self._layout.texts):
+            if type(self._data.get(name)) is not str:
+                return f"no {name}"
+        if type(self._data.get(self._layout.or_null, 0)) not in (str, type(None)):
+            return f"no {self._layout.or_null}, and no null"
         return ""
 
     def _wrong_figures(self, envelope: dict[str, Any]) -> str:
@@ -1013,9 +1017,11 @@ class Many:
         columns, identity, time = data.get("columns"), data.get("identity"), data.get("event_time")
         if not is_texts(columns, data) or not is_texts(identity, data):
             return "no names of columns"
-        if type(time) is not dict or type(time.get("column")) is not str:
+        if type(time) is not dict or set(time) != {"column", "read_as"}:
+            return "no column of event times, and how they are read"
+        if type(time["column"]) is not str:
             return "no column of event times"
-        if time.get("read_as") not in ("mid-year", "timestamp"):
+        if time["read_as"] not in ("mid-year", "timestamp"):
             return "event times that are read as nothing known"
         if columns != sorted(set(columns), key=utf_16):
             return "columns that do not ascend"
@@ -1027,7 +1033,8 @@ class Many:
 
     def read(self, row: int, line: bytes) -> tuple[str, str]:
         """The id and the event time of the row, when its line is one of the layout."""
-        values = parse(line, f"position {self._position}: row {row}")
+        said = parse(line, f"position {self._position}: row {row}")
+        values = [double_if_large(value) for value in said]
         wrong = self._wrong(values)
         if not wrong and not is_canonical(values, line):
             wrong = "another writing of its values than RFC 8785"
@@ -1136,20 +1143,39 @@ class Layout(NamedTuple):
     plain: str  # the type of the event that each row is
     fixed: tuple[Kind, ...]  # what stands before the columns
     columns: bool  # whether the values of columns follow
+    texts: tuple[str, ...]  # that all rows share, beside the model
+    or_null: str  # and one that may be null
     sourced: bool  # whether a row's id is that of its source, which named it
+
+    def fields(self) -> set[str]:
+        """What the data of such an entry has."""
+        columns = ("columns", "identity", "event_time") if self.columns else ()
+        return {*SHARED, *self.texts, self.or_null, *columns}
 
 
 LAYOUTS = {  # those of the first schema
     "predictions.predictions-made": Layout(
-        "predictions.prediction-made", (is_number, is_texts), columns=True, sourced=False
+        "predictions.prediction-made",
+        (is_number, is_texts),
+        columns=True,
+        texts=("model_version", "plan_sha256"),
+        or_null="request_id",
+        sourced=False,
     ),
     "observations.observations-recorded": Layout(
-        "observations.observation-recorded", (is_text, is_source), columns=True, sourced=True
+        "observations.observation-recorded",
+        (is_text, is_source),
+        columns=True,
+        texts=(),
+        or_null="source",
+        sourced=True,
     ),
     "observations.outcomes-recorded": Layout(
         "observations.outcome-recorded",
         (is_text, is_source, is_text, is_text, is_number, is_time),
         columns=False,
+        texts=(),
+        or_null="source",
         sourced=True,
     ),
 }
@@ -1162,6 +1188,11 @@ def is_canonical(values: list[Any], line: bytes) -> bool:
         return f"[{','.join(map(canonical, values))}]".encode() == line
     except ValueError:  # a number that it does not write, or half a character
         return False
+
+
+def double_if_large(value: Any) -> Any:
+    """A value as RFC 8785 has it, to whom each number is a double: so is what no integer holds."""
+    return value if type(value) is not int or -(2**63) <= value < 2**64 else float(value)
 
 
 def canonical(value: Any) -> str:
@@ -1242,7 +1273,11 @@ def check_known(position: int, envelope: dict[str, Any]) -> None:
     """The entry is one that this verifier can judge; of its data only that there is an object."""
     kind, schema = envelope["type"], envelope["schema"]
     texts = "id stream type occurred_at recorded_at actor correlation_id".split()
-    if type(schema) is not int or not all(type(envelope[name]) is str for name in texts):
+    cause = envelope["causation_id"]
+    of_kind = all(type(envelope[name]) is str for name in texts) and (
+        cause is None or type(cause) is str
+    )
+    if type(schema) is not int or not of_kind:
         raise Broken(f"position {position}: an envelope whose fields are of other kinds")
     if not isinstance(envelope.get("data", {}), dict):
         raise Broken(f"position {position}: its data is no object: nobody can read this entry")
