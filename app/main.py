@@ -26,6 +26,7 @@ from app.http.routes import (
     datasets,
     events,
     ledger,
+    ledger_rows,
     models,
     overview,
     predictions,
@@ -128,6 +129,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
         models,
         audit,
         ledger,
+        ledger_rows,
         readiness,
         overview,
     ):

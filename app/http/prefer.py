@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from fastapi import Request
@@ -13,6 +15,7 @@ from pydantic import Field
 from app.process import Process
 from app.proof import receipts
 from domain.errors import WhyledgerError
+from domain.events.envelope import Recorded
 
 PREFER_RECEIPT: Final = {
     "name": "Prefer",
@@ -22,7 +25,9 @@ PREFER_RECEIPT: Final = {
     "description": "`receipt`: each entry comes with its leaf hash, proof and signed checkpoint",
 }
 RECEIPT: Final = Field(
-    default=None, description="only with `Prefer: receipt`: position, leaf hash, proof, checkpoint"
+    default=None,
+    description="only with `Prefer: receipt`: position, leaf hash, proof, checkpoint; of a row of "
+    "an entry of many also row, rows, salt, content, row proof, envelope",
 )
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,9})(?:$|[,;\s])", re.IGNORECASE)
 _LOG: Final = logging.getLogger("whyledger.receipts")
@@ -44,17 +49,28 @@ def receipt_of(here: Process, position: int) -> dict[str, Any]:
     return receipts.receipt(here.ledger, here.checkpoints, position).as_json()
 
 
-def receipts_of(here: Process, positions: Sequence[int]) -> list[dict[str, Any] | None]:
-    """A receipt for each committed entry; null where none can be signed now.
+def row_receipts_of(here: Process, position: int, rows: Iterable[int]) -> list[dict[str, Any]]:
+    """The receipts of some rows of the entry of many at `position`, as JSON."""
+    proved = receipts.row_receipts(here.ledger, here.checkpoints, position, rows)
+    return [each.as_json() for each in proved]
 
-    What was recorded is recorded: that its receipt must wait is no reason to answer with a problem.
-    It can be asked for later, `GET /ledger/events/{position}?receipt=true`.
+
+def receipts_of(here: Process, recorded: Iterable[Recorded]) -> list[dict[str, Any] | None]:
+    """A receipt for each committed plain event, that of its row where its entry has many.
+
+    Null where none can be signed now. What was recorded is recorded: that its receipt must wait is
+    no reason to answer with a problem. It can be asked for later,
+    `GET /ledger/events/{position}?receipt=true` and `…/rows/{row}?receipt=true`.
     """
     found: list[dict[str, Any] | None] = []
-    for position in positions:
+    for position, each in groupby(recorded, key=attrgetter("position")):
+        together: Sequence[Recorded] = list(each)
         try:
-            found.append(receipt_of(here, position))
+            if together[0].rows == 1:
+                found += [receipt_of(here, position)] * len(together)
+            else:
+                found += row_receipts_of(here, position, [entry.row for entry in together])
         except WhyledgerError as error:
             _LOG.warning("no receipt for entry %s: %s", position, error)
-            found.append(None)
+            found += [None] * len(together)
     return found

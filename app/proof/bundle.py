@@ -28,11 +28,13 @@ from app.ledger.store import Ledger
 from app.ledger.stored_bytes import Column, whole
 from app.ledger.tables import ARTEFACTS, CHECKPOINTS, TILES
 from app.ledger.tree import TILE_HASHES
+from app.proof.bundle_rows import has_rows_apart, rows_apart
 from app.proof.verify.guards import tables_of
 from app.proof.verify.storage_checks import check_storage, unreadable_is_damage
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.decisions.damage import standing
 from domain.errors import LedgerDamaged, NotCanonical, RequestInvalid
+from domain.events.block_events import BLOCK_EVENTS
 from domain.events.events import EVENT_TYPES
 from domain.faults import shown
 from domain.path_parts import file_digest, is_digest
@@ -41,6 +43,7 @@ from domain.tree.merkle import Frontier
 from domain.tree.notes import VerifierKey
 
 FORMAT: Final = "whyledger.bundle/1"
+FORMAT_OF_MANY: Final = "whyledger.bundle/2"  # with entries of many rows
 _VERIFIER: Final = Path(__file__).with_name("verify_bundle.py")  # a file to copy, never imported
 _PAGE_ENTRIES: Final = 1000
 _FEW: Final = {"yield_per": 16}  # rows with large values, held at once
@@ -136,11 +139,12 @@ class _Export:
         tiles = self._write_tiles(tree.size)
         artefacts = self._write_artefacts()
         self._write_payloads()
+        many = self._write_rows()
         checkpoints = self._write_checkpoints(retained)
-        self._write("schema/events.json", _json(_schemas()))
+        self._write("schema/events.json", _json(_schemas(many)))
         self._write("verify_bundle.py", _VERIFIER.read_bytes())
         trailer = {
-            "format": FORMAT,
+            "format": FORMAT_OF_MANY if many else FORMAT,
             "verifier_key": None if key is None else str(key),
             "entries": tree.size,
             "root": tree.root().hex(),
@@ -225,6 +229,16 @@ class _Export:
                     line = b'{"position":%d,"salt":"%s","data":%s}\n'
                     file.write(line % (position, bytes(salt).hex().encode(), bytes(content)))
 
+    def _write_rows(self) -> bool:
+        """Whether there are rows of entries of many; a bundle without has no file for them."""
+        if "blocks" not in self._tables or not has_rows_apart(self._connection):
+            return False
+        with self._stream("rows.jsonl") as file:
+            for lines, met in rows_apart(self._connection):
+                file.write(lines)
+                self.met = self.met or met
+        return True
+
     def _write_checkpoints(self, retained: Sequence[str]) -> int:
         rows = self._connection.execute(select(CHECKPOINTS.c.note).order_by(CHECKPOINTS.c.size))
         notes = list(dict.fromkeys([*rows.scalars(), *retained]))
@@ -295,11 +309,17 @@ def _documents(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 @cache
-def _schemas() -> dict[str, Any]:
-    """JSON Schema of every event's data, by type and schema number."""
-    return {
+def _schemas(many: bool) -> dict[str, Any]:
+    """JSON Schema of every event's data, by type and schema number.
+
+    Where rows stand apart (`many`), also what their lines hold, in words.
+    """
+    schemas = {
         f"{event.type}/{event.schema}": TypeAdapter(event).json_schema() for event in EVENT_TYPES
     }
+    for event in BLOCK_EVENTS if many else ():
+        schemas[f"{event.type}/{event.schema}"]["x-line"] = event.line
+    return schemas
 
 
 def _json(value: object) -> bytes:

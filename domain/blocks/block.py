@@ -119,6 +119,16 @@ def block_of(lines: Sequence[bytes], salts: bytes) -> Block:
     return block
 
 
+def row_members(row: int, line: bytes, salt: bytes) -> bytes:
+    """A row as JSON members, to be handed on: its salt and its line, or what is left of it.
+
+    The line stands there as it is, so that who checks it hashes what stands behind `"data":`.
+    """
+    if salt == NO_SALT and line[:1] != _ROW:
+        return b'"row":%d,"erased":%s' % (row, line)
+    return b'"row":%d,"salt":"%s","data":%s' % (row, salt.hex().encode(), line)
+
+
 def erased_line(leaf: bytes, id: str) -> bytes:
     """What stands for a row that is erased: its leaf hash and the id of its event."""
     return f'"{leaf.hex()} {id}"'.encode()

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import select
 
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, PAYLOADS
+from app.ledger.tables import ARTEFACTS, BLOCKS, PAYLOADS
 from app.settings import Settings
 from domain.canonical import canonical_bytes
 from tests.app.car_ledger import document
@@ -25,6 +25,7 @@ from tests.app.http.routes.running import (
     running,
     send,
 )
+from tests.app.many_rows import observations, put_many
 from tests.app.people import owned
 from tests.app.proof.forger import change
 from tests.app.web.car_story import MODEL, car_story, record
@@ -56,6 +57,7 @@ def everything(ledger: Ledger, settings: Settings) -> dict[str, str]:
             f"/models/{MODEL}/datasets", content=CSV, headers={"Content-Type": "text/csv"}
         )
         assert sent.json()["accepted"] == 1, sent.text
+        many = put_many(ledger, observations(1, 2))
         rest = SIZE - ledger.size()
         put(ledger, f"observations-{MODEL}", *[refused(n + 1, MODEL) for n in range(rest)])
         decisions = client.get("/audit/decisions").json()["decisions"]
@@ -64,6 +66,7 @@ def everything(ledger: Ledger, settings: Settings) -> dict[str, str]:
             "cycle": f"{MODEL}-2",
             "decision": decisions[-1]["id"],
             "sha256": sent.json()["dataset_sha256"],
+            "position": str(many.position),
         }
 
 
@@ -82,8 +85,12 @@ def edit_entries(ledger: Ledger) -> None:
 def edit_payloads(ledger: Ledger) -> None:
     with ledger.snapshot() as connection:
         rows = connection.execute(select(PAYLOADS.c.position, PAYLOADS.c.bytes)).all()
+        many = connection.execute(select(BLOCKS.c.position, BLOCKS.c.bytes)).all()
     said = {f"position = {row.position}": reworded(orjson.loads(row.bytes)) for row in rows}
     write(ledger, "payloads", {where: canonical_bytes(each) for where, each in said.items()})
+    lines = {f"position = {row.position}": bytes(row.bytes) for row in many}
+    forged = {at: each.replace(b'["', f'["{FORGED} '.encode()) for at, each in lines.items()}
+    write(ledger, "blocks", forged)
 
 
 def edit_artefacts(ledger: Ledger) -> None:

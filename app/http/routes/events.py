@@ -146,8 +146,7 @@ async def create_events(request: Request) -> Response:
     recorded = taken.recorded
     answer = _answer(taken)
     if wants_receipts(request):
-        positions = [entry.position for entry in recorded]
-        proved = await run_in_threadpool(receipts_of, process, positions)
+        proved = await run_in_threadpool(receipts_of, process, recorded)
         for each, receipt in zip(answer.recorded, proved, strict=True):
             each.receipt = receipt
     content = answer.model_dump_json(exclude_unset=True)

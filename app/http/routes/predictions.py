@@ -126,7 +126,7 @@ def _answer_many(
     process: Process, asked: object, key: str | None, cause: Cause, receipts: bool
 ) -> bytes:
     recorded = process.predictions.make(asked, idempotency_key=key, cause=cause)
-    proved = receipts_of(process, [entry.position for entry in recorded]) if receipts else ()
+    proved = receipts_of(process, recorded) if receipts else ()
     return _answer(recorded, proved)
 
 

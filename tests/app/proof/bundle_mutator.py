@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from tests.app.proof.signed_ledger import with_true_trailer, zipped
 
+_OF_LINES: Final = ("events.jsonl", "payloads.jsonl", "rows.jsonl", "checkpoints.jsonl")
 _EDGES: Final[tuple[Any, ...]] = (0, 1, -1, 2**31, 2**63, 10**30, 1.5, None, "1", [], {}, True)
 
 
@@ -70,7 +71,7 @@ class Mutator:
 
     def _lines(self, folder: Path) -> None:
         """Lines of a file change places, or stand twice, or not at all."""
-        name = self._random.choice(["events.jsonl", "payloads.jsonl", "checkpoints.jsonl"])
+        name = self._random.choice(_OF_LINES)
         lines = (folder / name).read_bytes().splitlines(keepends=True)
         if not lines:
             return
@@ -88,7 +89,7 @@ class Mutator:
 
     def _value(self, folder: Path) -> None:
         """A value in a line of JSON becomes another, canonical or not."""
-        name = self._random.choice(["events.jsonl", "payloads.jsonl", "checkpoints.jsonl"])
+        name = self._random.choice(_OF_LINES)
         lines = (folder / name).read_bytes().splitlines()
         if not lines:
             return

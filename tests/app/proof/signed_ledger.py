@@ -6,13 +6,11 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import delete
-
+from app.ledger.payloads import delete_erased
 from app.ledger.store import Ledger
-from app.ledger.tables import PAYLOADS
 from app.proof import verify_bundle
 from app.proof.bundle import export_bundle
 from app.proof.checkpoints import Checkpoints
@@ -20,8 +18,10 @@ from app.proof.leaf_memory import NO_LEAVES, LeafMemory
 from app.proof.signer import FileSigner
 from app.proof.verify.verification import Verified, verify
 from app.settings import Settings
+from domain.events.block_events import RowPlace
 from domain.events.events import PayloadErased
 from domain.tree.notes import VerifierKey
+from tests.app.many_rows import observations, predictions, put_many
 from tests.ledger_events import (
     artefact,
     contract_adopted,
@@ -79,15 +79,21 @@ def leaves_of(signer: FileSigner) -> bytes:
 
 
 def fill_further(ledger: Ledger, settings: Settings) -> Kept:
-    """After `fill`: rows of persons, one erased, and a rollback; signed to the last entry."""
+    """After `fill`: rows of persons and of many an entry, of each one erased, and a rollback.
+
+    Signed to the last entry.
+    """
     people = [observation(f"owner={n}") for n in range(4)]
     erased = put(ledger, "observations-cars", *people, personal=True)[0].position
     put(ledger, "predictions-cars", prediction("owner=9"), personal=True)
     put(ledger, "model-cars", rolled_back("cars/1", "cars/1"))
     put(ledger, "cycle-cars-2", started(2, champion="cars/1"))
-    put(ledger, "ledger", erasure_of(erased))
-    with ledger.engine.begin() as connection:
-        connection.execute(delete(PAYLOADS).where(PAYLOADS.c.position == erased))
+    many = put_many(ledger, predictions(1, 2, 3)).position
+    put_many(ledger, observations(4, 5))
+    gone = replace(erasure_of(erased), rows=(RowPlace(position=many, row=1),))
+    put(ledger, "ledger", gone)
+    with ledger.writing() as connection:
+        delete_erased(connection, gone)
     checkpoints = Checkpoints(ledger, settings)
     checkpoints.sign()
     grow_to(ledger, 2 * SIZE)

@@ -360,7 +360,7 @@ def test_a_bundle_that_nobody_signed_cannot_be_checked(
 
 def test_a_format_of_later_cannot_be_checked(bundle: Path, kept: Kept, tmp_path: Path) -> None:
     text = (bundle / "trailer.json").read_text()
-    (bundle / "trailer.json").write_text(text.replace("bundle/1", "bundle/2"))
+    (bundle / "trailer.json").write_text(text.replace("bundle/1", "bundle/3"))
     code, said = checked(bundle, kept, tmp_path)
     assert (code, "use the verifier of its version" in said) == (2, True)
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from domain.blocks.block import Block, block_of
+from domain.blocks.block import NO_SALT, Block, block_of, erased_line, row_members
 from domain.blocks.lines import lines_of
 from domain.errors import RequestInvalid
 
@@ -66,3 +66,15 @@ def test_what_is_no_block_of_so_many_rows_is_told_in_words(block: Block, said: s
 @pytest.mark.parametrize("rows", [-1, 0, 1, 10_001])
 def test_no_envelope_can_say_another_number_of_rows(rows: int) -> None:
     assert BLOCK.fault(rows) == f"a block of {rows} rows, which has 2 to 10000"
+
+
+def test_a_row_is_handed_on_with_its_salt_and_its_line_as_it_is_or_with_what_is_left_of_it() -> (
+    None
+):
+    gone = erased_line(bytes(32), ID)
+    assert row_members(7, b"[1.50]", b"\x01" * 16) == (
+        b'"row":7,"salt":"' + b"01" * 16 + b'","data":[1.50]'
+    )
+    assert row_members(7, gone, NO_SALT) == b'"row":7,"erased":' + gone
+    assert b'"salt":"' in row_members(7, gone, b"\x01" * 16), "as it stands, where it is damaged"
+    assert b'"salt":"' in row_members(7, b"[1]", NO_SALT), "a salt that was drawn so"

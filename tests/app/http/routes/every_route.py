@@ -58,6 +58,7 @@ _IN_PATH: Final = {
     "level": "0",
     "index:path": "0",
     "position": "0",
+    "row": "0",
 }
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
@@ -86,6 +87,8 @@ EVERY: Final = (
     Asked("GET", "/ledger/tiles/{level}/{index:path}"),
     Asked("GET", "/ledger/events/{position}"),
     Asked("GET", "/ledger/events/{position}", "?receipt=true"),
+    Asked("GET", "/ledger/events/{position}/rows"),
+    Asked("GET", "/ledger/events/{position}/rows/{row}", "?receipt=true"),
     Asked("POST", "/predictions", kind=JSON, body=_ONE),
     Asked("POST", "/predictions", kind=JSON, body=_ONE, prefer="receipt"),
     Asked("POST", "/events", kind=CLOUDEVENTS, body=orjson.dumps([observation("every")])),

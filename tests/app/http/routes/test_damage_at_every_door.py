@@ -22,12 +22,13 @@ from tests.told import ToldOnce, retold
 
 JSON: Final = "application/json"
 KINDS: Final = {"/models/{model}/datasets": "text/csv", "/events": CLOUDEVENT}
-POSITION: Final = 57
 # In this order: a cycle would start where nothing was met yet.
 ASKED: Final[dict[tuple[str, str], tuple[str, bytes]]] = {
     ("GET", "/events"): ("?limit=500", b""),
     ("GET", "/ledger/events/{position}"): ("", b""),
-    ("GET", "/ledger/proofs/inclusion"): (f"?position={POSITION}&size=290", b""),
+    ("GET", "/ledger/events/{position}/rows"): ("", b""),
+    ("GET", "/ledger/events/{position}/rows/{row}"): ("", b""),
+    ("GET", "/ledger/proofs/inclusion"): ("?position=57&size=290", b""),
     ("GET", "/ledger/proofs/consistency"): ("?from=10&to=280", b""),
     ("GET", "/ledger/tiles/{level}/{index}"): ("", b""),
     ("GET", "/models/{model}/datasets/{sha256}"): ("", b""),
@@ -53,9 +54,14 @@ ASKED: Final[dict[tuple[str, str], tuple[str, bytes]]] = {
     ("GET", "/ledger/checkpoint"): ("?new=true", b""),
     ("GET", "/readyz"): ("", b""),
 }
+ROWS: Final = {
+    "GET /ledger/events/{position}/rows",
+    "GET /ledger/events/{position}/rows/{row}",
+}
 STOPPED: Final = {"POST /models/{model}/cycles", "GET /ledger/checkpoint"}  # by any damage
 DAMAGED: Final = {
     "entries": STOPPED
+    | ROWS
     | {
         "GET /events",
         "GET /ledger/events/{position}",
@@ -69,9 +75,10 @@ DAMAGED: Final = {
         "POST /models/{model}/datasets",
         "POST /events",
     },
-    "payloads": STOPPED,  # each entry's place is told, and why nobody can read it
+    "payloads": STOPPED | ROWS,  # each entry's place is told, and why nobody can read it
     "artefacts": STOPPED | {"POST /models/{model}/rollbacks"},
     "tiles": STOPPED
+    | ROWS
     | {
         "GET /ledger/events/{position}",
         "GET /ledger/proofs/inclusion",
@@ -104,7 +111,7 @@ def test_every_route_answers_damage_or_what_does_not_rest_on_it(
     for (method, path), (query, body) in ASKED.items():
         answer = client.request(
             method,
-            path.format_map({**named, "level": 0, "index": 0, "position": POSITION}) + query,
+            path.format_map({**named, "level": 0, "index": 0, "row": 1}) + query,
             content=body,
             headers={"Content-Type": KINDS.get(path, JSON)} if method == "POST" else {},
         )

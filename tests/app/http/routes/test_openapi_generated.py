@@ -19,9 +19,12 @@ from schemathesis.core.result import Ok
 from schemathesis.generation.case import Case
 from schemathesis.schemas import APIOperation
 
+from tests.app.http.routes.running import process_behind
+from tests.app.many_rows import observations, put_many
+
 CASES_MIN = 2500
 EXAMPLES = {True: 1500, False: 60}  # of each operation, valid ones and invalid ones, at most
-KNOWN = {"model": "car-price", "position": 3, "level": 0, "index": 0}
+KNOWN = {"model": "car-price", "position": 3, "row": 1, "level": 0, "index": 0}
 CHECKED = [
     "not_a_server_error",
     "status_code_conformance",
@@ -69,6 +72,8 @@ def test_no_generated_request_is_answered_with_a_5xx_or_with_what_is_not_declare
     lone_service: TestClient, soaking: bool
 ) -> None:
     load_all_checks()
+    many = put_many(process_behind(lone_service).ledger, observations(1, 2))
+    assert many.position == KNOWN["position"]
     document = openapi.from_dict(lone_service.get("/openapi.json").json())
     answered: dict[str, Counter[int]] = {}
     for found in document.get_all_operations():

@@ -145,6 +145,8 @@ ROUTES = {
     ("get", "/ledger/proofs/consistency"),
     ("get", "/ledger/tiles/{level}/{index}"),
     ("get", "/ledger/events/{position}"),
+    ("get", "/ledger/events/{position}/rows"),
+    ("get", "/ledger/events/{position}/rows/{row}"),
     ("get", "/healthz"),
     ("get", "/readyz"),
 }

@@ -62,6 +62,7 @@ VALUES: Final = (
 )
 TABLES: Final = (*TRUTH, POSITIONS, *tables_of(READ_MODELS))
 COMMANDS: Final = (["state"], ["decisions"], ["changes"], ["verify"], ["repair", "--plan"])
+MANY: Final = 2 + TILE_HASHES  # where the entry of many rows stands
 Case = tuple[Table, str, str]
 CASES: Final[list[Case]] = [
     (table, column.name, value) for table in TABLES for column in table.columns for value in VALUES
@@ -86,7 +87,7 @@ def told(ledger: Ledger, settings: Settings) -> str:
     # Data that stands apart, and as many entries as fill a tile.
     rows = (ledger_events.observation(f"car={n}") for n in range(TILE_HASHES))
     put(ledger, "observations-cars", *rows, personal=True)
-    put_many(ledger, observations(1, 2))
+    assert put_many(ledger, observations(1, 2)).position == MANY
     with running(settings) as client:
         adopt(client)
         serve_champion(client)
@@ -151,7 +152,8 @@ def routes(client: TestClient, decision: str) -> list[str]:
         "decision": decision,
         "level": "0",
         "index": "0",
-        "position": "3",
+        "position": str(MANY),
+        "row": "1",
         "sha256": "0" * 64,
     }
     asks = {
@@ -160,6 +162,7 @@ def routes(client: TestClient, decision: str) -> list[str]:
         "/ledger/proofs/consistency": ["?from=2"],
         "/ledger/checkpoint": ["", "?new=true"],
         "/ledger/events/{position}": ["", "?receipt=true"],
+        "/ledger/events/{position}/rows/{row}": ["?receipt=true"],
     }
     paths = client.get("/openapi.json").json()["paths"]
     return [
