@@ -14,7 +14,6 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import IO, Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
+from app.intake.judged_lines import Line, distinction, judge_lines, lines_together
 from app.intake.quarantine import Quarantine, remove_oldest, sweep
 from app.intake.refusals import bounded_reasons
 from app.ledger.batch import SAID_BY_ID
@@ -34,16 +34,13 @@ from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from app.settings import Settings
 from domain.blocks.ids import source_event_id
-from domain.canonical import digest
 from domain.errors import DocumentInvalid, RowsRefusedError, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
 from domain.faults import Fault
-from domain.plain_text import unprintable
 
 DOOR: Final = "datasets"
 _LOG: Final = logging.getLogger("whyledger.datasets")
-_NOT_UTF8: Final = frozenset(map(chr, range(0xDC80, 0xDD00)))  # bytes no UTF-8 has, as read
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +103,19 @@ class Datasets:
             self._under_way[serving.model, upload.sha256] = intake
             stem = f"{serving.model}-{upload.sha256[:16]}"
             with Quarantine(self._quarantine, stem, size, self._quarantine_bytes_max) as bad:
-                chunk: list[tuple[str, Row]] = []
                 keys = array("q")  # of the rows, hashed: eight bytes each, whatever the file holds
-                for line, cells in rows:
-                    intake.lines += 1
-                    judged = _judge(serving, header, cells)
-                    if isinstance(judged, RowsRefusedError):
-                        shown = None if serving.guard.personal else cells
-                        _refuse(intake, bad, line, header, shown, judged)
-                        continue
-                    keys.append(hash(serving.guard.identity_of(judged)))
-                    chunk.append((f"{line}:{_distinction(serving, judged)[:16]}", judged))
-                    if len(chunk) >= self._chunk_rows:
-                        self._record(serving, chunk, intake, cause)
-                        chunk = []
-                self._record(serving, chunk, intake, cause)
+                for lines in lines_together(rows, self._chunk_rows):
+                    chunk: list[tuple[str, Row]] = []
+                    intake.lines += len(lines)
+                    judged_lines = judge_lines(serving, header, [cells for _, cells in lines])
+                    for (line, cells), judged in zip(lines, judged_lines, strict=True):
+                        if isinstance(judged, RowsRefusedError):
+                            shown = None if serving.guard.personal else cells
+                            _refuse(intake, bad, line, header, shown, judged)
+                            continue
+                        keys.append(hash(serving.guard.identity_of(judged)))
+                        chunk.append((f"{line}:{distinction(serving, judged)[:16]}", judged))
+                    self._record(serving, chunk, intake, cause)
             intake.repeated_keys = len(keys) - len(np.unique(np.asarray(keys)))
             intake.quarantine_file = bad.name if intake.quarantined else None
             if intake.quarantined:
@@ -244,7 +239,7 @@ class Datasets:
         return self._ledger.append([append], cause)
 
 
-def _header(rows: Iterator[tuple[int, list[str] | BrokenLine]], serving: Serving) -> list[str]:
+def _header(rows: Iterator[Line], serving: Serving) -> list[str]:
     """The first row, held to the contract. Raises DocumentInvalid."""
     line, cells = next(rows, (1, []))
     if isinstance(cells, BrokenLine):
@@ -254,36 +249,6 @@ def _header(rows: Iterator[tuple[int, list[str] | BrokenLine]], serving: Serving
             "the CSV has no header line; begin it with the contract's column names."
         )
     return csv_header(cells, serving.contract)
-
-
-def _judge(
-    serving: Serving, header: list[str], cells: list[str] | BrokenLine
-) -> Row | RowsRefusedError:
-    if isinstance(cells, BrokenLine):
-        return _unreadable(str(cells), "broken line")
-    for name, cell in zip_longest(header, cells, fillvalue=""):
-        if not cell.isascii() and not cell.isprintable() and any(map(_NOT_UTF8.__contains__, cell)):
-            return _unreadable(f"holds what is not UTF-8 in {name or 'a cell'}", "not UTF-8")
-    if len(cells) != len(header):
-        sign = unprintable("".join(cells))
-        also = f", and holds {sign}, which is not printable" if sign else ""
-        return _unreadable(f"has {len(cells)} cells; the header has {len(header)}{also}", "cells")
-    try:
-        return serving.guard.check_csv_row(dict(zip(header, cells, strict=True)))
-    except RowsRefusedError as refusal:
-        return refusal
-
-
-def _distinction(serving: Serving, row: Row) -> str:
-    """What tells a line's row from what another contract makes of it.
-
-    An entry's id is made of it and stays for ever, so a person's row is not to be guessed from it.
-    """
-    return serving.contract_digest if serving.guard.personal else digest(row)
-
-
-def _unreadable(message: str, reason: str) -> RowsRefusedError:
-    return RowsRefusedError(message, [Fault("", message)], {f"(row): {reason}": 1})
 
 
 def _refuse(

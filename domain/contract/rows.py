@@ -15,6 +15,7 @@ from domain.blocks.ids import RowKeys, identity_of
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import Contract
 from domain.contract.csv_cells import cell_types
+from domain.contract.quick_rows import QuickRows
 from domain.contract.refused_rows import (
     Found,
     ahead_of,
@@ -71,6 +72,10 @@ class RowGuard:
         self._label_rules = tuple(
             r for r, target in zip(rules, about_target, strict=True) if target
         )
+        self._quick = {
+            labelled: QuickRows(contract, dict(judged))
+            for labelled, judged in ((False, self._checks), (True, self._labelled_checks))
+        }
         self._identity = contract.identity
         self._identity_checks = {name: checks[name] for name in contract.identity}
         self._csv_types = cell_types(contract)
@@ -106,6 +111,9 @@ class RowGuard:
             RowsRefusedError: some row breaks the contract, so none is kept. Every bad row is
                 counted, those beyond the listed faults as one fault each.
         """
+        quickly = self.accepted_together(rows, labelled=labelled)
+        if quickly is not None:
+            return quickly
         accepted, refused, faults, reasons = self.judge_rows(rows, labelled=labelled, path=path)
         if refused:
             shown_rows = ", ".join(map(str, islice(refused, INDEXES_SHOWN_MAX)))
@@ -119,6 +127,21 @@ class RowGuard:
                 reasons,
                 rows=len(refused),
             )
+        return accepted
+
+    def accepted_together(self, rows: Sequence[object], *, labelled: bool) -> list[Row] | None:
+        """All rows as `check_row` keeps them; None: some must be judged by itself."""
+        accepted = self._quick[labelled].accepted(rows)
+        if accepted is None:
+            return None
+        if self._latest is not None:
+            times = {row[self._time_column] for row in accepted}
+            latest = self._latest()
+            if any(ahead_of(time, latest) is not None for time in times):
+                return None
+        rules = (*self._rules, *(self._label_rules if labelled else ()))
+        if any(rule.judge(row) is not None for rule in rules for row in accepted):
+            return None
         return accepted
 
     def judge_rows(self, rows: Iterable[object], *, labelled: bool, path: str = "") -> Judged:

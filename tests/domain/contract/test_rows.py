@@ -213,7 +213,7 @@ def test_a_long_batch_of_bad_rows_shows_the_first_twenty_and_lists_the_first_hun
 def test_beyond_the_list_a_bad_row_takes_a_fraction_of_the_steps_of_a_good_one(bad: object) -> None:
     def a_row(row: object) -> float:
         def of(count: int) -> int:
-            return steps(lambda: GUARD.check_rows([row] * count, labelled=False))
+            return steps(lambda: GUARD.judge_rows([row] * count, labelled=False))
 
         return (of(2000) - of(1000)) / 1000
 

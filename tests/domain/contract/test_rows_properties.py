@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
+from domain.contract.rows import RowGuard
 from domain.errors import RowsRefusedError
 from domain.faults import FAULTS_MAX
 from domain.plain_text import composed, text_refused
 from tests.domain.kettles import GUARD, ROW
+from tests.steps import steps
 
 anything = (
     st.none()
@@ -111,6 +114,32 @@ def test_a_batch_is_refused_exactly_when_one_of_its_rows_is(batch: list[dict[str
     assert len(kept) == (0 if bad else len(batch))
 
 
+LABEL = {"noise": 61.5}
+
+
+@given(st.lists(st.just(ROW) | nearly_good_rows, min_size=1, max_size=4), st.booleans())
+def test_rows_accepted_together_are_what_each_is_alone(
+    batch: list[dict[str, Any]], labelled: bool
+) -> None:
+    batch = [row | (LABEL if labelled else {}) for row in batch]
+    judged = GUARD.judge_rows(batch, labelled=labelled)
+    if judged.refused:
+        with pytest.raises(RowsRefusedError):
+            GUARD.check_rows(batch, labelled=labelled)
+        return
+    kept = GUARD.check_rows(batch, labelled=labelled)
+    assert [repr(row) for row in kept] == [repr(row) for row in judged.accepted], "types, too"
+
+
+def test_a_batch_of_good_rows_is_accepted_together_in_few_steps() -> None:
+    def of_row(accept: Callable[[list[object]], object]) -> float:
+        many, few = ([ROW] * count for count in (2000, 1000))
+        return (steps(lambda: accept([*many])) - steps(lambda: accept([*few]))) / 1000
+
+    alone = of_row(lambda rows: GUARD.judge_rows(rows, labelled=False))
+    assert of_row(lambda rows: GUARD.check_rows(rows, labelled=False)) <= alone / 4
+
+
 @given(nearly_good_rows, st.text(max_size=20))
 def test_every_fault_names_a_place_in_what_was_sent(row: dict[str, Any], key: str) -> None:
     judged = GUARD.judge_rows([{**row, key: 1}], labelled=False, path="/rows")
@@ -154,3 +183,32 @@ def test_of_a_row_judged_briefly_one_fault_is_counted_and_none_listed() -> None:
     with pytest.raises(RowsRefusedError) as refused:
         GUARD.check_row({}, labelled=False, briefly=True)
     assert (refused.value.faults, refused.value.more_faults) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"tilt": -0.0}, {"batch": 12.0}, {"colour": [1]}, {"power": None}, {"note": "Cafe\u0301"}],
+)
+def test_a_batch_with_an_odd_row_is_kept_as_its_rows_are_alone(odd: dict[str, Any]) -> None:
+    rows = [ROW, {**ROW, **odd}]
+    alone = [GUARD.check_row(row, labelled=False) for row in rows]
+    assert repr(GUARD.check_rows(rows, labelled=False)) == repr(alone)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"power": 100, "idle": 200}, "idle: breaks"),
+        ({"shape": "cube"}, "shape: unknown category"),
+        ({"boiled_at": "2099-01-01T00:00:00Z"}, "boiled_at: in the future"),
+    ],
+)
+def test_a_batch_with_a_row_that_only_others_or_the_clock_refuse_is_refused(
+    bad: dict[str, Any], reason: str
+) -> None:
+    guard = RowGuard(GUARD.contract, latest=lambda: "2098-01-01T00:00:00.000000Z")
+    assert len(guard.check_rows([ROW, ROW], labelled=False)) == 2
+    with pytest.raises(RowsRefusedError) as refused:
+        guard.check_rows([ROW, {**ROW, **bad}], labelled=False)
+    [found] = refused.value.reasons
+    assert found.startswith(reason)
