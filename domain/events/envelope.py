@@ -44,7 +44,6 @@ from domain.stored_damage import StoredDamage
 UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, WhyledgerError)
 _EVENT_BY_NAME: Final = {(event.type, event.schema): event for event in EVENT_TYPES}
 _CATEGORIES: Final = {event.type: event.stream.partition("-")[0] for event in EVENT_TYPES}
-_PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 _NEWEST: Final = {event.type: event.schema for event in EVENT_TYPES}
 
 # What stands apart from the entry at a position; None when its erasure is recorded. Raises
@@ -111,7 +110,9 @@ def envelope_bytes(  # noqa: PLR0913 the envelope has these fields
         data_commit=UNSET if data_commit is None else data_commit,
     )
     content = entry_written_quickly(envelope)
-    return canonical_bytes(_json(envelope)) if content is None else content
+    if content is not None:
+        return content
+    return canonical_bytes(msgspec.to_builtins(envelope, enc_hook=_ours))
 
 
 def payload_of(event: Event, salt: bytes) -> Payload:
@@ -121,7 +122,9 @@ def payload_of(event: Event, salt: bytes) -> Payload:
         NotCanonical: the event holds NaN, infinity or an integer beyond 2^53 - 1.
     """
     content = data_written_quickly(event)
-    return Payload(salt, canonical_bytes(event_data(event)) if content is None else content)
+    if content is None:
+        content = canonical_bytes(msgspec.to_builtins(event, enc_hook=_ours))
+    return Payload(salt, content)
 
 
 def _nothing_apart(position: int) -> Payload | None:
@@ -287,7 +290,7 @@ def event_data(event: Event | Erased | Unreadable) -> dict[str, Any]:
     """The event's fields as JSON values; none of what is erased or cannot be read."""
     if isinstance(event, Erased | Unreadable):
         return {}
-    data: dict[str, Any] = _json(event)
+    data: dict[str, Any] = _UNPACKER.decode(_PACKER.encode(event))
     return data
 
 
@@ -311,16 +314,15 @@ def event_from_data(name: str, schema: int, data: Any) -> Event:
     return msgspec.convert(data, kind)
 
 
-def _json(value: Any) -> Any:
-    """A struct, or what stands in one, as a JSON value; what is none stays, for who refuses it."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if isinstance(value, Struct):
-        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
-        return {name: _json(each) for name, each in fields if each is not UNSET}
-    if kind is dict:
-        return {name: _json(each) for name, each in value.items()}
-    if kind is tuple or kind is list:
-        return [_json(each) for each in value]
-    return float(value) if isinstance(value, float) else value  # numpy's double is a float, too
+def _ours(value: object) -> float | str:
+    """A double or a text of numpy, which is one of ours as well, as ours."""
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"an event holds a {type(value).__name__}, which JSON does not have")
+
+
+# Through these lists come back for tuples, which `to_builtins` leaves, and numbers to the bit.
+_PACKER: Final = msgspec.msgpack.Encoder(enc_hook=_ours)
+_UNPACKER: Final = msgspec.msgpack.Decoder()
