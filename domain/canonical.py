@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, TypeAlias
 
 import orjson
 import rfc8785
+from msgspec import Meta
 
 from domain.errors import NotCanonical
 from domain.faults import pointer, shown
 
 INTEGER_MAX: Final = 2**53 - 1  # beyond it, JSON readers that use doubles lose digits
-_PLAIN_FLOAT_MIN: Final = 1e-5  # orjson and RFC 8785 write the same digits between these two
-_PLAIN_FLOAT_MAX: Final = 1e15
+CanonicalInteger = Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]  # one within it
+PLAIN_FLOAT_MIN: Final = 1e-5  # every writer of JSON and RFC 8785 write the same digits
+PLAIN_FLOAT_MAX: Final = 1e15  # between these two
+_NAMES: Final = frozenset((str,))  # what names are
 # Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
 _NUL_WRITTEN: Final = b"\\u0000"
@@ -95,32 +98,42 @@ def _check(value: object, path: _Path, depth: int) -> bool:  # noqa: PLR0912
         return _check_float(value, path)  # type: ignore[arg-type]
     if depth >= DEPTH_MAX:
         raise _refused(path, "…", f"nested deeper than {DEPTH_MAX}", "flatten it")
-    plain = True
+    items: Iterable[tuple[str | int, Any]]
     if kind is dict:
-        for key, item in value.items():  # type: ignore[attr-defined]
-            if type(key) is not str:
-                raise _refused(path, key, "a key that is not a string", "use string keys")
-            if not key.isascii():
-                _check_text(key, path)
-                plain = False
-            ordinary = type(item)  # most values by far, without a call each
-            if ordinary is str:
-                if item.isascii():
-                    continue
-            elif ordinary is float:
-                if _PLAIN_FLOAT_MIN <= item < _PLAIN_FLOAT_MAX and not item.is_integer():
-                    continue
-            elif item is None:
-                continue
-            plain = _check(item, (path, key), depth + 1) and plain
-        return plain
-    if kind is list or kind is tuple:
-        for index, item in enumerate(value):  # type: ignore[arg-type]
-            plain = _check(item, (path, index), depth + 1) and plain
-        return plain
-    if isinstance(value, Mapping):
+        plain, items = _check_names(value, path), value.items()  # type: ignore[arg-type,attr-defined]
+    elif kind is list or kind is tuple:
+        plain, items = True, enumerate(value)  # type: ignore[arg-type]
+    elif isinstance(value, Mapping):
         raise _refused(path, value, "a mapping that is no dict", "convert it to a dict")
-    raise _refused(path, value, f"a {kind.__name__}", "use null, true, numbers, strings, lists")
+    else:
+        raise _refused(path, value, f"a {kind.__name__}", "use null, true, numbers, strings, lists")
+    for step, item in items:
+        ordinary = type(item)  # most values by far, without a call each
+        if ordinary is str:
+            if item.isascii():
+                continue
+        elif ordinary is float:
+            if PLAIN_FLOAT_MIN <= item < PLAIN_FLOAT_MAX and not item.is_integer():
+                continue
+        elif ordinary is int:
+            if -INTEGER_MAX <= item <= INTEGER_MAX:
+                continue
+        elif item is None:
+            continue
+        plain = _check(item, (path, step), depth + 1) and plain
+    return plain
+
+
+def _check_names(names: dict[Any, object], path: _Path) -> bool:
+    """Whether orjson sorts them as RFC 8785 does; refuses what is no name."""
+    if not _NAMES.issuperset(map(type, names)):
+        key = next(key for key in names if type(key) is not str)
+        raise _refused(path, key, "a key that is not a string", "use string keys")
+    if "".join(names).isascii():
+        return True
+    for key in names:
+        _check_text(key, path)
+    return False
 
 
 def _check_text(value: str, path: _Path) -> bool:
@@ -137,7 +150,7 @@ def _check_float(value: float, path: _Path) -> bool:
     if not math.isfinite(value):
         raise _refused(path, value, "not a finite number", "leave it out, or send null")
     size = abs(value)
-    return _PLAIN_FLOAT_MIN <= size < _PLAIN_FLOAT_MAX and not value.is_integer()
+    return PLAIN_FLOAT_MIN <= size < PLAIN_FLOAT_MAX and not value.is_integer()
 
 
 def _refused(path: _Path, value: object, why: str, remedy: str) -> NotCanonical:
@@ -155,4 +168,5 @@ def holds_nul(content: bytes) -> bool:
     >>> holds_nul(b'["a\\\\u0000"]'), holds_nul(b'["a\\\\\\\\u0000"]')
     (True, False)
     """
-    return _NUL_WRITTEN in content and _NUL.search(content) is not None
+    # One sign is looked for ten times as fast as six, and most JSON has no backslash at all.
+    return b"\\" in content and _NUL_WRITTEN in content and _NUL.search(content) is not None

@@ -99,6 +99,9 @@ _LAID_OUT: Final = {
     "event_time": block_events.TimeColumn(column="year", read_as="mid-year"),
 }
 _USUAL: Final[dict[type[Any], dict[str, Any]]] = {
+    events.LedgerCreated: {"ledger_id": "01a20867-eb4c-7fec-a896-66c1c2ec481c", "format": 1},
+    events.DamageFound: {"position": 7, "said": "other bytes"},
+    events.DamageSettled: {"found": (8,), "how": "verified", "reason": "restored"},
     events.PayloadErased: {
         "model": MODEL,
         "entries": (1,),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Final
+
+from msgspec.structs import asdict
 
 from domain.events.verdicts import (
     ClauseVerdict,
@@ -22,8 +23,7 @@ from rules.facts import FACTS
 SYMBOL: Final[Mapping[Verdict, str]] = {"met": "✓", "unmet": "✗", "unknown": "?"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clause(ClauseVerdict):
+class Clause(ClauseVerdict, frozen=True, kw_only=True):
     """One clause as recorded, exact, and the words it is shown with everywhere."""
 
     symbol: str
@@ -35,8 +35,7 @@ class Clause(ClauseVerdict):
     sentence: str  # 'cool-down 20.8 h (needs > 24 h)', as the verdict sentence has it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node(NodeVerdict):
+class Node(NodeVerdict, frozen=True, kw_only=True):
     """One node of a policy's tree as recorded, and the words it is shown with everywhere."""
 
     symbol: str

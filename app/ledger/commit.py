@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from app.ledger.batch import (
@@ -192,7 +193,7 @@ class _Batch:
                 version = first = self._version(part.stream)
             version += 1
             position = self._position + len(fresh.placed)
-            recorded = _with_place(entry.recorded, position, version)
+            recorded = replace(entry.recorded, position=position, stream_version=version)
             fresh.add(recorded, entry)
         if version is None or first is None or version == first:
             return  # all of it is a retry: its version was checked the first time
@@ -275,24 +276,6 @@ def _asked_for(appends: Sequence[PreparedAppend]) -> AskedFor:
         elif entry.many.have_ids_of_clients:
             of_clients += [new.id for new in entry.many.events]
     return AskedFor([entry.recorded.id for entry in entries], of_clients)
-
-
-def _with_place(recorded: Recorded, position: int, stream_version: int) -> Recorded:
-    """`dataclasses.replace`, three times as fast."""
-    return Recorded(
-        position=position,
-        stream=recorded.stream,
-        stream_version=stream_version,
-        id=recorded.id,
-        occurred_at=recorded.occurred_at,
-        recorded_at=recorded.recorded_at,
-        actor=recorded.actor,
-        correlation_id=recorded.correlation_id,
-        causation_id=recorded.causation_id,
-        event=recorded.event,
-        rows=recorded.rows,
-        rows_apart=recorded.rows_apart,
-    )
 
 
 def _check_same(entry: PreparedEntry, known: Known) -> None:

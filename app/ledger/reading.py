@@ -166,10 +166,10 @@ def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> 
         LedgerDamaged: the bytes are not what the hash says, or a newer version may have written
             one that this version cannot read.
     """
-    rows = list(rows)
-    apart = PayloadsApart(connection, [row.position for row in rows])
-    blocks = BlocksApart(connection, [row.position for row in rows if row.type in BLOCK_TYPES])
-    return [read_entry(connection, StoredRow(*row), apart, blocks) for row in rows]
+    stored = [StoredRow(*row) for row in rows]
+    apart = PayloadsApart(connection, [row.position for row in stored])
+    blocks = BlocksApart(connection, [row.position for row in stored if row.type in BLOCK_TYPES])
+    return [read_entry(connection, row, apart, blocks) for row in stored]
 
 
 def _held_at_once(

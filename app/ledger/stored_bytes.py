@@ -32,7 +32,9 @@ def as_bytes(value: Column, name: str, position: int | None = None) -> bytes:
     Raises:
         StoredDamage: it is something else.
     """
-    if isinstance(value, bytes | memoryview):
+    if type(value) is bytes:
+        return value
+    if isinstance(value, memoryview):
         return bytes(value)
     entry = "" if position is None else f"ledger entry {position}: "
     raise StoredDamage(

@@ -24,8 +24,9 @@ from app.projections.rebuild import rebuild
 from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import VersionConflict, WhyledgerError
-from domain.events.envelope import ENVELOPE_VERSION, Recorded
+from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
+from domain.events.quick import ENVELOPE_VERSION
 from domain.times import format_time, parse_time
 
 _KEPT: Final = timedelta(days=7)  # read models of another version, since nobody folds into them

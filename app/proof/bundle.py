@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
+import msgspec
 import orjson
-from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
 from app.database.durable_files import file_aside, folder_aside
@@ -314,9 +314,7 @@ def _schemas(many: bool) -> dict[str, Any]:
 
     Where rows stand apart (`many`), also what their lines hold, in words.
     """
-    schemas = {
-        f"{event.type}/{event.schema}": TypeAdapter(event).json_schema() for event in EVENT_TYPES
-    }
+    schemas = {f"{event.type}/{event.schema}": msgspec.json.schema(event) for event in EVENT_TYPES}
     for event in BLOCK_EVENTS if many else ():
         schemas[f"{event.type}/{event.schema}"]["x-line"] = event.line
     return schemas

@@ -15,6 +15,7 @@ from typing import Final, Unpack
 
 import orjson
 from markupsafe import Markup
+from msgspec import to_builtins
 
 from app.audit.change import Change, changes_and_decisions
 from app.audit.cycle import NOT_FINISHED
@@ -56,7 +57,7 @@ def export_jsonl(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
     champions of each model were worth as last measured: a line of kind `reign` each, and `value`.
     """
     for change, decision in recorded(ledger, **bounds):
-        whole = asdict(change if decision is None else decision)
+        whole = to_builtins(change if decision is None else decision)
         yield _json({"kind": change.kind, "actor": change.actor} | whole)
     for model, value in _values(ledger, bounds):
         for reign in value.reigns:

@@ -12,10 +12,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
+
+from msgspec.structs import replace
 
 from app.cause import Cause
 from app.clock import new_id

@@ -15,14 +15,14 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from domain.blocks.ids import identity_of, prediction_id, source_event_id
-from domain.canonical import canonical_bytes
+from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import NotCanonical
 from domain.times import mid_year
 
 Shared = Mapping[str, Any]  # the data of a block's envelope, as JSON values
-Line = list[Any]  # a row's JSON array
+Line = Sequence[Any]  # a row's JSON array
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-_YEAR_MAX: Final = 9999
+YEAR_MAX: Final = 9999
 
 
 class PlainRow(NamedTuple):
@@ -40,6 +40,7 @@ class Layout:
     plain: str  # the type of the plain event that each row is
     has_columns: bool  # whether the row's values stand at the end of the line, by `columns`
     fixed: tuple[Callable[[Any, Shared], bool], ...]  # what stands before them; whether it may
+    kinds: Callable[[Shared], tuple[Any, ...]]  # the types of the same, for who reads many at once
     id: Callable[[str, int, Shared, Line], str]  # (id of the entry, row, …) -> id of the row
     occurred_at: Callable[[Shared, Line], str]
     data: Callable[[Shared, Line], dict[str, Any]]
@@ -60,7 +61,7 @@ class Layout:
             if not may(value, shared):
                 return f"another kind of value at {at}"
         for at in range(len(self.fixed), length):
-            if type(values[at]) not in _CELLS:
+            if not _is_cell(values[at]):
                 return f"another kind of value at {at}"
         if self.has_columns:
             return _row_fault(shared, _row(self, shared, values))
@@ -71,7 +72,10 @@ class Layout:
 
         Of a line that `line_fault` finds nothing in.
         """
-        values = orjson.loads(line)
+        return self.plain_of(first, row, shared, orjson.loads(line))
+
+    def plain_of(self, first: str, row: int, shared: Shared, values: Line) -> PlainRow:
+        """As `plain_row`, of the values of such a line."""
         return PlainRow(
             self.id(first, row, shared, values),
             self.occurred_at(shared, values),
@@ -123,15 +127,15 @@ def _row_fault(shared: Shared, row: Mapping[str, Any]) -> str | None:
     time = shared["event_time"]
     value = row[time["column"]]
     if time["read_as"] == "mid-year":
-        fits = type(value) is int and 1 <= value <= _YEAR_MAX
+        fits = type(value) is int and 1 <= value <= YEAR_MAX
     else:
-        fits = _is_time(value, shared)
+        fits = is_time(value, shared)
     return None if fits else f"no event time in {time['column'][:60]!r}"
 
 
-def _time_of(shared: Shared, row: Mapping[str, Any]) -> str:
+def _time_of(layout: Layout, shared: Shared, values: Line) -> str:
     time = shared["event_time"]
-    value = row[time["column"]]
+    value = values[len(layout.fixed) + shared["columns"].index(time["column"])]
     return mid_year(value) if time["read_as"] == "mid-year" else str(value)
 
 
@@ -143,7 +147,7 @@ def _is_text(value: Any, _shared: Shared) -> bool:
     return type(value) is str
 
 
-def _is_time(value: Any, _shared: Shared) -> bool:
+def is_time(value: Any, _shared: Shared) -> bool:
     """A time in our one form, and one that there is."""
     if type(value) is not str or not _TIME.fullmatch(value):
         return False
@@ -163,7 +167,15 @@ def _is_source(value: Any, shared: Shared) -> bool:
     return type(value) is str if shared["source"] is None else value is None
 
 
-_CELLS: Final = (str, int, float, type(None))
+def _is_cell(value: Any) -> bool:
+    """A value that a plain event's row may hold."""
+    if type(value) is int:
+        return -INTEGER_MAX <= value <= INTEGER_MAX
+    return type(value) in (str, float, type(None))
+
+
+def _of_source_kind(shared: Shared) -> Any:
+    return str if shared["source"] is None else None
 
 
 def _source(shared: Shared, line: Line) -> str:
@@ -173,8 +185,11 @@ def _source(shared: Shared, line: Line) -> str:
 
 def _made_from_1(shared: Shared, line: Line) -> dict[str, Any]:
     row = _row(_MADE, shared, line)
-    said = ("model", "model_version", "plan_sha256", "request_id")
-    return {name: shared[name] for name in said} | {
+    return {
+        "model": shared["model"],
+        "model_version": shared["model_version"],
+        "plan_sha256": shared["plan_sha256"],
+        "request_id": shared["request_id"],
         "identity": identity_of(shared["identity"], row),
         "row": row,
         "prediction": line[0],
@@ -218,22 +233,25 @@ _MADE: Final[Layout] = Layout(
     plain="predictions.prediction-made",
     has_columns=True,
     fixed=(_is_number, _is_texts),
+    kinds=lambda _: (float, tuple[str, ...]),
     id=_counted,
-    occurred_at=lambda shared, line: _time_of(shared, _row(_MADE, shared, line)),
+    occurred_at=lambda shared, line: _time_of(_MADE, shared, line),
     data=_made_from_1,
 )
 _OBSERVED: Final[Layout] = Layout(
     plain="observations.observation-recorded",
     has_columns=True,
     fixed=(_is_text, _is_source),
+    kinds=lambda shared: (str, _of_source_kind(shared)),
     id=_of_source,
-    occurred_at=lambda shared, line: _time_of(shared, _row(_OBSERVED, shared, line)),
+    occurred_at=lambda shared, line: _time_of(_OBSERVED, shared, line),
     data=_observed_from_1,
 )
 _OUTCOME: Final = Layout(
     plain="observations.outcome-recorded",
     has_columns=False,
-    fixed=(_is_text, _is_source, _is_text, _is_text, _is_number, _is_time),
+    fixed=(_is_text, _is_source, _is_text, _is_text, _is_number, is_time),
+    kinds=lambda shared: (str, _of_source_kind(shared), str, str, float, str),
     id=_of_source,
     occurred_at=lambda _shared, line: str(line[5]),
     data=_outcome_from_1,

@@ -13,11 +13,15 @@ from typing import Final
 import numpy as np
 import orjson
 
-from domain.canonical import INTEGER_MAX, canonical_bytes, holds_nul
+from domain.canonical import (
+    INTEGER_MAX,
+    PLAIN_FLOAT_MAX,
+    PLAIN_FLOAT_MIN,
+    canonical_bytes,
+    holds_nul,
+)
 from domain.errors import NotCanonical
 
-_PLAIN_FLOAT_MIN: Final = 1e-5  # between these two both write the same digits
-_PLAIN_FLOAT_MAX: Final = 1e15
 _NO_NUMBERS: Final = frozenset((str, bool, type(None)))
 
 
@@ -61,7 +65,7 @@ def _written(column: Sequence[object]) -> tuple[Sequence[object], list[int]]:
         size = np.abs(numbers)
         integers = (numbers == np.trunc(numbers)) & (size <= INTEGER_MAX)
         plain = integers | (
-            (size >= _PLAIN_FLOAT_MIN) & (size < _PLAIN_FLOAT_MAX) & (numbers != np.trunc(numbers))
+            (size >= PLAIN_FLOAT_MIN) & (size < PLAIN_FLOAT_MAX) & (numbers != np.trunc(numbers))
         )
         if integers.any():
             pairs = zip(column, integers.tolist(), strict=True)
@@ -80,7 +84,7 @@ def _whole_as_integer(value: object) -> object:
 def _is_plain(value: object) -> bool:
     kind = type(value)
     if kind is float:
-        return _PLAIN_FLOAT_MIN <= abs(value) < _PLAIN_FLOAT_MAX and not value.is_integer()  # type: ignore[arg-type,attr-defined]
+        return PLAIN_FLOAT_MIN <= abs(value) < PLAIN_FLOAT_MAX and not value.is_integer()  # type: ignore[arg-type,attr-defined]
     if kind is int:
         return -INTEGER_MAX <= value <= INTEGER_MAX  # type: ignore[operator]
     if kind is list or kind is tuple:

@@ -8,9 +8,9 @@ precision, sentences print four digits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, rmse_difference_interval
 from domain.decisions.prediction_errors import (

@@ -7,24 +7,27 @@ or more of one request, stream and kind are one such event; one row alone is a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
+from msgspec import Struct
+
+from domain.canonical import CanonicalInteger
 from domain.units import noted
 
 _Columns = Annotated[
     tuple[str, ...], noted("names", "of v_1 … v_c, ascending as RFC 8785 sorts keys")
 ]
 _Identity = Annotated[tuple[str, ...], noted("names", "columns of the identity, in its order")]
-_RowSchema = Annotated[int, noted("number", "schema of the plain event that a line stands for")]
-_Rows = Annotated[int, noted("rows", "2 to 10,000")]
+_RowSchema = Annotated[
+    CanonicalInteger, noted("number", "schema of the plain event that a line stands for")
+]
+_Rows = Annotated[CanonicalInteger, noted("rows", "2 to 10,000")]
 _RowsRoot = Annotated[str, noted("sha256 hex", "RFC 6962 root over the rows' salted lines")]
 _From = Annotated[str, noted("time", "the least event time of the rows")]
 _Until = Annotated[str, noted("time", "the greatest event time of the rows")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeColumn:
+class TimeColumn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Which column holds a row's event time, and how it is read."""
 
     column: Annotated[str, noted("name", "one of the columns")]
@@ -34,8 +37,7 @@ class TimeColumn:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionsMade:
+class PredictionsMade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Rows of one request were answered with a prediction each."""
 
     type: ClassVar[str] = "predictions.predictions-made"
@@ -60,8 +62,7 @@ class PredictionsMade:
     occurred_until: _Until
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservationsRecorded:
+class ObservationsRecorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Labelled rows were observed, not tied to predictions."""
 
     type: ClassVar[str] = "observations.observations-recorded"
@@ -84,8 +85,7 @@ class ObservationsRecorded:
     occurred_until: _Until
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomesRecorded:
+class OutcomesRecorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The true values of predictions became known."""
 
     type: ClassVar[str] = "observations.outcomes-recorded"
@@ -105,8 +105,7 @@ class OutcomesRecorded:
     occurred_until: _Until
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowPlace:
+class RowPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One row of an entry of many rows."""
 
     position: Annotated[int, noted("position", "of the entry")]

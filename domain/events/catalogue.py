@@ -9,8 +9,10 @@ import sys
 import types
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from domain.canonical import INTEGER_MAX
 from domain.events.block_events import BLOCK_EVENTS
@@ -126,6 +128,8 @@ def _table(kind: type, nested: dict[type, None]) -> list[str]:
 def _type_name(hint: Any, nested: dict[type, None]) -> tuple[str, bool]:
     """How the catalogue names a field's type, and whether the field may be null."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _type_name(arguments[0], nested)
     if origin in (Union, types.UnionType):
         named = [_type_name(item, nested)[0] for item in arguments if item is not type(None)]
         return " or ".join(named), type(None) in arguments
@@ -135,7 +139,7 @@ def _type_name(hint: Any, nested: dict[type, None]) -> tuple[str, bool]:
         return f"list of {_type_name(arguments[0], nested)[0]}", False
     if origin is dict:
         return f"object of {_type_name(arguments[1], nested)[0]}", False
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         nested.setdefault(hint)
         return f"[{hint.__name__}](#{hint.__name__.lower()})", False
     plain = {str: "string", int: "integer", float: "number", bool: "boolean", Any: "any value"}

@@ -6,8 +6,9 @@ health; a refit only where the contract asks for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
+
+from msgspec import Struct
 
 from domain.events.findings import DriftReport, GroupInterval, LabelShift, WindowCheck
 from domain.events.gate_events import (
@@ -58,16 +59,14 @@ Outcome = Literal[
 Conclusion = Literal["kept", "promoted", "rejected", "halted", "not decided", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Force:
+class Force(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Somebody asked to retrain whatever the policy says."""
 
     actor: Annotated[str, noted("actor", "who forced it")]
     reason: Annotated[str, noted("words", "why")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleStarted:
+class CycleStarted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A cycle exists. It may know what stands before it, and look at what is before as_of."""
 
     type: ClassVar[str] = "cycle.started"
@@ -99,8 +98,7 @@ class CycleStarted:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStarted:
+class AttemptStarted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A worker took up the cycle. After three attempts without an end the cycle has failed."""
 
     type: ClassVar[str] = "cycle.attempt-started"
@@ -110,8 +108,7 @@ class AttemptStarted:
     attempt: Annotated[int, noted("number", "1, 2 or 3")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowGuarded:
+class WindowGuarded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The window lies within its plausible bounds (or is empty), so it may be judged."""
 
     type: ClassVar[str] = "cycle.window-guarded"
@@ -132,8 +129,7 @@ class WindowGuarded:
     labels: LabelShift | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleHalted:
+class CycleHalted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Window or training pool are outside their bounds. Nothing is judged: never 'no drift'."""
 
     type: ClassVar[str] = "cycle.halted"
@@ -149,8 +145,7 @@ class CycleHalted:
     reason: Annotated[str, noted("words", "which bounds were broken, by what value")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftMeasured:
+class DriftMeasured(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The window was compared with the champion's frozen reference. Null: nothing to compare."""
 
     type: ClassVar[str] = "cycle.drift-measured"
@@ -176,8 +171,7 @@ class DriftMeasured:
     refit_comparison: RefitComparison | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What was decided and why. The event's id is the decision id."""
 
     type: ClassVar[str] = "cycle.decided"
@@ -190,8 +184,7 @@ class Decided:
     force: Force | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotDecided:
+class NotDecided(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The two evaluations of the policy did not agree, so nothing is retrained."""
 
     type: ClassVar[str] = "cycle.not-decided"
@@ -205,8 +198,7 @@ class NotDecided:
     sentence: Annotated[str, noted("words", "the verdict sentence")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataMerged:
+class DataMerged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The labelled rows were merged, de-duplicated, split and written down."""
 
     type: ClassVar[str] = "cycle.data-merged"
@@ -238,8 +230,7 @@ class DataMerged:
     dvc_pointer: Annotated[str, noted("file name", "beside the CSV, in the state directory")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateTrained:
+class CandidateTrained(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A candidate exists and may be judged; it serves nobody yet."""
 
     type: ClassVar[str] = "cycle.candidate-trained"
@@ -276,8 +267,7 @@ class CandidateTrained:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingFailed:
+class TrainingFailed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """No candidate came of it. Consumes no samples; production stays."""
 
     type: ClassVar[str] = "cycle.training-failed"
@@ -288,8 +278,7 @@ class TrainingFailed:
     reason: Annotated[str, noted("words", "the clear error, with its remedy")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthReported:
+class HealthReported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The last step of every cycle: how the model stands now."""
 
     type: ClassVar[str] = "cycle.health-reported"
@@ -328,8 +317,7 @@ class HealthReported:
     value_interval: GroupInterval | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleFailed:
+class CycleFailed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Three attempts ended without an end. Production stays; the reason is recorded."""
 
     type: ClassVar[str] = "cycle.failed"

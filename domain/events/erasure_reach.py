@@ -7,8 +7,10 @@ or passed over in silence. So one that names more is refused, and what it names 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from domain.events.block_events import RowPlace
 from domain.events.cycle_events import (

@@ -7,11 +7,11 @@ in `block_events.py`; all join in `Event` and `EVENT_TYPES`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import with_config
+from msgspec import Struct
 
+from domain.canonical import CanonicalInteger
 from domain.events.block_events import BLOCK_EVENTS, BlockEvent, RowPlace
 from domain.events.cycle_events import CYCLE_EVENTS, CycleEvent
 from domain.events.findings import GroupInterval
@@ -19,12 +19,12 @@ from domain.units import noted
 
 Json = dict[str, Any]  # a JSON object as the client sent it
 How = Literal["verified", "accepted"]  # damage is settled
-Extensions = dict[str, str | int | bool]  # a CloudEvent's further attributes, by name
-Row = dict[str, float | int | str | None]  # one row: column -> value, null where missing
+# A CloudEvent's further attributes, by name; and one row: column -> value, null where missing.
+Extensions = dict[str, str | CanonicalInteger | bool]
+Row = dict[str, float | CanonicalInteger | str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerCreated:
+class LedgerCreated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The first entry of every ledger."""
 
     type: ClassVar[str] = "ledger.created"
@@ -35,8 +35,7 @@ class LedgerCreated:
     format: Annotated[int, noted("number", "version of the envelope and its bytes")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadErased:
+class PayloadErased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """All that was kept apart about one row was erased; the envelopes and their hashes stay."""
 
     type: ClassVar[str] = "ledger.payload-erased"
@@ -63,8 +62,7 @@ class PayloadErased:
     legal_basis: Annotated[str, noted("words", "what obliges or allows it")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DamageFound:
+class DamageFound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A reader met something that is not as it was written; from here on nothing is decided."""
 
     type: ClassVar[str] = "ledger.damage-found"
@@ -75,8 +73,7 @@ class DamageFound:
     said: Annotated[str, noted("words", "what was expected there, and what was found")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DamageSettled:
+class DamageSettled(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What was found is gone, or somebody takes it upon himself: deciding goes on."""
 
     type: ClassVar[str] = "ledger.damage-settled"
@@ -88,8 +85,7 @@ class DamageSettled:
     reason: Annotated[str, noted("words", "why, as who did it says")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractAdopted:
+class ContractAdopted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From here on the model's rows are held to this contract."""
 
     type: ClassVar[str] = "model.contract-adopted"
@@ -101,8 +97,7 @@ class ContractAdopted:
     contract_digest: Annotated[str, noted("sha256 hex", "of the contract's canonical bytes")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyAdopted:
+class PolicyAdopted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From here on cycles whose contract names this policy are judged by this version of it."""
 
     type: ClassVar[str] = "policy.adopted"
@@ -115,8 +110,7 @@ class PolicyAdopted:
     policy_digest: Annotated[str, noted("sha256 hex", "of the document's canonical bytes")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidatePromoted:
+class CandidatePromoted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The candidate serves. This event is the promotion; everything else follows from it."""
 
     type: ClassVar[str] = "model.candidate-promoted"
@@ -134,8 +128,7 @@ class CandidatePromoted:
     registry_run: Annotated[str | None, noted("id", "the MLflow run, null when there is none")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChampionRolledBack:
+class ChampionRolledBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An earlier champion serves again. History stays."""
 
     type: ClassVar[str] = "model.champion-rolled-back"
@@ -152,8 +145,7 @@ class ChampionRolledBack:
     reason: Annotated[str, noted("words", "why, as the person who did it says")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueMeasured:
+class ValueMeasured(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What a champion was worth so far in its reign, against who served before it.
 
     Over the rows that it served in the reign and that got labels, never either's training or
@@ -187,8 +179,7 @@ class ValueMeasured:
     note: Annotated[str, noted("words", "why there is no value or interval, and what was left out")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionMade:
+class PredictionMade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One row was answered with one prediction. The event's id is the prediction id."""
 
     type: ClassVar[str] = "predictions.prediction-made"
@@ -207,8 +198,7 @@ class PredictionMade:
     request_id: Annotated[str | None, noted("id", "the client's X-Request-Id, null without one")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservationRecorded:
+class ObservationRecorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One labelled row was observed, not tied to a prediction."""
 
     type: ClassVar[str] = "observations.observation-recorded"
@@ -225,8 +215,7 @@ class ObservationRecorded:
     extensions: Annotated[Extensions, noted("attributes", "that the CloudEvent had beside ours")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeRecorded:
+class OutcomeRecorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The true value of a prediction became known. A later one for the same row is a correction."""
 
     type: ClassVar[str] = "observations.outcome-recorded"
@@ -242,8 +231,7 @@ class OutcomeRecorded:
     extensions: Annotated[Extensions, noted("attributes", "that the CloudEvent had beside ours")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowsRefused:
+class RowsRefused(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Rows broke the contract and were not kept: counted, at most once a minute a model."""
 
     type: ClassVar[str] = "observations.rows-refused"
@@ -256,8 +244,7 @@ class RowsRefused:
     reasons: Annotated[dict[str, int], noted("refusals", "'field: reason' -> count")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetReceived:
+class DatasetReceived(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A CSV was read to its end: good rows stand before this event, bad ones in quarantine."""
 
     type: ClassVar[str] = "observations.dataset-received"
@@ -303,7 +290,3 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     *BLOCK_EVENTS,
     *CYCLE_EVENTS,
 )
-
-# Closed, with all they hold: reading a field that nobody knows fails, it is never dropped unseen.
-for _each in EVENT_TYPES:
-    with_config(extra="forbid")(_each)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from domain.blocks.block import erased_row
 from domain.blocks.layouts import Layout
+from domain.blocks.lines_together import values_together
 from domain.events.envelope import Recorded, event_data, event_from_data
 from domain.events.erasure import Erased
-from domain.events.events import Event
+from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade
+from domain.events.upcasting import UPCASTERS
+
+_AT_ONCE: Final = 500  # rows: who takes a few need not wait for all
+_KINDS: Final[dict[tuple[str, int], type[Event]]] = {
+    (kind.type, kind.schema): kind
+    for kind in (PredictionMade, ObservationRecorded, OutcomeRecorded)
+}
 
 
 def expand(entry: Recorded, first: int = 0) -> Iterator[Recorded]:
@@ -28,8 +37,18 @@ def rows_of(entry: Recorded, rows: Iterable[int]) -> Iterator[Recorded]:
         return
     lines, layout = entry.rows_apart.block.lines, entry.rows_apart.layout
     shared = event_data(entry.event)
-    for row in rows:
-        yield _plain(entry, layout, shared, row, lines[row])
+    name = (layout.plain, shared["row_schema"])
+    kind = None if name in UPCASTERS else _KINDS.get(name)
+    asked = iter(rows)
+    while chosen := list(islice(asked, _AT_ONCE)):
+        together = values_together(layout, shared, [lines[row] for row in chosen])
+        if kind is None or together is None:
+            yield from (_plain(entry, layout, shared, row, lines[row]) for row in chosen)
+            continue
+        for row, values in zip(chosen, together, strict=True):
+            id, occurred_at, data = layout.plain_of(entry.id, row, shared, values)
+            # Each value was read as the kind it has to be, so nothing is left to be checked.
+            yield _recorded(entry, row, id, occurred_at, kind(**data))
 
 
 def expanded(entries: Iterable[Recorded]) -> list[Recorded]:
@@ -52,6 +71,12 @@ def _plain(
     else:
         id, occurred_at = gone.id, entry.occurred_at
         event = Erased(type=layout.plain, schema=shared["row_schema"])
+    return _recorded(entry, row, id, occurred_at, event)
+
+
+def _recorded(
+    entry: Recorded, row: int, id: str, occurred_at: str, event: Event | Erased
+) -> Recorded:
     return Recorded(
         position=entry.position,
         stream=entry.stream,

@@ -5,8 +5,9 @@ Plain values without the code that computes them, so that the service can read e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal
+
+from msgspec import Struct
 
 from domain.units import noted
 
@@ -31,8 +32,7 @@ def psi_band(psi: float) -> Band:
     return "minor" if psi <= SIGNIFICANT else "significant"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureDrift:
+class FeatureDrift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One feature of the window against the frozen reference: never one number alone."""
 
     feature: Annotated[str, noted("name", "the feature")]
@@ -78,8 +78,7 @@ class FeatureDrift:
     current_counts: Annotated[tuple[int, ...], noted("rows", "window rows per bin")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionDrift:
+class PredictionDrift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The champion's predictions in the window against one distribution, transformed scale."""
 
     against: Annotated[
@@ -95,8 +94,7 @@ class PredictionDrift:
     reference_rows: Annotated[int, noted("rows", "rows of the reference")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftReport:
+class DriftReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Everything the drift step measured in one window."""
 
     features: tuple[FeatureDrift, ...]
@@ -119,8 +117,7 @@ class DriftReport:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Errors:
+class Errors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One model's error on the holdout rows."""
 
     rmse: Annotated[float, noted("transformed target", "root mean square error; this one decides")]
@@ -128,8 +125,7 @@ class Errors:
     mae_native: Annotated[float, noted("target's unit", "mean absolute error")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentErrors:
+class SegmentErrors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Error within one category of one feature: recorded, though it does not decide."""
 
     feature: Annotated[str, noted("name", "the category feature")]
@@ -139,8 +135,7 @@ class SegmentErrors:
     champion_rmse: Annotated[float | None, noted("transformed target", "null without a champion")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bootstrap:
+class Bootstrap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A paired bootstrap of champion minus candidate RMSE over the holdout rows."""
 
     low: Annotated[float, noted("transformed target", "2.5 % bound")]
@@ -150,8 +145,7 @@ class Bootstrap:
     within_noise: Annotated[bool, noted("flag", "the interval contains 0")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupInterval:
+class GroupInterval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An estimate with its 95 % interval over groups: delete-one-group jackknife, Student's t."""
 
     estimate: Annotated[float, noted("as estimated", "over all rows")]
@@ -161,8 +155,7 @@ class GroupInterval:
     groups: Annotated[int, noted("groups", "that were left out in turn; 3 or more")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelShift:
+class LabelShift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The window's labels against the target that the champion was trained on, on its scale."""
 
     rows: Annotated[int, noted("rows", "labels in the window")]
@@ -175,8 +168,7 @@ class LabelShift:
     marked: Annotated[bool, noted("flag", "p < 0.05 and the shift is large: see semantics.md")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowCheck:
+class WindowCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One bound of the statistical guard against the window."""
 
     subject: Annotated[str, noted("name", "the feature, or 'rows' for the refused share")]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
+
+from msgspec import Struct
 
 from domain.events.findings import Bootstrap, Errors, GroupInterval, SegmentErrors
 from domain.units import noted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityChecked:
+class ParityChecked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The parity gate: does the serving plan equal the pipeline on the holdout?"""
 
     type: ClassVar[str] = "cycle.parity-checked"
@@ -31,8 +31,7 @@ class ParityChecked:
     reason: Annotated[str, noted("words", "what the gate says")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateEvaluated:
+class CandidateEvaluated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The evaluation gate: does the candidate beat mean and median on rows it has not seen?"""
 
     type: ClassVar[str] = "cycle.candidate-evaluated"
@@ -48,8 +47,7 @@ class CandidateEvaluated:
     reason: Annotated[str, noted("words", "what the gate says, or 'not enough rows'")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateCompared:
+class CandidateCompared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The deployment gate: does the candidate beat the champion on the same holdout rows?"""
 
     type: ClassVar[str] = "cycle.candidate-compared"
@@ -74,8 +72,7 @@ class CandidateCompared:
     reason: Annotated[str, noted("words", "what the gate says")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateRefitted:
+class CandidateRefitted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A candidate that passed was fitted again, holdout and all. That plan was not gated.
 
     Reference and frozen residuals stay those of the gated plan.
@@ -105,8 +102,7 @@ class CandidateRefitted:
     reason: Annotated[str, noted("words", "what was refitted and which plan was not gated")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionSettled:
+class PromotionSettled(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The cycle's side of the promotion, in the same transaction as the model's; or its refusal."""
 
     type: ClassVar[str] = "cycle.promotion-settled"

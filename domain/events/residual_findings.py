@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec import Struct
 
 from domain.events.findings import GroupInterval
 from domain.units import noted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorIncrease:
+class ErrorIncrease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The window's error against that of the champion's promotion holdout."""
 
     labelled_rows: Annotated[int, noted("rows", "of the window, labelled, in no training")]
@@ -27,8 +27,7 @@ class ErrorIncrease:
     note: Annotated[str, noted("words", "why a figure is null; empty when none is")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualEvidence:
+class ResidualEvidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What the reign's residuals have come to, since its begin or the last completed training."""
 
     log_days: Annotated[
@@ -54,8 +53,7 @@ class ResidualEvidence:
     note: Annotated[str, noted("words", "what it cannot see; empty when nothing")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefitComparison:
+class RefitComparison(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A refitted champion, which no gate saw, and the gated plan on its first labelled window."""
 
     rows: Annotated[int, noted("rows", "of the window, labelled, that neither was trained on")]

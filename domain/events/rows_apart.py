@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from domain.blocks.block import ROWS_MIN, Block, erased_row
 from domain.blocks.ids import ROWS_MAX
 from domain.blocks.layouts import LAYOUTS, Layout, shared_fault
+from domain.blocks.lines_together import fit_together, values_together
+from domain.events.quick import Envelope
 from domain.stored_damage import StoredDamage
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -28,22 +30,20 @@ BlockOf = Callable[[int], Block | None]
 class RowsApart:
     """The rows of an entry, as they are stored and laid out."""
 
-    block: Block
-    layout: Layout
+    block: Block = field(repr=False)
+    layout: Layout = field(repr=False)
 
 
-def envelope_fault(
-    envelope: Mapping[str, Any], shared: Mapping[str, Any], newest: int
-) -> str | None:
+def envelope_fault(envelope: Envelope[Any], shared: Mapping[str, Any], newest: int) -> str | None:
     """Why an entry of many rows cannot be read by what its envelope says, in words; None: it can.
 
     Args:
-        envelope: as it is hashed, its fields each of its kind.
+        envelope: as it is hashed.
         shared: its data, read.
         newest: the schema number of the plain event that its rows stand for.
     """
-    layout = LAYOUTS[envelope["type"], envelope["schema"]]
-    if not _UUID.fullmatch(envelope["id"]):
+    layout = LAYOUTS[envelope.type, envelope.schema]
+    if not _UUID.fullmatch(envelope.id):
         return "an id that is no UUID"  # those of its rows follow from it
     if not ROWS_MIN <= shared["rows"] <= ROWS_MAX:
         return f"{shared['rows']} rows, where an entry of many has {ROWS_MIN} to {ROWS_MAX}"
@@ -51,7 +51,7 @@ def envelope_fault(
         return "a root of its rows that is no SHA-256"
     if not 1 <= shared["row_schema"] <= newest:
         return f"rows of {layout.plain!r} schema {shared['row_schema']}, unknown"
-    if not shared["occurred_from"] <= shared["occurred_until"] == envelope["occurred_at"]:
+    if not shared["occurred_from"] <= shared["occurred_until"] == envelope.occurred_at:
         return "times that are not those of its rows"
     return shared_fault(layout, shared)
 
@@ -78,7 +78,11 @@ def checked_rows(
 
 def rows_fault(rows: RowsApart, shared: Mapping[str, Any]) -> str | None:
     """Why a row that is there is none of its layout, in words; None: all are."""
-    for row, line in enumerate(rows.block.lines):
+    lines = rows.block.lines
+    together = values_together(rows.layout, shared, lines)
+    if together is not None and fit_together(rows.layout, shared, together):
+        return None
+    for row, line in enumerate(lines):
         if erased_row(line) is None and (fault := rows.layout.line_fault(shared, line)):
             return f"row {row}, which has {fault}"
     return None

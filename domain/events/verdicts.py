@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal
+
+from msgspec import Struct
 
 from domain.units import noted
 
@@ -18,8 +19,7 @@ ROOT: Final = "when"  # the first node of every policy: what it comes to decides
 NOT_DECIDED: Final = "not decided"  # the outcome and the end of a cycle whose policy came to none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClauseVerdict:
+class ClauseVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One clause of the policy against one observed fact."""
 
     clause: Annotated[str, noted("name", "the clause")]
@@ -38,8 +38,7 @@ class ClauseVerdict:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeVerdict:
+class NodeVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One node of the policy's tree: what the clauses and nodes that it joins come to."""
 
     node: Annotated[str, noted("name", "'when' for the root, 'when.3' for its third member")]
@@ -48,16 +47,14 @@ class NodeVerdict:
     verdict: Annotated[Verdict, noted("name", "unknown is not false")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Firing:
+class Firing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One rule that held in the engine, with the facts it matched."""
 
     rule: Annotated[str, noted("name", "the rule of the compiled policy")]
     facts: Annotated[dict[str, float | str], noted("facts", "what the engine matched")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyVerdict:
+class PolicyVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What the policy concludes from the facts."""
 
     policy: Annotated[str, noted("id", "the policy")]

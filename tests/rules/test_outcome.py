@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 from scipy import special
 
 from domain.decisions.cycle import RETRAINING, Cycle, fold
@@ -102,7 +103,7 @@ def test_neither_drift_clause_met_with_enough_power_means_no_drift() -> None:
 
 
 def test_low_power_is_never_no_drift() -> None:
-    assert outcome(report=replace(QUIET, low_power=True)) == "keep: rules not met"
+    assert outcome(report=structs.replace(QUIET, low_power=True)) == "keep: rules not met"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_evidence_with_a_drift_clause_met_or_unknown_means_rules_not_met() -> No
 
 
 def test_evidence_outweighs_low_power_of_another_feature() -> None:
-    report = replace(report_of(makers(0.5), makers(0.7), "category"), low_power=True)
+    report = structs.replace(report_of(makers(0.5), makers(0.7), "category"), low_power=True)
     assert outcome(report=report) == "keep: below the bounds"
 
 
@@ -181,14 +182,17 @@ def test_drift_is_unanswered_when_every_drift_clause_was_met_and_nobody_new_serv
     verdict = policy_verdict(
         feature_drift_score=features, prediction_drift_p=predictions, new_samples="unmet"
     )
-    cycle = fold([replace(decided("keep: rules not met"), verdict=verdict)])
+    cycle = fold([structs.replace(decided("keep: rules not met"), verdict=verdict)])
     assert drift_unanswered(cycle) is unanswered
     assert not drift_unanswered(replace(cycle, settled=SETTLED)), "the promotion answers it"
-    assert drift_unanswered(replace(cycle, settled=replace(SETTLED, promoted=False))) is unanswered
+    assert (
+        drift_unanswered(replace(cycle, settled=structs.replace(SETTLED, promoted=False)))
+        is unanswered
+    )
 
 
 def test_a_policy_without_drift_clauses_and_no_cycle_leave_no_drift_unanswered() -> None:
-    asked = replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
+    asked = structs.replace(decided("retrain"), verdict=policy_verdict(new_samples="met"))
     assert not drift_unanswered(fold([asked]))
     assert not drift_unanswered(Cycle())
 
@@ -208,14 +212,14 @@ def test_any_branch_that_speaks_of_drift_and_holds_is_drift_unanswered(
         verdict=joined("any", [features, error]),
     )
     root = NodeVerdict(node="when", operator="all", of=("new_samples", "when.2"), verdict="unmet")
-    verdict = replace(flat, nodes=(root, either))
-    kept = replace(decided("keep: rules not met"), verdict=verdict)
+    verdict = structs.replace(flat, nodes=(root, either))
+    kept = structs.replace(decided("keep: rules not met"), verdict=verdict)
     assert drift_unanswered(fold([kept])) is unanswered
 
 
 def test_a_fact_no_policy_may_name_any_more_says_nothing_of_drift() -> None:
     retired = policy_verdict(new_samples="met", a_retired_fact="met")
-    assert not drift_unanswered(fold([replace(decided("retrain"), verdict=retired)]))
+    assert not drift_unanswered(fold([structs.replace(decided("retrain"), verdict=retired)]))
 
 
 @pytest.mark.parametrize("fact", [name for name, spec in FACTS.items() if spec.about_drift])

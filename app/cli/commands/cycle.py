@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from msgspec import to_builtins
 
 from app.audit.cycle import NOBODY_SERVES, CycleTold, cycle_told
 from app.audit.setting_aside import sets_aside_sentence
@@ -108,7 +109,7 @@ def cycle(
     told = cycle_told(watched.steps)
     _tell_github(told, url)
     if json:
-        say_json({**asdict(told), "steps": dict(watched.steps)})
+        say_json({**to_builtins(told), "steps": dict(watched.steps)})
     else:
         say_cycle(told)
         say(f"{told.champion} serves" if told.champion else NOBODY_SERVES)

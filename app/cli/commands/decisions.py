@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from msgspec import to_builtins
 
 from app.audit.change import changes as changed
 from app.audit.decision import decision
@@ -63,7 +64,7 @@ def decisions(
         check_model(connection, model)
         found = told(connection, model=model, outcome=outcome, since=start, until=end, limit=limit)
     if json:
-        say_json({"decisions": [asdict(each) for each in found]})
+        say_json({"decisions": [to_builtins(each) for each in found]})
         return
     say_table(
         ("as of", "model", "outcome", "id", "headline", "verdict"),
@@ -106,7 +107,7 @@ def why(
         told = decision(connection, id)
         steps = get_cycle(connection, told.cycle).state
     if json:
-        say_json({**asdict(told), "steps": steps})
+        say_json({**to_builtins(told), "steps": steps})
         return
     say_cycle(told)
     say(f"decided at position {told.position}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from app.cause import Cause
@@ -86,7 +87,7 @@ def compare(work: Work) -> Done:
         groups=groups_of(known, split.holdout),
         confidence_min=known.contract.confidence,
     )
-    compared = replace(compared, refit=known.contract.refit is not None)
+    compared = structs.replace(compared, refit=known.contract.refit is not None)
     if form(known.started, "interval") == FIRST:
         compared = with_bootstrap(
             compared, candidate=predicted, champion=defended, actual=truth, seed=candidate.seed
@@ -94,7 +95,7 @@ def compare(work: Work) -> Done:
     if len(split.holdout) < whole:
         left = whole - len(split.holdout)
         also = f" {left} of {whole} holdout rows lack what {compared.champion_version} needs."
-        compared = replace(compared, reason=compared.reason + also)
+        compared = structs.replace(compared, reason=compared.reason + also)
     return Done(event=compared)
 
 

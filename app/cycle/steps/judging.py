@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import orjson
+from msgspec.structs import replace
 
 from app.cycle.steps.knowledge import Done, Knowledge, Work
 from app.cycle.steps.residual_evidence import residual_facts, with_residuals

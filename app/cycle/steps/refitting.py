@@ -6,7 +6,7 @@ parity gate, and its event says so; on its first labelled window the two are com
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from app.cycle.steps.fitting import fit_rows, parity_of
 from app.cycle.steps.knowledge import Done, Work

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from msgspec import structs
+
 from app.cycle.reigns import Reign, frozen_residuals, reign_at, residuals_of
 from app.cycle.steps.entering_rows import EnteredRows, ServedInReign
 from app.cycle.steps.knowledge import Done, Knowledge, Work
@@ -35,7 +37,7 @@ def with_residuals(work: Work, done: Done) -> Done:
         if reign is None or reign.champion.model_version != judged:
             return done
         evidence, artefacts = _evidence(known, connection, reign)
-        measured = replace(
+        measured = structs.replace(
             done.event,
             error_increase=error_increase(known, connection, reign),
             residual_evidence=evidence,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from io import BytesIO
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from app.cycle.reigns import (
     Reign,

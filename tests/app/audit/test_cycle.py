@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.audit.cycle import CycleTold, cycle_told
 from domain.events.cycle_events import (

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from app.audit.drift_words import DRIFT_SYMBOL, DriftWord, drift_word
 from domain.events.findings import SIGNIFICANT, FeatureDrift, psi_band

@@ -1,6 +1,6 @@
 """The error since promotion is the serving champion's, or it is not known."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from app.audit.error_since import error_since
 from domain.events.cycle_events import HealthReported

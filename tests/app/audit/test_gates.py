@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.audit.gates import compared_errors, errors_told, gates_of
 from domain.decisions.cycle import Cycle
@@ -49,7 +48,7 @@ def test_a_difference_just_past_what_is_allowed_is_not_said_to_be_it() -> None:
 def test_how_far_labels_moved_is_not_rounded_onto_what_marks_it(
     measured: dict[str, float], said: str
 ) -> None:
-    labels = replace(SHIFT, **measured)  # type: ignore[arg-type]
+    labels = replace(SHIFT, **measured)
     guarded = an(WindowGuarded, labels=labels)
 
     *_, promotion = gates_of(Cycle(trained=TRAINED, guarded=guarded))

@@ -9,12 +9,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec import to_builtins
 
 from app.audit.cycle import cycle_told
 from app.audit.decision import Decision, decisions
@@ -110,7 +111,7 @@ def test_why_as_json_is_the_decision_whole(doors: Doors) -> None:
     told = json.loads(doors.command("why", doors.decision.id, "--json"))
 
     steps = told.pop("steps")
-    assert told == json.loads(json.dumps(asdict(doors.decision)))
+    assert told == json.loads(json.dumps(to_builtins(doors.decision)))
     assert steps["cycle.started"]["cycle"] == doors.decision.cycle
 
 
@@ -128,7 +129,7 @@ def test_json_lines_hold_what_why_says_as_json(doors: Doors) -> None:
 
     line = next(line for line in lines if line["id"] == doors.decision.id)
     assert (line.pop("kind"), line.pop("actor")) == (doors.kind, "local:unauthenticated")
-    assert line == json.loads(json.dumps(asdict(doors.decision)))
+    assert line == json.loads(json.dumps(to_builtins(doors.decision)))
     assert doors.service.get("/audit/export?format=jsonl").text == doors.command("export")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from app.cause import Cause
 from app.ledger.deciding import TRIES, Decision, Look, decide, decide_under_lock, folded

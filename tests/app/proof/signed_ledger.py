@@ -6,8 +6,10 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from app.ledger.payloads import delete_erased
 from app.ledger.store import Ledger

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from domain.blocks.block import Block, block_of, erased_line
 from domain.blocks.ids import prediction_id
@@ -220,7 +221,7 @@ def own(many: Many, lines: list[bytes], **data: Any) -> tuple[bytes, Block]:
         "occurred_until": max(many.times),
     }
     first = (many.ids or (SECOND,))[0]
-    content = json.loads(envelope(replace(many.event, **usual), many.stream, first))
+    content = json.loads(envelope(structs.replace(many.event, **usual), many.stream, first))
     content["data"] |= data
     return canonical_bytes(content), block
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from app.audit.clauses import clauses_of
 from app.audit.gates import gates_of
@@ -90,9 +91,9 @@ def test_low_power_is_said_by_its_rows_or_by_blocks_that_are_too_few() -> None:
     runs = "3 runs of this length: too few to tell"
 
     def said(too_few: str, low_power: bool) -> str:
-        features = tuple(replace(f, low_power=low_power) for f in measured.features)
-        report = replace(measured, features=features, too_few=too_few)
-        cycle = replace(window.cycle, drift=replace(drift, report=report))
+        features = tuple(structs.replace(f, low_power=low_power) for f in measured.features)
+        report = structs.replace(measured, features=features, too_few=too_few)
+        cycle = replace(window.cycle, drift=structs.replace(drift, report=report))
         [(_, [cell, *_])] = drift_table([replace(window, cycle=cycle)])
         assert cell is not None
         return cell.low_power

@@ -1,12 +1,12 @@
 """The page says what the ledger holds, in one file, without scripts, for everybody."""
 
 import re
-from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
@@ -243,7 +243,7 @@ def test_a_large_psi_without_evidence_raises_no_alarm(sqlite_ledger: Ledger) -> 
     for told in story.events:
         if isinstance(told.event, DriftMeasured) and (report := told.event.report):
             large = {"psi": 0.326, "evidence": False, "band": "significant", "significant": False}
-            features = tuple(replace(f, **large) for f in report.features)  # type: ignore[arg-type]
+            features = tuple(replace(f, **large) for f in report.features)
             told.event = replace(told.event, report=replace(report, features=features))
     record(sqlite_ledger, story)
 

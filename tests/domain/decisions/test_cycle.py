@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given as for_all
 from hypothesis.strategies import integers, lists, sampled_from
+from msgspec.structs import replace
 
 from domain.decisions.cycle import (
     Cycle,

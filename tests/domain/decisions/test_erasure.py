@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from domain.decisions.erasure import EraseRow, Kept, Training, trained_with
 from domain.errors import CycleRunning, RequestInvalid
@@ -43,7 +44,7 @@ def test_an_erasure_names_every_entry_artefact_cycle_and_version_that_held_the_r
 
 def test_a_row_that_nobody_trained_with_takes_nothing_with_it() -> None:
     given(replace(KEPT, trainings=(), residuals=())).when(ERASE).then(
-        replace(ERASED, artefacts=(), cycles=(), model_versions=())
+        structs.replace(ERASED, artefacts=(), cycles=(), model_versions=())
     )
 
 
@@ -68,7 +69,9 @@ def test_an_erasure_says_why_and_on_what_legal_basis(field: str, name: str, word
 
 
 def test_five_hundred_characters_are_not_too_many() -> None:
-    given(KEPT).when(replace(ERASE, reason="x" * 500)).then(replace(ERASED, reason="x" * 500))
+    given(KEPT).when(replace(ERASE, reason="x" * 500)).then(
+        structs.replace(ERASED, reason="x" * 500)
+    )
 
 
 @pytest.mark.parametrize(

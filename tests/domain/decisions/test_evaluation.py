@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from domain.canonical import canonical_bytes
 from domain.decisions.evaluation import (
@@ -151,7 +151,7 @@ def test_predictions_beyond_a_double_fail_the_gate_with_words() -> None:
     assert found.candidate is None
     assert found.mean_baseline is not None
     assert "predictions from 1 to 800" in found.reason
-    assert canonical_bytes(asdict(found))
+    assert canonical_bytes(to_builtins(found))
 
 
 def test_predictions_that_are_no_numbers_have_no_error() -> None:
@@ -346,7 +346,7 @@ def test_what_the_gate_says_follows_from_its_figures_and_fits_the_ledger(
     assert found.champion is not None
     assert found.passed == (found.champion.rmse - found.candidate.rmse > margin)
     assert sum(s.rows for s in found.segments) == len(rows)
-    assert canonical_bytes(asdict(found))
+    assert canonical_bytes(to_builtins(found))
 
 
 def test_where_another_serves_than_is_compared_that_one_is_named_with_the_reason() -> None:

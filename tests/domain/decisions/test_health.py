@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from domain.decisions.cycle import Cycle
 from domain.decisions.health import HealthFacts, health_state, unjudged
@@ -174,7 +175,7 @@ def test_a_promotion_whose_value_lies_below_nothing_has_not_paid_and_names_the_r
         "car-price/3 has not paid: value -16,860 USD, 95 % interval -31,892 to -1,828; a rollback "
         "to car-price/2 would mend it",
     )
-    unsure = replace(LOSS, high=1.0)
+    unsure = structs.replace(LOSS, high=1.0)
     assert health_state(replace(paid, value_interval=unsure)) == ("healthy", ())
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given as for_all
 from hypothesis.strategies import integers, lists, sampled_from
+from msgspec import structs
 
 from domain.decisions.lifecycle import (
     AdoptContract,
@@ -42,7 +43,7 @@ FIRST = CandidatePromoted(
     trained_until="1975-07-01T00:00:00.000001Z",
     registry_run="run1",
 )
-SECOND = replace(
+SECOND = structs.replace(
     FIRST,
     model_version="car-price/2",
     replaced="car-price/1",
@@ -76,7 +77,7 @@ PROMOTE_SECOND = PromoteCandidate(
     as_of="1976-01-01T00:00:00.000000Z",
 )
 OF_FIRST = an(ValueMeasured, model="car-price", model_version="car-price/1")
-OF_SECOND = replace(OF_FIRST, model_version="car-price/2")
+OF_SECOND = structs.replace(OF_FIRST, model_version="car-price/2")
 EVENTS: tuple[ModelEvent, ...] = (ADOPTED, FIRST, SECOND, BACK, OF_FIRST)
 
 
@@ -131,7 +132,7 @@ def test_a_promotion_stands_before_the_word_that_the_cycle_is_settled() -> None:
 def test_a_first_promotion_replaces_nobody() -> None:
     first = replace(PROMOTE_SECOND, compared_with=None, serves=None)
     given(ADOPTED).when(first, by=settle).then(
-        replace(SECOND, replaced=None),
+        structs.replace(SECOND, replaced=None),
         PromotionSettled(
             promoted=True, model_version="car-price/2", reason="car-price/2 replaces nobody"
         ),
@@ -150,7 +151,9 @@ def test_a_cycle_whose_promotion_is_refused_is_settled_with_the_reason() -> None
 
 
 def test_a_contract_adopted_between_gate_and_promotion_does_not_stop_it() -> None:
-    given(ADOPTED, FIRST, replace(ADOPTED, contract_digest="c2")).when(PROMOTE_SECOND).then(SECOND)
+    given(ADOPTED, FIRST, structs.replace(ADOPTED, contract_digest="c2")).when(PROMOTE_SECOND).then(
+        SECOND
+    )
 
 
 def test_any_earlier_champion_can_serve_again() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from domain.canonical import canonical_bytes
 from domain.decisions.parity import Terms, check_parity
@@ -48,7 +48,7 @@ def test_parity_of_nothing_or_of_no_numbers_is_not_shown(exact: bool) -> None:
     unequal = check_parity(pipeline=bad, plan=bad, exact=exact)
     assert not unequal.passed
     assert unequal.largest_difference == sys.float_info.max
-    assert canonical_bytes(asdict(unequal))
+    assert canonical_bytes(to_builtins(unequal))
 
 
 def test_linear_models_may_differ_by_a_rounding_of_the_terms_they_add() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from domain.decisions.policy import AdoptPolicy, fold
 from domain.errors import PolicyInvalid

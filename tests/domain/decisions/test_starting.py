@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from domain.contract.contract import DriftWindow
 from domain.decisions.starting import BeginAttempt, GiveUp, Standing, StartCycle, moment
@@ -70,8 +71,10 @@ def test_a_model_filled_with_history_looks_back_from_its_newest_row_and_says_so(
     assert said is not None
     assert f"its newest row ({AS_OF}) is older than its drift window" in said
     chosen = replace(NEW, as_of=as_of, chosen=said)
-    first = replace(STARTED, cycle="car-price-1", number=1, champion=None, serves=None)
-    given(chosen).when(replace(START, as_of=None)).then(replace(first, as_of=as_of, reason=said))
+    first = structs.replace(STARTED, cycle="car-price-1", number=1, champion=None, serves=None)
+    given(chosen).when(replace(START, as_of=None)).then(
+        structs.replace(first, as_of=as_of, reason=said)
+    )
 
 
 def test_a_time_from_a_clock_a_little_ahead_is_the_present() -> None:
@@ -93,16 +96,18 @@ def test_a_clock_set_back_a_little_looks_back_from_where_the_last_cycle_did_and_
     assert from_last(None, last=beyond) == from_last(None, last=LATER) == (LATER, None)
     assert from_last(AS_OF, last=last) == (AS_OF, None)
     back = replace(STANDING, as_of=as_of, chosen=said, last_as_of=last)
-    given(back).when(replace(START, as_of=None)).then(replace(STARTED, as_of=as_of, reason=said))
+    given(back).when(replace(START, as_of=None)).then(
+        structs.replace(STARTED, as_of=as_of, reason=said)
+    )
 
 
 def test_a_forced_cycle_says_who_forced_it_and_why() -> None:
-    given(STANDING).when(replace(START, force=FORCE)).then(replace(STARTED, force=FORCE))
+    given(STANDING).when(replace(START, force=FORCE)).then(structs.replace(STARTED, force=FORCE))
 
 
 def test_the_first_cycle_has_nobody_to_compare_with() -> None:
     given(NEW).when(START).then(
-        replace(STARTED, cycle="car-price-1", number=1, champion=None, serves=None)
+        structs.replace(STARTED, cycle="car-price-1", number=1, champion=None, serves=None)
     )
 
 
@@ -155,7 +160,7 @@ def test_a_cycle_with_a_reason_sets_later_ones_aside_and_names_them() -> None:
         STANDING, last_as_of=LATER, later=("car-price-1",), champion=None, has_labels=True
     )
     given(mistaken).when(replace(START, reason="a mistake")).then(
-        replace(STARTED, champion=None, sets_aside=("car-price-1",), reason="a mistake")
+        structs.replace(STARTED, champion=None, sets_aside=("car-price-1",), reason="a mistake")
     )
 
 

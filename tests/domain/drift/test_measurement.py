@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 from scipy import stats
 
 from domain.canonical import canonical_bytes
@@ -302,7 +302,7 @@ def test_any_window_gives_a_report_the_ledger_can_hold(
     kinds = [("n", "number"), ("c", "category")]
     reference = freeze_reference(kinds, columns(trained), target, target, 40)  # type: ignore[arg-type]
     report = measure_drift(reference, columns(rows), np.linspace(0, 2, rows))
-    assert canonical_bytes(asdict(report))
+    assert canonical_bytes(to_builtins(report))
     assert_consistent(report)
 
 

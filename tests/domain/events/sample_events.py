@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from domain.decisions.rule_numbers import NEWEST
 from domain.events import cycle_events as cycle

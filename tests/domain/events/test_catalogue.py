@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from msgspec.structs import fields
 
 from domain.blocks.layouts import LAYOUTS
 from domain.events.block_events import BLOCK_EVENTS

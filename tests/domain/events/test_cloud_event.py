@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from domain.events.cloud_event import cloud_event
 from domain.events.envelope import Recorded, event_data

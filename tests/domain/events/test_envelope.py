@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 import orjson
 import pytest
+import rfc8785
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from msgspec import Struct, ValidationError
+from msgspec.structs import replace
 
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import LedgerDamaged
@@ -32,6 +33,8 @@ from domain.events.erasure import Payload
 from domain.events.events import EVENT_TYPES, Event, RowsRefused
 from domain.events.unreadable import EntryUnreadable, Unreadable, said
 from tests.domain.events.sample_events import FORCE, STARTED
+from tests.domain.events.test_upcasting import ASKED
+from tests.plausible import an
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 INTEGERS = st.integers(-INTEGER_MAX, INTEGER_MAX)
@@ -77,9 +80,7 @@ def _many(draw: st.DrawFn, kind: type[BlockEvent]) -> BlockEvent:
 def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     if issubclass(kind, BLOCK_EVENTS):
         return _many(kind)
-    overrides = {
-        name: JSON for name in ("contract", "document") if name in kind.__dataclass_fields__
-    }
+    overrides = {name: JSON for name in ("contract", "document") if name in kind.__struct_fields__}
     return st.builds(kind, **overrides)
 
 
@@ -100,7 +101,42 @@ def test_every_event_comes_back_as_it_was_recorded(kind: type[Event], data: st.D
     assert (recorded.position, recorded.stream_version) == (7, 3)
     assert {name: getattr(recorded, name) for name in ENVELOPE} == envelope
     # What was read back has the same bytes, so a replay sees what was recorded.
-    assert envelope_bytes(event, **envelope) == content
+    assert envelope_bytes(recorded.event, **envelope) == content
+    said = {"v": 1, "type": kind.type, "schema": kind.schema, "data": as_json(event)} | envelope
+    assert content == canonical_bytes(said) == rfc8785.dumps(said)
+    assert event_data(event) == said["data"]
+
+
+def as_json(value: Any) -> Any:
+    """What stands in an event, as the JSON that is written of it."""
+    if isinstance(value, Struct):
+        return {name: as_json(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {name: as_json(each) for name, each in value.items()}
+    return [as_json(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.type)
+def test_a_value_of_another_kind_is_refused_and_an_integer_is_a_number(kind: type[Event]) -> None:
+    data = event_data(an(kind, **ASKED.get(kind, {})))
+
+    def read(name: str, value: object) -> Event:
+        return event_from_data(kind.type, kind.schema, data | {name: value})
+
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is ClassVar:
+            continue
+        allowed = (hint, *get_args(hint))
+        if float in allowed:
+            assert type(getattr(read(name, 5), name)) is float
+        refused: list[object] = [1 if bool in allowed else True]
+        refused += ["5", 5.5, 5.0] if int in allowed else [5] if str in allowed else ["5"]
+        refused += [] if type(None) in allowed else [None]
+        for value in refused:
+            with pytest.raises(ValidationError, match=rf"at `\$\.{name}"):
+                read(name, value)
+    with pytest.raises(ValidationError, match="contains unknown field `badge`"):
+        read("badge", "7")
 
 
 def test_the_envelope_is_closed_and_canonical() -> None:
@@ -186,7 +222,7 @@ def test_a_field_that_no_schema_names_is_refused_wherever_it_stands() -> None:
     data = event_data(forced)
     assert event_from_data(forced.type, forced.schema, data) == forced
     data["force"]["badge"] = "7"
-    with pytest.raises(ValidationError, match=r"force\.badge"):
+    with pytest.raises(ValidationError, match=r"unknown field `badge` - at `\$\.force`"):
         event_from_data(forced.type, forced.schema, data)
 
 

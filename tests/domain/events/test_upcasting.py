@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from msgspec import ValidationError
 
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import Decided, DriftMeasured

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.events.verdicts import (
     ClauseVerdict,

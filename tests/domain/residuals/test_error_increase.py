@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 
 from domain.canonical import canonical_bytes
 from domain.residuals.error_increase import Errors, measure_increase, permuted, t_statistics
@@ -57,7 +57,7 @@ def test_where_no_group_differs_from_its_side_t_is_null_with_the_reason_and_p_ho
     assert (found.error_ratio, found.t_statistic) == (window, None)
     assert found.error_increase_p == p
     assert found.note.startswith("t is infinite: ")
-    assert canonical_bytes(asdict(found))
+    assert canonical_bytes(to_builtins(found))
 
 
 @pytest.mark.parametrize(

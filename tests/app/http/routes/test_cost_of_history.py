@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec.structs import replace
 
 from app.cause import Cause
 from app.clock import new_id

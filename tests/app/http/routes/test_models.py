@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec.structs import replace
 
 from app.projections.models import get_model
 from domain.events.cycle_events import CycleStarted, Decided, HealthReported, Outcome

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import func, select, update
 
 from app.database.engine import insert_rows
@@ -215,7 +216,7 @@ def rooted(many: Many, block: Block, **said: Any) -> Any:
         "occurred_from": min(many.times),
         "occurred_until": max(many.times),
     }
-    return replace(many.event, **(usual | said))
+    return structs.replace(many.event, **(usual | said))
 
 
 MALFORMED: dict[str, tuple[list[bytes], dict[str, Any], tuple[str, str]]] = {
