@@ -42,6 +42,7 @@ class Layout:
     fixed: tuple[Callable[[Any, Shared], bool], ...]  # what stands before them; whether it may
     id: Callable[[str, int, Shared, Line], str]  # (id of the entry, row, …) -> id of the row
     occurred_at: Callable[[Shared, Line], str]
+    identity: Callable[[Shared, Line], str]
     data: Callable[[Shared, Line], dict[str, Any]]
 
     def line_fault(self, shared: Shared, line: bytes) -> str | None:
@@ -65,6 +66,13 @@ class Layout:
         if self.has_columns:
             return _row_fault(shared, _row(self, shared, values))
         return None
+
+    def identity_in(self, shared: Shared, line: bytes) -> str:
+        """The identity that the row in a line is about, without the rest of its plain event.
+
+        Of a line that `line_fault` finds nothing in.
+        """
+        return self.identity(shared, orjson.loads(line))
 
     def plain_row(self, first: str, row: int, shared: Shared, line: bytes) -> PlainRow:
         """The plain event that row `row` of the entry with the id `first` is.
@@ -220,6 +228,7 @@ _MADE: Final[Layout] = Layout(
     fixed=(_is_number, _is_texts),
     id=_counted,
     occurred_at=lambda shared, line: _time_of(shared, _row(_MADE, shared, line)),
+    identity=lambda shared, line: identity_of(shared["identity"], _row(_MADE, shared, line)),
     data=_made_from_1,
 )
 _OBSERVED: Final[Layout] = Layout(
@@ -228,6 +237,7 @@ _OBSERVED: Final[Layout] = Layout(
     fixed=(_is_text, _is_source),
     id=_of_source,
     occurred_at=lambda shared, line: _time_of(shared, _row(_OBSERVED, shared, line)),
+    identity=lambda shared, line: identity_of(shared["identity"], _row(_OBSERVED, shared, line)),
     data=_observed_from_1,
 )
 _OUTCOME: Final = Layout(
@@ -236,6 +246,7 @@ _OUTCOME: Final = Layout(
     fixed=(_is_text, _is_source, _is_text, _is_text, _is_number, _is_time),
     id=_of_source,
     occurred_at=lambda _shared, line: str(line[5]),
+    identity=lambda _shared, line: str(line[3]),
     data=_outcome_from_1,
 )
 
