@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import orjson
 
@@ -17,13 +18,15 @@ from app.database.compaction import compact
 from app.database.locks import exclusive
 from app.ledger.deciding import Look, decide_under_lock
 from app.ledger.erasures import believed_erasures, erased_artefacts, refuse_beyond_reach
+from app.ledger.finding_rows import RowsFound, blocks_that_may_hold, find_rows
 from app.ledger.payloads import delete_erased, positions_of
-from app.ledger.reading import read_stream
+from app.ledger.reading import head, read_stream
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
 from app.projections.erasures import Traces, traces_of
 from app.projections.models import get_model
 from app.settings import Settings
+from domain.blocks.ids import place_of, position_of
 from domain.decisions.cycle import RETRAINING
 from domain.decisions.erasure import EraseRow, Kept, Training, erase_row, trained_with
 from domain.errors import UnknownModel
@@ -45,6 +48,7 @@ class Erasure:
     position: int | None  # of `PayloadErased`; None: nothing that can be erased was kept
     event: PayloadErased | None
     beyond: tuple[int, ...]  # entries that hold the row in hashed bytes: nobody can erase those
+    unread: tuple[int, ...]  # entries of many rows, changed by somebody, that may hold it still
     champion: str | None  # who serves, when trained with the row; it goes on serving
     reference_erased: bool  # drift against who serves cannot be measured any more
     files: int  # deleted now, for this erasure and for earlier ones that were cut off
@@ -72,11 +76,17 @@ def erase(
         LedgerBusy: the ledger was in use; what was recorded stands, run it again.
         TrainingFailed, OSError: files could not be deleted; run it again.
     """
+    command = EraseRow(model=model, reason=reason, legal_basis=legal_basis)
+    with ledger.snapshot() as connection:  # most of the reading, which others need not wait for
+        read_up_to = head(connection)
+        among = blocks_that_may_hold(connection, model, identity, up_to=read_up_to)
+        before = find_rows(connection, identity, among)
+    sought = _Sought(identity, before, read_up_to)
     decision = decide_under_lock(
         ledger,
-        Look(partial(_look, model=model, identity=identity)),
+        Look(partial(_look, model=model, sought=sought)),
         erase_row,
-        EraseRow(model=model, reason=reason, legal_basis=legal_basis),
+        command,
         cause,
         then=partial(_erase_rows, ledger),
     )
@@ -91,6 +101,7 @@ def erase(
         position=decision.recorded[0].position if event else None,
         event=event,
         beyond=kept.beyond,
+        unread=kept.unread,
         champion=kept.champion if affected else None,
         reference_erased=event is not None and kept.reference_sha256 in event.artefacts,
         files=files,
@@ -116,25 +127,48 @@ def _erase_rows(ledger: Ledger, events: Sequence[PayloadErased], connection: Con
     ledger.project.drop_others(connection)
 
 
-def _look(connection: Connection, *, model: str, identity: str) -> tuple[Kept, StreamHistory]:
+def _look(connection: Connection, *, model: str, sought: _Sought) -> tuple[Kept, StreamHistory]:
     standing = get_model(connection, model)
     if standing is None:
         raise UnknownModel.named(model)
     open_cycle = unfinished_cycle(connection, model)
+    identity = sought.identity
     positions = positions_of(connection, model, identity)
+    found = sought.found_now(connection, model)
     traces = traces_of(connection, model, identity)
-    erasable = bool(positions) and open_cycle is None  # else there is no need to read on
+    can_go = {place_of(each, 0) for each in positions}
+    can_go |= {place_of(each.position, each.row) for each in found.rows}
+    beyond = {position_of(place) for place in traces.places - can_go} - {*found.unread}
+    erasable = bool(can_go) and open_cycle is None  # else there is no need to read on
     views = _every_cycle(connection, model) if erasable else []
     kept = Kept(
         open_cycle=open_cycle.cycle if open_cycle else None,
         positions=tuple(positions),
-        beyond=tuple(sorted(traces.positions - set(positions))),
+        rows=found.rows,
+        beyond=tuple(sorted(beyond)),
+        unread=found.unread,
         trainings=tuple(_trainings(connection, views, identity, traces)),
         residuals=tuple(_residuals(connection, views, identity)),
         champion=standing.champion,
         reference_sha256=standing.reference_sha256,
     )
     return kept, read_stream(connection, PayloadErased.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What is to be erased, and what was found of it in entries of many before the lock."""
+
+    identity: str
+    before: RowsFound
+    read_up_to: int  # position
+
+    def found_now(self, connection: Connection, model: str) -> RowsFound:
+        """The rows about it, under the lock: those found before, and those that came since."""
+        since = blocks_that_may_hold(
+            connection, model, self.identity, after=self.read_up_to, up_to=head(connection)
+        )
+        return find_rows(connection, self.identity, chain(self.before.positions, since))
 
 
 def _every_cycle(connection: Connection, model: str) -> list[CycleView]:

@@ -16,6 +16,7 @@ from app.ledger.tables import BLOCKS, ENTRIES, ROW_IDS
 from domain.blocks.block import Block
 from domain.blocks.ids import prediction_id
 from domain.events.block_events import PredictionsMade, RowPlace
+from domain.stored_damage import StoredDamage
 
 _DIGEST: Final = 16  # bytes of a row's request digest
 
@@ -24,6 +25,9 @@ def erase_rows(connection: Connection, places: Iterable[RowPlace]) -> None:
     """Erase these rows, which an entry names; the database refuses what no entry names.
 
     With them goes what they could be guessed from: their own digests, and that of the request.
+
+    Raises:
+        StoredDamage: the id of a row does not stand where it was written.
     """
     ordered = sorted(set(places), key=attrgetter("position", "row"))
     for position, together in groupby(ordered, key=attrgetter("position")):
@@ -57,4 +61,11 @@ def _ids(connection: Connection, position: int, rows: list[int]) -> dict[int, st
         select(ROW_IDS.c.row, ROW_IDS.c.id).where(ROW_IDS.c.position == position)
     )
     known = {row: as_bytes(id, "the id of a row", position) for row, id in stored}
+    for row in rows:
+        if row not in known:
+            raise StoredDamage(
+                f"the id of row {row} of entry {position} is missing, and an erased row keeps it. "
+                "Nothing was erased; restore a back-up and compare.",
+                position,
+            )
     return {row: str(UUID(bytes=known[row])) for row in rows}

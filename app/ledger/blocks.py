@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, select
 
+from app.ledger.erasures import rows_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ROW_IDS
 from domain.blocks.block import Block
@@ -46,7 +47,8 @@ class BlocksApart:
         """The rows of the entry at `position`.
 
         Raises:
-            StoredDamage: they are missing; erased rows leave their hashes.
+            StoredDamage: they are missing, where erased ones leave their hashes; or a row is, and
+                no entry says that it was erased.
         """
         if self._found is None:
             self._found = _read(self._connection, self._positions)
@@ -57,7 +59,20 @@ class BlocksApart:
                 "writing; restore a back-up and compare.",
                 position,
             )
+        gone = block.rows_erased()
+        if gone:
+            self._refuse_unnamed(position, gone)
         return block
+
+    def _refuse_unnamed(self, position: int, gone: Sequence[int]) -> None:
+        named = rows_gone(self._connection).get(position, frozenset())
+        for row in gone:
+            if row not in named:
+                raise StoredDamage(
+                    f"row {row} of entry {position} is missing, and no entry says that it was "
+                    "erased. Stop writing; restore a back-up and compare.",
+                    position,
+                )
 
 
 def rows_at(connection: Connection, positions: Sequence[int]) -> dict[int, int]:

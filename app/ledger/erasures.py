@@ -5,7 +5,7 @@ What names more than it may is damage. It is noticed, and erases nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import orjson
@@ -30,7 +30,7 @@ from domain.events.unreadable import EntryUnreadable
 from domain.stored_damage import StoredDamage
 
 _AT_ONCE: Final = 500  # positions of one query
-_GONE: Final = "whyledger.positions_gone"  # where a connection keeps them
+_KEPT: Final = "whyledger.gone"  # where a connection keeps them
 _Newest: TypeAlias = tuple[int, bytes] | None  # position and leaf hash of the newest erasure
 
 
@@ -39,6 +39,13 @@ class PlacedErasure(NamedTuple):
 
     position: int
     event: PayloadErased
+
+
+class _Gone(NamedTuple):
+    """What is gone, as erasures say that may say so."""
+
+    positions: frozenset[int]  # of entries whose data is
+    rows: Mapping[int, frozenset[int]]  # position of an entry of many -> rows of it
 
 
 def believed_erasures(connection: Connection) -> list[PayloadErased]:
@@ -67,15 +74,22 @@ def refuse_beyond_reach(connection: Connection) -> None:
 
 
 def positions_gone(connection: Connection) -> frozenset[int]:
-    """The positions of all entries whose data is gone, as an erasure that may say so says.
+    """The positions of all entries whose data is gone, as an erasure that may say so says."""
+    return _gone(connection).positions
 
-    A connection keeps what it found until there is another erasure: whoever pages through entries
-    would read all of them again with each page.
-    """
+
+def rows_gone(connection: Connection) -> Mapping[int, frozenset[int]]:
+    """By the position of an entry of many those of its rows that are gone, as `positions_gone`."""
+    return _gone(connection).rows
+
+
+def _gone(connection: Connection) -> _Gone:
+    """A connection keeps what it found until there is another erasure: whoever pages through
+    entries would read all of them again with each page."""
     newest = _newest(connection)
-    kept: tuple[_Newest, frozenset[int]] | None = connection.info.get(_GONE)
+    kept: tuple[_Newest, _Gone] | None = connection.info.get(_KEPT)
     if kept is None or kept[0] != newest:
-        kept = connection.info[_GONE] = (newest, _read_gone(connection))
+        kept = connection.info[_KEPT] = (newest, _read_gone(connection))
     return kept[1]
 
 
@@ -89,13 +103,18 @@ def _newest(connection: Connection) -> _Newest:
     return None if row is None else (row.position, row.leaf_hash)
 
 
-def _read_gone(connection: Connection) -> frozenset[int]:
-    gone: set[int] = set()
+def _read_gone(connection: Connection) -> _Gone:
+    positions: set[int] = set()
+    rows: dict[int, set[int]] = {}
     for position, event in _recorded(connection):
         before = [each for each in event.entries if each < position]
-        models = _models_of_rows(connection, before)
-        gone.update(each for each in before if models.get(each) == event.model)
-    return frozenset(gone)
+        rows_before = [each for each in event.rows if each.position < position]
+        models = models_of_rows(connection, [*before, *(each.position for each in rows_before)])
+        positions.update(each for each in before if models.get(each) == event.model)
+        for each in rows_before:
+            if models.get(each.position) == event.model:
+                rows.setdefault(each.position, set()).add(each.row)
+    return _Gone(frozenset(positions), {at: frozenset(each) for at, each in rows.items()})
 
 
 def erased_artefacts(connection: Connection) -> frozenset[str]:
@@ -147,7 +166,7 @@ class _Before:
         rows = [each for each in event.entries if each < position]
         started = _started_before(self._connection, event.cycles, position)
         return StoodBefore(
-            rows_model=_models_of_rows(self._connection, rows).get,
+            rows_model=models_of_rows(self._connection, rows).get,
             many_rows=_many_rows(self._connection, [each.position for each in event.rows]).get,
             is_frozen=lambda sha256: self._frozen.before(sha256, event.model, position),
             has_started=started.__contains__,
@@ -200,7 +219,8 @@ def _names_frozen(content: bytes) -> set[str]:
     return frozen_in(data) if isinstance(data, dict) else set()
 
 
-def _models_of_rows(connection: Connection, positions: Sequence[int]) -> dict[int, str | None]:
+def models_of_rows(connection: Connection, positions: Sequence[int]) -> dict[int, str | None]:
+    """Position -> the model whose rows stand there, None where none do, for entries there are."""
     found: dict[int, str | None] = {}
     for start in range(0, len(positions), _AT_ONCE):
         part = list(positions[start : start + _AT_ONCE])

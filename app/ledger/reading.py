@@ -24,6 +24,7 @@ from domain.events.unreadable import Unreadable
 from domain.stored_damage import StoredDamage
 
 PAGE_ROWS_MAX: Final = 20_000  # of one page, whose rows are held at once
+_AT_ONCE: Final = 500  # positions of one query
 
 STORED: Final = (
     ENTRIES.c.position,
@@ -70,6 +71,23 @@ def read_entries(
         query = query.where(ENTRIES.c.position <= up_to)
     rows = connection.execute(query.order_by(ENTRIES.c.position).limit(limit)).all()
     return read_back(connection, _held_at_once(connection, rows))
+
+
+def entries_at(connection: Connection, positions: Iterable[int]) -> Iterator[Recorded]:
+    """The entries at these positions, which ascend; of many rows only few are held at a time.
+
+    Raises:
+        LedgerDamaged: as `read_back`.
+    """
+    wanted = iter(positions)
+    while part := list(islice(wanted, _AT_ONCE)):
+        query = select(*STORED).where(ENTRIES.c.position.in_(part))
+        rows: Sequence[Row[*tuple[Any, ...]]]
+        rows = connection.execute(query.order_by(ENTRIES.c.position)).all()
+        while rows:
+            held = _held_at_once(connection, rows)
+            yield from read_back(connection, held)
+            rows = rows[len(held) :]
 
 
 def read_stream(connection: Connection, stream: str) -> StreamHistory:

@@ -15,7 +15,7 @@ from domain.blocks.ids import position_of
 class Traces:
     """Where the read models hold a row."""
 
-    positions: frozenset[int]  # of the events they hold it from
+    places: frozenset[int]  # of the events they hold it from, see `Recorded.place`
     labels: tuple[tuple[int, str], ...]  # position and event time of each label
 
 
@@ -31,6 +31,8 @@ def traces_of(connection: Connection, model: str, identity: str) -> Traces:
             LABELS.c.model == model, LABELS.c.identity == identity
         )
     )
-    labels = tuple((position_of(row.place), row.event_time) for row in labelled)
-    predictions = frozenset(map(position_of, predicted))
-    return Traces(positions=predictions | {at for at, _ in labels}, labels=labels)
+    found = [(row.place, row.event_time) for row in labelled]
+    return Traces(
+        places=frozenset(predicted) | {place for place, _ in found},
+        labels=tuple((position_of(place), event_time) for place, event_time in found),
+    )

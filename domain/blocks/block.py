@@ -27,6 +27,7 @@ ROWS_MIN: Final = 2  # one row alone is a plain event, which is smaller
 NO_SALT: Final = bytes(SALT_BYTES)  # of an erased row
 _ERASED: Final = re.compile(rb'"([0-9a-f]{64}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 _ROW: Final = b"["
+_GONE: Final = b'"'
 _NEWLINE: Final = b"\n"
 
 
@@ -71,6 +72,12 @@ class Block:
     def root(self) -> bytes:
         """The RFC 6962 root over the rows' leaf hashes, 32 bytes."""
         return root_of(self.leaves())
+
+    def rows_erased(self) -> list[int]:
+        """The rows of which only the leaf hash and the id are left, in order."""
+        if self.content[:1] != _GONE and _NEWLINE + _GONE not in self.content:
+            return []
+        return [row for row, line in enumerate(self.lines) if line[:1] == _GONE]
 
     def erased(self, ids: dict[int, str]) -> Block:
         """The block without the rows in `ids` (row -> the id of its event); the root stays.

@@ -43,6 +43,7 @@ class Layout:
     kinds: Callable[[Shared], tuple[Any, ...]]  # the types of the same, for who reads many at once
     id: Callable[[str, int, Shared, Line], str]  # (id of the entry, row, …) -> id of the row
     occurred_at: Callable[[Shared, Line], str]
+    identity: Callable[[Shared, Line], str]
     data: Callable[[Shared, Line], dict[str, Any]]
 
     def line_fault(self, shared: Shared, line: bytes) -> str | None:
@@ -66,6 +67,13 @@ class Layout:
         if self.has_columns:
             return _row_fault(shared, _row(self, shared, values))
         return None
+
+    def identity_in(self, shared: Shared, line: bytes) -> str:
+        """The identity that the row in a line is about, without the rest of its plain event.
+
+        Of a line that `line_fault` finds nothing in.
+        """
+        return self.identity(shared, orjson.loads(line))
 
     def plain_row(self, first: str, row: int, shared: Shared, line: bytes) -> PlainRow:
         """The plain event that row `row` of the entry with the id `first` is.
@@ -236,6 +244,7 @@ _MADE: Final[Layout] = Layout(
     kinds=lambda _: (float, tuple[str, ...]),
     id=_counted,
     occurred_at=lambda shared, line: _time_of(_MADE, shared, line),
+    identity=lambda shared, line: identity_of(shared["identity"], _row(_MADE, shared, line)),
     data=_made_from_1,
 )
 _OBSERVED: Final[Layout] = Layout(
@@ -245,6 +254,7 @@ _OBSERVED: Final[Layout] = Layout(
     kinds=lambda shared: (str, _of_source_kind(shared)),
     id=_of_source,
     occurred_at=lambda shared, line: _time_of(_OBSERVED, shared, line),
+    identity=lambda shared, line: identity_of(shared["identity"], _row(_OBSERVED, shared, line)),
     data=_observed_from_1,
 )
 _OUTCOME: Final = Layout(
@@ -254,6 +264,7 @@ _OUTCOME: Final = Layout(
     kinds=lambda shared: (str, _of_source_kind(shared), str, str, float, str),
     id=_of_source,
     occurred_at=lambda _shared, line: str(line[5]),
+    identity=lambda _shared, line: str(line[3]),
     data=_outcome_from_1,
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.errors import CycleRunning, RequestInvalid
+from domain.events.block_events import RowPlace
 from domain.events.events import PayloadErased
 
 _WORDS_MAX: Final = 500  # of a reason or a legal basis
@@ -26,8 +27,10 @@ class Kept:
     """What is kept about one row of a model, and who serves meanwhile."""
 
     open_cycle: str | None  # of the model, that has started and not ended
-    positions: tuple[int, ...]  # of the row's events whose data can be erased
+    positions: tuple[int, ...]  # of the row's events whose data can be erased, in entries of one
+    rows: tuple[RowPlace, ...]  # its events in entries of many
     beyond: tuple[int, ...]  # of those that hold the row in hashed bytes: nobody can erase them
+    unread: tuple[int, ...]  # of entries of many that nobody can read: they may hold the row
     trainings: tuple[Training, ...]  # oldest first
     residuals: tuple[str, ...]  # digests of frozen residuals that name it
     champion: str | None
@@ -61,7 +64,7 @@ def erase_row(kept: Kept, command: EraseRow) -> tuple[PayloadErased, ...]:
             f"(`whyledger cycle --model {command.model}` resumes it), then erase.",
             kept.open_cycle,
         )
-    if not kept.positions:
+    if not (kept.positions or kept.rows):
         return ()
     artefacts = {sha256 for training in kept.trainings for sha256 in training.artefacts}
     artefacts.update(kept.residuals)
@@ -69,7 +72,7 @@ def erase_row(kept: Kept, command: EraseRow) -> tuple[PayloadErased, ...]:
         PayloadErased(
             model=command.model,
             entries=kept.positions,
-            rows=(),  # nothing writes entries of many rows yet
+            rows=kept.rows,
             artefacts=tuple(sorted(artefacts)),
             cycles=tuple(training.cycle for training in kept.trainings),
             model_versions=tuple(each.candidate for each in kept.trainings if each.candidate),

@@ -51,6 +51,17 @@ def rows_of(entry: Recorded, rows: Iterable[int]) -> Iterator[Recorded]:
             yield _recorded(entry, row, id, occurred_at, kind(**data))
 
 
+def rows_about(entry: Recorded, identity: str) -> Iterator[int]:
+    """The rows of an entry of many that are about this identity, in order; erased ones are about
+    nobody any more."""
+    if entry.rows_apart is None:
+        return
+    layout, shared = entry.rows_apart.layout, event_data(entry.event)
+    for row, line in enumerate(entry.rows_apart.block.lines):
+        if erased_row(line) is None and layout.identity_in(shared, line) == identity:
+            yield row
+
+
 def expanded(entries: Iterable[Recorded]) -> list[Recorded]:
     """`expand` of each, one after another."""
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,21 +16,26 @@ from app.cycle.promotions import roll_back
 from app.cycle.worker import begin_attempt
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import upgrade
+from app.ledger.blocks import id_bytes
 from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS, ROW_IDS
 from app.projections.folding import digests
 from app.projections.opening import open_ledger
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
+from domain.blocks.block import NO_SALT, Block
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.decisions.damage import SettleDamage
+from domain.events.block_events import PredictionsMade
 from domain.events.envelope import PayloadOf, Recorded, parse_entry
 from domain.events.erasure import Payload
 from domain.events.events import DatasetReceived, PayloadErased
+from domain.events.expansion import expand
 from domain.tree.merkle import root_of
 from tests.app.car_ledger import CarLedger, document, year_end
+from tests.app.golden_rows import rows_together
 from tests.app.people import forgets, trained_on_people
 
 
@@ -41,6 +46,7 @@ class Told:
     lines: list[bytes]
     artefacts: list[dict[str, Any]]  # digest, kind, size
     payloads: list[bytes]  # one line each, as in a bundle
+    rows: list[bytes]  # of entries of many, one line each, as in a bundle
 
 
 def both_models(ledger: Ledger, settings: Settings) -> None:
@@ -93,6 +99,7 @@ STORIES: Final = {
     "0003-reigns": reigns,
     "0004-refits": refits,
     "0005-damage": damage,
+    "0006-rows": rows_together,
 }
 
 
@@ -112,8 +119,21 @@ def told(state: Path, story: Callable[[Ledger, Settings], None]) -> Told:
             for row in connection.execute(select(ARTEFACTS).order_by(ARTEFACTS.c.sha256))
         ]
     lines = ledger.stored_bytes(0, ledger.size() - 1)
+    rows = [line for entry in ledger.read(-1, len(lines)) for line in _row_lines(entry)]
     ledger.close()
-    return Told(lines, artefacts, payloads)
+    return Told(lines, artefacts, payloads, rows)
+
+
+def _row_lines(entry: Recorded) -> Iterator[bytes]:
+    if entry.rows_apart is None:
+        return
+    block = entry.rows_apart.block
+    for row, line in enumerate(block.lines):
+        at = b'{"position":%d,"row":%d,' % (entry.position, row)
+        salt = block.salt(row).hex().encode()
+        yield at + (
+            b'"erased":%b}' % line if line[:1] == b'"' else b'"salt":"%b","data":%b}' % (salt, line)
+        )
 
 
 def _prices(cars: CarLedger) -> None:
@@ -163,7 +183,9 @@ def _sales(cars: CarLedger) -> None:
     cars.runs(year_end(1977))  # nothing to judge
 
 
-def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -> dict[str, Any]:
+def replayed(
+    lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = (), rows: Sequence[bytes] = ()
+) -> dict[str, Any]:
     """What follows from these entries in an empty database: size, root, read models' digests.
 
     The bytes are placed as they are, never made again: a later version may write events otherwise.
@@ -173,7 +195,7 @@ def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -
     upgrade(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
     with ledger.writing() as connection:
-        apply(connection, place(connection, lines, payloads))
+        apply(connection, place(connection, lines, payloads, rows))
     with ledger.connect() as connection:
         read_models = digests(connection, READ_MODELS)
     found = {
@@ -186,10 +208,13 @@ def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -
 
 
 def place(
-    connection: Connection, lines: Sequence[bytes], payloads: Sequence[bytes] = ()
+    connection: Connection,
+    lines: Sequence[bytes],
+    payloads: Sequence[bytes] = (),
+    rows: Sequence[bytes] = (),
 ) -> list[Recorded]:
     """Write these entries into an empty ledger, without its tree and its read models."""
-    entries = placed(lines, payloads)
+    entries = placed(lines, payloads, rows)
     connection.execute(
         insert(ENTRIES),
         [
@@ -209,18 +234,36 @@ def place(
         ],
     )
     insert_rows(connection, PAYLOADS, [_payload_row(line) for line in payloads])
+    for entry in entries:
+        if entry.rows_apart is not None:
+            block = entry.rows_apart.block
+            stored = (entry.position, entry.rows, block.salts, block.content, None, None)
+            insert_rows(connection, BLOCKS, [stored])
+            if not isinstance(entry.event, PredictionsMade):
+                ids = [(id_bytes(row.id), row.position, row.row) for row in expand(entry)]
+                insert_rows(connection, ROW_IDS, ids)
     return entries
 
 
-def placed(lines: Sequence[bytes], payloads: Sequence[bytes] = ()) -> list[Recorded]:
+def placed(
+    lines: Sequence[bytes], payloads: Sequence[bytes] = (), rows: Sequence[bytes] = ()
+) -> list[Recorded]:
     """The entries at the positions and stream versions that follow from their order."""
     versions: Counter[str] = Counter()
     entries = []
-    apart = _apart(lines, payloads)
+    apart, blocks = _apart(lines, payloads), _blocks(rows)
     for position, line in enumerate(lines):
         stream = orjson.loads(line)["stream"]
         version = versions[stream]
-        entries.append(parse_entry(line, position=position, stream_version=version, apart=apart))
+        entries.append(
+            parse_entry(
+                line,
+                position=position,
+                stream_version=version,
+                apart=apart,
+                blocks=blocks.__getitem__,
+            )
+        )
         versions[stream] += 1
     return entries
 
@@ -237,6 +280,21 @@ def _apart(lines: Sequence[bytes], payloads: Sequence[bytes]) -> PayloadOf:
         return None if position in erased else there[position]
 
     return apart
+
+
+def _blocks(rows: Sequence[bytes]) -> dict[int, Block]:
+    """The blocks of these rows, by position."""
+    stored: dict[int, list[tuple[bytes, bytes]]] = {}
+    for line in rows:
+        said = orjson.loads(line)
+        gone = "erased" in said
+        kept = canonical_bytes(said["erased"] if gone else said["data"])
+        salt = NO_SALT if gone else bytes.fromhex(said["salt"])
+        stored.setdefault(said["position"], []).append((salt, kept))
+    return {
+        position: Block(b"".join(salt for salt, _ in each), b"\n".join(line for _, line in each))
+        for position, each in stored.items()
+    }
 
 
 def _payload_row(line: bytes) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ from domain.events.block_events import (
     PredictionsMade,
 )
 from domain.events.envelope import Recorded, envelope_bytes, parse_entry
+from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade
 from domain.times import mid_year
 from tests.plausible import TIME, an
 
@@ -75,6 +76,56 @@ def outcomes(*of: tuple[str, str], label: float = 9.0, source: str = "/labels") 
         [TIME] * len(of),
         [source_event_id(source, id) for id, _ in of],
         "observations-cars",
+    )
+
+
+def together(plain: Sequence[tuple[Event, str]], **shared: Any) -> Many:
+    """These events of one kind and stream, each with its time, as the rows of one entry.
+
+    `shared`: what the entry says beside what all of them say.
+    """
+    first = plain[0][0]
+    times = [time for _, time in plain]
+    if isinstance(first, OutcomeRecorded):
+        outcomes = [event for event, _ in plain if isinstance(event, OutcomeRecorded)]
+        return Many(
+            an(OutcomesRecorded, model=first.model, source=first.source, **shared),
+            [
+                (each.source_id, None, each.prediction_id, each.identity, each.label, time)
+                for each, time in zip(outcomes, times, strict=True)
+            ],
+            times,
+            [source_event_id(each.source, each.source_id) for each in outcomes],
+            f"observations-{first.model}",
+        )
+    rows = [e for e, _ in plain if isinstance(e, PredictionMade | ObservationRecorded)]
+    columns = tuple(sorted(rows[0].row))
+    laid_out = {
+        "model": rows[0].model,
+        "columns": columns,
+        "identity": tuple(part.partition("=")[0] for part in rows[0].identity.split("|")),
+    }
+    cells = [tuple(each.row[name] for name in columns) for each in rows]
+    if isinstance(first, PredictionMade):
+        made = [each for each in rows if isinstance(each, PredictionMade)]
+        said = {"model_version": first.model_version, "plan_sha256": first.plan_sha256}
+        return Many(
+            an(PredictionsMade, **laid_out, **said, **shared),
+            [
+                (each.prediction, list(each.unknown_categories), *of)
+                for each, of in zip(made, cells, strict=True)
+            ],
+            times,
+            None,
+            f"predictions-{first.model}",
+        )
+    seen = [each for each in rows if isinstance(each, ObservationRecorded)]
+    return Many(
+        an(ObservationsRecorded, **laid_out, source=seen[0].source, **shared),
+        [(each.source_id, None, *of) for each, of in zip(seen, cells, strict=True)],
+        times,
+        [source_event_id(each.source, each.source_id) for each in seen],
+        f"observations-{seen[0].model}",
     )
 
 

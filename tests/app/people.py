@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +12,18 @@ from sqlalchemy import select
 from app.cause import Cause
 from app.intake.erasure import Erasure, erase
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
+from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS
 from app.projections.cycles import CYCLES
 from app.projections.decisions import DECISIONS
 from app.projections.labels import LABELS
 from app.projections.predictions import PREDICTIONS
 from app.settings import Settings
-from domain.events.events import Row
+from domain.events.envelope import Recorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade, Row
+from domain.events.expansion import expand
 from tests.app.car_ledger import CarLedger, document, year_end
+from tests.app.many_rows import put_many, together
+from tests.plausible import an
 
 OWNER: Final = {
     "name": "owner",
@@ -58,6 +63,33 @@ def trained_on_people(ledger: Ledger, settings: Settings) -> tuple[CarLedger, Ro
     return cars, observed[0]
 
 
+def stands_among_many(cars: CarLedger, row: Row, source: str = "/again") -> list[Recorded]:
+    """The person's row comes in once more of each kind, each time as row 1 of 3 in one entry."""
+    view, others = cars.view(), cars.rows([1971], most=3)[1:]
+    rows = [others[0] | {"owner": None}, row, others[1] | {"owner": None}]
+    about = [(each, key_of(each), f"{each['year']}-07-01T00:00:00.000000Z") for each in rows]
+    told = {"model": cars.model}
+    made = an(PredictionMade, model_version=view.champion, plan_sha256=view.plan_sha256, **told)
+    asked = [
+        replace(made, identity=key, row={n: v for n, v in each.items() if n != view.target})
+        for each, key, _ in about
+    ]
+    times = [time for _, _, time in about]
+    predicted = put_many(cars.ledger, together(list(zip(asked, times, strict=True))))
+    seen = [
+        an(ObservationRecorded, source=source, source_id=key, identity=key, row=each, **told)
+        for each, key, _ in about
+    ]
+    labelled = [
+        an(OutcomeRecorded, source_id=each.id, prediction_id=each.id, identity=key, **told)
+        for each, (_, key, _) in zip(expand(predicted), about, strict=True)
+    ]
+    return [predicted] + [
+        put_many(cars.ledger, together(list(zip(events, times, strict=True))))
+        for events in (seen, labelled)
+    ]
+
+
 def forgets(cars: CarLedger, row: Row, **how: Any) -> Erasure:
     """The row is erased, as its owner asked."""
     words = {"reason": "the owner asked", "legal_basis": "GDPR Art. 17"}
@@ -86,6 +118,7 @@ def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
     for table, *columns in (
         (ENTRIES, "bytes"),
         (PAYLOADS, "bytes", "identity"),
+        (BLOCKS, "bytes"),
         (ARTEFACTS, "bytes"),
         (PREDICTIONS, "row", "identity"),
         (LABELS, "row", "identity"),

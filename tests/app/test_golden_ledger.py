@@ -15,12 +15,14 @@ from app.projections.folding import digests
 from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
+from domain.blocks.ids import keyed_event_id
 from domain.canonical import canonical_bytes
-from domain.events.block_events import BLOCK_TYPES
+from domain.events.block_events import BLOCK_EVENTS
 from domain.events.cycle_events import Conclusion, CycleStarted, Decided, HealthReported
 from domain.events.envelope import Recorded, envelope_bytes
 from domain.events.erasure import Erased
-from domain.events.events import EVENT_TYPES, ValueMeasured
+from domain.events.events import EVENT_TYPES, PayloadErased, ValueMeasured
+from domain.events.expansion import expanded
 from domain.events.unreadable import Unreadable
 from tests.app.golden_story import named_artefacts, placed, replayed
 from tests.app.older_payloads import as_first_written, undo_in_read_models
@@ -29,7 +31,7 @@ from tests.repository import REPOSITORY
 GOLDEN = sorted(
     path
     for path in (REPOSITORY / "tests" / "golden").glob("*.jsonl")
-    if not path.name.endswith(".payloads.jsonl")
+    if not path.name.endswith((".payloads.jsonl", ".rows.jsonl"))
 )
 NAMES = [path.stem for path in GOLDEN]
 DECIDED = b'"type":"cycle.decided"'
@@ -41,13 +43,20 @@ def lines_of(path: Path) -> list[bytes]:
 
 
 def payloads_of(path: Path) -> list[bytes]:
-    apart = path.with_suffix(".payloads.jsonl")
-    return apart.read_bytes().splitlines() if apart.exists() else []
+    return _apart(path.with_suffix(".payloads.jsonl"))
+
+
+def rows_of(path: Path) -> list[bytes]:
+    return _apart(path.with_suffix(".rows.jsonl"))
+
+
+def _apart(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def entries_of(path: Path) -> list[tuple[Recorded, bytes]]:
     lines = lines_of(path)
-    return list(zip(placed(lines, payloads_of(path)), lines, strict=True))
+    return list(zip(placed(lines, payloads_of(path), rows_of(path)), lines, strict=True))
 
 
 def expected_of(path: Path) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def test_a_digest_of_every_read_model_that_is_kept_was_recorded() -> None:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=NAMES)
 def test_it_replays_into_the_same_read_models(path: Path, empty_database_url: str) -> None:
-    found = replayed(lines_of(path), empty_database_url, payloads_of(path))
+    found = replayed(lines_of(path), empty_database_url, payloads_of(path), rows_of(path))
     expected = expected_of(path)
     assert (found["entries"], found["root"]) == (expected["entries"], expected["root"])
     for name, digest in (expected["read_models"] | expected["since"]).items():
@@ -84,7 +93,7 @@ def test_it_replays_into_the_same_read_models(path: Path, empty_database_url: st
 def test_but_for_what_upcasting_added_its_read_models_are_those_first_recorded(
     path: Path, empty_database_url: str
 ) -> None:
-    replayed(lines_of(path), empty_database_url, payloads_of(path))
+    replayed(lines_of(path), empty_database_url, payloads_of(path), rows_of(path))
     settings = Settings(database_url=empty_database_url)
     ledger = Ledger(create_database(empty_database_url, settings), apply, busy_timeout_seconds=5)
     schemas = {json.loads(line)["schema"] for line in lines_of(path) if DECIDED in line}
@@ -146,7 +155,7 @@ def test_the_first_version_is_written_the_same_but_for_upcasts_and_ends_in_every
 
 def test_every_event_there_is_stands_in_a_golden_ledger() -> None:
     found = {entry.event.type for path in GOLDEN for entry, _ in entries_of(path)}
-    assert found == {event.type for event in EVENT_TYPES} - BLOCK_TYPES  # nothing writes them yet
+    assert found == {event.type for event in EVENT_TYPES}
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=NAMES)
@@ -173,3 +182,18 @@ def test_in_the_second_one_a_person_was_forgotten_and_others_were_not() -> None:
     assert sum(isinstance(event, Erased) for event in events) == 3
     assert sum(apart) == 3 + len(payloads_of(path))
     assert (len(payloads_of(path)) > 200, b"Ada-Quixote" in path.read_bytes()) == (True, False)
+
+
+def test_in_the_sixth_one_rows_of_every_kind_stand_alone_and_together_and_some_are_erased() -> None:
+    path = REPOSITORY / "tests" / "golden" / "0006-rows.jsonl"
+    entries = [entry for entry, _ in entries_of(path)]
+    together = [entry for entry in entries if entry.rows_apart is not None]
+    assert {type(entry.event) for entry in together} == set(BLOCK_EVENTS)
+    alone = {entry.event.type for entry in entries if entry.rows == 1}
+    assert alone >= {event.plain for event in BLOCK_EVENTS}
+    gone = [(row.position, row.row) for row in expanded(together) if isinstance(row.event, Erased)]
+    (erasure,) = [entry.event for entry in entries if isinstance(entry.event, PayloadErased)]
+    assert gone == [(each.position, each.row) for each in erasure.rows] != []
+    assert keyed_event_id("batch-1", 0) in {entry.id for entry in together}
+    kept = path.read_bytes() + path.with_suffix(".rows.jsonl").read_bytes()
+    assert b"Ada-Quixote" not in kept + path.with_suffix(".payloads.jsonl").read_bytes()

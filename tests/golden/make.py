@@ -3,10 +3,10 @@
     python tests/golden/make.py 0001-first-version
 
 tells the story of that name in `tests/app/golden_story.py` and writes `<name>.jsonl` (the canonical
-bytes of each entry, one a line, in order of position), `<name>.payloads.jsonl` (what stands apart
-from them, when anything does) and
-`<name>.json` (size, RFC 6962 root, digest of every read model and of every artefact). It refuses to
-write over a ledger that exists: every later version must replay the old ones. `--expect` looks at
+bytes of each entry, one a line, in order of position), `<name>.payloads.jsonl` and
+`<name>.rows.jsonl` (what stands apart from them, when anything does) and `<name>.json` (size, RFC
+6962 root, digest of every read model and of every artefact). It refuses to write over a ledger that
+exists: every later version must replay the old ones. `--expect` looks at
 the ledger that exists, for a change of read models that is meant: what the version that wrote it
 recorded stays, and the digests that came or differ since are kept beside it, under `since`. A read
 model that changed has a new number (`cycles_2`); the digest of the old number is kept, and compared
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("name", help="file name without ending, such as 0001-first-version")
     parser.add_argument("--expect", action="store_true", help="keep the ledger, write the rest")
     asked = parser.parse_args()
-    apart = GOLDEN / f"{asked.name}.payloads.jsonl"
+    payloads, rows = (GOLDEN / f"{asked.name}.{kind}.jsonl" for kind in ("payloads", "rows"))
     entries, expected = GOLDEN / f"{asked.name}.jsonl", GOLDEN / f"{asked.name}.json"
     _find_project()
     from tests.app.golden_story import STORIES, replayed, told
@@ -44,8 +44,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="whyledger-golden-") as folder:
             story = told(Path(folder) / "state", STORIES[asked.name])
         entries.write_bytes(b"".join(line + b"\n" for line in story.lines))
-        if story.payloads:
-            apart.write_bytes(b"".join(line + b"\n" for line in story.payloads))
+        for apart, lines in ((payloads, story.payloads), (rows, story.rows)):
+            if lines:
+                apart.write_bytes(b"".join(line + b"\n" for line in lines))
         artefacts = story.artefacts
         recorded: dict[str, Any] = {}
     else:
@@ -55,7 +56,7 @@ def main() -> None:
         found: dict[str, Any] = replayed(
             entries.read_bytes().splitlines(),
             f"sqlite:///{Path(folder) / 'ledger.db'}",
-            apart.read_bytes().splitlines() if apart.exists() else (),
+            *(each.read_bytes().splitlines() if each.exists() else () for each in (payloads, rows)),
         )
     first = recorded.get("read_models", found["read_models"])
     since = recorded.get("since", {}) | {

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from domain.events.events import (
     OutcomeRecorded,
     PayloadErased,
 )
+from domain.events.expansion import expanded
 from tests.app.car_ledger import CarLedger
 from tests.app.people import holders, rows_with, trained_on_people
 from tests.soak.progress import counted
@@ -128,7 +129,7 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nobody_is_half_erase
 
 def assert_everything_is_whole(cars: CarLedger, said: Said) -> None:
     """Once each: uploads, labels, promotions, rollbacks. No cycle is open, no erased row kept."""
-    events = [entry.event for entry in cars.ledger.read(-1, cars.ledger.size())]
+    events = list(every_event(cars.ledger))
     received = [event.dataset_sha256 for event in of(events, DatasetReceived)]
     assert set(received) == said.uploads
     assert len(received) == len(said.uploads)
@@ -147,6 +148,13 @@ def assert_everything_is_whole(cars: CarLedger, said: Said) -> None:
             assert set(rows_with(cars.ledger, needle).values()) == {0}, needle
     needles = [needle.encode() for pair in said.erased for needle in pair]
     assert holders(cars.settings.state_dir, *needles) == []
+
+
+def every_event(ledger: Ledger) -> Iterator[object]:
+    after = -1
+    while page := ledger.read(after):
+        yield from (row.event for row in expanded(page))
+        after = page[-1].position
 
 
 def of(events: Iterable[object], kind: type[E]) -> list[E]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
+from app.ledger.blocks import BlocksApart
 from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
 from app.ledger.tree import read_head
 from domain.canonical import leaf_hash
 from domain.events.envelope import parse_entry
+from domain.events.expansion import expand
 from domain.tree.merkle import Frontier
 
 COLUMNS = (
@@ -47,16 +49,22 @@ class Watch:
             for expected, row in enumerate(connection.execute(query), self._tree.size):
                 content = bytes(row.bytes)
                 entry = parse_entry(
-                    content, position=row.position, stream_version=0, apart=lambda _: None
+                    content,
+                    position=row.position,
+                    stream_version=0,
+                    apart=lambda _: None,
+                    blocks=BlocksApart(connection),
                 )
                 assert row.position == expected
                 assert row.stream_version == self._versions[row.stream]
                 assert (entry.id, entry.stream) == (row.id, row.stream)
-                assert row.id not in self.positions
+                ids = [each.id for each in expand(entry)]
+                assert ids[0] == row.id
+                assert self.positions.keys().isdisjoint(ids)
                 leaves.append(leaf_hash(content))
                 assert leaves[-1] == bytes(row.leaf_hash)
                 self._versions[row.stream] += 1
-                self.positions[row.id] = row.position
+                self.positions |= dict.fromkeys(ids, row.position)
                 self.streams[entry.correlation_id].add(row.stream)
         self._tree = self._tree.append(leaves)
         assert head == self._tree

@@ -11,6 +11,7 @@ from app.cli.terminal import Exit, Json, note, say, say_error, say_json
 from app.intake.erasure import Erasure
 from app.intake.erasure import erase as erase_row
 from domain.errors import LedgerBusy, LedgerDamaged
+from domain.events.events import PayloadErased
 
 _OUT_OF_REACH = (
     "Back-ups, exports, bundles and copies of files are out of reach: erase there as well."
@@ -53,11 +54,21 @@ def erase(
     note(_OUT_OF_REACH)
     if found.left:
         say_error(LedgerBusy(f"{found.left}."))
+    if found.unread:
+        say_error(LedgerDamaged(_unread(found.unread)))
     if found.planted:
         say_error(LedgerDamaged(found.planted))
+    if found.unread or found.planted:
         raise typer.Exit(Exit.INTEGRITY)
     if found.left:
         raise typer.Exit(Exit.UNDECIDED)
+
+
+def _unread(positions: tuple[int, ...]) -> str:
+    return (
+        f"the rows of entries {_listed(positions)} are not as written, so the row may still stand "
+        "there. Restore a back-up and compare, then erase again."
+    )
 
 
 def _lines(found: Erasure) -> list[str]:
@@ -66,7 +77,7 @@ def _lines(found: Erasure) -> list[str]:
         lines = ["nothing that can be erased is kept under this key"]
     else:
         lines = [
-            f"erased {len(event.entries)} events, recorded as entry {found.position}",
+            f"erased {_events(event)}, recorded as entry {found.position}",
             f"artefacts erased: {len(event.artefacts)}",
             f"merged data erased of cycles: {', '.join(event.cycles) or 'none'}",
             f"can no longer be rebuilt: {', '.join(event.model_versions) or 'none'}",
@@ -83,11 +94,20 @@ def _lines(found: Erasure) -> list[str]:
     return lines
 
 
+def _events(event: PayloadErased) -> str:
+    """How many, and how they stood."""
+    alone, among_others = len(event.entries), len(event.rows)
+    if not among_others:
+        return f"{alone} events"
+    return f"{alone + among_others} events ({among_others} of them rows of entries of many)"
+
+
 def _as_json(found: Erasure) -> dict[str, object]:
     event = found.event
     return {
         "position": found.position,
         "entries": list(event.entries) if event else [],
+        "rows": [{"position": e.position, "row": e.row} for e in event.rows] if event else [],
         "artefacts": list(event.artefacts) if event else [],
         "cycles": list(event.cycles) if event else [],
         "cannot_be_rebuilt": list(event.model_versions) if event else [],
@@ -96,6 +116,7 @@ def _as_json(found: Erasure) -> dict[str, object]:
         "champion_goes_on": found.champion,
         "reference_erased": found.reference_erased,
         "beyond_reach": list(found.beyond),
+        "unread": list(found.unread),
         "left_to_do": found.left,
         "damage": found.planted,
         "out_of_reach": _OUT_OF_REACH,

@@ -9,7 +9,7 @@ import pytest
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.app.car_ledger import CarLedger
-from tests.app.people import People
+from tests.app.people import People, stands_among_many
 from tests.told import Story, ToldOnce, retold
 
 
@@ -20,3 +20,10 @@ def people(settings: Settings, told_once: ToldOnce, of_people: Story) -> Iterato
     ledger = open_ledger(retold(told, settings))
     yield CarLedger(ledger, settings), told.gives
     ledger.close()
+
+
+@pytest.fixture
+def people_together(people: People) -> People:
+    """The same, and the owned car came in again among others, in entries of many rows."""
+    stands_among_many(*people)
+    return people

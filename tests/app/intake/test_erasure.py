@@ -24,8 +24,19 @@ from domain.events.erasure import Erased
 from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger, year_end
 from tests.app.cli.command_line import whyledger
-from tests.app.people import MARKER, People, forgets, holders, key_of, one_owned, owned, rows_with
+from tests.app.people import (
+    MARKER,
+    People,
+    forgets,
+    holders,
+    key_of,
+    one_owned,
+    owned,
+    rows_with,
+    stands_among_many,
+)
 from tests.app.planting import erasure, plant_event
+from tests.app.proof.forger import change
 from tests.told import Story, ToldOnce, retold
 
 
@@ -228,17 +239,29 @@ def test_the_command_says_what_it_reached_and_what_stays(
         "erase", "car-price", "--identity", key_of(row), "--reason", "the owner asked",
         "--legal-basis", "GDPR Art. 17",
     ]  # fmt: skip
+    ledger = open_ledger(settings)
+    stands_among_many(CarLedger(ledger, settings), row)
+    ledger.close()
     first = whyledger(settings.state_dir, *asked)
     assert first.returncode == 0, first.stderr
-    assert "erased 3 events" in first.stdout
+    assert "erased 6 events (3 of them rows of entries of many), recorded as" in first.stdout
     assert "can no longer be rebuilt: car-price/1" in first.stdout
     assert "car-price/1 goes on serving" in first.stdout
     assert "whyledger cycle --model car-price --force REASON" in first.stdout
     assert "Back-ups, exports" in first.stderr
     assert holders(settings.state_dir, MARKER.encode(), key_of(row).encode()) == []
-    again = whyledger(settings.state_dir, *asked, "--json")
-    assert (again.returncode, json.loads(again.stdout)["position"]) == (0, None)
     assert whyledger(settings.state_dir, "replay").returncode == 0
+    ledger = open_ledger(settings)
+    *_, labelled = stands_among_many(CarLedger(ledger, settings), row, "/once more")
+    change(
+        ledger, "UPDATE blocks SET salts = zeroblob(48) WHERE position = :at", at=labelled.position
+    )
+    ledger.close()
+    again = whyledger(settings.state_dir, *asked, "--json")
+    said = json.loads(again.stdout)
+    assert (again.returncode, said["unread"], said["entries"]) == (3, [labelled.position], [])
+    assert said["rows"] == [{"position": labelled.position - at, "row": 1} for at in (2, 1)]
+    assert f"the rows of entries {labelled.position} are not as written" in again.stderr
 
 
 @pytest.fixture

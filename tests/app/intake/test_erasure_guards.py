@@ -147,9 +147,9 @@ def test_an_artefact_taken_without_an_erasure_is_found_by_both_verifiers(
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_on_postgresql_the_service_may_not_erase_and_a_member_of_the_eraser_role_may(
-    people: People,
+    people_together: People,
 ) -> None:
-    cars, row = people
+    cars, row = people_together
     logins = {"forgets_not": APPLICATION, "forgets": ERASER}
     url = make_url(cars.settings.ledger_url)
     with psycopg.connect(cars.settings.ledger_url, autocommit=True) as superuser:
@@ -169,8 +169,13 @@ def test_on_postgresql_the_service_may_not_erase_and_a_member_of_the_eraser_role
                 else:
                     found = forgets(told, row)
                     assert found.event is not None
+                    assert (len(found.event.entries), len(found.event.rows)) == (3, 3)
                     assert "VACUUM FULL" in (found.left or ""), "it does not own the tables"
-                    for statement in ("UPDATE entries SET bytes = leaf_hash", "TRUNCATE payloads"):
+                    for statement in (
+                        "UPDATE entries SET bytes = leaf_hash",
+                        "TRUNCATE payloads",
+                        "UPDATE blocks SET bytes = salts",
+                    ):
                         with opened.engine.connect() as connection:
                             with pytest.raises(DBAPIError, match="denied"):
                                 connection.execute(text(statement))

@@ -18,7 +18,7 @@ from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.events.events import PayloadErased, Row
 from tests.app.car_ledger import CarLedger
-from tests.app.people import MARKER, forgets, holders, key_of, rows_with
+from tests.app.people import MARKER, forgets, holders, key_of, rows_with, stands_among_many
 from tests.forked import Forked
 from tests.told import Story, ToldOnce, retold
 
@@ -26,11 +26,13 @@ OURS = (
     "intake/erasure.py",
     "training/erasing.py",
     "ledger/payloads.py",
+    "ledger/finding_rows.py",
+    "ledger/block_erasure.py",
     "ledger/commit.py",
     "ledger/deciding.py",
     "database/compaction.py",
 )
-STEP_SHORT, STEP_LONG = 60, 1  # calls from one death to the next
+STEP_SHORT, STEP_LONG = 75, 1  # calls from one death to the next
 
 
 def erase_and_die(identity: str, call: int) -> None:
@@ -83,6 +85,7 @@ def test_killed_at_any_call_an_erasure_is_whole_or_not_at_all_and_is_finished_by
         shutil.rmtree(settings.state_dir, ignore_errors=True)
         ledger = open_ledger(retold(told, settings))
         cars = CarLedger(ledger, settings)
+        stands_among_many(cars, row)
         before = before or found_of(cars, row)
         ledger.close()
         call += STEP_LONG if soaking else STEP_SHORT

@@ -140,6 +140,23 @@ def test_what_was_changed_in_a_block_is_passed_over_and_noted(ledger: Ledger) ->
     assert [each.position for each in ledger.met.all()] == [1, 2]
 
 
+def test_a_row_that_is_gone_without_an_erasure_is_damage(ledger: Ledger) -> None:
+    entry = put_many(ledger, observations(4, 5))
+    assert entry.rows_apart is not None
+    left = entry.rows_apart.block.erased({1: source_event_id("/tests", "5-1")})
+    put(ledger, "ledger", erasure(rows=(RowPlace(position=1, row=0),)))
+    taken = "UPDATE blocks SET bytes = :lines, salts = :salts"
+    change(ledger, taken, lines=left.content, salts=left.salts)
+    [found] = ledger.read(0, 1)
+
+    assert isinstance(found.event, Unreadable)
+    assert found.event.why.startswith("row 1 of entry 1 is missing, and no entry says")
+    put(ledger, "ledger", erasure(rows=(RowPlace(position=1, row=1),)))
+    assert expanded(ledger.read(0, 1))[1].event == Erased(
+        type="observations.observation-recorded", schema=2
+    )
+
+
 KEYS = {"blocks": "position", "row_ids": "id"}
 
 

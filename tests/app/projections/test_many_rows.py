@@ -57,19 +57,20 @@ def rows_of(connection: Connection, table: Any) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in connection.execute(select(*columns).order_by(table.c.place))]
 
 
-def read_models(ledger: Ledger) -> tuple[Any, ...]:
+def read_models(ledger: Ledger, model: str = "cars") -> tuple[Any, ...]:
+    """What they hold of the model and its first version, but for where it stands."""
     with ledger.connect() as connection:
         window = window_predictions(
-            connection, "cars", model_version="cars/1", start="1", end=FAR, up_to=10_000
+            connection, model, model_version=f"{model}/1", start="1", end=FAR, up_to=10_000
         )
-        labelled = labelled_in(connection, "cars", window, before=FAR, up_to=10_000)
+        labelled = labelled_in(connection, model, window, before=FAR, up_to=10_000)
         return (
             rows_of(connection, PREDICTIONS),
             rows_of(connection, LABELS),
             sorted(tuple(row) for row in connection.execute(select(LABEL_DAYS))),
             [
                 replace(row, place=0, first_place=0)
-                for row in labelled_rows(connection, "cars", before=FAR, up_to=10_000)
+                for row in labelled_rows(connection, model, before=FAR, up_to=10_000)
             ],
             [
                 (*row, value)

@@ -34,10 +34,12 @@ def test_any_rows_of_a_block_can_be_erased_at_once_or_one_after_another() -> Non
     at_once = BLOCK.erased(every)
     one_by_one = BLOCK
     for row, id in every.items():
+        assert one_by_one.rows_erased() == list(range(row))
         one_by_one = one_by_one.erased({row: id})
     assert at_once == one_by_one
     assert at_once.root() == BLOCK.root()
     assert at_once.salts == bytes(48)
+    assert [BLOCK.erased({2: every[2]}).rows_erased(), at_once.rows_erased()] == [[2], [0, 1, 2]]
 
 
 @pytest.mark.parametrize(

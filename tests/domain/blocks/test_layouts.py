@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
+from hypothesis import example, given
 
+from domain.blocks.identity_search import search_for
+from domain.blocks.ids import identity_of
 from domain.blocks.layouts import LAYOUTS, is_canonical, shared_fault
+from domain.blocks.lines import lines_of
+from tests.domain.blocks.test_lines import INTEGERS, TEXTS
 
 MADE = LAYOUTS["predictions.predictions-made", 1]
 OBSERVED = LAYOUTS["observations.observations-recorded", 1]
@@ -116,3 +121,28 @@ def test_outcomes_share_no_columns() -> None:
 )
 def test_a_line_has_one_writing(line: str, is_so: bool) -> None:
     assert is_canonical(line.encode()) is is_so
+
+
+@given(TEXTS | INTEGERS, TEXTS | INTEGERS)
+@example("a|b=%7C", -7)
+@example("50 %", '"\\')
+def test_a_row_is_never_missed_by_looking_at_the_bytes_of_a_block(
+    id: str | int, other: str | int
+) -> None:
+    shared: dict[str, Any] = {"columns": ["at", "id"], "identity": ["id", "at"]}
+    row = {"id": id, "at": other}
+    identity = identity_of(shared["identity"], row)
+    [observed] = lines_of([("1", "/own", other, id)])
+    [labelled] = lines_of([("1", "/own", "p", identity, 1.5, AT)])
+    for layout, line in ((OBSERVED, observed), (OUTCOME, labelled)):
+        assert layout.identity_in(shared, line) == identity
+        is_there = search_for(identity)
+        for around in (b"%b", b"[0]\n%b", b"%b\n[0]", b"[0]\n%b\n[0]"):
+            assert is_there(around % line)
+
+
+def test_values_of_two_rows_are_none_of_one() -> None:
+    is_there = search_for("id=3|at=4")
+    assert not is_there(b'[1,"/own",3,5]\n[1,"/own",4,5]')
+    assert not is_there(b'[1,"/own",33,4]\n[3,"/own",40,5]')
+    assert is_there(b'[1,"/own",3,5]\n[1,"/own",4,"3"]')

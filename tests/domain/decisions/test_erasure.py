@@ -9,13 +9,16 @@ from msgspec import structs
 
 from domain.decisions.erasure import EraseRow, Kept, Training, trained_with
 from domain.errors import CycleRunning, RequestInvalid
+from domain.events.block_events import RowPlace
 from domain.events.events import PayloadErased
 from tests.story import given
 
 KEPT = Kept(
     open_cycle=None,
     positions=(7, 12),
+    rows=(RowPlace(position=9, row=3),),
     beyond=(5,),
+    unread=(),
     trainings=(
         Training(cycle="car-price-1", candidate="car-price/1", artefacts=("b", "a")),
         Training(cycle="car-price-2", candidate=None, artefacts=("c",)),
@@ -29,7 +32,7 @@ ERASE = EraseRow(model="car-price", reason=" the owner asked ", legal_basis="GDP
 ERASED = PayloadErased(
     model="car-price",
     entries=(7, 12),
-    rows=(),
+    rows=(RowPlace(position=9, row=3),),
     artefacts=("a", "b", "c", "r"),
     cycles=("car-price-1", "car-price-2", "car-price-3"),
     model_versions=("car-price/1", "car-price/3"),
@@ -38,7 +41,7 @@ ERASED = PayloadErased(
 )
 
 
-def test_an_erasure_names_every_entry_artefact_cycle_and_version_that_held_the_row() -> None:
+def test_an_erasure_names_every_entry_row_artefact_cycle_and_version_that_held_the_row() -> None:
     given(KEPT).when(ERASE).then(ERASED)
 
 
@@ -49,11 +52,15 @@ def test_a_row_that_nobody_trained_with_takes_nothing_with_it() -> None:
 
 
 def test_when_nothing_that_can_be_erased_is_kept_nothing_is_recorded() -> None:
-    given(replace(KEPT, positions=(), trainings=(), residuals=())).when(ERASE).then()
+    given(replace(KEPT, positions=(), rows=(), trainings=(), residuals=())).when(ERASE).then()
+
+
+def test_rows_of_many_in_one_entry_are_enough_to_erase() -> None:
+    given(replace(KEPT, positions=())).when(ERASE).then(replace(ERASED, entries=()))
 
 
 def test_a_cycle_that_has_not_ended_is_let_end_first() -> None:
-    for kept in (KEPT, replace(KEPT, positions=())):
+    for kept in (KEPT, replace(KEPT, positions=(), rows=())):
         given(replace(kept, open_cycle="car-price-4")).when(ERASE).then_refused(
             CycleRunning,
             saying=r"^cycle 'car-price-4' has not ended and may hold the row\. Let it end "

@@ -21,7 +21,7 @@ from domain.events.cloud_event import cloud_event
 from domain.events.envelope import Recorded, event_from_data, parse_entry, why_unreadable
 from domain.events.erasure import Erased
 from domain.events.events import PredictionMade
-from domain.events.expansion import expand, expanded, rows_of
+from domain.events.expansion import expand, expanded, rows_about, rows_of
 from domain.events.unreadable import EntryUnreadable
 from domain.stored_damage import StoredDamage
 from tests.repository import REPOSITORY
@@ -67,6 +67,11 @@ def test_each_row_is_the_plain_event_it_replaces(name: str) -> None:
         assert list(expand(found)) == [found]
     assert list(expand(entry, 1)) == rows[1:]
     assert list(rows_of(entry, [1])) == [rows[1]]
+    identities = [str(getattr(each.event, "identity", "")) for each in rows]
+    for identity in [*identities, "nobody"]:
+        about = [row for row, each in enumerate(identities) if each == identity]
+        assert list(rows_about(entry, identity)) == about
+    assert list(rows_about(rows[0], identities[0])) == []
 
 
 def test_numbers_that_json_writes_as_integers_are_floats_again() -> None:

@@ -26,11 +26,13 @@ from tests.app.http.routes.running import (
     running,
     send,
 )
-from tests.app.people import MARKER, owned
+from tests.app.people import MARKER, holders, owned
 
 CONTRACT = json.dumps(document("data", "contracts", "car-price.yaml") | owned()).encode()
 OWNED = AMC | {"owner": MARKER}
 KEY = "year=1976|car_id=129"
+OTHER = AMC | {"car_id": 130, "owner": None}
+HEADER = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,owner,price"
 
 
 @pytest.fixture
@@ -121,14 +123,13 @@ def test_a_label_for_an_erased_prediction_is_a_label_of_nothing(service: TestCli
 def test_the_same_file_again_brings_nothing_back_and_bad_rows_are_not_shown(
     service: TestClient, sqlite_settings: Settings
 ) -> None:
-    header = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,owner,price"
     good = f"1976,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,{MARKER},4.935802"
     bad = f"1976,130,AMGREM71,-77.5,1.888146,1.697,1.1502,0,US,{MARKER},4.935802"
 
     def upload() -> dict[str, Any]:
         answer = service.post(
             "/models/car-price/datasets",
-            content="\n".join((header, good, bad)).encode(),
+            content="\n".join((HEADER, good, bad)).encode(),
             headers={"Content-Type": "text/csv"},
         )
         assert answer.status_code == 200
@@ -142,3 +143,54 @@ def test_the_same_file_again_brings_nothing_back_and_bad_rows_are_not_shown(
     assert "-77.5" not in json.dumps(first)
     forget(service)
     assert (upload()["accepted"], MARKER.encode() in hashed(service)) == (0, False)
+
+
+def test_a_persons_rows_among_those_of_others_go_alone_and_no_repetition_brings_them_back(
+    service: TestClient, sqlite_settings: Settings
+) -> None:
+    keyed = {"Idempotency-Key": "both"}
+    made = predict(service, OTHER, OWNED, **keyed)["predictions"]
+    seen = [observation("1", **OTHER), observation("2", owner=MARKER)]
+    labels = [
+        outcome(f"of {each['prediction_id']}", 4.9, prediction_id=each["prediction_id"])
+        for each in made
+    ]
+    file = "\n".join(
+        [HEADER]
+        + [
+            f"1976,{car},AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,{owner},5.5"
+            for car, owner in ((130, ""), (129, MARKER))
+        ]
+    )
+
+    def upload() -> int:
+        answer = service.post(
+            "/models/car-price/datasets", content=file, headers={"Content-Type": "text/csv"}
+        )
+        return int(answer.json()["accepted"])
+
+    assert [send(service, batch).status_code for batch in (seen, labels)] == [201, 201]
+    assert upload() == 2
+    before = entries(service)
+    assert (MARKER.encode() in hashed(service), KEY.encode() in hashed(service)) == (False, False)
+
+    forget(service)
+
+    assert holders(sqlite_settings.state_dir, MARKER.encode(), KEY.encode()) == []
+    after = entries(service)
+    about = [each for each in before if each.get("data", {}).get("identity") == KEY]
+    assert len(about) == 4
+    for was, now in zip(before, after, strict=False):
+        left = {name: was[name] for name in ("id", "source", "sequence", "type")}
+        assert now == was if was not in about else now.items() >= left.items()
+        assert now.get("erased", False) == (was in about)
+    again = service.post(
+        "/predictions", json={"model": "car-price", "rows": [OTHER, OWNED]}, headers=keyed
+    )
+    assert again.status_code == 422
+    for batch in (seen, labels):
+        assert [send(service, one).status_code for one in batch] == [201, 409]
+        assert send(service, batch).status_code == 409
+    assert upload() == 0
+    assert [*entries(service)[: len(after)]] == after
+    assert holders(sqlite_settings.state_dir, MARKER.encode(), KEY.encode()) == []
