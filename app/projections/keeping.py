@@ -35,6 +35,7 @@ from app.projections.positions import (
     tables_beside,
 )
 from app.projections.read_model import ReadModel, put, tables_of
+from app.projections.rows import ROWS
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 from domain.events.expansion import expanded
@@ -59,6 +60,7 @@ class Keeping:
         read_models: which.
         page_entries: of those that are missing, how many are folded in one transaction at most,
         page_rows: and how many rows they may have together. One entry is always folded whole.
+        apart: whether they are folded without the ledger's lock, by whoever has their turn.
     """
 
     def __init__(
@@ -67,12 +69,15 @@ class Keeping:
         *,
         page_entries: int = _PAGE_FOLDED,
         page_rows: int = _ROWS_FOLDED,
+        apart: bool = False,
     ) -> None:
         self.read_models = tuple(read_models)
         self.page_entries = page_entries
         self.page_rows = page_rows
         self._names = {str(table.name) for table in tables_of(read_models)}
-        self._together = _together(read_models)
+        self._ours = self._names | {str(table.name) for table in ROWS.tables}
+        self._apart = apart
+        self.together = _together(read_models)
 
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
         """Fold new entries, inside their append's transaction; what others left out before them.
@@ -82,7 +87,7 @@ class Keeping:
             ReadModelUnfit: somebody changed them.
         """
         first, last = entries[0].position, entries[-1].position
-        if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
+        if self._fetch(connection, _ADVANCE, last, self.together, first - 1):
             try:
                 fold(self.read_models, connection, Past(connection), entries)
             except OVER_WRONG_ROWS as error:
@@ -96,10 +101,10 @@ class Keeping:
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
-        return not self._fetch(connection, _UP_TO_DATE, self._together)
+        return not self._fetch(connection, _UP_TO_DATE, self.together)
 
     def catch_up(self, connection: Connection) -> tuple[int, int]:
-        """Fold what is missing, a page of it at most, under the ledger's lock.
+        """Fold what is missing, a page of it at most, under the ledger's lock, or in their turn.
 
         Read models that do not stand yet are made, and folded from the first entry on.
 
@@ -140,7 +145,7 @@ class Keeping:
 
     def others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """The names of read models that other versions keep, or kept; see `others_of`."""
-        return others_of(connection, self._names, unfolded_before)
+        return others_of(connection, self._ours, unfolded_before)
 
     def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
         """Drop those `others`, under the ledger's lock; their names. Raises as `drop`."""
@@ -223,6 +228,8 @@ class Keeping:
         too, one whose tables are not all folded up to the same entry.
         """
         beyond = update(POSITIONS).where(POSITIONS.c.position > until)
+        if self._apart:  # others may be ahead, for they are folded as entries come
+            beyond = beyond.where(POSITIONS.c.read_models == self.together)
         connection.execute(beyond.values(position=_FOREIGN))  # the row stays: it names what stands
         stand = tables_beside(connection)
         missing = [table for table in tables_of(self.read_models) if table.name not in stand]
@@ -242,10 +249,10 @@ class Keeping:
 
     def _finish(self, connection: Connection, last: int) -> None:
         """All of them are folded up to `last`: one row says so, and those for parts go."""
-        put(connection, POSITIONS, {"read_models": self._together, "position": last})
+        put(connection, POSITIONS, {"read_models": self.together, "position": last})
         rows = position_rows(connection)
         parts = [row for row in rows if self._names.issuperset(row.split())]
-        forget(connection, [row for row in parts if row != self._together])
+        forget(connection, [row for row in parts if row != self.together])
 
     def _fetch(
         self, connection: Connection, statement: str, *values: object

@@ -21,7 +21,7 @@ from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, ENTRIES, PAYLOADS
 from app.projections.folding import digests
-from app.projections.opening import open_ledger
+from app.projections.opening import give_rows, open_ledger
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
@@ -172,6 +172,7 @@ def replayed(lines: Sequence[bytes], url: str, payloads: Sequence[bytes] = ()) -
     engine = create_database(url, settings)
     upgrade(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
+    give_rows(ledger, settings)
     with ledger.writing() as connection:
         apply(connection, place(connection, lines, payloads))
     with ledger.connect() as connection:

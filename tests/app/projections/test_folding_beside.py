@@ -20,7 +20,7 @@ from app.projections.positions import positions_of
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS
-from app.projections.runner import READ_MODELS
+from app.projections.runner import WITH_THE_LEDGER
 from app.settings import Settings
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, RowsRefused
@@ -53,7 +53,7 @@ def keeping(look: Look = lambda connection, entries: None) -> Keeping:
         rows = [(each.position, cast(RowsRefused, each.event).rows) for each in entries]
         insert_rows(connection, LATER, rows)
 
-    kept = [each for each in READ_MODELS if each.table is not REFUSALS]
+    kept = [each for each in WITH_THE_LEDGER if each.table is not REFUSALS]
     return Keeping([*kept, ReadModel(LATER, {RowsRefused: apply})], page_entries=PAGE)
 
 
@@ -120,7 +120,7 @@ def test_no_transaction_folds_more_rows_than_a_page_but_for_one_entry(
         rows.extend(each.position for each in entries)
 
     later = ReadModel(LATER, {PredictionMade: count})
-    opened(Keeping([*READ_MODELS, later], page_entries=5, page_rows=PAGE))
+    opened(Keeping([*WITH_THE_LEDGER, later], page_entries=5, page_rows=PAGE))
 
     assert [len(rows) for rows in folded.values()] == [7, PAGE + 5, 8, 4]
     assert [row for rows in folded.values() for row in rows] == [
