@@ -16,7 +16,9 @@ from app.intake.datasets import Datasets
 from app.intake.observations import Observations
 from app.intake.predictions import Predictions
 from app.intake.refusals import Refusals
-from app.ledger.store import Ledger, Progress
+from app.ledger.catching_up import Progress
+from app.ledger.store import Ledger
+from app.projections.folding_process import FoldingProcess
 from app.projections.opening import open_ledger
 from app.projections.putting_right import ReadModelWatch, is_suspicious, put_right
 from app.proof.checkpoints import Checkpoints
@@ -75,6 +77,10 @@ class Process:
                 settings, progress=progress, answers_within=settings.busy_timeout_seconds
             )
             made.callback(ledger.close)
+            if settings.rows_folded_beside:
+                folding = FoldingProcess(ledger, settings)
+                made.callback(folding.close)
+                folding.start()
             damage = DamageWatch(ledger, settings)
             made.callback(damage.close)
             damage.start()

@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         description="Whether a cycle's worker goes on when the service ends. When `false` it stays "
         "in the service's process group, for whoever ends the whole group.",
     )
+    rows_folded_beside: bool = Field(
+        True,
+        description="Whether a process of its own beside the service folds what came in row by "
+        "row. When `false`, who asks for it folds what is missing.",
+    )
     connections_max: int = Field(
         500,
         ge=2,

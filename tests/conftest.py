@@ -52,6 +52,8 @@ def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("WHYLEDGER_")]:
             patch.delenv(name)
+        # A process beside each service of a test would cost more than most tests.
+        patch.setenv("WHYLEDGER_ROWS_FOLDED_BESIDE", "false")
         yield
 
 

@@ -35,7 +35,12 @@ def retold(told: Told, settings: Settings) -> Settings:
     copied(told.settings.state_dir, settings.state_dir)
     theirs, ours = make_url(told.settings.ledger_url), make_url(settings.ledger_url)
     if dialect_of(settings) == "sqlite":
-        (settings.state_dir / "ledger.db").replace(str(ours.database))
+        database = Path(str(ours.database))
+        (settings.state_dir / "ledger.db").replace(database)
+        for rows in settings.state_dir.glob("ledger.db.rows-*"):
+            rows.replace(
+                database.with_name(f"{database.name}{rows.name.removeprefix('ledger.db')}")
+            )
     else:
         server = ours.set(database="postgres").render_as_string(hide_password=False)
         command(server, f"DROP DATABASE {ours.database}")

@@ -16,7 +16,7 @@ def next_cycle(ledger: Ledger, model: str, skew_seconds: float) -> str:
     By the rules that start one: where they refuse it, that is what is said.
     """
     command = StartCycle(model=model, as_of=None, force=None)
-    with ledger.connect() as connection:
+    with ledger.connect(with_rows=True) as connection:
         try:
             standing, _ = how_it_stands(connection, command, skew_seconds)
             started = start_cycle(standing, command)

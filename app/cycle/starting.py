@@ -110,7 +110,7 @@ class Cycles:
         with self._starting:
             decision = decide(
                 self._ledger,
-                Look(partial(how_it_stands, command=command, skew_seconds=skew)),
+                Look(partial(how_it_stands, command=command, skew_seconds=skew), rows=True),
                 starting.start_cycle,
                 command,
                 cause,

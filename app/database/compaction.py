@@ -46,7 +46,7 @@ def _sqlite(engine: Engine, seconds: float) -> str | None:
         try:
             raw.execute("VACUUM")
             # The write-ahead log holds old pages until it is cut.
-            ((busy, _, _),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            ((busy, _, _),) = raw.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.OperationalError as error:
             raise OperationalError("VACUUM", None, error) from error
     finally:

@@ -14,11 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.database.closed_for_good import ClosedForGood
 from app.database.error_meaning import Meaning, meaning_of
 from app.database.storage import StorageFailed
 from app.settings import Settings
@@ -26,6 +26,7 @@ from domain.errors import LedgerBusy, LedgerUnwritable
 from domain.stored_damage import StoredDamage
 
 READ_MODELS_SCHEMA: Final = "read_models"
+ROWS_SCHEMA: Final = "rows_apart"  # of those of rows; on PostgreSQL they stand with the others
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
 _TAKES_WRITES: Final = {  # whether it is a file -> what to do when it takes none
@@ -57,16 +58,19 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
     if parsed.get_backend_name() in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
         arguments: dict[str, Any] = {"application_name": "whyledger"}
-        options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
+        options: dict[str, Any] = {
+            "isolation_level": "READ COMMITTED",
+            "execution_options": {"schema_translate_map": {ROWS_SCHEMA: READ_MODELS_SCHEMA}},
+        }
     else:
         _make_directory(Path(parsed.database or "").parent)
-        arguments = {"timeout": settings.busy_timeout_seconds, "check_same_thread": False}
+        arguments = sqlite_arguments(settings)
         options = {"execution_options": {"schema_translate_map": {READ_MODELS_SCHEMA: None}}}
     engine = create_engine(
         parsed,
         connect_args=arguments,
         hide_parameters=True,  # an error must not show a person's row
-        poolclass=_ClosedForGood,
+        poolclass=ClosedForGood,
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=settings.busy_timeout_seconds,
@@ -79,29 +83,10 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
     return engine
 
 
-class _ClosedForGood(QueuePool):
-    """Connections of an engine; once it is disposed of, each is closed as it comes back.
-
-    A thread may outlive what closed the engine: a request that was given up, say. SQLAlchemy would
-    keep what it gives back, or takes after that, open in a pool that nobody closes any more.
-    """
-
-    _disposed = False
-
-    def dispose(self) -> None:
-        self._disposed = True
-        super().dispose()
-
-    def recreate(self) -> _ClosedForGood:
-        again = super().recreate()
-        assert isinstance(again, _ClosedForGood)  # noqa: S101 - it is of its own class
-        again._disposed = self._disposed
-        return again
-
-    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        super()._do_return_conn(record)
-        if self._disposed:
-            self.dispose()
+def sqlite_arguments(settings: Settings) -> dict[str, Any]:
+    """What SQLite's driver is given for each connection; other files may be attached as URIs."""
+    seconds = settings.busy_timeout_seconds
+    return {"timeout": seconds, "check_same_thread": False, "uri": True}
 
 
 @contextmanager
@@ -208,12 +193,19 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[objec
         start += count
 
 
+def driver_name(table: Table, dialect: str) -> str:
+    """A table's name in a statement of the driver's own, where what stands in it is written."""
+    if dialect == "sqlite" or table.schema is None:
+        return table.name
+    return f"{READ_MODELS_SCHEMA}.{table.name}"
+
+
 @cache
 def _insert_statement(table: Table, dialect: str, rows: int) -> str:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(table.columns))
     values = ", ".join([f"({marks})"] * rows)
-    name = table.name if dialect == "sqlite" else table.fullname
+    name = driver_name(table, dialect)
     return f"INSERT INTO {name} ({columns}) VALUES {values}"  # noqa: S608 - our own names
 
 

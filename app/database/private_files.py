@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from app.database.rows_file import ROWS_MARK
 from app.settings import Settings
 
 _UMASK: Final = 0o077
@@ -25,6 +26,7 @@ _OURS: Final = (
     *("keys", "locks", "logs", "merged", "mlartifacts", "quarantine", "registry"),
     "service.log",  # the demo's
 )
+_ROWS: Final = f"ledger.db{ROWS_MARK}"  # and a version
 _LOG: Final = logging.getLogger("whyledger.files")
 
 
@@ -45,9 +47,11 @@ def narrow_state(settings: Settings) -> int:
     if database != settings.ledger_url:
         file = Path(database.split("?", 1)[0])
         places += [file.with_name(file.name + end) for end in _OF_SQLITE]
+        places += file.parent.glob(f"{file.name}{ROWS_MARK}*")
     narrowed = narrow(places, but=settings.signing_key_path)
     if state.is_dir() and state.stat().st_mode & _OTHERS:
-        strangers = {path.name for path in state.iterdir()} - {*_OURS}
+        there = {path.name for path in state.iterdir()}
+        strangers = {name for name in there - {*_OURS} if not name.startswith(_ROWS)}
         if strangers:
             _LOG.warning(
                 "others may look into %s, and it holds what is not ours (%s): its mode is left. "

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DBAPIError
 
-from app.database.engine import READ_MODELS_SCHEMA, end_waits
+from app.database.engine import READ_MODELS_SCHEMA, ROWS_SCHEMA, end_waits
 from app.database.migrating import SCHEMA_REVISION, CannotJudge, schema_revision
 from app.settings import Settings
 from domain.errors import LedgerDamaged
@@ -35,7 +35,10 @@ def look_at_database(url: str, settings: Settings) -> Engine:
         looking = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             connect_args={"application_name": "whyledger"},
-            execution_options={"postgresql_readonly": True},
+            execution_options={
+                "postgresql_readonly": True,
+                "schema_translate_map": {ROWS_SCHEMA: READ_MODELS_SCHEMA},
+            },
             isolation_level="REPEATABLE READ",
             hide_parameters=True,
         )

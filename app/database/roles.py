@@ -111,8 +111,8 @@ def give_to_application(connection: Connection, tables: Sequence[Table]) -> None
         return
     for table in tables:
         for statement in (
-            f"ALTER TABLE {table.fullname} OWNER TO {APPLICATION}",
-            f"GRANT ALL ON {table.fullname} TO {APPLICATION}",
+            f"ALTER TABLE {READ_MODELS_SCHEMA}.{table.name} OWNER TO {APPLICATION}",
+            f"GRANT ALL ON {READ_MODELS_SCHEMA}.{table.name} TO {APPLICATION}",
         ):
             try:
                 with connection.begin_nested():

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
-from app.database.engine import READ_MODELS_SCHEMA
+from app.database.engine import READ_MODELS_SCHEMA, ROWS_SCHEMA
 
 _CACHE_KIB: Final = 8192  # held in memory; what is more is on the disk
 
@@ -33,7 +33,7 @@ def scratch_database() -> Engine:
         creator=scratch_file,
         poolclass=StaticPool,
         hide_parameters=True,  # an error must not show a person's row
-        execution_options={"schema_translate_map": {READ_MODELS_SCHEMA: None}},
+        execution_options={"schema_translate_map": {READ_MODELS_SCHEMA: None, ROWS_SCHEMA: None}},
     )
 
     @event.listens_for(engine, "begin")

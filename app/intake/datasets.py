@@ -164,7 +164,7 @@ class Datasets:
         ids = [source_event_id(source, source_id) for source_id, _ in chunk]
         identities = [guard.identity_of(row) for _, row in chunk]
         known = self._ledger.known(ids)
-        with self._ledger.connect() as connection:
+        with self._ledger.connect(with_rows=True) as connection:
             current = latest_rows(connection, model, identities)
             predicted = predicted_identities(connection, model, identities)
         new = []

@@ -95,7 +95,7 @@ def erase(
     with ledger.connect() as connection:
         done = believed_erasures(connection)
     files, runs = _erase_files(settings, done)
-    left = compact(ledger.engine, settings.busy_timeout_seconds) if done else None
+    left = _compacted(ledger, settings.busy_timeout_seconds) if done else None
     affected = event is not None and kept.champion in event.model_versions
     return Erasure(
         position=decision.recorded[0].position if event else None,
@@ -109,6 +109,13 @@ def erase(
         left=left,
         planted=_planted(ledger),
     )
+
+
+def _compacted(ledger: Ledger, seconds: float) -> str | None:
+    """Rewrite the files, rows folded from what was erased among them; what is left to do."""
+    ledger.rows.drop_others()
+    left = (ledger.rows.compact(), compact(ledger.engine, seconds))
+    return "; ".join(each for each in left if each) or None
 
 
 def _planted(ledger: Ledger) -> str | None:

@@ -110,6 +110,13 @@ def parse_event(
     return ParsedEvent(pointer, event, id, request_digest, emitted)
 
 
+def asks_for_rows(each: ParsedEvent) -> bool:
+    """Whether it labels a row by its identity, and so asks for the last prediction there is."""
+    if each.event.type == OBSERVATION:
+        return False
+    return each.relayed is not None or each.event.data.get("prediction_id") is None
+
+
 def made_of(
     each: ParsedEvent,
     judged: JudgedEvents,

@@ -21,6 +21,7 @@ from app.intake.judged_events import (
     JudgedEvents,
     ParsedEvent,
     UnknownPrediction,
+    asks_for_rows,
     made_of,
     parse_event,
 )
@@ -120,7 +121,8 @@ class Observations:
         # An erased event has no digest: nothing equals it, so its id is not taken again.
         first: dict[str, bytes | None] = {id: each.request_digest for id, each in known.items()}
         new: dict[str, NewEvent] = {}
-        with self._ledger.connect() as connection:
+        by_identity = any(map(asks_for_rows, parsed))
+        with self._ledger.connect(with_rows=by_identity) as connection:
             predictions = NamedPredictions(connection)
             outcomes = (e.event.data for e in parsed if e.event.type == OUTCOME)
             predictions.look_up(outcomes, self._champions)

@@ -88,6 +88,20 @@ def digests_at(connection: Connection, positions: Sequence[int]) -> dict[int, by
     }
 
 
+def end_of_page(connection: Connection, after: int, up_to: int, rows_max: int) -> int:
+    """The last of the entries behind `after`, up to `up_to`, with so many rows together at most.
+
+    The first of them, where it has more. `up_to`, when there is none between.
+    """
+    many = rows_at(connection, range(after + 1, up_to + 1))
+    held = 0
+    for position in range(after + 1, up_to + 1):
+        held += max(1, many.get(position, 1))
+        if held > rows_max:
+            return max(position - 1, after + 1)
+    return up_to
+
+
 def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Those of `ids` that are rows of entries of many: id -> position and row.
 
@@ -141,5 +155,5 @@ def _fetch(connection: Connection, statement: str, positions: Sequence[int]) -> 
         return ()
     if connection.dialect.name == "sqlite":
         in_list = statement.format("IN (SELECT value FROM json_each(?))")  # however many
-        return connection.exec_driver_sql(in_list, (orjson.dumps(positions).decode(),))
+        return connection.exec_driver_sql(in_list, (orjson.dumps(list(positions)).decode(),))
     return connection.exec_driver_sql(statement.format("= ANY(%s)"), (list(positions),))

@@ -7,6 +7,7 @@ or a refusal out. Here it meets the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -41,10 +42,16 @@ class Look(Generic[State]):
     """Reads on one connection what is decided on, and the stream that the events are for.
 
     `read_models`: whether they hold every entry then; no, where they may be what cannot be folded.
+    `rows`: whether those of rows do, too.
     """
 
     at: Callable[[Connection], tuple[State, StreamHistory]]
     read_models: bool = True
+    rows: bool = False
+
+    def connect(self, ledger: Ledger) -> AbstractContextManager[Connection]:
+        """What to look on."""
+        return ledger.connect(with_rows=self.rows) if self.read_models else ledger.snapshot()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def decide(
     """
     lost = 0
     while True:
-        with ledger.connect() if look.read_models else ledger.snapshot() as connection:
+        with look.connect(ledger) as connection:
             state, history = look.at(connection)
         events = by(state, command)
         if not events:
@@ -131,7 +138,7 @@ def decide_under_lock(
     Raises:
         LedgerBusy: the lock did not come free in time.
     """
-    with ledger.writing() as connection:
+    with ledger.writing(with_rows=True) as connection:
         state, history = look.at(connection)
         events = by(state, command)
         if not events:

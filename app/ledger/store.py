@@ -6,19 +6,16 @@ reads the head, inserts, projects and commits, and nothing is acknowledged befor
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import DBAPIError
 
 from app.cause import Cause
 from app.clock import monotonic_seconds, now
-from app.database.engine import busy_is_refused, in_plain_words
+from app.database.engine import busy_is_refused
 from app.database.locks import begin_beside, take_lock
 from app.ledger.batch import (
     Artefact,
@@ -27,6 +24,7 @@ from app.ledger.batch import (
     StreamAppend,
     check_artefact,
 )
+from app.ledger.catching_up import CatchingUp, Progress
 from app.ledger.commit import Project, RowsKnown
 from app.ledger.known import Known, first_answer, known_of_clients
 from app.ledger.met_damage import OPTION, MetDamage
@@ -39,10 +37,11 @@ from app.ledger.reading import (
     read_stream,
     stored_artefact,
 )
+from app.ledger.rows_apart import NoRows, RowsApart, mending
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_ROWS_MAX, Writer
-from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
+from app.ledger.wrong_rows import FoldingAnew
 from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
@@ -57,12 +56,8 @@ __all__ = [
     "stored_artefact",
 ]
 
-_LOG: Final = logging.getLogger("whyledger.ledger")
 _PAGE_ENTRIES: Final = 500
 _TRIES: Final = 3  # to find read models, or rows, as they were a moment ago, while others append
-_PAUSE_SHARE: Final = 1.0  # of a page's time until the next: SQLite's lock is not fair
-_PAUSE_SHARE_BESIDE: Final = 0.25  # where nobody waits for a lock
-Progress = Callable[[int, int], None]
 
 
 class Ledger:
@@ -88,9 +83,13 @@ class Ledger:
         self.engine = engine.execution_options(**{OPTION: self.met})  # what its readers pass over
         self.project = project
         self.busy_timeout_seconds = busy_timeout_seconds
+        self.rows: RowsApart = NoRows()  # `open_ledger` gives it those of this version
         self.unwritable: str | None = None  # why the database took not even the last write
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
-        self._anew = FoldingAnew()
+        anew = FoldingAnew()
+        self._catching_up = CatchingUp(
+            project, self._writing_until, self._beside, busy_timeout_seconds, anew
+        )
         # How the writer puts right what somebody changed; that of `open_ledger` drops nothing.
         self.put_right: Callable[[], object] = self.fold_anew
         self._writer = Writer(
@@ -98,7 +97,7 @@ class Ledger:
             project,
             self.catch_up,
             self._put_right,
-            anew=self._anew,
+            anew=anew,
             wait_seconds=busy_timeout_seconds,
             queue_max=queue_rows_max,
         )
@@ -162,88 +161,43 @@ class Ledger:
         return PreparedAppend(streams, tuple(artefacts), check)
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, with_rows: bool = False) -> Iterator[Connection]:
         """A transaction that holds the ledger's lock; committed at the end, undone on an error.
 
         Read models hold every entry there is. What is missing in them is folded before.
 
+        Args:
+            with_rows: whether read models of rows must hold every entry, too.
+
         Raises:
             LedgerBusy: the lock did not come free in time.
         """
+        ends = monotonic_seconds() + self.busy_timeout_seconds
         while True:
             with self._writing_until(monotonic_seconds() + self.busy_timeout_seconds) as connection:
+                lacks_rows = with_rows and self.rows.folded(connection) < head(connection)
                 behind = self.project.is_behind(connection)
                 if behind:
                     folded, there = self.project.catch_up(connection)
                     behind = folded < there
-                if not behind:
+                if not behind and not lacks_rows:
                     yield connection
                     return
-            self.catch_up()  # a page was not all: others append between the pages
+            if lacks_rows:  # they are folded in transactions of their own; others append meanwhile
+                self.rows.catch_up(within=ends - monotonic_seconds())
+            if behind:
+                self.catch_up()  # a page was not all: others append between the pages
 
     def catch_up(self, progress: Progress = lambda done, of: None) -> None:
-        """Fold what is missing in the read models, a page a transaction; killed, it goes on there.
-
-        On PostgreSQL others append while all pages are folded but the first and the last.
-        `progress` is told how many entries of how many are folded, after each page but the last.
-
-        Raises:
-            LedgerBusy: the lock did not come free in time.
-            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
-        """
-        self._catch_up(progress, tried=False)
-
-    def _catch_up(self, progress: Progress, *, tried: bool) -> None:
-        pages = 0
-        while True:
-            began = monotonic_seconds()
-            try:
-                beside = self._fold_beside() if pages else None
-                done, of = beside or self._fold_under_lock()
-            except (DBAPIError, *OVER_WRONG_ROWS) as error:  # somebody changed them, or how far
-                if tried and isinstance(error, OVER_WRONG_ROWS):  # they are said to be
-                    self._anew.did_not_help()
-                if tried or not self._anew.may_help():
-                    raise
-                tried = True
-                said = in_plain_words(error)
-                _LOG.warning("read models that do not fit are folded anew: %s", said)
-                self._begin_anew()
-                continue
-            if done >= of:
-                return
-            pages += 1
-            seconds = monotonic_seconds() - began
-            progress(done, of)
-            time.sleep(seconds * (_PAUSE_SHARE if beside is None else _PAUSE_SHARE_BESIDE))
-
-    def _fold_under_lock(self) -> tuple[int, int]:
-        deadline = monotonic_seconds() + self.busy_timeout_seconds
-        with self._writing_until(deadline) as connection:
-            return self.project.catch_up(connection)
-
-    def _fold_beside(self) -> tuple[int, int] | None:
-        """A page without the ledger's lock; None: it must be taken, as always on SQLite."""
-        if self.engine.dialect.name == "sqlite":
-            return None
-        with self._connected() as connection:
-            begin_beside(connection, self.busy_timeout_seconds)
-            folded = self.project.fold_beside(connection)
-            connection.commit()
-            return folded
+        """Fold what is missing in the read models, see `CatchingUp.catch_up`."""
+        self._catching_up.catch_up(progress)
 
     def fold_anew(self, progress: Progress = lambda done, of: None) -> None:
         """Drop the read models and fold them from the first entry on. Raises as `catch_up`."""
-        self._begin_anew()
-        self._catch_up(progress, tried=True)
+        self._catching_up.fold_anew(progress)
 
     def _put_right(self) -> None:
         self.put_right()
-
-    def _begin_anew(self) -> None:
-        deadline = monotonic_seconds() + self.busy_timeout_seconds
-        with self._writing_until(deadline) as connection:
-            self.project.begin_anew(connection)
 
     @contextmanager
     def _writing_until(self, deadline: float) -> Iterator[Connection]:
@@ -266,21 +220,43 @@ class Ledger:
             self._writing.release()
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
+    def connect(self, *, with_rows: bool = False) -> Iterator[Connection]:
         """A connection to read with: everything read inside sees one moment of the ledger.
 
-        Read models hold every entry there is at that moment.
+        Read models hold every entry there is at that moment; those of rows may lack the last ones.
+
+        Args:
+            with_rows: for who must see what was just written: whether they hold every entry that
+                there is by now.
 
         Raises:
             LedgerBusy: no connection came free, the database is out of reach, or others appended
-                between each catching up and the look at what came of it.
+                between each catching up and the look at what came of it; or rows are not folded
+                in time.
         """
+        waits = with_rows or self.rows.always
+        may_lack_rows = False
+        rows_until: int | None = None
         for _ in range(_TRIES):
             with self.snapshot() as connection:
-                if not self.project.is_behind(connection):
+                behind = self.project.is_behind(connection)
+                last = head(connection)
+                if rows_until is None:  # a first page there must be, or there are no tables
+                    rows_until = last if waits else min(last, self.rows.least)
+                folded = self.rows.folded(connection)  # beyond the last entry: of another ledger
+                lacks_rows = not may_lack_rows and not rows_until <= folded <= last
+                if not behind and not lacks_rows:
                     yield connection
                     return
-            self.catch_up()
+            if behind:
+                self.catch_up()
+            if lacks_rows:
+                try:
+                    self.rows.catch_up(rows_until, within=self.busy_timeout_seconds)
+                except (LedgerBusy, LedgerDamaged):
+                    if with_rows:
+                        raise
+                    may_lack_rows = True  # they answer as of the entry up to which they are folded
         raise LedgerBusy(
             "processes of another version append faster than the read models of this one are "
             f"folded: {_TRIES} times they lacked an entry. Try again, or end the other version."
@@ -294,16 +270,30 @@ class Ledger:
                 connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
+            else:
+                self.rows.folded(connection)  # a file of its own, at a moment that is no later
             yield connection
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         with (
             self.met.noticed(),
+            mending(self.rows),
             busy_is_refused(self.busy_timeout_seconds),
             self.engine.connect() as connection,
         ):
             yield connection
+
+    @contextmanager
+    def _beside(self) -> Iterator[Connection | None]:
+        """A transaction that writes without the ledger's lock; None on SQLite, which has none."""
+        if self.engine.dialect.name == "sqlite":
+            yield None
+            return
+        with self._connected() as connection:
+            begin_beside(connection, self.busy_timeout_seconds)
+            yield connection
+            connection.commit()
 
     def read_stream(self, stream: str) -> StreamHistory:
         """One stream, whole; empty, at version -1, when it does not exist.
@@ -384,6 +374,12 @@ class Ledger:
         with self.snapshot() as connection:
             return head(connection) + 1
 
+    def sizes(self) -> tuple[int, int]:
+        """How many entries there are, and how many of them are folded into rows."""
+        with self.snapshot() as connection:
+            folded = max(self.rows.folded(connection), -1)
+            return head(connection) + 1, folded + 1
+
     def ledger_id(self) -> str:
         """The id in the first entry, which names this ledger for ever. Raises LedgerDamaged."""
         event = self.entry(0).event
@@ -394,4 +390,5 @@ class Ledger:
     def close(self) -> None:
         """Write what waits and close every connection."""
         self._writer.close()
+        self.rows.close()
         self.engine.dispose()

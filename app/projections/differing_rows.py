@@ -1,4 +1,4 @@
-"""Rows that differ from those of a fold beside, put right a page under the ledger's lock at a time.
+"""Rows that differ from those of a fold beside, put right a page under a lock at a time.
 
 A page that is right takes no lock. Between two pages others append, and their entries are folded
 into both sides, so that a page is always compared at one position. Cut off, it leaves some rows
@@ -8,29 +8,36 @@ right that were not; whoever compares again finds the others.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Column, Connection, Table, UniqueConstraint, delete, select, tuple_
 
 from app.database.engine import insert_rows
-from app.ledger.store import Ledger
 
 PAGE_ROWS: Final = 250  # of each side, compared and put right in one transaction
+Transaction = Callable[[], AbstractContextManager[Connection]]
 GoOn = Callable[[Connection], None]  # folds beside what has been appended since
 _Key: TypeAlias = tuple[Any, ...]  # the primary key's values
 _Rows: TypeAlias = dict[_Key, tuple[object, ...]]  # in the key's order
 
 
 def put_rows_right(
-    ledger: Ledger, table: Table, beside: Connection, go_on: GoOn, told: Callable[[], None]
+    connect: Transaction,
+    writing: Transaction,
+    table: Table,
+    beside: Connection,
+    go_on: GoOn,
+    told: Callable[[], None],
 ) -> None:
     """Make the rows of `table` those that stand in it `beside`.
 
     What a row is folded from may be a wrong row of a later page: compare again at the end.
 
     Args:
-        ledger: whose read model it is.
+        connect: looks at a moment of the ledger.
+        writing: holds the lock under which the read model is folded.
         table: of the read model.
         beside: where it was folded anew.
         go_on: is given a moment of the ledger.
@@ -42,11 +49,11 @@ def put_rows_right(
     """
     after: _Key | None = None
     while True:
-        with ledger.connect() as moment:
+        with connect() as moment:
             go_on(moment)
             page = _page(table, moment, beside, after)
         if page.stored != page.right:
-            with ledger.writing() as connection:
+            with writing() as connection:
                 go_on(connection)
                 page = _page(table, connection, beside, after)
                 _put_right(connection, table, page)

@@ -12,22 +12,21 @@ last are folded without that lock: whoever folds into one takes its turn with th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, MetaData, Table, delete, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, MetaData, Table, delete, update
 
-from app.database.engine import READ_MODELS_SCHEMA, fetch
+from app.database.engine import READ_MODELS_SCHEMA, fetch, in_plain_words
 from app.database.locks import take_turns
 from app.database.roles import give_to_application
+from app.ledger.blocks import end_of_page
 from app.ledger.commit import ReadModelsBehind
 from app.ledger.past import Past
 from app.ledger.reading import dense_pages, head
-from app.ledger.tables import ENTRIES
 from app.ledger.wrong_rows import OVER_WRONG_ROWS
 from app.projections.folding import PAGE_ENTRIES, fold
+from app.projections.other_versions import drop, others_of
 from app.projections.positions import (
     POSITIONS,
     forget,
@@ -36,12 +35,13 @@ from app.projections.positions import (
     tables_beside,
 )
 from app.projections.read_model import ReadModel, put, tables_of
-from domain.errors import LedgerBusy, ReadModelUnfit
+from app.projections.rows import ROWS
+from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 from domain.events.expansion import expanded
 
-_LOG: Final = logging.getLogger("whyledger.ledger")
-_PAGE_FOLDED: Final = 250  # missing entries folded in one transaction, which others wait for
+_PAGE_FOLDED: Final = 250  # missing entries folded in one transaction, which others wait for,
+_ROWS_FOLDED: Final = 2_000  # if they have no more rows than this; one entry is folded whole
 _FOREIGN: Final = -2  # in place of a position: what is folded is not, or no more, in this ledger
 _ADVANCE: Final = (
     "UPDATE {table} SET position = {mark} WHERE read_models = {mark} AND position = {mark}"
@@ -58,15 +58,26 @@ class Keeping:
 
     Args:
         read_models: which.
-        page_entries: of those that are missing, how many are folded in one transaction at most.
+        page_entries: of those that are missing, how many are folded in one transaction at most,
+        page_rows: and how many rows they may have together. One entry is always folded whole.
+        apart: whether they are folded without the ledger's lock, by whoever has their turn.
     """
 
     def __init__(
-        self, read_models: Sequence[ReadModel], *, page_entries: int = _PAGE_FOLDED
+        self,
+        read_models: Sequence[ReadModel],
+        *,
+        page_entries: int = _PAGE_FOLDED,
+        page_rows: int = _ROWS_FOLDED,
+        apart: bool = False,
     ) -> None:
         self.read_models = tuple(read_models)
         self.page_entries = page_entries
-        self._together = _together(read_models)
+        self.page_rows = page_rows
+        self._names = {str(table.name) for table in tables_of(read_models)}
+        self._ours = self._names | {str(table.name) for table in ROWS.tables}
+        self._apart = apart
+        self.together = _together(read_models)
 
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
         """Fold new entries, inside their append's transaction; what others left out before them.
@@ -76,23 +87,24 @@ class Keeping:
             ReadModelUnfit: somebody changed them.
         """
         first, last = entries[0].position, entries[-1].position
-        if self._fetch(connection, _ADVANCE, last, self._together, first - 1):
+        if self._fetch(connection, _ADVANCE, last, self.together, first - 1):
             try:
                 fold(self.read_models, connection, Past(connection), entries)
             except OVER_WRONG_ROWS as error:
+                words = in_plain_words(error)
                 raise ReadModelUnfit(
-                    f"the new entries do not fit what the read models hold ({_words(error)}): "
+                    f"the new entries do not fit what the read models hold ({words}): "
                     "somebody changed them behind the service. They are folded anew; try again."
                 ) from error
-        elif self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last:
+        elif self._catch_up(connection, first - 1, new=len(entries)) < last:
             raise ReadModelsBehind
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
-        return not self._fetch(connection, _UP_TO_DATE, self._together)
+        return not self._fetch(connection, _UP_TO_DATE, self.together)
 
     def catch_up(self, connection: Connection) -> tuple[int, int]:
-        """Fold what is missing, a page of it at most, under the ledger's lock.
+        """Fold what is missing, a page of it at most, under the ledger's lock, or in their turn.
 
         Read models that do not stand yet are made, and folded from the first entry on.
 
@@ -103,7 +115,7 @@ class Keeping:
             LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
         """
         last = head(connection)
-        return self._catch_up(connection, last, self.page_entries, last) + 1, last + 1
+        return self._catch_up(connection, last) + 1, last + 1
 
     def fold_beside(self, connection: Connection) -> tuple[int, int] | None:
         """As `catch_up`, on PostgreSQL, in a transaction that does not hold the ledger's lock.
@@ -124,96 +136,59 @@ class Keeping:
             if not tables <= stand or len(folded) > 1 or min(folded) < 0:
                 return None
         done = min((positions[each.name] for each in behind), default=last)
-        if last - done <= self.page_entries:
+        up_to = self._page_end(connection, done, last)
+        if up_to >= last:
             return None
-        up_to = done + self.page_entries
         self._fold(connection, behind, positions, up_to)
         self._reached(connection, behind, positions, up_to)
         return up_to + 1, last + 1
 
     def others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
-        """The names of read models that other versions keep, or kept.
-
-        Only those into which an entry recorded before `unfolded_before` is not folded; None: all.
-        What `read_model_positions` does not name is no read model, but an operator's own table.
-        """
-        mine = {table.name for table in tables_of(self.read_models)}
-        known = positions_of(connection)
-        return [
-            name
-            for name in sorted(known.keys() & tables_beside(connection) - mine)
-            if unfolded_before is None
-            or _recorded(connection, max(known[name], -1) + 1) < unfolded_before
-        ]
+        """The names of read models that other versions keep, or kept; see `others_of`."""
+        return others_of(connection, self._ours, unfolded_before)
 
     def drop_others(self, connection: Connection, unfolded_before: str | None = None) -> list[str]:
-        """Drop those `others`, under the ledger's lock; their names.
-
-        Whoever needs one after all makes it again from the ledger. One that the database keeps,
-        since a view stands on it or another login owns it, stays: housekeeping stops nobody.
-
-        Raises:
-            LedgerBusy: one stays, and all were to go, with what an erasure must reach.
-        """
-        others = self.others(connection, unfolded_before)
-        take_turns(connection, others)
-        dropped = []
-        for name in others:
-            try:
-                with connection.begin_nested():
-                    Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
-            except DBAPIError as error:
-                said = f"read model {name!r} of another version cannot be dropped: {_words(error)}"
-                if unfolded_before is None:
-                    raise LedgerBusy(
-                        f"{said}. Remove what stands on it, or let its owner drop it; try again."
-                    ) from error
-                _LOG.warning("%s", said)
-            else:
-                dropped.append(name)
-        kept = set(others) - set(dropped)
-        forget(
-            connection,
-            [
-                row
-                for row in position_rows(connection)
-                if not set(dropped).isdisjoint(row.split()) and kept.isdisjoint(row.split())
-            ],
-        )
-        return dropped
+        """Drop those `others`, under the ledger's lock; their names. Raises as `drop`."""
+        return drop(connection, self.others(connection, unfolded_before), unfolded_before)
 
     def begin_anew(self, connection: Connection) -> None:
         """Drop these read models, under the ledger's lock: they do not fit their position.
 
         The next catching up makes them, and folds from the first entry on.
         """
-        mine = {str(table.name) for table in tables_of(self.read_models)}
-        take_turns(connection, mine)
-        for name in sorted(tables_beside(connection) & mine):
+        take_turns(connection, self._names)
+        for name in sorted(tables_beside(connection) & self._names):
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
-        forget(
-            connection,
-            [row for row in position_rows(connection) if not mine.isdisjoint(row.split())],
-        )
+        rows = position_rows(connection)
+        forget(connection, [row for row in rows if not self._names.isdisjoint(row.split())])
 
-    def _catch_up(self, connection: Connection, last: int, entries_max: int, until: int) -> int:
-        """Fold at most so many entries up to `last`; what is folded beyond `until` begins anew.
+    def _catch_up(self, connection: Connection, until: int, *, new: int = 0) -> int:
+        """Fold a page at most up to `until`, and when that is all, the `new` entries behind it.
+
+        What is folded beyond `until` begins anew.
 
         Returns:
             The position reached.
         """
+        last = until + new
         known = positions_of(connection)
         take_turns(connection, [e.name for e in self.read_models if known.get(e.name) != last])
         positions = self._made(connection, until)
         behind = [each for each in self.read_models if positions[each.name] < last]
         done = min((positions[each.name] for each in behind), default=last)
-        up_to = min(last, done + entries_max)
+        up_to = self._page_end(connection, done, until)
+        if up_to == until:
+            up_to = last
         self._fold(connection, behind, positions, up_to)
         if up_to == last:
             self._finish(connection, last)
         else:
             self._reached(connection, behind, positions, up_to)
         return up_to
+
+    def _page_end(self, connection: Connection, done: int, until: int) -> int:
+        """The position up to which one transaction folds of what is missing up to `until`."""
+        return end_of_page(connection, done, min(until, done + self.page_entries), self.page_rows)
 
     def _behind(self, connection: Connection, last: int) -> list[ReadModel]:
         positions = positions_of(connection)
@@ -253,6 +228,8 @@ class Keeping:
         too, one whose tables are not all folded up to the same entry.
         """
         beyond = update(POSITIONS).where(POSITIONS.c.position > until)
+        if self._apart:  # others may be ahead, for they are folded as entries come
+            beyond = beyond.where(POSITIONS.c.read_models == self.together)
         connection.execute(beyond.values(position=_FOREIGN))  # the row stays: it names what stands
         stand = tables_beside(connection)
         missing = [table for table in tables_of(self.read_models) if table.name not in stand]
@@ -272,10 +249,10 @@ class Keeping:
 
     def _finish(self, connection: Connection, last: int) -> None:
         """All of them are folded up to `last`: one row says so, and those for parts go."""
-        put(connection, POSITIONS, {"read_models": self._together, "position": last})
-        mine = {table.name for table in tables_of(self.read_models)}
-        parts = [row for row in position_rows(connection) if mine.issuperset(row.split())]
-        forget(connection, [row for row in parts if row != self._together])
+        put(connection, POSITIONS, {"read_models": self.together, "position": last})
+        rows = position_rows(connection)
+        parts = [row for row in rows if self._names.issuperset(row.split())]
+        forget(connection, [row for row in parts if row != self.together])
 
     def _fetch(
         self, connection: Connection, statement: str, *values: object
@@ -286,16 +263,5 @@ class Keeping:
         return fetch(connection, statement.format(table=table, mark=mark), values)
 
 
-def _words(error: Exception) -> str:
-    found = error.orig if isinstance(error, DBAPIError) else error
-    return " ".join(f"{type(found).__name__}: {found}".split())
-
-
 def _together(read_models: Iterable[ReadModel]) -> str:
     return " ".join(sorted(str(table.name) for table in tables_of(read_models)))
-
-
-def _recorded(connection: Connection, position: int) -> str:
-    """When the entry at this position was recorded; after all times when there is none."""
-    query = select(ENTRIES.c.recorded_at).where(ENTRIES.c.position == position)
-    return str(connection.execute(query).scalar_one_or_none() or "9")

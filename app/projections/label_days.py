@@ -15,8 +15,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, select
 
-from app.database.engine import execute
-from app.projections.read_model import table_of, unfit
+from app.database.engine import driver_name, execute
+from app.projections.read_model import ROWS_METADATA, table_of, unfit
 from domain.canonical import INTEGER_MAX
 from domain.times import format_time, parse_time
 
@@ -47,7 +47,7 @@ class LabelDay:
 
 
 LABEL_DAYS: Final = table_of(
-    LabelDay, "label_days", number=1, key=("model", "model_version", "day")
+    LabelDay, "label_days", number=2, metadata=ROWS_METADATA, key=("model", "model_version", "day")
 )
 
 
@@ -133,4 +133,4 @@ def _addition(sqlite: bool, days: int) -> str:
 
 def _written(sqlite: bool) -> tuple[str, str]:
     """The table's name and the mark of a value, as the driver wants them."""
-    return (LABEL_DAYS.name, "?") if sqlite else (LABEL_DAYS.fullname, "%s")
+    return (LABEL_DAYS.name, "?") if sqlite else (driver_name(LABEL_DAYS, "postgresql"), "%s")

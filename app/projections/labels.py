@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 
 from app.ledger.past import Past
 from app.ledger.streams import model_stream
-from app.projections.read_model import json_text, table_of
+from app.projections.read_model import ROWS_METADATA, json_text, table_of
 from domain.blocks.ids import end_of
 from domain.events.envelope import Recorded
 from domain.events.events import (
@@ -45,7 +45,8 @@ LabelValues: TypeAlias = tuple[int, str, str, str, float | None, str, str | None
 LABELS: Final = table_of(
     Label,
     "labels",
-    number=2,
+    number=3,
+    metadata=ROWS_METADATA,
     key="place",
     indexes=[("model", "identity", "place"), ("model", "event_time")],
 )

@@ -16,11 +16,14 @@ from app.clock import new_id, now
 from app.database.engine import create_database
 from app.database.migrating import migrate
 from app.database.read_only import judged_revision, look_at_database
+from app.database.rows_file import ledger_file, rows_file, show_rows
 from app.ledger.batch import NewEvent, StreamAppend
+from app.ledger.catching_up import Progress
 from app.ledger.damage import record_damage
-from app.ledger.store import Ledger, Progress
+from app.ledger.store import Ledger
 from app.projections.keeping import Keeping
 from app.projections.rebuild import rebuild
+from app.projections.rows_apart import VERSION, FoldedRows
 from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import VersionConflict, WhyledgerError
@@ -59,6 +62,7 @@ def open_ledger(
     """
     engine = create_database(settings.ledger_url, settings, answers_within=answers_within)
     ledger = Ledger(engine, keeping, busy_timeout_seconds=settings.busy_timeout_seconds)
+    rows = give_rows(ledger, settings)
     ledger.put_right = partial(rebuild, ledger, read_models=keeping.read_models)
     try:
         migrate(engine, settings.busy_timeout_seconds)
@@ -68,8 +72,10 @@ def open_ledger(
             ledger.catch_up(progress)
         if begin and ledger.size() == 0:
             _create(ledger)
-        _drop_abandoned(ledger, keeping)
+        rows.catch_up(progress=progress)
+        _drop_abandoned(ledger, keeping, rows)
     except BaseException:
+        rows.close()
         _let_others_know(ledger)
         ledger.close()
         raise
@@ -124,6 +130,7 @@ def look_at_ledger(settings: Settings) -> Ledger | None:
     """
     engine = look_at_database(settings.ledger_url, settings)
     ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
+    give_rows(ledger, settings, looks_only=True)
     try:
         with ledger.snapshot() as connection:
             there = judged_revision(connection) is not None
@@ -136,6 +143,14 @@ def look_at_ledger(settings: Settings) -> Ledger | None:
     return None
 
 
+def give_rows(ledger: Ledger, settings: Settings, *, looks_only: bool = False) -> FoldedRows:
+    """Give the ledger its read models of rows; nothing is opened yet."""
+    if ledger.engine.dialect.name == "sqlite":
+        show_rows(ledger.engine, rows_file(ledger_file(settings.ledger_url), VERSION))
+    ledger.rows = rows = FoldedRows(ledger, settings, looks_only=looks_only)
+    return rows
+
+
 def _create(ledger: Ledger) -> None:
     created = LedgerCreated(ledger_id=new_id(), format=ENVELOPE_VERSION)
     event = NewEvent(created, id=new_id(), occurred_at=now())
@@ -145,8 +160,12 @@ def _create(ledger: Ledger) -> None:
         pass  # another process opened it first
 
 
-def _drop_abandoned(ledger: Ledger, keeping: Keeping) -> None:
-    limit = format_time(parse_time(now()) - _KEPT)
+def _drop_abandoned(ledger: Ledger, keeping: Keeping, rows: FoldedRows) -> None:
+    since = parse_time(now()) - _KEPT
+    limit = format_time(since)
+    files = rows.drop_others(unused_since=since.timestamp())
+    if files:
+        _LOG.info("removed %s: no process folds into them any more", ", ".join(files))
     with ledger.snapshot() as connection:
         if not keeping.others(connection, unfolded_before=limit):
             return  # who opens a ledger does not wait for those that append

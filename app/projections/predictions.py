@@ -9,7 +9,8 @@ from typing import Final, cast
 from sqlalchemy import Connection, func, select
 
 from app.database.engine import insert_rows
-from app.projections.read_model import json_text, table_of, view_of
+from app.ledger.past import Past
+from app.projections.read_model import ROWS_METADATA, json_text, table_of, view_of
 from domain.blocks.ids import position_of
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
@@ -39,7 +40,8 @@ class StoredPrediction:
 PREDICTIONS: Final = table_of(
     StoredPrediction,
     "predictions",
-    number=2,
+    number=3,
+    metadata=ROWS_METADATA,
     key="place",
     unique="id",
     indexes=[("model", "event_time"), ("model", "identity", "place")],
@@ -49,14 +51,21 @@ PREDICTIONS: Final = table_of(
 def find_predictions(
     connection: Connection, model: str, ids: Sequence[str]
 ) -> dict[str, StoredPrediction]:
-    """The model's predictions with those of `ids` that it made, by id."""
-    found = {}
-    for start in range(0, len(ids), _IDS_PER_STATEMENT):
-        some = ids[start : start + _IDS_PER_STATEMENT]
-        query = select(PREDICTIONS).where(PREDICTIONS.c.id.in_(some), PREDICTIONS.c.model == model)
-        for row in connection.execute(query):
-            found[row.id] = view_of(StoredPrediction, row)
-    return found
+    """The model's predictions with those of `ids` that it made, by id, as the ledger says."""
+    return {
+        id: StoredPrediction(
+            place=made.place,
+            id=id,
+            model=model,
+            identity=made.event.identity,
+            event_time=made.occurred_at,
+            model_version=made.event.model_version,
+            prediction=made.event.prediction,
+            row=made.event.row,
+        )
+        for id, made in Past(connection).with_ids(ids).items()
+        if isinstance(made.event, PredictionMade) and made.event.model == model
+    }
 
 
 def latest_predictions(

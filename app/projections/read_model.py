@@ -41,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from app.database.engine import READ_MODELS_SCHEMA
+from app.database.engine import READ_MODELS_SCHEMA, ROWS_SCHEMA
 from app.ledger import tables as ledger_tables
 from app.ledger.past import Past
 from domain.canonical import INTEGER_MAX, canonical_bytes
@@ -50,6 +50,9 @@ from domain.events.envelope import Recorded
 
 METADATA: Final = MetaData(
     schema=READ_MODELS_SCHEMA, naming_convention=ledger_tables.METADATA.naming_convention
+)
+ROWS_METADATA: Final = MetaData(  # of what is folded apart from the appends
+    schema=ROWS_SCHEMA, naming_convention=ledger_tables.METADATA.naming_convention
 )
 _NUMBER: Final = BigInteger().with_variant(Integer(), "sqlite")
 _COLUMN_TYPES: Final[dict[type, TypeEngine[Any]]] = {

@@ -66,45 +66,38 @@ def rebuild(
     unreadable = _unreadable(ledger, read_models)
     readable = [each for each in read_models if each.name not in unreadable]
     with scratch(read_models) as beside:
-        done = -1
-        lacking: str | None = None  # why the first entry was passed over whose data is damaged
-
-        def take(connection: Connection, page: Sequence[Recorded]) -> None:
-            nonlocal done, lacking
-            fold(read_models, beside, Past(connection), page)
-            lacking = lacking or _lacking(page)
-            done = page[-1].position
-
-        def go_on(connection: Connection) -> None:
-            for page in dense_pages(connection, done, head(connection), page_entries):
-                take(connection, page)
+        anew = _Anew(ledger, read_models, beside, page_entries)
+        last = -1
 
         def tell() -> None:
-            progress(done + 1, max(last, done) + 1)
+            progress(anew.done + 1, max(last, anew.done) + 1)
 
-        with ledger.connect() as connection:
-            last = head(connection)
-        while done < last:  # a transaction a page: a long one would keep what others delete
+        with ledger.connect(with_rows=True) as connection:
+            last = anew.reached(connection)
+        while anew.done < last:  # a transaction a page: a long one would keep what others delete
             with ledger.connect() as connection:
-                take(connection, next(dense_pages(connection, done, last, page_entries)))
+                anew.take_page(connection, last)
             tell()
-        with ledger.connect() as moment:
-            go_on(moment)
-            if done > last:
+        with ledger.connect(with_rows=True) as moment:
+            anew.go_on(moment)
+            if anew.done > last:
                 tell()
             before, after = digests(moment, readable), digests(beside, read_models)
         before |= {name: _UNREADABLE for name in after if name not in before}
-        found = Rebuilt(position=done, before=before, after=after)
+        found = Rebuilt(position=anew.done, before=before, after=after)
         differing = found.differing
         if differing:
-            _refuse(lacking, differing)
+            _refuse(anew.lacking, differing)
         if unreadable:
-            ledger.fold_anew(progress)
+            if not ledger.rows.names.issuperset(unreadable):
+                ledger.fold_anew(progress)
+            if not ledger.rows.names.isdisjoint(unreadable):
+                ledger.rows.fold_anew(progress)
             return found
 
         def go_on_whole(connection: Connection) -> None:
-            go_on(connection)
-            _refuse(lacking, differing)
+            anew.go_on(connection)
+            _refuse(anew.lacking, differing)
 
         tries = 0
         while differing:
@@ -122,12 +115,79 @@ def rebuild(
             ]
             for table in tables_of(wrong):
                 if table.name in differing:
-                    put_rows_right(ledger, table, beside, go_on_whole, tell)
-            with ledger.connect() as moment:
-                go_on(moment)
+                    apart = table.name in ledger.rows.names
+                    writing = ledger.rows.writing if apart else ledger.writing
+                    put_rows_right(ledger.connect, writing, table, beside, go_on_whole, tell)
+            with ledger.connect(with_rows=True) as moment:
+                anew.go_on(moment)
                 stored, right = digests(moment, wrong), digests(beside, wrong)
             differing = tuple(name for name in right if stored[name] != right[name])
         return found
+
+
+class _Anew:
+    """Read models folded anew beside those that stand, those of rows as far as they are there."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        read_models: Sequence[ReadModel],
+        beside: Connection,
+        page_entries: int,
+    ) -> None:
+        self.lacking: str | None = None  # why the first entry was passed over whose data is damaged
+        self._rows = ledger.rows
+        self._beside = beside
+        self._page_entries = page_entries
+        with_the_ledger = [each for each in read_models if each.name not in ledger.rows.names]
+        apart = [each for each in read_models if each.name in ledger.rows.names]
+        self._folded = [_Folded(with_the_ledger, head), _Folded(apart, ledger.rows.folded)]
+        self._folded = [each for each in self._folded if each.read_models]
+
+    @property
+    def done(self) -> int:
+        """The last position folded."""
+        return max((each.done for each in self._folded), default=-1)
+
+    def reached(self, connection: Connection) -> int:
+        """Up to where all that stand are folded, at this moment."""
+        return min((each.reached(connection) for each in self._folded), default=-1)
+
+    def take_page(self, connection: Connection, up_to: int) -> None:
+        """Fold the next page into all."""
+        page = next(dense_pages(connection, self.done, up_to, self._page_entries))
+        for each in self._folded:
+            self._take(each, connection, page)
+
+    def go_on(self, connection: Connection) -> None:
+        """Fold into each what those that stand hold at this moment.
+
+        Raises:
+            LedgerBusy: they hold less than was folded already.
+        """
+        for each in self._folded:
+            up_to = each.reached(connection)
+            if up_to < each.done:
+                raise LedgerBusy(
+                    "read models were begun anew by somebody else meanwhile; nothing was changed. "
+                    "Try again."
+                )
+            for page in dense_pages(connection, each.done, up_to, self._page_entries):
+                self._take(each, connection, page)
+
+    def _take(self, each: _Folded, connection: Connection, page: Sequence[Recorded]) -> None:
+        fold(each.read_models, self._beside, Past(connection), page)
+        self.lacking = self.lacking or _lacking(page)
+        each.done = page[-1].position
+
+
+@dataclass(slots=True)
+class _Folded:
+    """Some of them: how far those that stand are at a moment, and how far these."""
+
+    read_models: Sequence[ReadModel]
+    reached: Callable[[Connection], int]
+    done: int = -1
 
 
 def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:
@@ -135,7 +195,7 @@ def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:
     found = []
     for each in read_models:
         try:
-            with ledger.connect() as connection:
+            with ledger.connect(with_rows=True) as connection:
                 for table in each.tables:
                     connection.execute(select(table).limit(1))
         except DBAPIError:

@@ -13,7 +13,7 @@ from typing import Final, cast
 import orjson
 from sqlalchemy import Connection, and_, delete, or_, select, union
 
-from app.database.engine import fetch, insert_rows
+from app.database.engine import driver_name, fetch, insert_rows
 from app.ledger.past import Past
 from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, day_of, recount
 from app.projections.labels import LABELS, told_labels
@@ -43,7 +43,10 @@ _STAND_SQLITE: Final = _STAND.format(
     among="IN (SELECT value FROM json_each(?))",
 )
 _STAND_POSTGRESQL: Final = _STAND.format(
-    predictions=PREDICTIONS.fullname, labels=LABELS.fullname, mark="%s", among="= ANY(%s)"
+    predictions=driver_name(PREDICTIONS, "postgresql"),
+    labels=driver_name(LABELS, "postgresql"),
+    mark="%s",
+    among="= ANY(%s)",
 )
 
 

@@ -31,4 +31,5 @@ READ_MODELS: Final = (  # a digest is taken of each, in this order
     ReadModel(refusals.REFUSALS, refusals.APPLY),
     ReadModel(reigns.REIGNS, reigns.APPLY),
 )
-apply: Final = Keeping(READ_MODELS)
+WITH_THE_LEDGER: Final = tuple(each for each in READ_MODELS if each is not rows.ROWS)
+apply: Final = Keeping(WITH_THE_LEDGER)

@@ -22,7 +22,7 @@ from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS, ROW_IDS
 from app.projections.folding import digests
-from app.projections.opening import open_ledger
+from app.projections.opening import give_rows, open_ledger
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
 from domain.blocks.block import NO_SALT, Block
@@ -194,6 +194,7 @@ def replayed(
     engine = create_database(url, settings)
     upgrade(engine, settings.busy_timeout_seconds)
     ledger = Ledger(engine, apply, busy_timeout_seconds=settings.busy_timeout_seconds)
+    give_rows(ledger, settings)
     with ledger.writing() as connection:
         apply(connection, place(connection, lines, payloads, rows))
     with ledger.connect() as connection:

@@ -12,6 +12,7 @@ from app.database.engine import create_database
 from app.ledger.store import Ledger
 from app.projections.decisions import DECISIONS
 from app.projections.folding import digests
+from app.projections.opening import give_rows
 from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS, apply
 from app.settings import Settings
@@ -83,6 +84,7 @@ def test_it_replays_into_the_same_read_models(path: Path, empty_database_url: st
             assert found["read_models"][name] == digest, f"{name} differs"
     engine = create_database(empty_database_url, Settings(database_url=empty_database_url))
     ledger = Ledger(engine, apply, busy_timeout_seconds=5)
+    give_rows(ledger, Settings(database_url=empty_database_url))
     rebuilt = rebuild(ledger, page_entries=37)
     ledger.close()
     assert (rebuilt.differing, rebuilt.position) == ((), expected["entries"] - 1)
@@ -96,6 +98,7 @@ def test_but_for_what_upcasting_added_its_read_models_are_those_first_recorded(
     replayed(lines_of(path), empty_database_url, payloads_of(path), rows_of(path))
     settings = Settings(database_url=empty_database_url)
     ledger = Ledger(create_database(empty_database_url, settings), apply, busy_timeout_seconds=5)
+    give_rows(ledger, settings)
     schemas = {json.loads(line)["schema"] for line in lines_of(path) if DECIDED in line}
     assert len(schemas) <= 1  # one version told the whole story
     with ledger.writing() as connection:

@@ -39,6 +39,7 @@ TEXTS = {
     24: "47c36a1eb505e3e9",
     25: "21bea78fd341835f",
     26: "7caba7edb329eae1",
+    28: "6838952967f6452e",
     29: "69c7e9af6723bb9d",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")

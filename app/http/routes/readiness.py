@@ -29,6 +29,10 @@ class Readiness(BaseModel):
     status: str = Field(examples=["ready"])
     ledger: str = Field(description="the ledger's id", examples=[examples.ID])
     size: int = Field(description="entries of the ledger", examples=[1403])
+    rows: int = Field(
+        description="how many of them are folded row by row: what lists and pages count",
+        examples=[1403],
+    )
     champions: dict[str, str | None] = Field(examples=[{"car-price": "car-price/3"}])
     alarms: dict[str, str] = Field(examples=[{}])
 
@@ -52,7 +56,7 @@ def read_readiness(here: Here) -> Response | dict[str, Any]:
     is a ledger that lacks what was signed before: it is served, and not signed.
     """
     try:
-        size = here.ledger.size()
+        size, rows = here.ledger.sizes()
         serving = here.champions.all()
     except WhyledgerError as error:
         return problem_response(
@@ -66,6 +70,7 @@ def read_readiness(here: Here) -> Response | dict[str, Any]:
         "status": "ready",
         "ledger": here.ledger_id,
         "size": size,
+        "rows": rows,
         "champions": {
             name: each.champion.model_version if each.champion else None
             for name, each in serving.items()

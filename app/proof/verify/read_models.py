@@ -9,16 +9,19 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, func, select
 
 from app.ledger.past import Past
 from app.ledger.reading import dense_pages, head
+from app.ledger.tables import ENTRIES
 from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
-from app.projections.positions import positions_of, tables_beside
+from app.projections.positions import positions_of, tables_beside, tables_of_rows
 from app.projections.read_model import tables_of
+from app.projections.rows import ROWS
 from app.projections.runner import READ_MODELS
 from app.proof.verify.breaks import Break
 from domain.blocks.ids import position_of
+from domain.events.events import PayloadErased
 from domain.events.expansion import expanded
 
 _ROWS: Final = 1000  # fetched at once
@@ -35,9 +38,12 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
     """
     positions = positions_of(connection)
     # Those that no process of this version has made yet are made from the entries at its start.
-    there = tables_beside(connection)
+    there = tables_beside(connection) | tables_of_rows(connection)
     unknown = [each.name for each in READ_MODELS if each.name in there - positions.keys()]
     standing = [each for each in READ_MODELS if each.name in positions]
+    if positions.get(ROWS.name, -1) < _last_erasure(connection):
+        # They lack it still, and hold what the entries do not give any more.
+        standing = [each for each in standing if each is not ROWS]
     last = max((positions[each.name] for each in standing), default=-1)
     if unknown or last > head(connection):
         return 0, [_unfounded(unknown, last, head(connection))]
@@ -55,6 +61,13 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
             if stored[table.name] != right[table.name]
         ]
     return len(standing), found
+
+
+def _last_erasure(connection: Connection) -> int:
+    """The position of the last one; -1 without any."""
+    query = select(func.max(ENTRIES.c.position)).where(ENTRIES.c.type == PayloadErased.type)
+    found = connection.execute(query.where(ENTRIES.c.stream == PayloadErased.stream)).scalar()
+    return -1 if found is None else int(found)
 
 
 def _unfounded(unknown: list[str], last: int, newest: int) -> Break:

@@ -55,7 +55,7 @@ def unfolded(sqlite_settings: Settings) -> Settings:
 def fold(monkeypatch: pytest.MonkeyPatch) -> Fold:
     fold = Fold()
     monkeypatch.setattr(apply, "page_entries", 1)
-    monkeypatch.setattr("app.ledger.store.time", SimpleNamespace(sleep=fold.pause))
+    monkeypatch.setattr("app.ledger.catching_up.time", SimpleNamespace(sleep=fold.pause))
     return fold
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, Executable, delete, func, select, text, update
+from sqlalchemy import Connection, Executable, Table, delete, func, select, text, update
 
 from app.ledger.store import Ledger
 from app.projections import differing_rows
@@ -16,6 +16,7 @@ from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS
 from domain.errors import LedgerBusy
 from tests import ledger_events as events
+from tests.app.behind_the_service import writing_to
 
 PAGE = 10
 MANY = 45
@@ -49,8 +50,8 @@ def full(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def change(ledger: Ledger, *statements: Executable) -> None:
-    with ledger.writing() as connection:
+def change(ledger: Ledger, *statements: Executable, table: Table = REFUSALS) -> None:
+    with writing_to(ledger, table) as connection:
         for each in statements:
             connection.execute(each)
 
@@ -141,7 +142,9 @@ def test_a_row_may_hold_what_belongs_to_one_of_another_page(
     def of(place: int, id: str) -> Executable:
         return update(PREDICTIONS).where(PREDICTIONS.c.place == place).values(id=id)
 
-    change(ledger, of(first[0], "x"), of(last[0], first[1]), of(first[0], last[1]))
+    change(
+        ledger, of(first[0], "x"), of(last[0], first[1]), of(first[0], last[1]), table=PREDICTIONS
+    )
     Watched(ledger, monkeypatch)
 
     assert rebuild(ledger).differing == (PREDICTIONS.name,)

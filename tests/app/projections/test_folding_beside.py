@@ -20,11 +20,12 @@ from app.projections.positions import positions_of
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS
-from app.projections.runner import READ_MODELS
+from app.projections.runner import WITH_THE_LEDGER
 from app.settings import Settings
 from domain.events.envelope import Recorded
-from domain.events.events import RowsRefused
+from domain.events.events import PredictionMade, RowsRefused
 from tests import ledger_events as events
+from tests.app.many_rows import predictions, put_many
 
 PAGE = 10
 MANY = 95
@@ -52,7 +53,7 @@ def keeping(look: Look = lambda connection, entries: None) -> Keeping:
         rows = [(each.position, cast(RowsRefused, each.event).rows) for each in entries]
         insert_rows(connection, LATER, rows)
 
-    kept = [each for each in READ_MODELS if each.table is not REFUSALS]
+    kept = [each for each in WITH_THE_LEDGER if each.table is not REFUSALS]
     return Keeping([*kept, ReadModel(LATER, {RowsRefused: apply})], page_entries=PAGE)
 
 
@@ -104,6 +105,27 @@ def test_no_transaction_folds_more_than_a_page(
 
     assert max(folded.values()) <= PAGE
     assert sum(folded.values()) == refused_rows(new) == MANY
+
+
+def test_no_transaction_folds_more_rows_than_a_page_but_for_one_entry(
+    ledger: Ledger, opened: Callable[[Keeping], Ledger]
+) -> None:
+    sizes = [2, 3, 2, PAGE + 5, 4, 4, 4]
+    for size in sizes:
+        put_many(ledger, predictions(*range(1, size + 1)))
+    folded: dict[object, list[int]] = {}  # the positions of each row, by transaction
+
+    def count(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
+        rows = folded.setdefault(connection.get_transaction(), [])
+        rows.extend(each.position for each in entries)
+
+    later = ReadModel(LATER, {PredictionMade: count})
+    opened(Keeping([*WITH_THE_LEDGER, later], page_entries=5, page_rows=PAGE))
+
+    assert [len(rows) for rows in folded.values()] == [7, PAGE + 5, 8, 4]
+    assert [row for rows in folded.values() for row in rows] == [
+        position for position, size in enumerate(sizes, 1) for _ in range(size)
+    ]
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)

@@ -26,6 +26,7 @@ from domain.events.events import (
     PredictionMade,
 )
 from tests import ledger_events as events
+from tests.app.behind_the_service import writing_to
 from tests.app.planting import erasure
 
 TIMES = (
@@ -240,7 +241,7 @@ def test_days_count_that_lie_whole_between_two_times(
 
 def test_a_count_that_no_fold_puts_there_is_an_unfit_read_model(ledger: Ledger) -> None:
     events.put(ledger, "predictions-cars", events.prediction())
-    with ledger.writing() as connection:
+    with writing_to(ledger, LABEL_DAYS) as connection:
         connection.execute(update(LABEL_DAYS).values(unlabelled=-1))
     with ledger.connect() as connection, pytest.raises(ReadModelUnfit, match="'unlabelled'"):
         rows_in_whole_days(

@@ -34,6 +34,7 @@ def damaged(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
     put(ledger, "observations-cars", observation("owner=1"), personal=True)
     put(ledger, "predictions-cars", prediction("owner=1"), personal=True)
     put(ledger, "observations-cars", refused())
+    assert rows(ledger, PREDICTIONS) == 1, "it is folded"
     change(ledger, DAMAGES[request.param], content=b"{}")
     return ledger
 
@@ -68,5 +69,6 @@ def test_where_the_read_models_are_what_the_ledger_gives_it_says_so(ledger: Ledg
     put(ledger, "predictions-cars", prediction("owner=1"), personal=True)
     change(ledger, "DELETE FROM payloads WHERE position = 1")
     ledger.fold_anew()
+    ledger.rows.fold_anew()
     assert isinstance(ledger.entry(1).event, Unreadable)
     assert rebuild(ledger).differing == ()

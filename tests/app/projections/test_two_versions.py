@@ -35,7 +35,7 @@ from app.projections.positions import POSITIONS, positions_of
 from app.projections.read_model import METADATA, ReadModel, table_of
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS, rows_between
-from app.projections.runner import READ_MODELS
+from app.projections.runner import READ_MODELS, WITH_THE_LEDGER
 from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.errors import LedgerBusy
@@ -65,7 +65,7 @@ def _refused(connection: Connection, past: Past, entries: Sequence[Recorded]) ->
 
 
 LATER_MODELS = (  # all of this version, but for `refusals_2` in place of `refusals_1`
-    *(each for each in READ_MODELS if each.table is not REFUSALS),
+    *(each for each in WITH_THE_LEDGER if each.table is not REFUSALS),
     ReadModel(LATER, {RowsRefused: _refused}),
 )
 
@@ -86,7 +86,7 @@ def opened() -> Iterator[Callable[[Settings, Keeping], Ledger]]:
 
 @pytest.fixture
 def old(settings: Settings, opened: Callable[..., Ledger]) -> Ledger:
-    return opened(settings, Keeping(READ_MODELS))
+    return opened(settings, Keeping(WITH_THE_LEDGER))
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_what_both_keep_equals_a_rebuild(old: Ledger, new: Ledger) -> None:
     for rows in range(1, 8):
         refuse(old if rows % 3 else new, rows)
         events.put(new if rows % 2 else old, f"cycle-cars-{rows}", events.started(rows))
-    for ledger, read_models in ((old, READ_MODELS), (new, LATER_MODELS)):
+    for ledger, read_models in ((old, WITH_THE_LEDGER), (new, LATER_MODELS)):
         found = rebuild(ledger, read_models=read_models)
         assert found.differing == ()
         assert found.position == ledger.size() - 1
@@ -339,7 +339,7 @@ class Raced(Keeping):
 def test_whoever_reads_never_sees_read_models_that_lack_an_entry(
     settings: Settings, new: Ledger, opened: Callable[..., Ledger]
 ) -> None:
-    raced = Raced(READ_MODELS)
+    raced = Raced(WITH_THE_LEDGER)
     old = opened(settings, raced)
     raced.appends = iter([lambda: refuse(new, 10), lambda: refuse(new, 100)])
     assert refused_by_old(old) == 113

@@ -44,6 +44,7 @@ from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 from domain.events.events import Event
 from tests import ledger_events as events
+from tests.app.behind_the_service import writing_to
 
 _MODELS = count(1)
 
@@ -332,7 +333,7 @@ def test_a_row_that_is_gone_or_no_row_is_a_wrong_read_model(ledger: Ledger) -> N
         _change(ledger, window, row=text)
         with pytest.raises(ReadModelUnfit, match="'row' of row holds what the ledger does not"):
             columns["hpwt"]
-    with ledger.writing() as connection:
+    with writing_to(ledger, PREDICTIONS) as connection:
         at = int(window.places[0])
         connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.place == at))
     with pytest.raises(ReadModelUnfit, match=f"'place' of {PREDICTIONS.name} holds what"):
@@ -341,7 +342,7 @@ def test_a_row_that_is_gone_or_no_row_is_a_wrong_read_model(ledger: Ledger) -> N
 
 def _change(ledger: Ledger, window: Window, **values: object) -> None:
     at = int(window.places[0])
-    with ledger.writing() as connection:
+    with writing_to(ledger, PREDICTIONS) as connection:
         connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.place == at).values(**values))
 
 
@@ -353,11 +354,11 @@ def test_a_label_or_prediction_that_is_no_number_is_a_wrong_read_model(
     put(ledger, "model-cars", [(events.contract_adopted(), year(0))])
     window = window_of(ledger, 500)
     put(ledger, "observations-cars", [(events.observation("car=1"), year(1))])
-    with ledger.writing() as connection:
+    with writing_to(ledger, LABELS) as connection:
         connection.exec_driver_sql(f"UPDATE {LABELS.name} SET label = 'much'")
     with ledger.connect() as connection, pytest.raises(ReadModelUnfit, match="'label' of label"):
         labelled_in(connection, "cars", window, before=year(2), up_to=ledger.size())
-    with ledger.writing() as connection:
+    with writing_to(ledger, PREDICTIONS) as connection:
         connection.exec_driver_sql(f"UPDATE {PREDICTIONS.name} SET prediction = 'much'")
     with (
         ledger.connect() as connection,

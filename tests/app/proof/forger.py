@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Table, delete, text
 
-from app.database.engine import insert_rows
+from app.database.engine import driver_name, insert_rows
 from app.ledger.store import Ledger
 from app.ledger.tables import (
     ARTEFACTS,
@@ -23,7 +23,7 @@ from app.ledger.tables import (
 from app.ledger.tree import grow
 from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
-from app.projections.runner import READ_MODELS, apply
+from app.projections.runner import WITH_THE_LEDGER, apply
 from domain.canonical import canonical_bytes, leaf_hash
 from domain.events.envelope import parse_entry
 
@@ -84,14 +84,15 @@ def rewrite(ledger: Ledger, forge: Callable[[list[bytes]], list[bytes]]) -> None
         connection.execute(text("UPDATE ledger_head SET size = 0, frontier = :none"), {"none": b""})
         insert_rows(connection, ENTRIES, rows)
         grow(connection, 0, [leaf_hash(content) for content in contents])
-        for table in (POSITIONS, *tables_of(READ_MODELS)):
+        for table in (POSITIONS, *tables_of(WITH_THE_LEDGER)):
             connection.execute(delete(table))
         apply(connection, entries)
+    ledger.rows.fold_anew()
 
 
 def stored_as(ledger: Ledger, table: Table) -> str:
     """The name of a read model's table in this ledger's database."""
-    return table.name if ledger.engine.dialect.name == "sqlite" else table.fullname
+    return driver_name(table, ledger.engine.dialect.name)
 
 
 def forget_checkpoints(ledger: Ledger) -> None:

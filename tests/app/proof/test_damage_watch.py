@@ -255,7 +255,7 @@ def transactions(ledger: Ledger) -> int:
             return int(connection.exec_driver_sql(query).scalar_one())
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
-        ((busy, _, _),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        ((busy, _, _),) = raw.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
         return int(busy)
 
 

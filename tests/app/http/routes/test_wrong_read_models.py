@@ -11,6 +11,7 @@ from app.projections.labels import LABELS
 from app.projections.models import MODELS
 from app.projections.positions import POSITIONS
 from app.settings import Settings
+from tests.app.behind_the_service import writing_to
 from tests.app.http.routes.running import observation, process_behind, running, send
 from tests.patience import until
 
@@ -29,7 +30,8 @@ def spoil(client: TestClient, statement: str) -> None:
     tables = {
         each.name.split("_")[0]: f"{schema}{each.name}" for each in (MODELS, LABELS, POSITIONS)
     }
-    with engine.begin() as connection:
+    ledger = process_behind(client).ledger
+    with writing_to(ledger, LABELS) if "{labels}" in statement else engine.begin() as connection:
         connection.execute(text(statement.format(**tables)))
 
 

@@ -8,12 +8,13 @@ them; `--soak` goes through all.
 from __future__ import annotations
 
 import random
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import Connection, Table, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
@@ -24,10 +25,12 @@ from app.ledger.tree import TILE_HASHES
 from app.projections.opening import open_ledger
 from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
+from app.projections.rows import ROWS
 from app.projections.runner import READ_MODELS
 from app.settings import Settings
 from domain.errors import WhyledgerError
 from tests import ledger_events
+from tests.app.behind_the_service import writing_to
 from tests.app.http.routes.running import (
     AMC,
     adopt,
@@ -111,11 +114,23 @@ def spoiling(ledger: Ledger, table: Table, column: str, value: str) -> TextClaus
     return text(statement.replace(":", r"\:"))
 
 
+@contextmanager
+def changing(ledger: Ledger, table: Table) -> Iterator[Connection]:
+    """A transaction in which the table takes whatever its columns do."""
+    if table in ROWS.tables:
+        with writing_to(ledger, table) as connection:
+            yield connection
+    else:
+        with ledger.engine.connect() as connection:
+            drop_guards(connection)
+            yield connection
+            connection.commit()
+
+
 def spoil(ledger: Ledger, case: Case) -> bool:
     """Put the value of `case` where it says; whether the database takes it."""
     try:
-        with ledger.engine.begin() as connection:
-            drop_guards(connection)
+        with changing(ledger, case[0]) as connection:
             changed = connection.execute(spoiling(ledger, *case)).rowcount
     except DBAPIError:
         return False
@@ -126,15 +141,16 @@ def spoil(ledger: Ledger, case: Case) -> bool:
 def taken(ledger: Ledger) -> list[Case]:
     """Those of all cases that the database takes; none of them stays."""
     found = []
-    with ledger.engine.connect() as connection:
-        drop_guards(connection)
-        for case in CASES:
-            tried = connection.begin_nested()
-            with suppress(DBAPIError):
-                changed = connection.execute(spoiling(ledger, *case))
-                found += [case] * changed.rowcount
-            tried.rollback()
-        connection.rollback()
+    for tables in (ROWS.tables, TABLES):
+        cases = [case for case in CASES if (case[0] in ROWS.tables) is (tables is ROWS.tables)]
+        with changing(ledger, tables[0]) as connection:
+            for case in cases:
+                tried = connection.begin_nested()
+                with suppress(DBAPIError):
+                    changed = connection.execute(spoiling(ledger, *case))
+                    found += [case] * changed.rowcount
+                tried.rollback()
+            connection.rollback()
     return found
 
 

@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database.engine import insert_rows
+from app.database.engine import driver_name, insert_rows
 from app.ledger.tables import ARTEFACTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import grow
 from app.projections.positions import POSITIONS
 from app.projections.read_model import tables_of
-from app.projections.runner import READ_MODELS, apply
+from app.projections.runner import WITH_THE_LEDGER, apply
 from domain.canonical import canonical_bytes, leaf_hash, sha256_hex
 from domain.errors import WhyledgerError
 from domain.tree.merkle import perfect_root
@@ -29,7 +29,7 @@ from tests.app.proof.forger import TRUTH
 REVISION: Final = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True)
 )
-TABLES: Final = (*TRUTH, POSITIONS, REVISION, *tables_of(READ_MODELS))
+TABLES: Final = (*TRUTH, POSITIONS, REVISION, *tables_of(WITH_THE_LEDGER))
 KINDS: Final = ("change", "delete", "duplicate", "swap", "add", "restore")
 Row = dict[str, Any]
 Dump = dict[str, dict[tuple[Any, ...], Row]]  # table -> primary key -> row
@@ -241,7 +241,7 @@ def differences(before: Dump, after: Dump) -> set[str]:
 
 
 def stored_name(connection: Connection, table: Table) -> str:
-    return table.name if connection.dialect.name == "sqlite" else table.fullname
+    return driver_name(table, connection.dialect.name)
 
 
 def key_of(table: Table, row: Row) -> tuple[Any, ...]:

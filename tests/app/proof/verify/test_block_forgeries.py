@@ -24,6 +24,7 @@ from domain.blocks.block import NO_SALT, Block, block_of, erased_line
 from domain.blocks.ids import place_of, prediction_id, source_event_id
 from domain.canonical import canonical_bytes
 from domain.events.block_events import OutcomesRecorded, RowPlace
+from tests.app.behind_the_service import writing_to
 from tests.app.many_rows import (
     Many,
     envelope,
@@ -68,7 +69,7 @@ def test_what_was_erased_as_an_entry_says_is_whole_and_counted(
 
 
 def test_a_changed_row_of_a_read_model_is_named_by_the_entry_that_it_came_of(rows: Ledger) -> None:
-    with rows.writing() as connection:
+    with writing_to(rows, PREDICTIONS) as connection:
         last = select(func.max(PREDICTIONS.c.place)).where(
             PREDICTIONS.c.place < place_of(2, 0), PREDICTIONS.c.place >= place_of(1, 0)
         )

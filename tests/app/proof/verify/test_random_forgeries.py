@@ -18,6 +18,8 @@ from app.database.engine import READ_MODELS_SCHEMA
 from app.database.migrating import CannotJudge
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
+from app.projections.rows import ROWS
+from app.projections.rows_apart import STATE
 from app.proof.verify.verification import Verified
 from app.settings import Settings
 from domain.errors import LedgerDamaged
@@ -95,7 +97,8 @@ def test_every_forgery_is_found_or_named_as_not_covered(
         stored = inspect(connection)
         schemas = {None} | ({READ_MODELS_SCHEMA} & set(stored.get_schema_names()))
         names = {name for schema in schemas for name in stored.get_table_names(schema)}
-    assert names == {table.name for table in TABLES}, "he reaches every table there is"
+    apart = {table.name for table in ROWS.tables} | {STATE.name}  # on SQLite in another file
+    assert names - apart == {table.name for table in TABLES}, "he reaches every other table"
 
     tried: Counter[tuple[Forgery, str]] = Counter()
     faults = []

@@ -1,0 +1,260 @@
+"""Folding the read models of rows in transactions of their own, by position, by whoever needs it.
+
+An append does not wait for them. On SQLite they stand in a file of their own, on PostgreSQL in
+ordinary tables; one folds at a time, and commits without waiting for the disk: a crash leaves them
+older, and the fold goes on from there. What does not fit the ledger (of another one, or of one that
+was put back to an earlier day) is folded anew, and a damaged file is removed before.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Column, Connection, LargeBinary, Table, delete, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from app.clock import monotonic_seconds
+from app.database.compaction import compact
+from app.database.engine import ROWS_SCHEMA, busy_is_refused, fetch, in_plain_words
+from app.database.locks import begin_beside, take_lock, take_turns
+from app.database.roles import give_to_application
+from app.database.rows_file import (
+    is_of_rows,
+    is_whole,
+    ledger_file,
+    remove,
+    rows_database,
+    rows_file,
+    rows_files,
+    written_at,
+)
+from app.ledger.met_damage import OPTION
+from app.ledger.reading import head
+from app.ledger.store import Ledger
+from app.ledger.tables import ENTRIES, POSITION
+from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
+from app.projections.keeping import Keeping
+from app.projections.positions import POSITIONS, tables_beside
+from app.projections.read_model import ROWS_METADATA, tables_of
+from app.projections.rows import ROWS
+from app.settings import Settings
+from domain.errors import LedgerBusy
+from domain.stored_damage import StoredDamage
+
+VERSION: Final = ".".join(str(table.name).rpartition("_")[2] for table in ROWS.tables)
+_POSITION: Final = 'SELECT "position" FROM {} WHERE read_models = {}'
+_PAUSE_SHARE: Final = 0.25  # of a page's time until the next: others want the processor, too
+_LOG: Final = logging.getLogger("whyledger.ledger")
+
+# The last entry folded, and what its leaf hash was.
+STATE: Final = Table(
+    f"rows_state_{VERSION.replace('.', '_')}",
+    ROWS_METADATA,
+    Column("position", POSITION, primary_key=True, autoincrement=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+)
+
+
+class FoldedRows:
+    """The read models of rows of one process; what `app.ledger.rows_apart.RowsApart` asks for.
+
+    Args:
+        ledger: whose rows they are.
+        settings: where it is.
+        looks_only: whether nothing is folded, and nobody waits.
+    """
+
+    def __init__(self, ledger: Ledger, settings: Settings, *, looks_only: bool = False) -> None:
+        self.always = not looks_only
+        self.least = 0
+        self._looks_only = looks_only
+        self.keeping = Keeping([ROWS], apart=True)
+        self.names = frozenset(str(table.name) for table in tables_of([ROWS]))
+        self._ledger = ledger
+        self._seconds = settings.busy_timeout_seconds
+        self._turn = threading.Lock()  # threads of this process queue here, not in the database
+        self._anew = FoldingAnew()
+        self._file: Path | None = None
+        self._engine = ledger.engine
+        if ledger.engine.dialect.name == "sqlite":
+            self._ledger_file = ledger_file(settings.ledger_url)
+            self._file = rows_file(self._ledger_file, VERSION)
+            database = rows_database(settings.ledger_url, settings, VERSION)
+            self._engine = database.execution_options(**{OPTION: ledger.met})
+
+    def folded(self, connection: Connection) -> int:
+        """As `RowsApart.folded`."""
+        if self._file is None:
+            table, mark = POSITIONS.fullname, "%s"
+        else:
+            table = POSITIONS.name if is_of_rows(connection) else f"{ROWS_SCHEMA}.{POSITIONS.name}"
+            mark = "?"
+        try:
+            rows = fetch(connection, _POSITION.format(table, mark), (self.keeping.together,))
+        except DBAPIError:
+            if self._file is None:
+                raise
+            return -1  # nothing stands there yet
+        return max((at for (at,) in rows if type(at) is int), default=-1)
+
+    def catch_up(
+        self,
+        up_to: int | None = None,
+        progress: Callable[[int, int], None] = lambda done, of: None,
+        *,
+        within: float | None = None,
+    ) -> None:
+        """As `RowsApart.catch_up`; `progress` is told as by `Ledger.catch_up`.
+
+        Raises:
+            LedgerBusy: somebody else had the turn all the time, or it is not done in time.
+            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+        """
+        ends = None if within is None else monotonic_seconds() + within
+        tried = False
+        while True:
+            began = monotonic_seconds()
+            if ends is not None and began > ends:
+                raise LedgerBusy(
+                    "what came in last is not folded row by row yet, and this needs it. It is "
+                    "being folded; try again in a moment."
+                )
+            try:
+                with self.writing() as connection:
+                    done, of = self._folded_page(connection)
+            except (DBAPIError, StoredDamage, *OVER_WRONG_ROWS) as error:
+                if tried and isinstance(error, OVER_WRONG_ROWS):
+                    self._anew.did_not_help()
+                if tried or not self._anew.may_help() or _is_of_an_entry(error):
+                    raise
+                tried = True
+                _LOG.warning("rows that do not fit are folded anew: %s", in_plain_words(error))
+                self.begin_anew(damaged=isinstance(error, StoredDamage))
+                continue
+            up_to = of - 1 if up_to is None else up_to
+            if done > up_to or done >= of:
+                return
+            progress(done, of)
+            time.sleep((monotonic_seconds() - began) * _PAUSE_SHARE)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that alone folds rows; committed at the end, undone on an error.
+
+        It sees the ledger at a moment after that on which the last one ended.
+
+        Raises:
+            LedgerBusy: somebody else folded all the time.
+        """
+        if not self._turn.acquire(timeout=self._seconds):
+            raise LedgerBusy(
+                f"rows were being folded in this process for {self._seconds:g} s. Try again."
+            )
+        try:
+            with (
+                busy_is_refused(self._seconds),
+                self._ledger.met.noticed(),  # of entries; what SQLite says may be of rows alone
+                self._engine.connect() as connection,
+            ):
+                if self._file is None:
+                    begin_beside(connection, self._seconds)
+                    take_turns(connection, self.names)
+                else:
+                    take_lock(connection, self._seconds)
+                self._begin_where_it_fits(connection)
+                yield connection
+                connection.commit()
+        finally:
+            self._turn.release()
+
+    def begin_anew(self, *, damaged: bool = False) -> None:
+        """Drop what stands; the next catching up folds from the first entry on.
+
+        `damaged`: SQLite cannot use the file, which is removed.
+        """
+        if damaged and self._file is not None:
+            remove(self._file)
+            return
+        with self.writing() as connection:
+            self.keeping.begin_anew(connection)
+
+    def fold_anew(self, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
+        """Drop what stands and fold from the first entry on. Raises as `catch_up`."""
+        self.begin_anew()
+        self.catch_up(progress=progress)
+
+    def mended(self, damage: StoredDamage) -> bool:
+        """As `RowsApart.mended`."""
+        if self._file is None or self._looks_only or _is_of_an_entry(damage):
+            return False
+        if is_whole(self._file):
+            return False
+        _LOG.error("the file of rows is damaged, and is folded anew: %s", damage.message)
+        remove(self._file)
+        return True
+
+    def drop_others(self, unused_since: float | None = None) -> list[str]:
+        """Remove the files of other versions; their names. On PostgreSQL `Keeping` drops tables.
+
+        Args:
+            unused_since: only those that nobody wrote since this moment, seconds since 1970.
+        """
+        if self._file is None:
+            return []
+        dropped = []
+        for file in rows_files(self._ledger_file):
+            if file != self._file and (unused_since is None or written_at(file) < unused_since):
+                remove(file)
+                dropped.append(file.name)
+        return dropped
+
+    def compact(self) -> str | None:
+        """Rewrite the file, so that nothing deleted is left in it; as `compaction.compact`."""
+        if self._file is None:
+            return None  # they stand with the ledger
+        self.catch_up()
+        return compact(self._engine, self._seconds)
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._file is not None:
+            self._engine.dispose()
+
+    def _folded_page(self, connection: Connection) -> tuple[int, int]:
+        """A page more is folded; how many entries are, and how many there are."""
+        last = head(connection)
+        if self.folded(connection) == last and self.names <= tables_beside(connection):
+            return last + 1, last + 1
+        done, of = self.keeping.catch_up(connection)
+        if done:
+            leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == done - 1)
+            state = {"position": done - 1, "leaf_hash": connection.execute(leaf).scalar_one()}
+            connection.execute(delete(STATE))
+            connection.execute(insert(STATE), state)
+        return done, of
+
+    def _begin_where_it_fits(self, connection: Connection) -> None:
+        """What was folded from other entries than the ledger's is dropped."""
+        stand = tables_beside(connection)
+        if POSITIONS.name not in stand:
+            POSITIONS.create(connection)
+        if STATE.name not in stand:
+            STATE.create(connection)
+            give_to_application(connection, [STATE])
+        for position, leaf_hash in connection.execute(select(STATE)):
+            leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == position)
+            if connection.execute(leaf).scalar_one_or_none() != leaf_hash:
+                _LOG.warning("rows of another ledger, or of one put back, are folded anew")
+                self.keeping.begin_anew(connection)
+                connection.execute(delete(STATE))
+
+
+def _is_of_an_entry(error: Exception) -> bool:
+    """Whether it says that the ledger is damaged: then rows are not what must be folded anew."""
+    return isinstance(error, StoredDamage) and not isinstance(error.__cause__, DBAPIError)
