@@ -71,12 +71,13 @@ def erase(
 
     Raises:
         UnknownModel: no contract was adopted under this name.
-        RequestInvalid: no reason or legal basis, or this login may not erase.
+        RequestInvalid: no reason or legal basis, a key that is no text, or a login that may not
+            erase.
         CycleRunning: a cycle of the model has not ended; it may hold the row.
         LedgerBusy: the ledger was in use; what was recorded stands, run it again.
         TrainingFailed, OSError: files could not be deleted; run it again.
     """
-    command = EraseRow(model=model, reason=reason, legal_basis=legal_basis)
+    command = EraseRow(model=model, identity=identity, reason=reason, legal_basis=legal_basis)
     with ledger.snapshot() as connection:  # most of the reading, which others need not wait for
         read_up_to = head(connection)
         among = blocks_that_may_hold(connection, model, identity, up_to=read_up_to)

@@ -42,11 +42,20 @@ class EraseRow:
     """Erase the model's row, for this reason and on this legal basis."""
 
     model: str
+    identity: str  # of the row, as events name it
     reason: str
     legal_basis: str
 
     def __post_init__(self) -> None:
-        """Raises RequestInvalid: no reason or legal basis, or a longer one than 500 characters."""
+        """Raises RequestInvalid: no reason or legal basis, or a longer one than 500 characters; or
+        an identity that is no text."""
+        try:
+            self.identity.encode()
+        except UnicodeEncodeError:
+            raise RequestInvalid(
+                "the row's key holds bytes that are no UTF-8, which no row has. Write it as events "
+                "name it: 'year=1976|car_id=129'."
+            ) from None
         for name, words in (("reason", self.reason), ("legal basis", self.legal_basis)):
             if not 1 <= len(words.strip()) <= _WORDS_MAX:
                 raise RequestInvalid(f"the {name} has to be 1 to {_WORDS_MAX} characters; say it.")

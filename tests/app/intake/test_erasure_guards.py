@@ -93,8 +93,8 @@ def assert_damaged(ledger: Ledger, position: int, said: str) -> None:
         refuse_on_damage(ledger)
 
 
-def test_verification_passes_and_says_erased(people: People, tmp_path: Path) -> None:
-    cars, row = people
+def test_verification_passes_and_says_erased(people_together: People, tmp_path: Path) -> None:
+    cars, row = people_together
     checkpoints = Checkpoints(cars.ledger, cars.settings)
     checkpoints.sign()
     forgets(cars, row)
@@ -103,11 +103,12 @@ def test_verification_passes_and_says_erased(people: People, tmp_path: Path) -> 
     leaves = checkpoints.signer.remembered_leaves()
     checkpoints.close()
     found = verify(cars.ledger, key, retained=[note], remembered=leaves)
-    assert (found.breaks, found.erased, found.unproven) == ((), 3, "")
+    assert (found.breaks, found.erased, found.erased_rows, found.unproven) == ((), 3, 3, "")
     export_bundle(cars.ledger, tmp_path / "bundle", key)
     assert holders(tmp_path / "bundle", MARKER.encode(), key_of(row).encode()) == []
     code, said = bundle_says(tmp_path / "bundle", str(key))
     assert (code, "3 entries have no data any more" in said) == (0, True), said
+    assert "3 of entries of many are gone" in said
 
 
 def test_a_payload_taken_without_an_erasure_is_found_by_both_verifiers(

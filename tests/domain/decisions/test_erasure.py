@@ -28,7 +28,12 @@ KEPT = Kept(
     champion="car-price/3",
     reference_sha256="a",
 )
-ERASE = EraseRow(model="car-price", reason=" the owner asked ", legal_basis="GDPR Art. 17\n")
+ERASE = EraseRow(
+    model="car-price",
+    identity="year=1976|car_id=129",
+    reason=" the owner asked ",
+    legal_basis="GDPR Art. 17\n",
+)
 ERASED = PayloadErased(
     model="car-price",
     entries=(7, 12),
@@ -73,6 +78,11 @@ def test_a_cycle_that_has_not_ended_is_let_end_first() -> None:
 def test_an_erasure_says_why_and_on_what_legal_basis(field: str, name: str, words: str) -> None:
     with pytest.raises(RequestInvalid, match=f"^the {name} has to be 1 to 500 characters; say it"):
         replace(ERASE, **{field: words})
+
+
+def test_a_key_that_is_no_text_is_no_rows() -> None:
+    with pytest.raises(RequestInvalid, match=r"^the row's key holds bytes that are no UTF-8"):
+        replace(ERASE, identity="year=1976|car_id=\udcff")
 
 
 def test_five_hundred_characters_are_not_too_many() -> None:
