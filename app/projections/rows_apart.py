@@ -122,8 +122,8 @@ class FoldedRows:
             began = monotonic_seconds()
             if ends is not None and began > ends:
                 raise LedgerBusy(
-                    "what came in last is not folded row by row yet, and this needs it. It is being "
-                    "folded; try again in a moment."
+                    "what came in last is not folded row by row yet, and this needs it. It is "
+                    "being folded; try again in a moment."
                 )
             try:
                 with self.writing() as connection:
