@@ -72,7 +72,10 @@ def open_ledger(
             ledger.catch_up(progress)
         if begin and ledger.size() == 0:
             _create(ledger)
-        rows.catch_up(progress=progress)
+        if answers_within is None:
+            rows.catch_up(progress=progress)
+        else:
+            rows.catch_up(0)  # who serves begins with what is folded
         _drop_abandoned(ledger, keeping, rows)
     except BaseException:
         rows.close()

@@ -141,9 +141,10 @@ def spoil(ledger: Ledger, case: Case) -> bool:
 def taken(ledger: Ledger) -> list[Case]:
     """Those of all cases that the database takes; none of them stays."""
     found = []
-    for tables in (ROWS.tables, TABLES):
-        cases = [case for case in CASES if (case[0] in ROWS.tables) is (tables is ROWS.tables)]
-        with changing(ledger, tables[0]) as connection:
+    for table in (ROWS.table, TRUTH[0]):  # two transactions: SQLite has a file for each
+        apart = table in ROWS.tables
+        cases = [case for case in CASES if (case[0] in ROWS.tables) is apart]
+        with changing(ledger, table) as connection:
             for case in cases:
                 tried = connection.begin_nested()
                 with suppress(DBAPIError):
