@@ -10,9 +10,9 @@ from sqlalchemy import Connection, select
 
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ROW_IDS
+from app.ledger.unreadable import rows_missing
 from domain.blocks.block import Block
 from domain.blocks.ids import row_of_prediction
-from domain.stored_damage import StoredDamage
 
 # The statements of every page are the drivers' own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salts, bytes FROM blocks WHERE "position" {}'
@@ -52,11 +52,7 @@ class BlocksApart:
             self._found = _read(self._connection, self._positions)
         block = self._found.get(position) or _read(self._connection, [position]).get(position)
         if block is None:
-            raise StoredDamage(
-                f"the rows of entry {position} are missing; of erased ones their hashes stay. Stop "
-                "writing; restore a back-up and compare.",
-                position,
-            )
+            raise rows_missing(position)
         return block
 
 

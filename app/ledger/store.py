@@ -29,6 +29,7 @@ from app.ledger.batch import (
 )
 from app.ledger.commit import Project, RowsKnown
 from app.ledger.known import Known, first_answer, known_of_clients
+from app.ledger.known_damage import refuse_to_begin
 from app.ledger.met_damage import OPTION, MetDamage
 from app.ledger.preparing import prepare
 from app.ledger.reading import (
@@ -43,9 +44,10 @@ from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_ROWS_MAX, Writer
 from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
-from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
+from domain.errors import LedgerBusy, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
+from domain.events.unreadable import instead_of
 
 __all__ = [
     "Artefact",
@@ -189,7 +191,8 @@ class Ledger:
 
         Raises:
             LedgerBusy: the lock did not come free in time.
-            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+            LedgerDamaged: the positions have a gap; or read models are to be folded from the first
+                entry on, and would lack one that is not what its hash says.
         """
         self._catch_up(progress, tried=False)
 
@@ -218,9 +221,13 @@ class Ledger:
             time.sleep(seconds * (_PAUSE_SHARE if beside is None else _PAUSE_SHARE_BESIDE))
 
     def _fold_under_lock(self) -> tuple[int, int]:
+        with self.snapshot() as connection:
+            begins = self.project.begins(connection)
+        if begins:
+            refuse_to_begin(self.snapshot)  # which takes as long as there are entries
         deadline = monotonic_seconds() + self.busy_timeout_seconds
         with self._writing_until(deadline) as connection:
-            return self.project.catch_up(connection)
+            return self.project.catch_up(connection, begin=begins)
 
     def _fold_beside(self) -> tuple[int, int] | None:
         """A page without the ledger's lock; None: it must be taken, as always on SQLite."""
@@ -241,6 +248,7 @@ class Ledger:
         self.put_right()
 
     def _begin_anew(self) -> None:
+        refuse_to_begin(self.snapshot)  # before they are dropped, who may be the last to hold it
         deadline = monotonic_seconds() + self.busy_timeout_seconds
         with self._writing_until(deadline) as connection:
             self.project.begin_anew(connection)
@@ -309,7 +317,7 @@ class Ledger:
         """One stream, whole; empty, at version -1, when it does not exist.
 
         Raises:
-            LedgerDamaged: an entry is not what its hash says, or cannot be read.
+            LedgerDamaged: an entry is not what was written, and nobody accepted that.
         """
         with self.snapshot() as connection:
             return read_stream(connection, stream)
@@ -319,8 +327,10 @@ class Ledger:
     ) -> list[Recorded]:
         """At most `limit` entries with position > `after` (and <= `up_to`), in order.
 
+        What nobody can read, or is not what its hash says, comes back as `Unreadable`.
+
         Raises:
-            LedgerDamaged: an entry is not what its hash says, or cannot be read.
+            LedgerDamaged: a newer version may have written one that this version cannot read.
         """
         with self.snapshot() as connection:
             return read_entries(connection, after, limit, up_to=up_to)
@@ -388,7 +398,7 @@ class Ledger:
         """The id in the first entry, which names this ledger for ever. Raises LedgerDamaged."""
         event = self.entry(0).event
         if not isinstance(event, LedgerCreated):
-            raise LedgerDamaged.stranger(0, event.type, LedgerCreated.type)
+            raise instead_of(0, event, LedgerCreated.type)
         return event.ledger_id
 
     def close(self) -> None:

@@ -84,25 +84,35 @@ class Keeping:
                     f"the new entries do not fit what the read models hold ({_words(error)}): "
                     "somebody changed them behind the service. They are folded anew; try again."
                 ) from error
-        elif self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last:
+        elif (
+            self._begins(connection, first - 1)
+            or self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last
+        ):
             raise ReadModelsBehind
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
         return not self._fetch(connection, _UP_TO_DATE, self._together)
 
-    def catch_up(self, connection: Connection) -> tuple[int, int]:
+    def begins(self, connection: Connection) -> bool:
+        """Whether some are to be folded from the first entry on, and there is one."""
+        return self._begins(connection, head(connection))
+
+    def catch_up(self, connection: Connection, *, begin: bool = False) -> tuple[int, int]:
         """Fold what is missing, a page of it at most, under the ledger's lock.
 
-        Read models that do not stand yet are made, and folded from the first entry on.
+        Read models that do not stand yet are made, and folded from the first entry on; with `begin`
+        alone, for without an entry that is not what its hash says they would be others.
 
         Returns:
             How many entries are folded, and how many there are.
 
         Raises:
-            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+            LedgerDamaged: the positions have a gap.
         """
         last = head(connection)
+        if not begin and self.begins(connection):
+            return 0, last + 1
         return self._catch_up(connection, last, self.page_entries, last) + 1, last + 1
 
     def fold_beside(self, connection: Connection) -> tuple[int, int] | None:
@@ -117,12 +127,8 @@ class Keeping:
         take_turns(connection, names)
         positions = positions_of(connection)
         behind = self._behind(connection, last)
-        stand = tables_beside(connection)
-        for each in behind:
-            tables = {str(table.name) for table in each.tables}
-            folded = {positions.get(name, -1) for name in tables}
-            if not tables <= stand or len(folded) > 1 or min(folded) < 0:
-                return None
+        if self._begins(connection, last):
+            return None
         done = min((positions[each.name] for each in behind), default=last)
         if last - done <= self.page_entries:
             return None
@@ -214,6 +220,17 @@ class Keeping:
         else:
             self._reached(connection, behind, positions, up_to)
         return up_to
+
+    def _begins(self, connection: Connection, last: int) -> bool:
+        """Whether, of a ledger that ends with the entry `last`, some do not stand as far as they
+        are said to."""
+        positions, stand = positions_of(connection), tables_beside(connection)
+        for each in self.read_models:
+            tables = {str(table.name) for table in each.tables}
+            folded = {positions.get(name, -1) for name in tables}
+            if not tables <= stand or len(folded) > 1 or not 0 <= min(folded) <= last:
+                return last >= 0
+        return False
 
     def _behind(self, connection: Connection, last: int) -> list[ReadModel]:
         positions = positions_of(connection)

@@ -39,6 +39,7 @@ TEXTS = {
     24: "47c36a1eb505e3e9",
     25: "21bea78fd341835f",
     26: "7caba7edb329eae1",
+    27: "9f7482b9a7bc94db",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 
