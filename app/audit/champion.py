@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.audit.setting_aside import set_aside_sentence
 from app.ledger.known_damage import refuse_to_lack
-from app.ledger.reading import read_entries, read_stream
+from app.ledger.reading import read_entries, stream_entries
 from app.ledger.store import Connection
 from app.ledger.streams import cycle_stream
 from app.projections.cycles import get_cycle
@@ -63,7 +63,9 @@ def _came_to_serve(connection: Connection, model: ModelView) -> str:
         if isinstance(entry.event, ChampionRolledBack):
             return f"Rolled back from {entry.event.replaced}: {entry.event.reason}"
     cycle = model.champion_cycle or ""
-    for entry in read_stream(connection, cycle_stream(cycle)).entries:
+    entries = stream_entries(connection, cycle_stream(cycle))
+    for entry in entries:
         if isinstance(entry.event, CandidateCompared):
             return f"Promoted by {cycle}: {entry.event.reason.removesuffix('.')}."
+    refuse_to_lack(connection, entries)
     return f"Promoted by {cycle}."

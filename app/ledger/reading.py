@@ -73,11 +73,17 @@ def read_stream(connection: Connection, stream: str) -> StreamHistory:
     Raises:
         StoredDamage: an entry of it is not what was written, and nobody accepted that.
     """
-    query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
-    entries = read_back(connection, connection.execute(query))
+    entries = stream_entries(connection, stream)
     refuse_to_lack(connection, entries)
     there = tuple(entry for entry in entries if not isinstance(entry.event, Unreadable))
     return StreamHistory(stream, there, stream_version(connection, stream) if entries else -1)
+
+
+def stream_entries(connection: Connection, stream: str) -> list[Recorded]:
+    """The entries of one stream, oldest first; what nobody can read among them, for who looks for
+    one entry and needs no other."""
+    query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
+    return read_back(connection, connection.execute(query))
 
 
 def dense_pages(
