@@ -85,7 +85,7 @@ class Keeping:
                     "somebody changed them behind the service. They are folded anew; try again."
                 ) from error
         elif (
-            self._begins(connection, first - 1)
+            _begin(connection, self.read_models, first - 1)
             or self._catch_up(connection, last, self.page_entries + len(entries), first - 1) < last
         ):
             raise ReadModelsBehind
@@ -96,7 +96,7 @@ class Keeping:
 
     def begins(self, connection: Connection) -> bool:
         """Whether some are to be folded from the first entry on, and there is one."""
-        return self._begins(connection, head(connection))
+        return _begin(connection, self.read_models, head(connection))
 
     def catch_up(self, connection: Connection, *, begin: bool = False) -> tuple[int, int]:
         """Fold what is missing, a page of it at most, under the ledger's lock.
@@ -127,7 +127,7 @@ class Keeping:
         take_turns(connection, names)
         positions = positions_of(connection)
         behind = self._behind(connection, last)
-        if self._begins(connection, last):
+        if _begin(connection, behind, last):
             return None
         done = min((positions[each.name] for each in behind), default=last)
         if last - done <= self.page_entries:
@@ -221,17 +221,6 @@ class Keeping:
             self._reached(connection, behind, positions, up_to)
         return up_to
 
-    def _begins(self, connection: Connection, last: int) -> bool:
-        """Whether, of a ledger that ends with the entry `last`, some do not stand as far as they
-        are said to."""
-        positions, stand = positions_of(connection), tables_beside(connection)
-        for each in self.read_models:
-            tables = {str(table.name) for table in each.tables}
-            folded = {positions.get(name, -1) for name in tables}
-            if not tables <= stand or len(folded) > 1 or not 0 <= min(folded) <= last:
-                return last >= 0
-        return False
-
     def _behind(self, connection: Connection, last: int) -> list[ReadModel]:
         positions = positions_of(connection)
         return [each for each in self.read_models if positions.get(each.name, -1) < last]
@@ -301,6 +290,17 @@ class Keeping:
         table = POSITIONS.name if sqlite else POSITIONS.fullname
         mark = "?" if sqlite else "%s"
         return fetch(connection, statement.format(table=table, mark=mark), values)
+
+
+def _begin(connection: Connection, read_models: Iterable[ReadModel], last: int) -> bool:
+    """Whether some are to be folded from the first entry on, of a ledger that ends with `last`."""
+    positions, stand = positions_of(connection), tables_beside(connection)
+    for each in read_models:
+        tables = {str(table.name) for table in each.tables}
+        folded = {positions.get(name, -1) for name in tables}
+        if not tables <= stand or len(folded) > 1 or not 0 <= min(folded) <= last:
+            return last >= 0
+    return False
 
 
 def _words(error: Exception) -> str:
