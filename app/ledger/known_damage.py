@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from app.ledger.met_damage import Met, note
-from app.ledger.stored_bytes import whole
+from app.ledger.stored_bytes import Column, whole
 from app.ledger.tables import ENTRIES
 from app.ledger.unreadable import STORED, StoredRow, read_entry
 from domain.decisions.damage import Known, fold
@@ -46,15 +46,10 @@ def known_damage(connection: Connection) -> tuple[Known, ...]:
 
 def not_accepted(connection: Connection, damages: Iterable[StoredDamage]) -> StoredDamage | None:
     """The first of them that nobody accepted, as it is now; None: there is none."""
-    found = list(damages)
-    if not found:
-        return None
-    accepted = {
-        (each.found.position, each.found.said)
-        for each in known_damage(connection)
-        if each.settled is not None and not each.gone
-    }
-    for damage in found:
+    accepted: frozenset[tuple[int | None, str]] | None = None
+    for damage in damages:
+        if accepted is None:  # read where something is damaged, and nowhere else
+            accepted = _accepted(connection)
         if (damage.position, damage.message) not in accepted:
             return damage
     return None
@@ -80,7 +75,7 @@ def refuse_to_lack(connection: Connection, entries: Iterable[Recorded]) -> None:
 
 def refuse_to_begin(snapshot: Callable[[], AbstractContextManager[Connection]]) -> None:
     """For who folds from the first entry on: look at the bytes of every entry, and note what is not
-    as it was.
+    as it was and nobody accepted.
 
     Args:
         snapshot: opens a transaction to read in: one a page, for a long one would keep what others
@@ -90,25 +85,41 @@ def refuse_to_begin(snapshot: Callable[[], AbstractContextManager[Connection]]) 
         LedgerDamaged: an entry is not what its hash says, and nobody accepted that.
     """
     columns = (ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
-    found: list[StoredDamage] = []
+    first: StoredDamage | None = None
     after = -1
     while True:
         with snapshot() as connection:
             query = select(*columns).where(ENTRIES.c.position > after)
             rows = connection.execute(query.order_by(ENTRIES.c.position).limit(_PAGE)).all()
-            for row in rows:
-                try:
-                    whole(*row)
-                except StoredDamage as damage:
+            damages = [damage for row in rows if (damage := _damage_of(*row)) is not None]
+            accepted = _accepted(connection) if damages else frozenset()
+            for damage in damages:
+                if (damage.position, damage.message) not in accepted:
                     note(connection, Met(damage.position, damage.message))
-                    found.append(damage)
-            if len(rows) < _PAGE:
-                first = not_accepted(connection, found)
-                break
-            after = rows[-1].position
+                    first = first or damage
+        if len(rows) < _PAGE:
+            break
+        after = rows[-1].position
     if first is not None:
         raise LedgerDamaged(
             f"{first.message} Read models that are folded from the first entry on would lack what "
             "it said, and answer other than before. Restore the entry from a back-up; or accept "
             "that it says nothing any more: `whyledger settle --reason`."
         )
+
+
+def _accepted(connection: Connection) -> frozenset[tuple[int | None, str]]:
+    """Position and words of what somebody accepted, and no verification found gone since."""
+    return frozenset(
+        (each.found.position, each.found.said)
+        for each in known_damage(connection)
+        if each.settled is not None and not each.gone
+    )
+
+
+def _damage_of(position: int, stored: Column, stored_hash: Column) -> StoredDamage | None:
+    try:
+        whole(position, stored, stored_hash)
+    except StoredDamage as damage:
+        return damage
+    return None

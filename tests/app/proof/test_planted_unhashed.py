@@ -217,6 +217,16 @@ def test_a_version_with_other_read_models_opens_it_when_somebody_gave_it_up(
     opened.close()
 
 
+def test_however_many_were_edited_each_is_given_up_once(cars: Ledger) -> None:
+    put(cars, STREAM, *[refused(n + 1) for n in range(150)])  # more than a process remembers
+    change(cars, "UPDATE entries SET bytes = :content WHERE position > 3", content=b"{}")
+    for _ in range(2):
+        with pytest.raises(LedgerDamaged, match="the stored bytes hash to"):
+            cars.fold_anew()
+        accept(cars)
+    cars.fold_anew()
+
+
 def test_an_erasure_that_was_edited_and_is_put_back_is_believed_again(cars: Ledger) -> None:
     put(cars, "ledger", erasure(entries=(3,)))
     (content,) = cars.stored_bytes(4, 4)
