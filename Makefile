@@ -37,12 +37,20 @@ KILLS ?=
 HOURS ?=
 INTO ?=
 
-soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k every_part" KILLS=1000, HOURS=8)
-	$(BIN)/python -m pytest $(SOAKED) --soak --capture=no $(if $(KILLS),--kills=$(KILLS)) \
-	  $(if $(HOURS),--hours=$(HOURS)) $(if $(INTO),--into=$(INTO)) $(ARGS)
+SOAK = $(BIN)/python -m pytest --soak $(if $(KILLS),--kills=$(KILLS)) \
+  $(if $(HOURS),--hours=$(HOURS)) $(if $(INTO),--into=$(INTO))
+
+# What measures and what kills has the machine for itself, then many cases go beside each other. Both
+# are run, whatever came of the first; ARGS may choose from one of them alone (pytest: 5, no test).
+soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form (ARGS="-k every_part" KILLS=1000, HOURS=8, WORKERS=4)
+	@$(SOAK) tests/soak $(addprefix --ignore=,$(TRAINS)) --capture=no $(ARGS); alone=$$?; test $$alone -ne 2 || exit 2; \
+	$(SOAK) $(CASES) --numprocesses $(WORKERS) --dist worksteal --durations=10 $(ARGS); beside=$$?; \
+	if test $$alone -eq 5; then exit $$beside; fi; \
+	if test $$beside -eq 5; then exit $$alone; fi; exit $$(( alone > beside ? alone : beside ))
 
 # What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong values.
-SOAKED := tests/soak tests/app/proof/verify/test_random_forgeries.py \
+TRAINS := tests/soak/test_policies_compared.py tests/soak/test_reigns_of_the_demo.py
+CASES := $(TRAINS) tests/app/proof/verify/test_random_forgeries.py \
   tests/app/proof/test_mutated_bundles.py tests/app/test_permissions.py tests/app/test_clock.py \
   tests/app/cycle/test_clock_jumps.py tests/app/intake/test_erasure_killed.py \
   tests/app/http/routes/test_openapi_generated.py tests/app/http/routes/test_hostile_bodies.py \

@@ -20,10 +20,10 @@ from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.postgres import command, create, in_memory, named, running_postgres
-from tests.soak.tables import Show, show
+from tests.soak.tables import Say, Show, said_beside, say, show
 from tests.told import Story, Told, ToldOnce, dialect_of
 
-__all__ = ["Show", "show"]
+__all__ = ["Say", "Show", "say", "show"]
 
 _NUMBERS = count(1)
 # One thread each, as a cycle's worker has: two that wait for one another burn a busy machine.
@@ -47,6 +47,14 @@ hypothesis.register_profile("same", hypothesis.get_profile("anew"), derandomize=
 hypothesis.load_profile("same")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The long forms that `make soak` runs, wherever they stand."""
+    parser.addoption("--soak", action="store_true", help="the long form: many rounds")
+    parser.addoption("--kills", type=int, help="how many kills, halved over the two databases")
+    parser.addoption("--into", type=Path, help="the page that their tables are written into")
+    parser.addoption("--hours", type=float, help="how long under steady mixed load")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -55,6 +63,12 @@ def _no_settings_from_outside() -> Iterator[None]:
         # A process beside each service of a test would cost more than most tests.
         patch.setenv("WHYLEDGER_ROWS_FOLDED_BESIDE", "false")
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests that ran beside each other said."""
+    for text in said_beside(terminalreporter):
+        terminalreporter.write(f"\n{text}\n")
 
 
 @pytest.fixture

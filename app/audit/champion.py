@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.audit.setting_aside import set_aside_sentence
-from app.ledger.reading import read_entries, read_stream
+from app.ledger.known_damage import refuse_to_lack
+from app.ledger.reading import read_entries, stream_entries
 from app.ledger.store import Connection
 from app.ledger.streams import cycle_stream
 from app.projections.cycles import get_cycle
@@ -58,10 +59,13 @@ def _set_aside(connection: Connection, model: ModelView) -> str:
 def _came_to_serve(connection: Connection, model: ModelView) -> str:
     at = model.promoted_position
     for entry in () if at is None else read_entries(connection, at - 1, 1, up_to=at):
+        refuse_to_lack(connection, [entry])
         if isinstance(entry.event, ChampionRolledBack):
             return f"Rolled back from {entry.event.replaced}: {entry.event.reason}"
     cycle = model.champion_cycle or ""
-    for entry in read_stream(connection, cycle_stream(cycle)).entries:
+    entries = stream_entries(connection, cycle_stream(cycle))
+    for entry in entries:
         if isinstance(entry.event, CandidateCompared):
             return f"Promoted by {cycle}: {entry.event.reason.removesuffix('.')}."
+    refuse_to_lack(connection, entries)
     return f"Promoted by {cycle}."

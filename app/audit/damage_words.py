@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.ledger.damage import GO_ON, known_damage
+from app.ledger.damage import GO_ON
+from app.ledger.known_damage import known_damage
 from app.ledger.store import Ledger
 from domain.decisions.damage import standing
 from domain.errors import LedgerDamaged

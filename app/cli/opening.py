@@ -19,7 +19,7 @@ from app.clock import new_id
 from app.database.migrating import has_schema
 from app.ledger.damage import record_damage
 from app.ledger.store import Ledger
-from app.projections.opening import look_at_ledger, open_ledger
+from app.projections.opening import look_at_ledger, open_ledger, open_unfolded
 from app.projections.putting_right import is_suspicious, put_right
 from app.settings import Settings, unknown_names
 from domain.errors import NothingToDecide, ReadModelUnfit, RequestInvalid, WhyledgerError
@@ -99,6 +99,25 @@ def opened(settings: Settings, *, make: bool = False, begin: bool = True) -> Ite
     finally:
         with suppress(WhyledgerError):  # then whoever meets it next says so
             record_damage(ledger, typed())
+        ledger.close()
+
+
+@contextmanager
+def opened_unfolded(settings: Settings) -> Iterator[Ledger]:
+    """The ledger, closed afterwards, without read models, which damage may keep from folding.
+
+    Raises:
+        NothingToDecide: there is no ledger.
+        LedgerBusy: the database is in use or out of reach.
+    """
+    with _saying_that_it_waits():
+        _refuse_without_ledger(settings)
+        ledger = open_unfolded(settings)
+    try:
+        if ledger.size() == 0:
+            raise _no_ledger(settings)
+        yield ledger
+    finally:
         ledger.close()
 
 

@@ -25,6 +25,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.cycle.run import run_cycle
 from app.cycle.whatif_served import Asked, ServedAgain, both_answers, served_rows
+from app.ledger.known_damage import damages_of, refuse_to_lack
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import (
     cycle_stream,
@@ -50,6 +51,7 @@ from domain.events.cycle_events import (
 )
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
+from domain.events.erasure_reach import model_of_rows
 from domain.events.events import (
     ContractAdopted,
     Event,
@@ -97,6 +99,7 @@ def relive(
     Raises:
         PolicyInvalid: the document is no policy.
         UnknownModel: no contract was adopted under this name.
+        StoredDamage: a contract or a cycle is not what was written.
     """
     with ledger.connect() as connection:
         view = get_model(connection, model)
@@ -111,8 +114,20 @@ def relive(
 
 
 def _entries(ledger: Ledger) -> Iterator[Recorded]:
+    """All there are, of many rows each by itself.
+
+    A row that nobody can read is left out, and counted. Nobody lives again without a contract or a
+    cycle that is not what was written.
+
+    Raises:
+        StoredDamage: there is one, and nobody accepted that.
+    """
     after = -1
     while page := ledger.read(after):
+        no_rows = [entry for entry in page if model_of_rows(entry.stream) is None]
+        if next(damages_of(no_rows), None) is not None:
+            with ledger.snapshot() as connection:
+                refuse_to_lack(connection, no_rows)
         yield from expanded(page)
         after = page[-1].position
 

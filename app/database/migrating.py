@@ -28,7 +28,7 @@ from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, Whyledger
 if TYPE_CHECKING:
     import psycopg
 
-SCHEMA_REVISION: Final = "0010"  # the newest migration this code was written for
+SCHEMA_REVISION: Final = "0011"  # the newest migration this code was written for
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
 _ENDS_WITHIN_SECONDS: Final = 3600.0  # the longest took seconds; what takes an hour hangs
 _REFUSED: Final = 20  # exit code: one of our errors stands on stdout, as JSON

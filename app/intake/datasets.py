@@ -136,7 +136,7 @@ class Datasets:
         if under_way is not None:
             return replace(under_way)
         with self._ledger.connect() as connection:
-            received = received_dataset(Past(connection), model, sha256)
+            received = received_dataset(Past(connection, lacking=False), model, sha256)
         if received is None:
             raise UnknownThing(
                 f"no CSV with SHA-256 {sha256[:64]} was read to its end for {model!r}. Send it "

@@ -20,7 +20,7 @@ from app.ledger.deciding import Look, decide_under_lock
 from app.ledger.erasures import believed_erasures, erased_artefacts, refuse_beyond_reach
 from app.ledger.finding_rows import RowsFound, blocks_that_may_hold, find_rows
 from app.ledger.payloads import delete_erased, positions_of
-from app.ledger.reading import head, read_stream
+from app.ledger.reading import head, stream_version
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
 from app.projections.erasures import Traces, traces_of
@@ -160,7 +160,8 @@ def _look(connection: Connection, *, model: str, sought: _Sought) -> tuple[Kept,
         champion=standing.champion,
         reference_sha256=standing.reference_sha256,
     )
-    return kept, read_stream(connection, PayloadErased.stream)
+    stream = PayloadErased.stream  # of whose entries nothing here hangs on
+    return kept, StreamHistory(stream, (), stream_version(connection, stream))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from app.ledger.erasures import rows_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ROW_IDS
+from app.ledger.unreadable import rows_missing
 from domain.blocks.block import Block
 from domain.blocks.ids import row_of_prediction
 from domain.stored_damage import StoredDamage
@@ -54,11 +55,7 @@ class BlocksApart:
             self._found = _read(self._connection, self._positions)
         block = self._found.get(position) or _read(self._connection, [position]).get(position)
         if block is None:
-            raise StoredDamage(
-                f"the rows of entry {position} are missing; of erased ones their hashes stay. Stop "
-                "writing; restore a back-up and compare.",
-                position,
-            )
+            raise rows_missing(position)
         gone = block.rows_erased()
         if gone:
             self._refuse_unnamed(position, gone)

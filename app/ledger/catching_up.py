@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from app.clock import monotonic_seconds
 from app.database.engine import in_plain_words
 from app.ledger.commit import Project
+from app.ledger.known_damage import refuse_to_begin
 from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
 
 _LOG: Final = logging.getLogger("whyledger.ledger")
@@ -31,6 +32,7 @@ class CatchingUp:
         project: folds.
         begin: opens a transaction that holds the ledger's lock, waiting for it until a moment.
         begin_beside: opens one that does not; None where there is none.
+        snapshot: opens one to read in.
         wait_seconds: how long to wait for the lock.
         anew: whether what does not fit may be folded anew.
     """
@@ -40,12 +42,14 @@ class CatchingUp:
         project: Project,
         begin: Begin,
         begin_beside: BeginBeside,
+        snapshot: Callable[[], AbstractContextManager[Connection]],
         wait_seconds: float,
         anew: FoldingAnew,
     ) -> None:
         self._project = project
         self._begin = begin
         self._begin_beside = begin_beside
+        self._snapshot = snapshot
         self._wait_seconds = wait_seconds
         self._anew = anew
 
@@ -57,7 +61,8 @@ class CatchingUp:
 
         Raises:
             LedgerBusy: the lock did not come free in time.
-            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+            LedgerDamaged: the positions have a gap; or read models are to be folded from the first
+                entry on, and would lack one that is not what its hash says.
         """
         pages = 0
         while True:
@@ -88,8 +93,12 @@ class CatchingUp:
         self.catch_up(progress, tried=True)
 
     def _fold_under_lock(self) -> tuple[int, int]:
+        with self._snapshot() as connection:
+            begins = self._project.begins(connection)
+        if begins:
+            refuse_to_begin(self._snapshot)  # which takes as long as there are entries
         with self._begin(monotonic_seconds() + self._wait_seconds) as connection:
-            return self._project.catch_up(connection)
+            return self._project.catch_up(connection, begin=begins)
 
     def _fold_beside(self) -> tuple[int, int] | None:
         """A page without the ledger's lock; None: it must be taken, as always on SQLite."""
@@ -97,5 +106,6 @@ class CatchingUp:
             return None if connection is None else self._project.fold_beside(connection)
 
     def _drop(self) -> None:
+        refuse_to_begin(self._snapshot)  # before they are dropped, who may be the last to hold it
         with self._begin(monotonic_seconds() + self._wait_seconds) as connection:
             self._project.begin_anew(connection)

@@ -81,8 +81,13 @@ class Project(Protocol):
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
 
-    def catch_up(self, connection: Connection) -> tuple[int, int]:
+    def begins(self, connection: Connection) -> bool:
+        """Whether some are to be folded from the first entry on."""
+
+    def catch_up(self, connection: Connection, *, begin: bool = False) -> tuple[int, int]:
         """Fold what is missing, a page of it at most, under the ledger's lock.
+
+        Where some `begins`, only with `begin`: who says so has looked at every entry.
 
         Returns how many entries are folded, and how many there are.
         """

@@ -10,19 +10,18 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from app.cause import Cause
 from app.ledger.deciding import Look, decide
+from app.ledger.known_damage import STREAM, known_damage
 from app.ledger.met_damage import Met
-from app.ledger.reading import STORED, StreamHistory, read_back, stream_version
+from app.ledger.reading import StreamHistory, stream_version
 from app.ledger.store import Ledger
-from app.ledger.tables import ENTRIES
 from domain.decisions.damage import (
     Known,
     NoteDamage,
     SettleDamage,
-    fold,
     note_damage,
     settle_damage,
     standing,
@@ -31,8 +30,6 @@ from domain.decisions.damage import (
 from domain.errors import LedgerDamaged
 from domain.events.events import DamageFound, DamageSettled
 
-_STREAM: Final = DamageFound.stream
-_TYPES: Final = (DamageFound.type, DamageSettled.type)
 _LOG: Final = logging.getLogger("whyledger.ledger")
 GO_ON: Final = (
     "Nothing is promoted and nothing is signed until a verification finds nothing broken, which a "
@@ -43,17 +40,6 @@ GO_ON: Final = (
 
 class DamageStands(LedgerDamaged):
     """Damage keeps somebody from deciding until it is gone or accepted; then it may be tried."""
-
-
-def known_damage(connection: Connection) -> tuple[Known, ...]:
-    """All damage the ledger says was found, oldest first. Raises LedgerDamaged."""
-    query = (
-        select(*STORED)
-        .where(ENTRIES.c.stream == _STREAM, ENTRIES.c.type.in_(_TYPES))
-        .order_by(ENTRIES.c.position)
-    )
-    entries = read_back(connection, connection.execute(query))
-    return fold((entry.position, entry.event) for entry in entries)
 
 
 def refuse_on_damage(ledger: Ledger) -> None:
@@ -132,7 +118,7 @@ def _note_all(known: tuple[Known, ...], commands: Sequence[NoteDamage]) -> tuple
 
 def _look(connection: Connection) -> tuple[tuple[Known, ...], StreamHistory]:
     """What is known, and the stream that says it, of whose other entries nothing hangs on."""
-    history = StreamHistory(_STREAM, (), stream_version(connection, _STREAM))
+    history = StreamHistory(STREAM, (), stream_version(connection, STREAM))
     return known_damage(connection), history
 
 

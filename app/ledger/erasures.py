@@ -1,6 +1,6 @@
 """What was erased, as far as an erasure is believed: `domain/events/erasure_reach.py` says of what.
 
-What names more than it may is damage. It is noticed, and erases nothing.
+What names more than it may, and what nobody can read, is damage. It is noticed, and erases nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from typing import Final, NamedTuple, TypeAlias
 import orjson
 from sqlalchemy import Connection, and_, or_, select
 
+from app.ledger.known_damage import damages_of, not_accepted
+from app.ledger.met_damage import Met, note
 from app.ledger.stored_bytes import whole
 from app.ledger.streams import cycle_of_stream, cycle_stream, cycle_streams, model_stream
 from app.ledger.tables import BLOCKS, ENTRIES
-from domain.events.envelope import parse_entry
+from app.ledger.unreadable import STORED, StoredRow, read_entry
+from domain.events.envelope import Recorded
 from domain.events.erasure_reach import (
     FREEZE,
     ManyRows,
@@ -26,7 +29,7 @@ from domain.events.erasure_reach import (
     within_reach,
 )
 from domain.events.events import PayloadErased
-from domain.events.unreadable import EntryUnreadable
+from domain.events.unreadable import Unreadable
 from domain.stored_damage import StoredDamage
 
 _AT_ONCE: Final = 500  # positions of one query
@@ -46,6 +49,14 @@ class _Gone(NamedTuple):
 
     positions: frozenset[int]  # of entries whose data is
     rows: Mapping[int, frozenset[int]]  # position of an entry of many -> rows of it
+
+
+class _Kept(NamedTuple):
+    """What a connection keeps of the erasures that it read."""
+
+    newest: _Newest
+    edited: tuple[int, ...]  # positions of those that are not what was written
+    gone: _Gone
 
 
 def believed_erasures(connection: Connection) -> list[PayloadErased]:
@@ -87,10 +98,25 @@ def _gone(connection: Connection) -> _Gone:
     """A connection keeps what it found until there is another erasure: whoever pages through
     entries would read all of them again with each page."""
     newest = _newest(connection)
-    kept: tuple[_Newest, _Gone] | None = connection.info.get(_KEPT)
-    if kept is None or kept[0] != newest:
-        kept = connection.info[_KEPT] = (newest, _read_gone(connection))
-    return kept[1]
+    kept: _Kept | None = connection.info.get(_KEPT)
+    if kept is None or kept.newest != newest or _is_put_back(connection, kept.edited):
+        recorded = _entries(connection)
+        edited = (damage.position for damage in damages_of(recorded))
+        kept = connection.info[_KEPT] = _Kept(
+            newest,
+            tuple(position for position in edited if position is not None),
+            _read_gone(connection, _erasures(recorded)),
+        )
+    return kept.gone
+
+
+def _is_put_back(connection: Connection, edited: Sequence[int]) -> bool:
+    """Whether one of these entries can be read again."""
+    if not edited:
+        return False
+    query = select(*STORED).where(ENTRIES.c.position.in_(list(edited)))
+    entries = [read_entry(connection, StoredRow(*row)) for row in connection.execute(query)]
+    return any(not isinstance(entry.event, Unreadable) for entry in entries)
 
 
 def _newest(connection: Connection) -> _Newest:
@@ -103,10 +129,10 @@ def _newest(connection: Connection) -> _Newest:
     return None if row is None else (row.position, row.leaf_hash)
 
 
-def _read_gone(connection: Connection) -> _Gone:
+def _read_gone(connection: Connection, erasures: Iterable[PlacedErasure]) -> _Gone:
     positions: set[int] = set()
     rows: dict[int, set[int]] = {}
-    for position, event in _recorded(connection):
+    for position, event in erasures:
         before = [each for each in event.entries if each < position]
         rows_before = [each for each in event.rows if each.position < position]
         models = models_of_rows(connection, [*before, *(each.position for each in rows_before)])
@@ -135,24 +161,25 @@ def names_beyond(connection: Connection, event: PayloadErased, position: int) ->
 
 def _recorded(connection: Connection) -> list[PlacedErasure]:
     """Every recorded erasure, oldest first, whether it may be believed or not."""
+    return _erasures(_entries(connection))
+
+
+def _entries(connection: Connection) -> list[Recorded]:
     rows = connection.execute(
-        select(ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
+        select(*STORED)
         .where(ENTRIES.c.stream == PayloadErased.stream, ENTRIES.c.type == PayloadErased.type)
         .order_by(ENTRIES.c.position)
     )
-    found = []
-    for row in rows:
-        try:
-            entry = parse_entry(
-                whole(row.position, row.bytes, row.leaf_hash),
-                position=row.position,
-                stream_version=row.stream_version,
-            )
-        except EntryUnreadable:
-            continue  # it erases nothing; whoever reads the entries notes it
-        if isinstance(entry.event, PayloadErased):
-            found.append(PlacedErasure(row.position, entry.event))
-    return found
+    return [read_entry(connection, StoredRow(*row)) for row in rows]
+
+
+def _erasures(entries: Iterable[Recorded]) -> list[PlacedErasure]:
+    """Those that somebody can read: no other erases anything."""
+    return [
+        PlacedErasure(entry.position, entry.event)
+        for entry in entries
+        if isinstance(entry.event, PayloadErased)
+    ]
 
 
 class _Before:
@@ -179,16 +206,22 @@ class _Frozen:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._first: dict[str, dict[str, int]] = {}  # model -> digest -> position
+        self._edited: dict[str, list[StoredDamage]] = {}  # model -> what may name others
 
     def before(self, sha256: str, model: str, position: int) -> bool:
         """Whether an entry of the model before `position` names it.
 
         Raises:
-            StoredDamage: one of its entries is not what its hash says.
+            StoredDamage: none does, and one is not what its hash says, which nobody accepted.
         """
         if model not in self._first:
             self._first[model] = self._read(model)
-        return self._first[model].get(sha256, position) < position
+        if self._first[model].get(sha256, position) < position:
+            return True
+        damage = not_accepted(self._connection, self._edited.get(model, ()))
+        if damage is not None:
+            raise damage
+        return False
 
     def _read(self, model: str) -> dict[str, int]:
         first, beyond = cycle_streams(model)
@@ -203,10 +236,16 @@ class _Frozen:
         )
         found: dict[str, int] = {}
         for row in self._connection.execute(query):
-            if model_of_frozen(row.stream) == model:
+            if model_of_frozen(row.stream) != model:
+                continue
+            try:
                 content = whole(row.position, row.bytes, row.leaf_hash)
-                for sha256 in _names_frozen(content):
-                    found.setdefault(sha256, row.position)
+            except StoredDamage as damage:
+                note(self._connection, Met(damage.position, damage.message))
+                self._edited.setdefault(model, []).append(damage)
+                continue
+            for sha256 in _names_frozen(content):
+                found.setdefault(sha256, row.position)
         return found
 
 

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, select
 
 from app.ledger.known import recorded_rows
-from app.ledger.reading import STORED, read_back
+from app.ledger.known_damage import refuse_to_lack
+from app.ledger.reading import read_back
 from app.ledger.tables import ENTRIES
+from app.ledger.unreadable import STORED
 from domain.blocks.ids import position_of, prediction_id, row_of
 from domain.events.envelope import Recorded
 from domain.events.unreadable import Unreadable
@@ -21,11 +23,17 @@ class Past:
     """What the ledger held before some position: what a projection may look at beside its table.
 
     It never changes, so it is the same whenever an entry is folded; but for data that was erased,
-    which is gone from wherever it had been folded into.
+    which is gone from wherever it had been folded into, and for what was damaged since.
+
+    Args:
+        connection: that it is read on.
+        lacking: whether a fold asks, which goes on without what was damaged; no, when an answer is
+            made of it: then that is raised.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, lacking: bool = True) -> None:
         self._connection = connection
+        self._lacking = lacking
 
     def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
         """The entries of one type in a stream with a position less than `before`."""
@@ -37,6 +45,8 @@ class Past:
         )
         while rows := self._connection.execute(query.where(ENTRIES.c.position < before)).all():
             (entry,) = read_back(self._connection, rows)
+            if not self._lacking:
+                refuse_to_lack(self._connection, [entry])
             if not isinstance(entry.event, Unreadable):
                 yield entry
             before = entry.position

@@ -13,10 +13,10 @@ from app.ledger.block_erasure import erase_rows
 from app.ledger.erasures import positions_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, PAYLOADS
+from app.ledger.unreadable import data_missing
 from domain.errors import RequestInvalid
 from domain.events.erasure import Payload
 from domain.events.events import PayloadErased
-from domain.stored_damage import StoredDamage
 
 # The statement of every page read is the driver's own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}'
@@ -54,11 +54,7 @@ class PayloadsApart:
         if self._erased is None:
             self._erased = positions_gone(self._connection)
         if position not in self._erased:
-            raise StoredDamage(
-                f"the data of entry {position} is missing, and no entry says that it was erased. "
-                "Stop writing; restore a back-up and compare.",
-                position,
-            )
+            raise data_missing(position)
         return None
 
 

@@ -1,4 +1,8 @@
-"""Reading the ledger on a connection that is open already; every entry is checked as it is read."""
+"""Reading the ledger on a connection that is open already; every entry is checked as it is read.
+
+Who reads by position, or by id, passes over what nobody can read. Who reads a stream to decide by
+it does not, where an entry is not what was written, until somebody accepts that.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,11 @@ from sqlalchemy import Connection, Row, select
 from app.database.engine import fetch
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.blocks import BlocksApart, rows_at
+from app.ledger.known_damage import refuse_to_lack
 from app.ledger.payloads import PayloadsApart
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, ENTRIES
-from app.ledger.unreadable import StoredRow, read_entry
+from app.ledger.unreadable import STORED, StoredRow, read_entry
 from domain.errors import UnknownThing
 from domain.events.block_events import BLOCK_TYPES
 from domain.events.envelope import Recorded
@@ -25,16 +30,6 @@ from domain.stored_damage import StoredDamage
 
 PAGE_ROWS_MAX: Final = 20_000  # of one page, whose rows are held at once
 _AT_ONCE: Final = 500  # positions of one query
-
-STORED: Final = (
-    ENTRIES.c.position,
-    ENTRIES.c.stream_version,
-    ENTRIES.c.bytes,
-    ENTRIES.c.leaf_hash,
-    ENTRIES.c.id,
-    ENTRIES.c.stream,
-    ENTRIES.c.type,
-)
 
 # The statements of every append are the drivers' own: building one costs more than running it.
 # No version is below 0 or beyond its entry's position. One that is, or none that SQLite took for a
@@ -91,11 +86,22 @@ def entries_at(connection: Connection, positions: Iterable[int]) -> Iterator[Rec
 
 
 def read_stream(connection: Connection, stream: str) -> StreamHistory:
-    """As `Ledger.read_stream`, on a connection that is open already."""
-    query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
-    entries = read_back(connection, connection.execute(query))
+    """As `Ledger.read_stream`, on a connection that is open already.
+
+    Raises:
+        StoredDamage: an entry of it is not what was written, and nobody accepted that.
+    """
+    entries = stream_entries(connection, stream)
+    refuse_to_lack(connection, entries)
     there = tuple(entry for entry in entries if not isinstance(entry.event, Unreadable))
     return StreamHistory(stream, there, stream_version(connection, stream) if entries else -1)
+
+
+def stream_entries(connection: Connection, stream: str) -> list[Recorded]:
+    """The entries of one stream, oldest first; what nobody can read among them, for who looks for
+    one entry and needs no other."""
+    query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
+    return read_back(connection, connection.execute(query))
 
 
 def dense_pages(
@@ -104,7 +110,7 @@ def dense_pages(
     """The entries with position in (`after`, `up_to`], in order, so many at a time.
 
     Raises:
-        LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+        LedgerDamaged: the positions have a gap.
     """
     while after < up_to:
         page = read_entries(connection, after, entries, up_to=up_to)
@@ -178,11 +184,11 @@ def stream_version(connection: Connection, stream: str) -> int:
 def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:
     """The entries in rows of `STORED` columns, each checked against its leaf hash.
 
-    What nobody can read comes back as `Unreadable`, and is noted as damage.
+    What nobody can read, or is not what its hash says, comes back as `Unreadable`, and is noted as
+    damage.
 
     Raises:
-        LedgerDamaged: the bytes are not what the hash says, or a newer version may have written
-            one that this version cannot read.
+        LedgerDamaged: a newer version may have written one that this version cannot read.
     """
     stored = [StoredRow(*row) for row in rows]
     apart = PayloadsApart(connection, [row.position for row in stored])

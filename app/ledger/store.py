@@ -45,6 +45,7 @@ from app.ledger.wrong_rows import FoldingAnew
 from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, UnknownThing
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
+from domain.events.unreadable import instead_of
 
 __all__ = [
     "Artefact",
@@ -88,7 +89,7 @@ class Ledger:
         self._writing = threading.Lock()  # threads of this process queue here, not in the database
         anew = FoldingAnew()
         self._catching_up = CatchingUp(
-            project, self._writing_until, self._beside, busy_timeout_seconds, anew
+            project, self._writing_until, self._beside, self.snapshot, busy_timeout_seconds, anew
         )
         # How the writer puts right what somebody changed; that of `open_ledger` drops nothing.
         self.put_right: Callable[[], object] = self.fold_anew
@@ -299,7 +300,7 @@ class Ledger:
         """One stream, whole; empty, at version -1, when it does not exist.
 
         Raises:
-            LedgerDamaged: an entry is not what its hash says, or cannot be read.
+            LedgerDamaged: an entry is not what was written, and nobody accepted that.
         """
         with self.snapshot() as connection:
             return read_stream(connection, stream)
@@ -309,8 +310,10 @@ class Ledger:
     ) -> list[Recorded]:
         """At most `limit` entries with position > `after` (and <= `up_to`), in order.
 
+        What nobody can read, or is not what its hash says, comes back as `Unreadable`.
+
         Raises:
-            LedgerDamaged: an entry is not what its hash says, or cannot be read.
+            LedgerDamaged: a newer version may have written one that this version cannot read.
         """
         with self.snapshot() as connection:
             return read_entries(connection, after, limit, up_to=up_to)
@@ -384,7 +387,7 @@ class Ledger:
         """The id in the first entry, which names this ledger for ever. Raises LedgerDamaged."""
         event = self.entry(0).event
         if not isinstance(event, LedgerCreated):
-            raise LedgerDamaged.stranger(0, event.type, LedgerCreated.type)
+            raise instead_of(0, event, LedgerCreated.type)
         return event.ledger_id
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
 """An entry that nobody can read is passed over, and is damage: noted once, and no reader fails.
 
+So is one whose bytes are not what its hash says, of which nobody knows what it said.
+
 A version of the service that writes what an older one does not know has a newer schema, and its
 number stands where the application's role may not write. So an entry that cannot be read, in a
 schema that this version knows, was written by no version. In a newer schema it may well be: then
@@ -13,15 +15,25 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from app.database.migrating import SCHEMA_REVISION, schema_revision
-from app.ledger.blocks import BlocksApart
 from app.ledger.met_damage import Met, note
-from app.ledger.payloads import PayloadsApart
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
-from domain.events.envelope import Recorded, parse_entry
+from domain.blocks.block import Block
+from domain.events.envelope import PayloadOf, Recorded, parse_entry
+from domain.events.erasure import Payload
+from domain.events.rows_apart import BlockOf
 from domain.events.unreadable import EntryUnreadable, Unreadable, said
 from domain.stored_damage import StoredDamage
 
+STORED: Final = (  # the columns of a `StoredRow`
+    ENTRIES.c.position,
+    ENTRIES.c.stream_version,
+    ENTRIES.c.bytes,
+    ENTRIES.c.leaf_hash,
+    ENTRIES.c.id,
+    ENTRIES.c.stream,
+    ENTRIES.c.type,
+)
 _TEXTS: Final = ("id", "stream", "type", "occurred_at", "recorded_at")
 
 
@@ -37,17 +49,47 @@ class StoredRow(NamedTuple):
     type: str
 
 
+def data_missing(position: int) -> StoredDamage:
+    """What keeps whoever reads the entry from its data, which stands apart."""
+    return StoredDamage(
+        f"the data of entry {position} is missing, and no entry says that it was erased. "
+        "Stop writing; restore a back-up and compare.",
+        position,
+    )
+
+
+def rows_missing(position: int) -> StoredDamage:
+    """What keeps whoever reads the entry of many rows from them."""
+    return StoredDamage(
+        f"the rows of entry {position} are missing; of erased ones their hashes stay. Stop "
+        "writing; restore a back-up and compare.",
+        position,
+    )
+
+
+def _no_data(position: int) -> Payload | None:
+    raise data_missing(position)
+
+
+def _no_rows(position: int) -> Block | None:
+    raise rows_missing(position)
+
+
 def read_entry(
-    connection: Connection, row: StoredRow, apart: PayloadsApart, blocks: BlocksApart
+    connection: Connection,
+    row: StoredRow,
+    apart: PayloadOf = _no_data,
+    blocks: BlockOf = _no_rows,
 ) -> Recorded:
     """The entry in a row; what nobody can read comes back as `Unreadable`, and is noted.
 
+    `apart` and `blocks` are asked for what is not in its bytes; without them, nothing is there.
+
     Raises:
-        StoredDamage: the bytes are not what the hash says.
         EntryUnreadable: it cannot be read, and a newer version may have written it.
     """
-    content = whole(row.position, row.bytes, row.leaf_hash)
     try:
+        content = whole(row.position, row.bytes, row.leaf_hash)
         entry = parse_entry(
             content,
             position=row.position,

@@ -96,25 +96,35 @@ class Keeping:
                     f"the new entries do not fit what the read models hold ({words}): "
                     "somebody changed them behind the service. They are folded anew; try again."
                 ) from error
-        elif self._catch_up(connection, first - 1, new=len(entries)) < last:
+        elif (
+            _begin(connection, self.read_models, first - 1)
+            or self._catch_up(connection, first - 1, new=len(entries)) < last
+        ):
             raise ReadModelsBehind
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether there are entries that are not folded yet."""
         return not self._fetch(connection, _UP_TO_DATE, self.together)
 
-    def catch_up(self, connection: Connection) -> tuple[int, int]:
+    def begins(self, connection: Connection) -> bool:
+        """Whether some are to be folded from the first entry on, and there is one."""
+        return _begin(connection, self.read_models, head(connection))
+
+    def catch_up(self, connection: Connection, *, begin: bool = False) -> tuple[int, int]:
         """Fold what is missing, a page of it at most, under the ledger's lock, or in their turn.
 
-        Read models that do not stand yet are made, and folded from the first entry on.
+        Read models that do not stand yet are made, and folded from the first entry on; with `begin`
+        alone, for without an entry that is not what its hash says they would be others.
 
         Returns:
             How many entries are folded, and how many there are.
 
         Raises:
-            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+            LedgerDamaged: the positions have a gap.
         """
         last = head(connection)
+        if not begin and self.begins(connection):
+            return 0, last + 1
         return self._catch_up(connection, last) + 1, last + 1
 
     def fold_beside(self, connection: Connection) -> tuple[int, int] | None:
@@ -129,12 +139,8 @@ class Keeping:
         take_turns(connection, names)
         positions = positions_of(connection)
         behind = self._behind(connection, last)
-        stand = tables_beside(connection)
-        for each in behind:
-            tables = {str(table.name) for table in each.tables}
-            folded = {positions.get(name, -1) for name in tables}
-            if not tables <= stand or len(folded) > 1 or min(folded) < 0:
-                return None
+        if _begin(connection, behind, last):
+            return None
         done = min((positions[each.name] for each in behind), default=last)
         up_to = self._page_end(connection, done, last)
         if up_to >= last:
@@ -261,6 +267,17 @@ class Keeping:
         table = POSITIONS.name if sqlite else POSITIONS.fullname
         mark = "?" if sqlite else "%s"
         return fetch(connection, statement.format(table=table, mark=mark), values)
+
+
+def _begin(connection: Connection, read_models: Iterable[ReadModel], last: int) -> bool:
+    """Whether some are to be folded from the first entry on, of a ledger that ends with `last`."""
+    positions, stand = positions_of(connection), tables_beside(connection)
+    for each in read_models:
+        tables = {str(table.name) for table in each.tables}
+        folded = {positions.get(name, -1) for name in tables}
+        if not tables <= stand or len(folded) > 1 or not 0 <= min(folded) <= last:
+            return last >= 0
+    return False
 
 
 def _together(read_models: Iterable[ReadModel]) -> str:

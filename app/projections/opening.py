@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from app.cause import Cause
 from app.clock import new_id, now
@@ -58,7 +58,8 @@ def open_ledger(
     Raises:
         LedgerBusy: the database is in use or out of reach.
         CannotJudge: its schema is newer than this code.
-        LedgerDamaged: an entry cannot be read.
+        LedgerDamaged: an entry cannot be read; or read models are to be folded from the first one
+            on, and would lack what nobody gave up (`open_unfolded`, to do that).
     """
     engine = create_database(settings.ledger_url, settings, answers_within=answers_within)
     ledger = Ledger(engine, keeping, busy_timeout_seconds=settings.busy_timeout_seconds)
@@ -85,13 +86,34 @@ def open_ledger(
     return ledger
 
 
+def open_unfolded(settings: Settings) -> Ledger:
+    """The ledger of these settings for who needs no read model: damage may keep them from folding.
+
+    What is appended to it others fold.
+
+    Raises:
+        LedgerBusy: the database is in use or out of reach.
+        CannotJudge: its schema is newer than this code.
+    """
+    engine = create_database(settings.ledger_url, settings)
+    ledger = _unfolded(engine, settings.busy_timeout_seconds)
+    try:
+        migrate(engine, settings.busy_timeout_seconds)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _unfolded(engine: Engine, busy_timeout_seconds: float) -> Ledger:
+    return Ledger(engine, _NoReadModels(), busy_timeout_seconds=busy_timeout_seconds)
+
+
 def _let_others_know(ledger: Ledger) -> None:
     """Record the damage that kept this from opening: others, who opened earlier, go on deciding."""
     if not ledger.met.all():
         return
-    unfolded = Ledger(
-        ledger.engine, _NoReadModels(), busy_timeout_seconds=ledger.busy_timeout_seconds
-    )
+    unfolded = _unfolded(ledger.engine, ledger.busy_timeout_seconds)
     for met in ledger.met.all():
         unfolded.met.add(met)
     with suppress(WhyledgerError):  # then whoever meets it next says so
@@ -108,7 +130,10 @@ class _NoReadModels:
     def is_behind(self, connection: Connection) -> bool:
         return False
 
-    def catch_up(self, connection: Connection) -> tuple[int, int]:
+    def begins(self, connection: Connection) -> bool:
+        return False
+
+    def catch_up(self, connection: Connection, *, begin: bool = False) -> tuple[int, int]:
         return 0, 0
 
     def fold_beside(self, connection: Connection) -> None:

@@ -2,8 +2,9 @@
 
 What differs is put right from what came out, row by row and page by page: the old rows answer until
 then, appends go on, and nobody waits for more than a page.
-Where the data of an entry was edited since it was folded, or is gone, what came out lacks it: then
-nothing is put right, for the old tables may be the last that hold what it said.
+Where an entry or its data was edited since it was folded, or is gone, what came out lacks it: then
+nothing is put right until somebody accepts that, for the old tables may be the last that hold what
+it said.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
+from app.ledger.known_damage import damages_of, not_accepted
 from app.ledger.past import Past
 from app.ledger.reading import dense_pages, head
 from app.ledger.store import Ledger
@@ -24,7 +26,7 @@ from app.projections.read_model import ReadModel, tables_of
 from app.projections.runner import READ_MODELS
 from domain.errors import LedgerBusy, LedgerDamaged
 from domain.events.envelope import Recorded
-from domain.events.unreadable import Unreadable
+from domain.stored_damage import StoredDamage
 
 _TRIES: Final = 3  # to put right what differs; a second takes what was folded from wrong rows
 _UNREADABLE: Final = "could not be read"  # in place of a digest
@@ -60,8 +62,8 @@ def rebuild(
 
     Raises:
         LedgerBusy: another writer held the lock all the time, or somebody goes on changing them.
-        LedgerDamaged: an entry is not what its hash says, or the positions have a gap; or read
-            models differ, and what would be put in their place lacks an entry's damaged data.
+        LedgerDamaged: the positions have a gap; or read
+            models differ, and what would be put in their place lacks what a damaged entry said.
     """
     unreadable = _unreadable(ledger, read_models)
     readable = [each for each in read_models if each.name not in unreadable]
@@ -135,7 +137,7 @@ class _Anew:
         beside: Connection,
         page_entries: int,
     ) -> None:
-        self.lacking: str | None = None  # why the first entry was passed over whose data is damaged
+        self.lacking: StoredDamage | None = None  # of the first entry that may be missed in them
         self._rows = ledger.rows
         self._beside = beside
         self._page_entries = page_entries
@@ -177,7 +179,7 @@ class _Anew:
 
     def _take(self, each: _Folded, connection: Connection, page: Sequence[Recorded]) -> None:
         fold(each.read_models, self._beside, Past(connection), page)
-        self.lacking = self.lacking or _lacking(page)
+        self.lacking = self.lacking or not_accepted(connection, damages_of(page))
         each.done = page[-1].position
 
 
@@ -203,18 +205,11 @@ def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:
     return found
 
 
-def _lacking(page: Sequence[Recorded]) -> str | None:
-    """Why the first entry was passed over that could be read when it was folded; None: none was."""
-    for entry in page:
-        if isinstance(entry.event, Unreadable) and entry.event.edited:
-            return entry.event.why
-    return None
-
-
-def _refuse(lacking: str | None, differing: Sequence[str]) -> None:
+def _refuse(lacking: StoredDamage | None, differing: Sequence[str]) -> None:
     if lacking is not None:
         raise LedgerDamaged(
-            f"{lacking}. What the ledger gives without it differs from the read models "
+            f"{lacking.message} What the ledger gives without it differs from the read models "
             f"{', '.join(differing)}, which may be the last that hold it: they were left as they "
-            "are. Restore the data from a back-up; then run `whyledger replay`."
+            "are. Restore what was written from a back-up, or give it up: `whyledger settle "
+            "--reason`; then run `whyledger replay`."
         )

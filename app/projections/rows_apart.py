@@ -34,6 +34,7 @@ from app.database.rows_file import (
     rows_files,
     written_at,
 )
+from app.ledger.known_damage import refuse_to_begin
 from app.ledger.met_damage import OPTION
 from app.ledger.reading import head
 from app.ledger.store import Ledger
@@ -114,10 +115,11 @@ class FoldedRows:
 
         Raises:
             LedgerBusy: somebody else had the turn all the time, or it is not done in time.
-            LedgerDamaged: an entry is not what its hash says, or the positions have a gap.
+            LedgerDamaged: the positions have a gap; or rows are to be folded from the first entry
+                on, and would lack one that is not what its hash says.
         """
         ends = None if within is None else monotonic_seconds() + within
-        tried = False
+        tried = begin = False
         while True:
             began = monotonic_seconds()
             if ends is not None and began > ends:
@@ -127,7 +129,12 @@ class FoldedRows:
                 )
             try:
                 with self.writing() as connection:
-                    done, of = self._folded_page(connection)
+                    page = self._folded_page(connection, begin)
+                begin = page is None
+                if page is None:  # which takes as long as there are entries: nobody waits for it
+                    refuse_to_begin(self._ledger.snapshot)
+                    continue
+                done, of = page
             except (DBAPIError, StoredDamage, *OVER_WRONG_ROWS) as error:
                 if tried and isinstance(error, OVER_WRONG_ROWS):
                     self._anew.did_not_help()
@@ -181,6 +188,7 @@ class FoldedRows:
         if damaged and self._file is not None:
             remove(self._file)
             return
+        refuse_to_begin(self._ledger.snapshot)  # before they are dropped, the last to hold it
         with self.writing() as connection:
             self.keeping.begin_anew(connection)
 
@@ -226,12 +234,17 @@ class FoldedRows:
         if self._file is not None:
             self._engine.dispose()
 
-    def _folded_page(self, connection: Connection) -> tuple[int, int]:
-        """A page more is folded; how many entries are, and how many there are."""
+    def _folded_page(self, connection: Connection, begin: bool) -> tuple[int, int] | None:
+        """A page more is folded; how many entries are, and how many there are.
+
+        None: nothing was done, for rows are to be folded from the first entry on; `begin` them.
+        """
         last = head(connection)
         if self.folded(connection) == last and self.names <= tables_beside(connection):
             return last + 1, last + 1
-        done, of = self.keeping.catch_up(connection)
+        if not begin and self.keeping.begins(connection):
+            return None
+        done, of = self.keeping.catch_up(connection, begin=begin)
         if done:
             leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == done - 1)
             state = {"position": done - 1, "leaf_hash": connection.execute(leaf).scalar_one()}

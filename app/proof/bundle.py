@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 from app.database.durable_files import file_aside, folder_aside
 from app.database.migrating import CannotJudge
 from app.ledger.batch import Artefact, check_artefact
-from app.ledger.damage import known_damage
+from app.ledger.known_damage import known_damage
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.ledger.stored_bytes import Column, whole

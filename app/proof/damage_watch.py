@@ -13,7 +13,8 @@ from typing import Final
 from app.background.repeating import Repeating
 from app.cause import Cause
 from app.clock import monotonic_seconds, new_id
-from app.ledger.damage import known_damage, record_damage, stopped_by, unknown
+from app.ledger.damage import record_damage, stopped_by, unknown
+from app.ledger.known_damage import known_damage
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.retained import read_retained

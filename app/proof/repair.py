@@ -4,6 +4,9 @@ make the database's own guards again.
 No entry of the tree is touched. What stands before the first is in no tree and goes, and so do
 artefacts that are not what entries name. A row that somebody planted can keep every append from its
 place; the guards that keep everybody from changing it are lifted for one transaction.
+
+An entry that is not what its hash says stays in the tree by the hash that stands beside it, and is
+said. What artefact it names nobody knows, so then none goes because no entry names it.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
+from app.ledger.met_damage import Met, note
 from app.ledger.store import Ledger
-from app.ledger.stored_bytes import whole
+from app.ledger.stored_bytes import as_bytes, whole
 from app.ledger.tables import BLOCKS, CHECKPOINTS, ENTRIES, LEDGER_HEAD, PAYLOADS, TILES
 from app.ledger.tree import TILE_HASHES
-from app.proof.artefact_repair import artefact_steps, mend_artefact, named_in
+from app.proof.artefact_repair import ArtefactStep, artefact_steps, mend_artefact, named_in
 from app.proof.guard_repair import guard_steps, mend_guards
 from app.proof.signer import check_ed25519
 from domain.errors import LedgerDamaged, ProofInvalid, RequestInvalid
@@ -49,6 +53,7 @@ class Repair:
     entries: int
     root: str  # hex, of the tree over the entries
     steps: tuple[str, ...]
+    damaged: tuple[Met, ...] = ()  # entries that are not what their hash says: no repair mends them
 
 
 def plan_repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None) -> Repair:
@@ -60,8 +65,8 @@ def plan_repair(ledger: Ledger, key: VerifierKey | None, last: Checkpoint | None
         last: what was last signed, from outside the database; None: nothing, as far as is known.
 
     Raises:
-        LedgerDamaged: entries are missing or edited, or are not those that were signed: that is not
-            for this to mend.
+        LedgerDamaged: entries are missing, or their hashes are not those that were signed: that is
+            not for this to mend.
     """
     with ledger.snapshot() as connection:
         return _with_guards(_Derived(connection, key, last).plan(), connection)
@@ -101,7 +106,8 @@ class _Derived:
         self._connection = connection
         self._key = key
         self._named: defaultdict[str, set[str]] = defaultdict(set)  # artefact -> fields
-        leaves = list(_leaves(connection, self._named))
+        self._damaged: list[Met] = []
+        leaves = list(_leaves(connection, self._named, self._damaged))
         if last is not None and (
             len(leaves) < last.size or root_of(leaves[: last.size]) != last.root
         ):
@@ -122,8 +128,13 @@ class _Derived:
             "removed"
             for row in self._before_the_first()
         ]
-        steps += [step.said for step in artefact_steps(self._connection, self._named)]
-        return Repair(entries=self._tree.size, root=self._tree.root().hex(), steps=tuple(steps))
+        steps += [step.said for step in self._artefact_steps()]
+        return Repair(
+            entries=self._tree.size,
+            root=self._tree.root().hex(),
+            steps=tuple(steps),
+            damaged=tuple(self._damaged),
+        )
 
     def apply(self) -> None:
         run = self._connection.execute
@@ -141,7 +152,7 @@ class _Derived:
                 )
         for size in self._unsigned():
             run(delete(CHECKPOINTS).where(CHECKPOINTS.c.size == size))
-        for step in list(artefact_steps(self._connection, self._named)):
+        for step in list(self._artefact_steps()):
             mend_artefact(self._connection, step)
         if self._before_the_first():
             run(delete(PAYLOADS).where(PAYLOADS.c.position < 0))
@@ -156,6 +167,11 @@ class _Derived:
         columns = (ENTRIES.c.position, ENTRIES.c.stream_version, ENTRIES.c.stream)
         query = select(*columns).where(ENTRIES.c.position < 0).order_by(ENTRIES.c.position)
         return self._connection.execute(query).all()
+
+    def _artefact_steps(self) -> Iterator[ArtefactStep]:
+        for step in artefact_steps(self._connection, self._named):
+            if step.sha256 in self._named or not self._damaged:
+                yield step
 
     def _head_steps(self) -> Iterator[str]:
         rows = self._connection.execute(select(LEDGER_HEAD)).all()
@@ -207,7 +223,10 @@ class _Derived:
         return signed.size == size
 
 
-def _leaves(connection: Connection, named: defaultdict[str, set[str]]) -> Iterator[bytes]:
+def _leaves(
+    connection: Connection, named: defaultdict[str, set[str]], damaged: list[Met]
+) -> Iterator[bytes]:
+    """The leaf hash of each entry, in order; what they name, and which are not what theirs says."""
     query = select(ENTRIES.c.position, ENTRIES.c.bytes, ENTRIES.c.leaf_hash)
     query = query.where(ENTRIES.c.position >= 0)
     options = {"yield_per": _FEW}
@@ -219,10 +238,17 @@ def _leaves(connection: Connection, named: defaultdict[str, set[str]]) -> Iterat
                     "not for a repair. Restore a back-up and compare.",
                     expected,
                 )
-            content = whole(row.position, row.bytes, row.leaf_hash)
-            for digest, field in named_in(content):
-                named[digest].add(field)
-            yield bytes(row.leaf_hash)
+            leaf = as_bytes(row.leaf_hash, "its stored hash", row.position)
+            try:
+                content = whole(row.position, row.bytes, leaf)
+            except StoredDamage as damage:
+                met = Met(damage.position, damage.message)
+                note(connection, met)
+                damaged.append(met)
+            else:
+                for digest, field in named_in(content):
+                    named[digest].add(field)
+            yield leaf
 
 
 def _tiles(hashes: list[bytes]) -> Iterator[tuple[tuple[int, int], bytes]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from app.cause import Cause
-from app.ledger.damage import known_damage, record_damage, settle_known
+from app.ledger.damage import record_damage, settle_known
+from app.ledger.known_damage import known_damage
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.verify.verification import Verified

@@ -1,4 +1,5 @@
-"""An entry whose bytes hash to its leaf, and which nobody can read: what stands in its place.
+"""An entry that nobody can read, or whose bytes are not what its hash says: what stands in its
+place.
 
 Such a thing is damage, for no version of the service wrote it: a newer one would have raised the
 revision of the schema with its new event types (`app/database/migrating.py`).
@@ -7,7 +8,7 @@ revision of the schema with its new event types (`app/database/migrating.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from domain.errors import LedgerDamaged
 
@@ -32,14 +33,33 @@ class EntryUnreadable(LedgerDamaged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """Stands where an entry is that cannot be read. Folds and projections pass it over."""
+    """Stands where an entry is that cannot be read. Folds and projections pass it over.
+
+    `edited`: its bytes, or its data that stands apart, are not what was written, or are gone. Then
+    it may have said something before, and who decides by it has to know.
+    """
 
     type: str  # as the column beside the bytes says, as far as it is text
     schema: int
     why: str  # without its position, without a full stop
-    edited: bool = False  # its data, apart, is not what was written or is gone: it was read before
+    edited: bool = False
+
+
+class Typed(Protocol):
+    """Any event, and what stands in place of one."""
+
+    @property
+    def type(self) -> str:
+        """Of the event."""
 
 
 def said(position: int, why: str) -> str:
     """The one sentence that tells of it, as `verify` does: so it is one damage, whoever met it."""
     return f"position {position}: {THING}: expected {EXPECTED}; found {why}."
+
+
+def instead_of(position: int, event: Typed, expected: str) -> LedgerDamaged:
+    """For who needs the entry at `position` to be of the type `expected`, and it is not."""
+    if not isinstance(event, Unreadable):
+        return LedgerDamaged.stranger(position, event.type, expected)
+    return LedgerDamaged(f"{event.why}." if event.edited else said(position, event.why))

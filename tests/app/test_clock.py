@@ -9,6 +9,7 @@ import pytest
 
 from app import clock
 from domain.times import format_time, parse_time
+from tests.soak.tables import Say
 
 IDS_SHORT, IDS_LONG = 2_000, 1_000_000
 SEED = 9
@@ -41,7 +42,9 @@ def test_ids_go_on_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> 
     assert [before, *after] == sorted({before, *after})
 
 
-def test_ids_go_on_however_the_clock_jumps(monkeypatch: pytest.MonkeyPatch, soaking: bool) -> None:
+def test_ids_go_on_however_the_clock_jumps(
+    monkeypatch: pytest.MonkeyPatch, soaking: bool, say: Say
+) -> None:
     """Given a clock set by chance, by years, by milliseconds and to where it was."""
     random, drawn = Random(SEED), IDS_LONG if soaking else IDS_SHORT
     told = [10**18]
@@ -55,7 +58,7 @@ def test_ids_go_on_however_the_clock_jumps(monkeypatch: pytest.MonkeyPatch, soak
     monkeypatch.setattr("app.clock._last_tick", 0)  # and put back: others draw ids of today
     ids = [clock.new_id() for _ in range(drawn)]
     assert ids == sorted(set(ids))
-    print(f"\n{drawn:,} ids by a clock that jumped {len(told):,} times: in order, none twice")  # noqa: T201
+    say(f"{drawn:,} ids by a clock that jumped {len(told):,} times: in order, none twice")
 
 
 def test_ids_of_many_threads_are_all_different() -> None:

@@ -14,13 +14,6 @@ from pathlib import Path
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="the long form: many rounds")
-    parser.addoption("--kills", type=int, help="how many kills, halved over the two databases")
-    parser.addoption("--into", type=Path, help="the page that their tables are written into")
-    parser.addoption("--hours", type=float, help="how long under steady mixed load")
-
-
 @pytest.fixture
 def kills_asked(request: pytest.FixtureRequest) -> int | None:
     """How many on one database; None: as many as a program makes by itself."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.opening import looked_at, opened, read_settings
-from app.cli.terminal import Json, note, say, say_json
+from app.cli.terminal import Exit, Json, note, say, say_json
 from app.proof import repair as repairing
 from app.proof.signer import FileSigner
 
@@ -43,11 +43,20 @@ def repair(
                 "planned" if plan else "done": list(found.steps),
                 "entries": found.entries,
                 "root": found.root,
+                "damaged": [each.said for each in found.damaged],
             }
         )
-        return
+    else:
+        _say(found, plan)
+    if found.damaged:
+        raise typer.Exit(Exit.INTEGRITY)
+
+
+def _say(found: repairing.Repair, plan: bool) -> None:
     for step in found.steps:
         say(f"{'would' if plan else 'done'}: {step}")
+    for each in found.damaged:
+        note(f"no repair mends this: {each.said}")
     if not found.steps:
         say(
             "nothing to repair: head, tiles and checkpoints follow from the entries and the key, "

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opening import opened, read_settings, typed
+from app.cli.opening import opened_unfolded, read_settings, typed
 from app.cli.terminal import Json, note, say, say_json
-from app.ledger.damage import known_damage, settle_known
+from app.ledger.damage import settle_known
+from app.ledger.known_damage import known_damage
 from domain.decisions.damage import SettleDamage, standing
 
 
@@ -16,9 +17,12 @@ def settle(
     reason: Annotated[str, typer.Option(help="Why; it is recorded for ever, with who said so.")],
     json: Json = False,
 ) -> None:
-    """Let cycles promote and checkpoints be signed again, although damage was found."""
+    """Let cycles promote and checkpoints be signed again, although damage was found.
+
+    What a damaged entry said is given up: read models folded anew, and decisions, go without it.
+    """
     command = SettleDamage(how="accepted", reason=reason)
-    with opened(read_settings()) as ledger:
+    with opened_unfolded(read_settings()) as ledger:
         with ledger.snapshot() as connection:
             found = {each.position: each.found for each in standing(known_damage(connection))}
         accepted = settle_known(ledger, command, typed())

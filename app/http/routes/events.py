@@ -21,9 +21,10 @@ from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.strict_route import StrictRoute
 from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
 from app.intake.observations import Taken
-from domain.errors import LedgerDamaged, RequestInvalid
+from domain.errors import RequestInvalid
 from domain.events.cloud_event import cloud_event, sequence_of
 from domain.events.events import ObservationRecorded, OutcomeRecorded
+from domain.events.unreadable import instead_of
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 _SEQUENCE: Final = r"^(-1|[0-9]{1,16}(\.[0-9]{5})?)$"
@@ -180,7 +181,7 @@ def list_events(here: Here, request: Request, query: Annotated[EventsQuery, Quer
 def _answer(taken: Taken) -> EventsAnswer:
     for entry in taken.recorded:
         if not isinstance(entry.event, ObservationRecorded | OutcomeRecorded):
-            raise LedgerDamaged.stranger(entry.position, entry.event.type, ObservationRecorded.type)
+            raise instead_of(entry.position, entry.event, ObservationRecorded.type)
     return EventsAnswer.model_validate(taken, from_attributes=True)
 
 

@@ -21,9 +21,10 @@ from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.request_shapes import Sent
 from app.http.strict_route import StrictRoute
 from app.process import Process
-from domain.errors import LedgerDamaged, RequestInvalid
+from domain.errors import RequestInvalid
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
+from domain.events.unreadable import instead_of
 
 router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -164,5 +165,5 @@ def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | No
 
 def _made(entry: Recorded) -> PredictionMade:
     if not isinstance(entry.event, PredictionMade):
-        raise LedgerDamaged.stranger(entry.position, entry.event.type, PredictionMade.type)
+        raise instead_of(entry.position, entry.event, PredictionMade.type)
     return entry.event

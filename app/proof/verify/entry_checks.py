@@ -163,11 +163,11 @@ class EntryChecks:
         elif leaf != entry.leaf_hash:
             stored = bytes(entry.leaf_hash).hex()
             self._wrong(position, "the stored bytes", f"the stored leaf hash {stored}", leaf.hex())
-        self._check_envelope(entry, entry.content)
+        self._check_envelope(entry, is_hashed=leaf == entry.leaf_hash)
 
-    def _check_envelope(self, entry: StoredEntry, content: bytes) -> None:
+    def _check_envelope(self, entry: StoredEntry, *, is_hashed: bool) -> None:
         try:
-            envelope = orjson.loads(content)
+            envelope = orjson.loads(entry.content)
             said = tuple(envelope[name] for name in _COPIES)
             stream, data = envelope["stream"], envelope.get("data", {})  # no data: it stands apart
             if not isinstance(data, dict) or not all(isinstance(name, str) for name in said[:3]):
@@ -192,7 +192,8 @@ class EntryChecks:
         if envelope["type"] in BLOCK_TYPES and type(data.get("rows")) is int:
             rows = min(data["rows"], ROWS_MAX)  # who says more is named where its block is checked
             self._seen.add_many(entry.position, ManyRows(model_of_rows(stream), rows))
-        if envelope["type"] == PayloadErased.type and stream == PayloadErased.stream:
+        erases = envelope["type"] == PayloadErased.type and stream == PayloadErased.stream
+        if erases and is_hashed:  # no other is believed by anybody
             self._check_erasure(entry.position, envelope["schema"], data)
         if envelope["type"] in FREEZE:
             self._frozen.setdefault(model_of_frozen(stream) or "", set()).update(frozen_in(data))

@@ -10,14 +10,21 @@ from app.audit.champion import ChampionTold, champion_told
 from app.ledger.store import Ledger
 from app.projections.models import get_model
 from app.web import overview
+from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CandidateCompared
 from domain.events.events import CandidatePromoted, ChampionRolledBack
+from tests.app.planting import plant_unhashed
+from tests.app.proof.forger import change
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, Story, car_story, record, time
 from tests.plausible import an
 
 
 def told(ledger: Ledger, story: Story) -> ChampionTold | None:
     record(ledger, story)
+    return told_again(ledger)
+
+
+def told_again(ledger: Ledger) -> ChampionTold | None:
     with ledger.connect() as connection:
         view = get_model(connection, MODEL)
         assert view is not None
@@ -56,6 +63,20 @@ def test_a_rollback_is_told_by_its_reason(sqlite_ledger: Ledger) -> None:
 
     assert champion is not None
     assert champion.sentence == f"Rolled back from {MODEL}/16: complaints"
+
+
+def test_what_was_planted_in_a_champions_cycle_hides_no_reason_and_an_edited_reason_is_damage(
+    sqlite_ledger: Ledger,
+) -> None:
+    before = told(sqlite_ledger, car_story())
+    assert before is not None
+    cycle = before.sentence.removeprefix("Promoted by ").partition(":")[0]
+    plant_unhashed(sqlite_ledger, an(CandidateCompared, reason="it is"), stream=f"cycle-{cycle}")
+    assert told_again(sqlite_ledger) == before
+    reason = f"stream = 'cycle-{cycle}' AND type = '{CandidateCompared.type}'"
+    change(sqlite_ledger, f"UPDATE entries SET bytes = x'7b7d' WHERE {reason}")
+    with pytest.raises(LedgerDamaged, match="the stored bytes hash to"):
+        told_again(sqlite_ledger)
 
 
 @pytest.mark.parametrize("windows_shown", [overview.WINDOWS_SHOWN, 1])

@@ -34,6 +34,7 @@ from tests.app.car_ledger import CarLedger, bootstrapped, events_after, year_end
 from tests.app.told_clock import DAY, SECOND, TEN_YEARS, ToldClock, host_zone, told_clock
 from tests.ledger_events import contract_adopted, observation, put
 from tests.patience import HANGS_SECONDS
+from tests.soak.tables import Say
 from tests.told import Story, ToldOnce, retold
 
 Decided: TypeAlias = list[tuple[str, str, Mapping[str, Any]]]
@@ -161,7 +162,12 @@ def _without_present(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def test_nothing_that_is_decided_hangs_on_the_clock_however_it_jumps(
-    cars: CarLedger, clock: ToldClock, told_once: ToldOnce, steadily: Story, soaking: bool
+    cars: CarLedger,
+    clock: ToldClock,
+    told_once: ToldOnce,
+    steadily: Story,
+    soaking: bool,
+    say: Say,
 ) -> None:
     """Given a clock that jumps at every reading, when years are lived through, then all that is
     decided is what a steady clock's years decided."""
@@ -171,7 +177,7 @@ def test_nothing_that_is_decided_hangs_on_the_clock_however_it_jumps(
         clock.jumps = drawn(random) if found else JUMPS
         found += lives(cars, year)
     assert found == told_once(steadily, Settings()).gives
-    print(f"\n{len(found)} decisions of {len(YEARS[soaking])} years: those of a steady clock")  # noqa: T201
+    say(f"{len(found)} decisions of {len(YEARS[soaking])} years: those of a steady clock")
 
 
 def test_the_order_is_whole_and_every_time_is_what_the_clock_told_in_any_zone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -31,7 +32,8 @@ from app.settings import Settings
 from domain.decisions.cycle import fold_state
 from domain.errors import NothingToDecide, UnknownModel
 from domain.events.cycle_events import CycleFailed, CycleStarted
-from domain.events.events import OutcomeRecorded, PredictionMade
+from domain.events.events import ContractAdopted, OutcomeRecorded, PredictionMade
+from domain.stored_damage import StoredDamage
 from tests.app.car_ledger import CarLedger, document, year_end
 from tests.app.cli.command_line import whyledger
 from tests.app.people import forgets, key_of, one_owned, owned
@@ -296,6 +298,14 @@ def test_a_row_that_nobody_can_read_is_one_row_that_is_left_out_and_so_is_what_l
     found = relive(cars.ledger, scratch, apart, "car-price", CHALLENGER)
     scratch.close()
     assert found.left_out == {UNREADABLE: 1, NO_PREDICTION: 1}
+
+
+def test_nobody_lives_again_without_a_contract_that_somebody_edited(
+    cars: CarLedger, apart: Settings
+) -> None:
+    change(cars.ledger, f"UPDATE entries SET bytes = x'7b7d' WHERE type = '{ContractAdopted.type}'")
+    with closing(open_ledger(apart)) as scratch, pytest.raises(StoredDamage, match="hash to"):
+        relive(cars.ledger, scratch, apart, "car-price", STRICT_AND)
 
 
 def test_a_row_that_cannot_be_predicted_takes_no_other_with_it(cars: CarLedger) -> None:

@@ -10,7 +10,7 @@ import pytest
 from app.cycle.starting import Cycles, start_worker
 from app.cycle.worker import begin_attempt
 from app.database.locks import NamedLock, is_running
-from app.ledger.damage import known_damage
+from app.ledger.known_damage import known_damage
 from app.projections.rebuild import rebuild
 from app.training.tracking import MlflowRegistry
 from domain.decisions.cycle import ATTEMPTS_MAX

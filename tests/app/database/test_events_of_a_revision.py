@@ -7,7 +7,7 @@ from domain.canonical import digest
 from domain.events.events import EVENT_TYPES
 
 # Revision of the schema -> digest of the events (type and schema number) that may be written in it.
-WRITTEN = {"0010": "70280cbe066919e4342917f49d5819b3a856277630f35b2ded81195a2a1af464"}
+WRITTEN = {"0011": "70280cbe066919e4342917f49d5819b3a856277630f35b2ded81195a2a1af464"}
 
 
 def test_an_event_that_an_older_version_cannot_read_comes_with_a_revision() -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from sqlalchemy import event
 
 from app.cause import Cause
-from app.ledger.damage import known_damage, record_damage, settle_known
+from app.ledger.damage import record_damage, settle_known
+from app.ledger.known_damage import known_damage
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
 from app.proof.damage_watch import DamageWatch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.ledger.damage import known_damage, refuse_on_damage
+from app.ledger.damage import refuse_on_damage
+from app.ledger.known_damage import known_damage
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings

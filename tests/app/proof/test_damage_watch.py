@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 
 from app.cause import Cause
-from app.ledger.damage import known_damage, record_damage, refuse_on_damage, settle_known
+from app.ledger.damage import record_damage, refuse_on_damage, settle_known
+from app.ledger.known_damage import known_damage
 from app.ledger.store import Ledger
 from app.proof.checkpoints import Checkpoints
 from app.proof.damage_watch import DamageWatch
@@ -18,6 +18,7 @@ from app.settings import Settings
 from domain.decisions.damage import SettleDamage, standing
 from domain.errors import LedgerDamaged
 from domain.events.events import DamageFound, DamageSettled
+from domain.events.unreadable import Unreadable
 from tests.app.proof.forger import change, edited
 from tests.ledger_events import put, refused
 from tests.patience import until
@@ -58,23 +59,38 @@ def edit(ledger: Ledger, original: bytes, rows: int = 99) -> None:
     put_bytes(ledger, edited(original, rows=rows))
 
 
-READERS: dict[str, Callable[[Ledger], object]] = {
-    "an entry": lambda ledger: ledger.entry(EDITED),
-    "a list": lambda ledger: ledger.read(),
+PASS_OVER: dict[str, Callable[[Ledger], object]] = {  # and say why
+    "an entry": lambda ledger: ledger.entry(EDITED).event,
+    "a list": lambda ledger: ledger.read()[EDITED].event,
+    "who knows its id": lambda ledger: ledger.known([id_of(ledger)])[id_of(ledger)][0].event,
+    "a page of rows": lambda ledger: ledger.read_rows(1, limit=1)[0].event,
+}
+STOP: dict[str, Callable[[Ledger], object]] = {
     "a stream": lambda ledger: ledger.read_stream("observations-cars"),
     "its bytes": lambda ledger: ledger.stored_bytes(0, 5),
-    "a fold": lambda ledger: ledger.fold_anew(),
+    "a fold from the first on": lambda ledger: ledger.fold_anew(),
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
+def id_of(ledger: Ledger) -> str:
+    with ledger.snapshot() as connection:
+        query = f"SELECT id FROM entries WHERE position = {EDITED}"
+        return str(connection.exec_driver_sql(query).scalar_one())
+
+
+@pytest.mark.parametrize("reader", [*PASS_OVER, *STOP])
 def test_whoever_meets_it_stops_the_signing(
     ledger: Ledger, settings: Settings, original: bytes, reader: str
 ) -> None:
     edit(ledger, original)
     checkpoints = Checkpoints(ledger, settings)
-    with pytest.raises(LedgerDamaged, match="ledger entry 2: the stored bytes hash to"):
-        READERS[reader](ledger)
+    if reader in PASS_OVER:
+        passed_over = PASS_OVER[reader](ledger)
+        assert isinstance(passed_over, Unreadable)
+        assert passed_over.why.startswith("ledger entry 2: the stored bytes hash to")
+    else:
+        with pytest.raises(LedgerDamaged, match="ledger entry 2: the stored bytes hash to"):
+            STOP[reader](ledger)
     with pytest.raises(LedgerDamaged, match="ledger entry 2: the stored bytes hash to"):
         checkpoints.sign()
     assert checkpoints.signer.last_note() is None
@@ -87,8 +103,7 @@ def test_what_one_process_met_stops_the_others_and_is_said_once(
     edit(ledger, original)
     other = Ledger(ledger.engine, ledger.project, busy_timeout_seconds=5)
     for _ in range(2):
-        with pytest.raises(LedgerDamaged):
-            ledger.entry(EDITED)
+        ledger.entry(EDITED)
         record_damage(ledger, SOMEBODY)
     with other.snapshot() as connection:
         (known,) = known_damage(connection)
@@ -104,8 +119,7 @@ def test_a_verification_beside_the_service_finds_it_gone_and_signing_goes_on(
     edit(ledger, original)
     watch.start()
     assert watch.alarm is None
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     assert "ledger entry 2: the stored bytes hash to" in str(watch.alarm)
     until(lambda: "The last verification of" in str(watch.alarm))
     put_bytes(ledger, original)
@@ -123,8 +137,7 @@ def test_a_verification_beside_the_service_says_what_it_cannot_prove(
     ledger: Ledger, settings: Settings, original: bytes, watch: DamageWatch
 ) -> None:
     edit(ledger, original)
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     put_bytes(ledger, original)
     watch.start()
     until(lambda: "Nothing is broken any more, but no entry is proven" in str(watch.alarm))
@@ -137,8 +150,7 @@ def test_a_verification_names_what_nobody_accepted_and_its_own_words_bring_no_mo
 ) -> None:
     edit(ledger, original)
     change(ledger, "UPDATE entries SET type = 'other' WHERE position = 4")
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     record_damage(ledger, SOMEBODY)
     settle_known(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
     watch.start()
@@ -158,8 +170,7 @@ def test_accepted_damage_stays_an_alarm_and_stops_nothing_but_other_damage_does(
     ledger: Ledger, settings: Settings, original: bytes, watch: DamageWatch
 ) -> None:
     edit(ledger, original)
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     record_damage(ledger, SOMEBODY)
     settle_known(ledger, SettleDamage(how="accepted", reason="the copy is right"), SOMEBODY)
     watch.start()
@@ -167,8 +178,7 @@ def test_accepted_damage_stays_an_alarm_and_stops_nothing_but_other_damage_does(
     checkpoints = Checkpoints(ledger, settings)
     assert checkpoints.sign().checkpoint.size == ledger.size()
     edit(ledger, original, rows=77)
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     with pytest.raises(LedgerDamaged, match="ledger entry 2"):
         checkpoints.sign()
     checkpoints.close()
@@ -182,8 +192,7 @@ def test_nobody_slips_through_while_what_was_met_goes_into_the_ledger(
         before.exec_driver_sql(
             "SELECT count(*) FROM entries"
         ).all()  # sees this moment from here on
-        with suppress(LedgerDamaged):
-            ledger.entry(EDITED)
+        ledger.entry(EDITED)
         record_damage(ledger, SOMEBODY)
         assert (known_damage(before), ledger.met.all()) == ((), ())
         with pytest.raises(LedgerDamaged, match="ledger entry 2"):
@@ -195,8 +204,7 @@ def test_where_the_ledger_cannot_say_so_the_process_remembers(
 ) -> None:
     edit(ledger, original)
     change(ledger, "UPDATE ledger_head SET size = 4096")  # nothing can be appended any more
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     with pytest.raises(LedgerDamaged, match="the head of the ledger's tree"):
         record_damage(ledger, SOMEBODY)
     with ledger.snapshot() as connection:
@@ -220,8 +228,7 @@ def test_it_says_how_far_a_verification_is_and_ends_in_its_pause(
     ledger: Ledger, settings: Settings, original: bytes
 ) -> None:
     edit(ledger, original)
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     slow = DamageWatch(ledger, settings, look_seconds=0.02, pause_share=1e9)
     slow.start()
     until(lambda: f"Verifying: {ledger.size()} of {ledger.size()} entries." in str(slow.alarm))
@@ -275,8 +282,7 @@ def test_the_log_says_that_damage_is_over_or_accepted(
     caplog.set_level("WARNING", "whyledger.ledger")
     sign(ledger, settings)
     edit(ledger, original)
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     watch.start()
     until(lambda: "damage: ledger entry 2" in caplog.text)
     if accepted:
@@ -290,8 +296,7 @@ def test_damage_is_one_alarm_though_nothing_is_signed_for_it(
     ledger: Ledger, settings: Settings, original: bytes
 ) -> None:
     edit(ledger, original)
-    with suppress(LedgerDamaged):
-        ledger.entry(EDITED)
+    ledger.entry(EDITED)
     checkpoints = Checkpoints(ledger, settings)
     checkpoints.start()
     try:

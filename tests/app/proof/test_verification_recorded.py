@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.cause import Cause
-from app.ledger.damage import known_damage, refuse_on_damage
+from app.ledger.damage import refuse_on_damage
+from app.ledger.known_damage import known_damage
 from app.ledger.store import Ledger
 from app.projections.policies import POLICIES
 from app.proof.checkpoints import Checkpoints

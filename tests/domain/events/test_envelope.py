@@ -31,7 +31,7 @@ from domain.events.envelope import (
 )
 from domain.events.erasure import Payload
 from domain.events.events import EVENT_TYPES, Event, RowsRefused
-from domain.events.unreadable import EntryUnreadable, Unreadable, said
+from domain.events.unreadable import EntryUnreadable, Unreadable, instead_of, said
 from tests.domain.events.sample_events import FORCE, STARTED
 from tests.domain.events.test_upcasting import ASKED
 from tests.plausible import an
@@ -215,6 +215,20 @@ def test_what_cannot_be_read_has_no_data_and_says_why() -> None:
     assert said(7, unreadable.why) == (
         "position 7: the entry: expected one that can be read; found bytes that are no JSON."
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (REFUSED, "entry 7 is 'observations.rows-refused', not 'a.b'. Stop writing"),
+        (Unreadable(type="a.b", schema=1, why="no envelope"), "position 7: the entry: expected"),
+        (Unreadable(type="a.b", schema=1, why="7 was edited", edited=True), "7 was edited."),
+    ],
+)
+def test_an_entry_of_another_type_than_its_place_says_is_told_by_what_is_wrong_with_it(
+    event: Event | Unreadable, told: str
+) -> None:
+    assert instead_of(7, event, "a.b").message.startswith(told)
 
 
 def test_a_field_that_no_schema_names_is_refused_wherever_it_stands() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.ledger.store import Ledger
 from app.settings import Settings
 from tests.app.http.routes.running import process_behind
-from tests.app.planting import plant
+from tests.app.planting import plant, plant_unhashed
 from tests.app.proof.forger import change, edited
 from tests.ledger_events import put, refused
 from tests.patience import until
@@ -83,24 +86,46 @@ def test_an_operator_goes_on_with_a_reason_that_is_an_event(
     assert f"ledger entry {EDITED}:" in alarms["damage"]
 
 
+STREAM = "observations-car-price"
+
+
+def plant_no_json(ledger: Ledger) -> int:
+    with ledger.engine.begin() as connection:
+        return plant(connection, b"no JSON", stream=STREAM, type="observations.rows-refused")
+
+
+def plant_another_hash(ledger: Ledger) -> int:
+    return plant_unhashed(ledger, refused(7, "car-price"), stream=STREAM)
+
+
+@pytest.mark.parametrize(
+    ("planting", "why", "said"),
+    [
+        (
+            plant_no_json,
+            "bytes that are no JSON",
+            "position {}: the entry: expected one that can be read; found bytes that are no",
+        ),
+        (
+            plant_another_hash,
+            "ledger entry {}: the stored bytes hash to",
+            "ledger entry {}: the stored bytes hash to",
+        ),
+    ],
+)
 def test_over_an_entry_that_nobody_can_read_all_goes_on_but_deciding(
-    service: TestClient,
+    service: TestClient, planting: Callable[[Ledger], int], why: str, said: str
 ) -> None:
     ledger = process_behind(service).ledger
-    with ledger.engine.begin() as connection:
-        position = plant(
-            connection,
-            b"no JSON",
-            stream="observations-car-price",
-            type="observations.rows-refused",
-        )
+    position = planting(ledger)
     put(ledger, "observations-car-price", refused(1, "car-price"))
     listed = service.get("/events", params={"cursor": position - 1}).json()
-    assert [each.get("unreadable") for each in listed] == ["bytes that are no JSON", None]
+    assert str(listed[0]["unreadable"]).startswith(why.format(position))
+    assert "unreadable" not in listed[1]
     assert service.get(f"/ledger/events/{position}").status_code == 503
     assert service.get(f"/ledger/events/{position + 1}").status_code == 200
     assert service.get("/models").status_code == 200
-    said = f"position {position}: the entry: expected one that can be read; found bytes that are no"
+    said = said.format(position)
     assert service.get("/readyz").json()["alarms"]["damage"].startswith(said)
     assert said in service.get("/").text
     answer = service.post("/models/car-price/cycles", json={})

@@ -63,7 +63,6 @@ DAMAGED: Final = {
     "entries": STOPPED
     | ROWS
     | {
-        "GET /events",
         "GET /ledger/events/{position}",
         "GET /ledger/proofs/inclusion",
         "GET /models/{model}/datasets/{sha256}",
@@ -72,8 +71,7 @@ DAMAGED: Final = {
         "POST /contracts",
         "POST /policies",
         "POST /models/{model}/rollbacks",
-        "POST /models/{model}/datasets",
-        "POST /events",
+        "POST /events",  # the first entry, too: whose ledger it is nobody knows
     },
     "payloads": STOPPED | ROWS,  # each entry's place is told, and why nobody can read it
     "artefacts": STOPPED | {"POST /models/{model}/rollbacks"},

@@ -47,6 +47,7 @@ from tests.app.many_rows import observations, put_many
 from tests.app.proof.forger import TRUTH, drop_guards, stored_as
 from tests.ledger_events import policy_adopted, put
 from tests.patience import until
+from tests.soak.tables import Say
 from tests.told import ToldOnce, retold
 
 SEED: Final = 20_261_127
@@ -84,8 +85,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", drawn, ids=names)
 
 
-def told(ledger: Ledger, settings: Settings) -> str:
-    """Something in every table; the id of a decision."""
+def told(ledger: Ledger, settings: Settings) -> list[str]:
+    """Something in every table; every GET there is then, to be asked again and again."""
     put(ledger, "policy-strict-and", policy_adopted())
     # Data that stands apart, and as many entries as fill a tile.
     rows = (ledger_events.observation(f"car={n}") for n in range(TILE_HASHES))
@@ -101,7 +102,7 @@ def told(ledger: Ledger, settings: Settings) -> str:
         process_behind(client).refusals.flush()
         decision = record_cycle(client, 1)
         assert client.get("/ledger/checkpoint?new=true").status_code == 200
-        return decision
+        return routes(client, decision)
 
 
 def spoiling(ledger: Ledger, table: Table, column: str, value: str) -> TextClause:
@@ -206,7 +207,7 @@ def test_every_door_and_command_says_what_is_wrong_in_plain_words(
             return  # the column's type keeps it out; how many those are, is counted below
         for _ in range(2):
             refused = []
-            for route in routes(client, story.gives):
+            for route in story.gives:
                 answer = client.get(route)
                 said = f"{route}: {answer.status_code} {answer.text[:300]}"
                 assert answer.status_code < 500 or answer.status_code == 503, said
@@ -226,7 +227,7 @@ def test_every_door_and_command_says_what_is_wrong_in_plain_words(
 
 
 def test_the_databases_take_most_of_what_is_put_there_and_some_in_every_table(
-    settings: Settings, told_once: ToldOnce
+    settings: Settings, told_once: ToldOnce, say: Say
 ) -> None:
     """Else the test above would be green without anything wrong having been met."""
     retold(told_once(told, settings), settings)
@@ -234,7 +235,7 @@ def test_the_databases_take_most_of_what_is_put_there_and_some_in_every_table(
         found, dialect = taken(ledger), ledger.engine.dialect.name
     drawn = sum(case in found for case in SHORT)
     counted = f"{dialect} takes {len(found)} of {len(CASES)}, and of {DRAWN} drawn {drawn}"
-    print(counted)  # noqa: T201 how many are tried
+    say(counted)
     assert {table.name for table, _, _ in found} == {table.name for table in TABLES}
     assert len(found) >= TAKEN_MIN[dialect] * len(CASES), counted
     assert drawn >= DRAWN / 4, counted

@@ -284,9 +284,9 @@ def another_history(connection: Connection, before: list[Row], made: list[Row]) 
     nested = connection.begin_nested()
     try:
         apply.begin_anew(connection)
-        folded, entries = apply.catch_up(connection)
+        folded, entries = apply.catch_up(connection, begin=True)
         while folded < entries:  # a page of them at a time
-            folded, entries = apply.catch_up(connection)
+            folded, entries = apply.catch_up(connection, begin=True)
         nested.commit()
     except (SQLAlchemyError, WhyledgerError):
         nested.rollback()  # no read model can be made of it
