@@ -50,6 +50,8 @@ from domain.stored_damage import StoredDamage
 
 VERSION: Final = ".".join(str(table.name).rpartition("_")[2] for table in ROWS.tables)
 _POSITION: Final = 'SELECT "position" FROM {} WHERE read_models = {}'
+_PAGE_ENTRIES: Final = 1_000  # folded in one transaction, which keeps only others who fold waiting,
+_PAGE_ROWS: Final = 5_000  # if they have no more rows than this
 _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: others want the processor, too
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
@@ -75,7 +77,7 @@ class FoldedRows:
         self.always = not looks_only
         self.least = 0
         self._looks_only = looks_only
-        self.keeping = Keeping([ROWS], apart=True)
+        self.keeping = Keeping([ROWS], page_entries=_PAGE_ENTRIES, page_rows=_PAGE_ROWS, apart=True)
         self.names = frozenset(str(table.name) for table in tables_of([ROWS]))
         self._ledger = ledger
         self._seconds = settings.busy_timeout_seconds

@@ -40,7 +40,7 @@ TEXTS = {
     25: "21bea78fd341835f",
     26: "7caba7edb329eae1",
     27: "9f7482b9a7bc94db",
-    28: "6838952967f6452e",
+    28: "52cd0821ad50f8c8",
     29: "69c7e9af6723bb9d",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")

@@ -78,6 +78,7 @@ def test_who_must_see_what_was_just_written_waits_and_others_see_how_far_it_is_f
         assert ledger.rows.folded(connection) == ledger.size() - 3
         assert latest_predictions(connection, "cars", ["car=3"]) == {}
         by_id = find_predictions(connection, "cars", [made.id])[made.id]  # the ledger itself says
+    assert ledger.sizes() == (ledger.size(), ledger.size() - 2)
     assert len(identities(ledger)) == 2
     assert len(identities(ledger, with_rows=True)) == 3
     with ledger.writing(with_rows=True) as connection:
