@@ -26,7 +26,7 @@ from app.projections.rebuild import rebuild
 from app.projections.rows_apart import VERSION, FoldedRows
 from app.projections.runner import apply
 from app.settings import Settings
-from domain.errors import VersionConflict, WhyledgerError
+from domain.errors import LedgerBusy, LedgerDamaged, VersionConflict, WhyledgerError
 from domain.events.envelope import Recorded
 from domain.events.events import LedgerCreated
 from domain.events.quick import ENVELOPE_VERSION
@@ -73,10 +73,9 @@ def open_ledger(
             ledger.catch_up(progress)
         if begin and ledger.size() == 0:
             _create(ledger)
-        if answers_within is None:
-            rows.catch_up(progress=progress)
-        else:
-            rows.catch_up(0)  # who serves begins with what is folded
+        with suppress(LedgerBusy, LedgerDamaged):  # whoever needs them hears of it
+            # Who serves begins with what is folded.
+            rows.catch_up(None if answers_within is None else 0, progress)
         _drop_abandoned(ledger, keeping, rows)
     except BaseException:
         rows.close()
