@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from app.database.engine import busy_is_refused, create_database
 from app.database.locks import take_lock
 from app.database.private_files import keep_private
+from app.database.rows_file import LEDGER_SCHEMA, is_of_rows
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged, LedgerUnwritable, WhyledgerError
 
@@ -171,7 +172,8 @@ def schema_revision(connection: Connection) -> str | None:
     Raises:
         LedgerDamaged: it says several.
     """
-    if not inspect(connection).has_table("alembic_version"):
+    schema = LEDGER_SCHEMA if is_of_rows(connection) else None
+    if not inspect(connection).has_table("alembic_version", schema=schema):
         return None
     found = list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
     if len(found) > 1:

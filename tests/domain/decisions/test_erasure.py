@@ -61,7 +61,7 @@ def test_when_nothing_that_can_be_erased_is_kept_nothing_is_recorded() -> None:
 
 
 def test_rows_of_many_in_one_entry_are_enough_to_erase() -> None:
-    given(replace(KEPT, positions=())).when(ERASE).then(replace(ERASED, entries=()))
+    given(replace(KEPT, positions=())).when(ERASE).then(structs.replace(ERASED, entries=()))
 
 
 def test_a_cycle_that_has_not_ended_is_let_end_first() -> None:
