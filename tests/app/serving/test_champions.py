@@ -96,7 +96,8 @@ def test_a_ledger_out_of_reach_is_an_alarm_and_the_champion_goes_on(
     def unreachable() -> int:
         raise LedgerBusy("the database is out of reach. Try again.")
 
-    monkeypatch.setattr(process.ledger, "size", unreachable)
+    for asked in ("size", "sizes"):
+        monkeypatch.setattr(process.ledger, asked, unreachable)
     process.champions.refresh()
     assert process.champions.of("car-price").ready().model_version == "car-price/1"
     answer = service.get("/readyz")
