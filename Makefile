@@ -31,7 +31,8 @@ serve: $(READY) ## start the service on loopback (ARGS="--port 8080")
 	@$(BIN)/whyledger serve $(ARGS)
 
 test: $(READY) ## every test and doctest, in any order (ARGS="-k drift", WORKERS=1)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations=10 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
+	  --no-loadscope-reorder --durations=10 $(ARGS)
 
 KILLS ?=
 HOURS ?=

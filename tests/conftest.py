@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import settings as hypothesis
 
 from app.database.engine import create_database
 from app.database.migrating import upgrade
+from app.database.rows_file import rows_files
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
@@ -43,8 +46,31 @@ if (_memory := in_memory()) and not os.statvfs(_memory).f_flag & os.ST_NOEXEC:
 hypothesis.register_profile(
     "anew", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-hypothesis.register_profile("same", hypothesis.get_profile("anew"), derandomize=True)
+hypothesis.register_profile(
+    "same", hypothesis.get_profile("anew"), derandomize=True, max_examples=60
+)
 hypothesis.load_profile("same")
+
+
+# Files of few tests that take long. Begun last, one of them would keep one worker busy alone.
+_LONG = (
+    "test_run_story.py",
+    "test_program.py",
+    "test_openapi_generated.py",
+    "test_hostile_clients.py",
+    "test_every_part_is_killed.py",
+    "test_demo.py",
+    "test_commands.py",
+    "test_disk.py",
+    "test_label_days.py",
+    "test_waiting.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In any order but that: what takes long begins first (with `--no-loadscope-reorder`)."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -122,7 +148,7 @@ def told_once(
         settings = Settings(state_dir=tmp_path_factory.mktemp("told") / "state")
         settings.state_dir.mkdir()
         if dialect == "sqlite":
-            shutil.copy(sqlite_template, settings.state_dir / "ledger.db")
+            copy_of(sqlite_template, settings.state_dir / "ledger.db")
         else:
             server: str = request.getfixturevalue("postgres_server")
             name = f"told_{next(_NUMBERS)}"
@@ -166,7 +192,7 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> Settings:
     """Settings on a fresh SQLite file, for tests that do not concern the database."""
     path = tmp_path / "ledger.db"
-    shutil.copy(sqlite_template, path)
+    copy_of(sqlite_template, path)
     return Settings(database_url=f"sqlite:///{path}", state_dir=tmp_path / "state")
 
 
@@ -204,10 +230,17 @@ def _fresh(request: pytest.FixtureRequest, tmp_path: Path, *, migrated: bool) ->
     if request.param == "sqlite":
         path = tmp_path / "ledger.db"
         if migrated:
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
+            copy_of(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
     make: Callable[[bool], str] = request.getfixturevalue("fresh_postgres")
     return make(migrated)
+
+
+def copy_of(template: Path, to: Path) -> None:
+    """A copy of an empty ledger and of its rows: making their tables costs more than most tests."""
+    shutil.copy(template, to)
+    for rows in rows_files(template):
+        shutil.copy(rows, to.with_name(rows.name.replace(template.name, to.name)))
 
 
 def _migrate(url: str) -> None:
@@ -216,3 +249,7 @@ def _migrate(url: str) -> None:
     upgrade(engine, 30)
     engine.dispose()
     open_ledger(settings, begin=False).close()
+    if url.startswith("sqlite"):
+        for rows in rows_files(Path(url.removeprefix("sqlite:///"))):
+            with closing(sqlite3.connect(rows)) as whole:
+                whole.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -29,14 +29,14 @@ class Extent:
 
 # So little that a test can run the whole program.
 SHORT: Final = Extent(
-    sizes=(400, 800),
+    sizes=(200, 400),
     peers=False,
     rounds=1,
-    requests=3,
-    turn_seconds=0.5,
+    requests=2,
+    turn_seconds=0.2,
     batch_rows=50,
-    load_seconds=0.5,
-    folding_seconds=0.5,
+    load_seconds=0.2,
+    folding_seconds=0.2,
     uploaded=200,
     outcomes=100,
     kept=1_000,
