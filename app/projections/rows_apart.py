@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +52,7 @@ VERSION: Final = ".".join(str(table.name).rpartition("_")[2] for table in ROWS.t
 _POSITION: Final = 'SELECT "position" FROM {} WHERE read_models = {}'
 _PAGE_ENTRIES: Final = 1_000  # folded in one transaction, which keeps only others who fold waiting,
 _PAGE_ROWS: Final = 5_000  # if they have no more rows than this
+_MANY: Final = 1_000  # entries: to look through fewer is no wait for others who fold
 _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: others want the processor, too
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
@@ -130,10 +131,10 @@ class FoldedRows:
                     "being folded; try again in a moment."
                 )
             try:
-                with self.writing() as connection:
-                    page = self._folded_page(connection, begin)
+                with self._in_turn() as (connection, stand):
+                    page = self._folded_page(connection, stand, begin)
                 begin = page is None
-                if page is None:  # which takes as long as there are entries: nobody waits for it
+                if page is None:  # to refuse takes as long as there are entries: nobody waits
                     refuse_to_begin(self._ledger.snapshot)
                     continue
                 done, of = page
@@ -161,26 +162,8 @@ class FoldedRows:
         Raises:
             LedgerBusy: somebody else folded all the time.
         """
-        if not self._turn.acquire(timeout=self._seconds):
-            raise LedgerBusy(
-                f"rows were being folded in this process for {self._seconds:g} s. Try again."
-            )
-        try:
-            with (
-                busy_is_refused(self._seconds),
-                self._ledger.met.noticed(),  # of entries; what SQLite says may be of rows alone
-                self._engine.connect() as connection,
-            ):
-                if self._file is None:
-                    begin_beside(connection, self._seconds)
-                    take_turns(connection, self.names)
-                else:
-                    take_lock(connection, self._seconds)
-                self._begin_where_it_fits(connection)
-                yield connection
-                connection.commit()
-        finally:
-            self._turn.release()
+        with self._in_turn() as (connection, _):
+            yield connection
 
     def begin_anew(self, *, damaged: bool = False) -> None:
         """Drop what stands; the next catching up folds from the first entry on.
@@ -236,27 +219,58 @@ class FoldedRows:
         if self._file is not None:
             self._engine.dispose()
 
-    def _folded_page(self, connection: Connection, begin: bool) -> tuple[int, int] | None:
+    @contextmanager
+    def _in_turn(self) -> Iterator[tuple[Connection, frozenset[str]]]:
+        """As `writing`; and the tables that stand, found once, for that takes as long as a fold."""
+        if not self._turn.acquire(timeout=self._seconds):
+            raise LedgerBusy(
+                f"rows were being folded in this process for {self._seconds:g} s. Try again."
+            )
+        try:
+            with (
+                busy_is_refused(self._seconds),
+                self._ledger.met.noticed(),  # of entries; what SQLite says may be of rows alone
+                self._engine.connect() as connection,
+            ):
+                if self._file is None:
+                    begin_beside(connection, self._seconds)
+                    take_turns(connection, self.names)
+                else:
+                    take_lock(connection, self._seconds)
+                yield connection, self._standing_where_it_fits(connection)
+                connection.commit()
+        finally:
+            self._turn.release()
+
+    def _folded_page(
+        self, connection: Connection, stand: frozenset[str], begin: bool
+    ) -> tuple[int, int] | None:
         """A page more is folded; how many entries are, and how many there are.
 
         None: nothing was done, for rows are to be folded from the first entry on; `begin` them.
         """
         last = head(connection)
-        if self.folded(connection) == last and self.names <= tables_beside(connection):
+        there = self.names <= stand
+        done = self.folded(connection) if there else -1
+        if there and done == last:
             return last + 1, last + 1
-        if not begin and self.keeping.begins(connection):
-            return None
-        done, of = self.keeping.catch_up(connection, begin=begin)
-        if done:
-            leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == done - 1)
-            state = {"position": done - 1, "leaf_hash": connection.execute(leaf).scalar_one()}
+        reached = self.keeping.go_on(connection, done) if 0 <= done < last else None
+        if reached is None:
+            if not begin and self.keeping.begins(connection):
+                if last >= _MANY:
+                    return None
+                refuse_to_begin(lambda: nullcontext(connection))
+            reached = self.keeping.catch_up(connection, begin=True)[0] - 1
+        if reached >= 0:
+            leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == reached)
             connection.execute(delete(STATE))
-            connection.execute(insert(STATE), state)
-        return done, of
+            state = {"position": reached, "leaf_hash": leaf.scalar_subquery()}
+            connection.execute(insert(STATE).values(state))
+        return reached + 1, last + 1
 
-    def _begin_where_it_fits(self, connection: Connection) -> None:
-        """What was folded from other entries than the ledger's is dropped."""
-        stand = tables_beside(connection)
+    def _standing_where_it_fits(self, connection: Connection) -> frozenset[str]:
+        """The tables that stand; those folded from other entries than the ledger's are dropped."""
+        stand = frozenset(tables_beside(connection))
         if POSITIONS.name not in stand:
             POSITIONS.create(connection)
         if STATE.name not in stand:
@@ -268,6 +282,8 @@ class FoldedRows:
                 _LOG.warning("rows of another ledger, or of one put back, are folded anew")
                 self.keeping.begin_anew(connection)
                 connection.execute(delete(STATE))
+                stand -= self.names
+        return stand
 
 
 def _is_of_an_entry(error: Exception) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.database.private_files import keep_private, narrow_state
+from app.database.rows_file import ledger_file, rows_files
 from app.process import Process
 from app.settings import Settings
 from app.training.versioning import track
@@ -90,12 +91,13 @@ def test_the_service_mends_what_was_wider_and_says_so(
         (state / name / "file").touch()
         (state / name / "file").chmod(0o644)
     (state / "quarantine" / "left.part").touch()
-    for path in (state, Path(sqlite_settings.database_url.removeprefix("sqlite:///"))):
+    ledger = ledger_file(sqlite_settings.database_url)
+    for path in (state, ledger, *rows_files(ledger)):
         path.chmod(0o755)
     with caplog.at_level(logging.WARNING):
         process = Process.start(sqlite_settings)
     try:
-        assert "14 files and directories of the state in" in caplog.text
+        assert "15 files and directories of the state in" in caplog.text
         assert open_to_others(state) == []
         assert not (state / "quarantine" / "left.part").exists()
     finally:
