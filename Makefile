@@ -18,6 +18,10 @@ LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
+# Tests start hundreds of processes; where nobody lets Python keep what it compiles, each of them
+# compiles all of this anew, which is a fifth of its start.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo serve test coverage soak check lint types imports bench simulate policies lock \
   audit sbom clean
 
@@ -50,7 +54,8 @@ soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form
 	if test $$beside -eq 5; then exit $$alone; fi; exit $$(( alone > beside ? alone : beside ))
 
 # What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong values.
-TRAINS := tests/soak/test_policies_compared.py tests/soak/test_reigns_of_the_demo.py
+TRAINS := tests/soak/test_policies_compared.py tests/soak/test_reigns_of_the_demo.py \
+  tests/app/cycle/test_run_story.py
 CASES := $(TRAINS) tests/app/proof/verify/test_random_forgeries.py \
   tests/app/proof/test_mutated_bundles.py tests/app/test_permissions.py tests/app/test_clock.py \
   tests/app/cycle/test_clock_jumps.py tests/app/intake/test_erasure_killed.py \

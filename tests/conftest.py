@@ -248,7 +248,7 @@ def _migrate(url: str) -> None:
     engine = create_database(url, settings)
     upgrade(engine, 30)
     engine.dispose()
-    open_ledger(settings, begin=False).close()
+    open_ledger(settings).close()
     if url.startswith("sqlite"):
         for rows in rows_files(Path(url.removeprefix("sqlite:///"))):
             with closing(sqlite3.connect(rows)) as whole:

@@ -24,6 +24,8 @@ _SETTINGS: Final = (  # the tests kill our processes, never the database, so it 
     "max_connections = 200",
 )
 
+_KEPT: Final[dict[str, psycopg.Connection]] = {}  # server -> a connection to it
+
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
@@ -42,6 +44,8 @@ def running_postgres() -> Iterator[str]:
         file.write("\n".join(("", *_SETTINGS, "")))
     server.start()
     yield server.get_uri()
+    if kept := _KEPT.pop(server.get_uri(), None):
+        kept.close()
     server.cleanup()
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -59,9 +63,11 @@ def create(server: str, name: str, *, like: str) -> None:
 
 
 def command(server: str, statement: str) -> None:
-    """Run one statement by itself."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(statement.encode())
+    """Run one statement by itself, on a connection that is kept: a new one costs twice as much."""
+    kept = _KEPT.get(server)
+    if kept is None or kept.broken or kept.closed:
+        kept = _KEPT[server] = psycopg.connect(server, autocommit=True)
+    kept.execute(statement.encode())
 
 
 def named(server: str, name: str) -> str:

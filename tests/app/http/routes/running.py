@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import orjson
@@ -63,6 +64,7 @@ def adopt(client: TestClient, document: bytes = CAR_PRICE) -> None:
     assert answer.status_code in (200, 201), answer.text
 
 
+@cache
 def plan_bytes(intercept: float, document: bytes = CAR_PRICE) -> bytes:
     """A serving plan for car-price by hand: 0.5 * hpwt, and 1 for a car from the US."""
     scaled = {"kind": "standardise", "mean": 0.0, "scale": 1.0}
