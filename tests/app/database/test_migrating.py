@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -50,14 +51,18 @@ OLD = Path(__file__).parent / "revision_0006"
 
 @pytest.fixture
 def old_database_url(empty_database_url: str) -> str:
-    """A new ledger as the version before migration 0007 left it."""
-    if empty_database_url.startswith("sqlite"):
-        with closing(sqlite3.connect(empty_database_url.removeprefix("sqlite:///"))) as raw:
+    return left_by_0006(empty_database_url)
+
+
+def left_by_0006(url: str) -> str:
+    """A new ledger, in this empty database, as the version before migration 0007 left it."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw:
             raw.executescript((OLD / "sqlite.sql").read_text())
     else:
-        with psycopg.connect(empty_database_url) as connection:
+        with psycopg.connect(url) as connection:
             connection.execute((OLD / "postgresql.sql").read_bytes())
-    return empty_database_url
+    return url
 
 
 def configuration() -> Config:
@@ -149,24 +154,27 @@ def test_a_schema_of_a_later_version_is_refused(settings: Settings) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("old_or_new", ["old_database_url", "empty_database_url"])
 def test_a_process_that_migrates_imports_no_migration_tool(
-    request: pytest.FixtureRequest, empty_database_url: str, old_or_new: str
+    fresh_postgres: Callable[[bool], str], tmp_path: Path
 ) -> None:
-    settings = Settings(database_url=request.getfixturevalue(old_or_new))
+    new = [f"sqlite:///{tmp_path / 'new.db'}", fresh_postgres(False)]
+    old = [f"sqlite:///{tmp_path / 'old.db'}", fresh_postgres(False)]
     code = (
         "import sys; from app.projections.opening import open_ledger;"
-        "from app.settings import Settings; open_ledger(Settings()).close();"
-        "print([m for m in ('alembic', 'mako', 'scipy', 'pandas') if m in sys.modules])"
+        "from app.settings import Settings;"
+        "tools = ('alembic', 'mako', 'scipy', 'pandas')\n"
+        "for url in sys.argv[1:]:\n"
+        "    open_ledger(Settings(database_url=url)).close()\n"
+        "    print([m for m in tools if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | settings.as_environment(),
+        [sys.executable, "-c", code, *new, *map(left_by_0006, old)],
+        env=os.environ | Settings(state_dir=tmp_path).as_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert (done.stdout, done.stderr) == (4 * "[]\n", "")
 
 
 @pytest.mark.parametrize("golden", ["0001-first-version", "0002-people"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,14 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from tests.compiled import compiling_once
+from tests.conftest import copy_of
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _compiling_once() -> Iterator[None]:
+    with compiling_once():
+        yield
 
 
 @pytest.fixture
@@ -24,7 +31,8 @@ def fresh(
         url = database_url
         if opened and url.startswith("sqlite"):
             template = request.getfixturevalue("sqlite_template")
-            url = f"sqlite:///{shutil.copy(template, tmp_path / f'{len(opened)}.db')}"
+            copy_of(template, tmp_path / f"{len(opened)}.db")
+            url = f"sqlite:///{tmp_path / f'{len(opened)}.db'}"
         elif opened:
             url = request.getfixturevalue("fresh_postgres")(True)
         opened.append(open_ledger(Settings(database_url=url)))

@@ -30,6 +30,7 @@ from domain.events.cycle_events import Conclusion, Outcome
 from domain.events.events import Event
 from tests import ledger_events as events
 from tests.app.behind_the_service import writing_to
+from tests.told import ToldOnce, retold
 
 MODELS = st.sampled_from(["cars", "vans"])
 IDENTITIES = st.sampled_from([f"car={number}" for number in range(6)])
@@ -224,6 +225,19 @@ def every_ending() -> Story:
     return story
 
 
+def tell(ledger: Ledger, _: Settings) -> None:
+    for appends in every_ending().appends:
+        ledger.append(appends, Cause.unauthenticated(new_id()))
+
+
+@pytest.fixture
+def full(settings: Settings, told_once: ToldOnce) -> Iterator[Ledger]:
+    """A ledger of the test's own in which all that happened stands and is folded."""
+    opened = open_ledger(retold(told_once(tell, settings), settings))
+    yield opened
+    opened.close()
+
+
 def test_both_databases_come_to_the_same_digests(
     sqlite_ledger: Ledger, fresh_postgres: Callable[[bool], str]
 ) -> None:
@@ -240,21 +254,17 @@ def test_both_databases_come_to_the_same_digests(
     postgres.close()
 
 
-def test_a_read_model_that_was_tampered_with_is_named_and_mended(ledger: Ledger) -> None:
-    for appends in every_ending().appends:
-        ledger.append(appends, Cause.unauthenticated(new_id()))
-    with ledger.writing() as connection:
+def test_a_read_model_that_was_tampered_with_is_named_and_mended(full: Ledger) -> None:
+    with full.writing() as connection:
         connection.execute(update(MODELS_TABLE).values(champion="cars/99"))
-    with writing_to(ledger, LABELS) as connection:
+    with writing_to(full, LABELS) as connection:
         connection.execute(delete(LABELS))
-    assert rebuild(ledger).differing == (MODELS_TABLE.name, LABELS.name)
-    assert rebuild(ledger).differing == ()
+    assert rebuild(full).differing == (MODELS_TABLE.name, LABELS.name)
+    assert rebuild(full).differing == ()
 
 
-def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(ledger: Ledger) -> None:
-    for appends in every_ending().appends:
-        ledger.append(appends, Cause.unauthenticated(new_id()))
-    with ledger.connect() as connection:
+def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(full: Ledger) -> None:
+    with full.connect() as connection:
         before = digests(connection, READ_MODELS)
 
     def give_up(done: int, of: int) -> None:
@@ -262,8 +272,8 @@ def test_a_rebuild_that_is_cut_off_leaves_everything_as_it_was(ledger: Ledger) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rebuild(ledger, give_up, page_entries=10)
-    with ledger.connect() as connection:
+        rebuild(full, give_up, page_entries=10)
+    with full.connect() as connection:
         assert digests(connection, READ_MODELS) == before
 
 
@@ -301,13 +311,11 @@ def test_appends_go_on_while_a_rebuild_runs_and_are_in_what_it_puts_right(
     ids=lambda each: each.name,
 )
 def test_each_read_model_comes_out_the_same_alone(
-    ledger: Ledger, settings: Settings, read_model: ReadModel, table: Table
+    full: Ledger, settings: Settings, read_model: ReadModel, table: Table
 ) -> None:
-    for appends in every_ending().appends:
-        ledger.append(appends, Cause.unauthenticated(new_id()))
-    with ledger.connect() as connection:
+    with full.connect() as connection:
         together = digests(connection, [read_model])
-    with writing_to(ledger, table) as connection:  # as if only this one were missing
+    with writing_to(full, table) as connection:  # as if only this one were missing
         table.drop(connection)
     alone = open_ledger(settings, keeping=apply if read_model is ROWS else Keeping([read_model]))
     with alone.connect() as connection:
@@ -337,18 +345,16 @@ def test_what_somebody_changed_in_the_read_models_is_put_right_by_a_rebuild(
 
 
 def test_tables_folded_together_begin_anew_together_where_one_is_behind(
-    ledger: Ledger, settings: Settings, caplog: pytest.LogCaptureFixture
+    full: Ledger, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for appends in every_ending().appends:
-        ledger.append(appends, Cause.unauthenticated(new_id()))
-    (last,) = events.put(ledger, "predictions-cars", events.prediction("car=9"))
-    right = rebuild(ledger).after
+    (last,) = events.put(full, "predictions-cars", events.prediction("car=9"))
+    right = rebuild(full).after
     others = [str(table.name) for table in tables_of([ROWS]) if table is not LABELS]
-    with writing_to(ledger, LABELS) as connection:
+    with writing_to(full, LABELS) as connection:
         connection.execute(delete(POSITIONS))
         for names, position in ((others, last.position), ([LABELS.name], last.position - 1)):
             put(connection, POSITIONS, {"read_models": " ".join(names), "position": position})
-    ledger.close()
+    full.close()
 
     again = open_ledger(settings)
     found = rebuild(again)

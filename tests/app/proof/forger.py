@@ -33,14 +33,11 @@ TRUTH = (ENTRIES, ARTEFACTS, PAYLOADS, BLOCKS, ROW_IDS, TILES, CHECKPOINTS, LEDG
 def drop_guards(connection: Connection) -> None:
     """Let everything be changed."""
     if connection.dialect.name == "sqlite":
-        names = connection.execute(
-            text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        ).scalars()
-        for name in list(names):
-            connection.execute(text(f"DROP TRIGGER {name}"))
+        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for name in names.scalars().all():
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
     else:
-        for table in TRUTH:
-            connection.execute(text(f"ALTER TABLE {table.name} DISABLE TRIGGER ALL"))
+        _all_at_once(connection, [f"ALTER TABLE {t.name} DISABLE TRIGGER ALL" for t in TRUTH])
 
 
 @contextmanager
@@ -49,12 +46,16 @@ def guards_dropped(ledger: Ledger) -> Iterator[Connection]:
     with ledger.engine.connect() as connection:
         guards, checks = _guards(connection), _checks(connection)
         drop_guards(connection)
-        for name in checks:
-            connection.execute(text(f"ALTER TABLE artefacts DROP CONSTRAINT {name}"))
+        _all_at_once(connection, [f"ALTER TABLE artefacts DROP CONSTRAINT {c}" for c in checks])
         yield connection
         _put_back(connection, guards)
-        for name, said in checks.items():
-            connection.execute(text(f"ALTER TABLE artefacts ADD CONSTRAINT {name} {said}"))
+        _all_at_once(
+            connection,
+            [
+                f"ALTER TABLE artefacts ADD CONSTRAINT {name} {said}"
+                for name, said in checks.items()
+            ],
+        )
         connection.commit()
 
 
@@ -127,15 +128,18 @@ def _checks(connection: Connection) -> dict[str, str]:
 def _put_back(connection: Connection, guards: list[str]) -> None:
     """So that nobody sees that they were gone."""
     for statement in guards:
-        connection.execute(text(statement.replace(":", r"\:")))
+        connection.exec_driver_sql(statement)
     if connection.dialect.name == "postgresql":
-        for table in TRUTH:
-            names = connection.execute(
-                text(
-                    "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid ="
-                    f" '{table.name}'::regclass"
-                )
-            ).scalars()
-            for name in list(names):
-                statement = f"ALTER TABLE {table.name} ENABLE ALWAYS TRIGGER {name}"
-                connection.execute(text(statement))
+        names = ", ".join(f"'{table.name}'::regclass" for table in TRUTH)
+        query = "SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE NOT tgisinternal"
+        there = connection.exec_driver_sql(f"{query} AND tgrelid IN ({names})").all()
+        _all_at_once(
+            connection,
+            [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for table, name in there],
+        )
+
+
+def _all_at_once(connection: Connection, statements: list[str]) -> None:
+    """On PostgreSQL, for which each by itself is a way there and back."""
+    if statements:
+        connection.exec_driver_sql("; ".join(statements))

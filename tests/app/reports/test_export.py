@@ -4,17 +4,22 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from app.ledger.store import Ledger
 from app.projections.decisions import list_decisions
+from app.projections.opening import open_ledger
 from app.reports.export import export_csv, export_html, export_jsonl, guarded
+from app.settings import Settings
 from domain.events.cycle_events import CandidateCompared, CycleFailed, Decided, HealthReported
 from domain.events.verdicts import significant_digits
 from tests.app.web.car_story import MODEL, REJECTED_YEAR, Story, car_story, record, time
+from tests.told import ToldOnce
 
+Told = tuple[Ledger, Story]
 STYLE = ":root { --page: white; }"
 
 
@@ -40,10 +45,29 @@ def table(ledger: Ledger) -> list[dict[str, str]]:
     return [row for row in rows if row["kind"] not in {"reign", "value"}]
 
 
+def tell(ledger: Ledger, _: Settings) -> Story:
+    story = car_story()
+    record(ledger, story)
+    return story
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def told_ledger(request: pytest.FixtureRequest, told_once: ToldOnce) -> Iterator[Told]:
+    """One for all of them: an export reads and changes nothing."""
+    of = told_once(tell, Settings(database_url=f"{request.param}:///ledger"))
+    ledger = open_ledger(of.settings)
+    yield ledger, of.gives
+    ledger.close()
+
+
 @pytest.fixture
-def told(ledger: Ledger) -> Ledger:
-    record(ledger, car_story())
-    return ledger
+def told(told_ledger: Told) -> Ledger:
+    return told_ledger[0]
+
+
+@pytest.fixture
+def story(told_ledger: Told) -> Story:
+    return told_ledger[1]
 
 
 def test_json_lines_hold_every_decision_whole_oldest_first(told: Ledger) -> None:
@@ -87,13 +111,11 @@ def _rejection(story: Story) -> CandidateCompared:
     )
 
 
-def test_csv_says_what_came_of_each_decision(ledger: Ledger) -> None:
-    story = car_story()
-    record(ledger, story)
+def test_csv_says_what_came_of_each_decision(told: Ledger, story: Story) -> None:
     rejection = _rejection(story)
     assert rejection.champion is not None
 
-    rows = [row for row in table(ledger) if row["outcome"]]
+    rows = [row for row in table(told) if row["outcome"]]
 
     ended = {row["as_of"]: row for row in rows}
     row = ended[time(REJECTED_YEAR + 1)]
@@ -117,15 +139,15 @@ def test_json_lines_say_how_each_cycle_ended(told: Ledger) -> None:
     assert ended[time(1976)]["candidate"] == f"{MODEL}/1"
 
 
-def test_the_report_shows_both_errors_and_the_reason_of_a_rejection(ledger: Ledger) -> None:
-    story = car_story()
-    record(ledger, story)
+def test_the_report_shows_both_errors_and_the_reason_of_a_rejection(
+    told: Ledger, story: Story
+) -> None:
     rejection = _rejection(story)
     assert rejection.champion is not None
 
-    report = html(ledger)
+    report = html(told)
 
-    assert report.count("What came of it:") == len(decided(ledger))
+    assert report.count("What came of it:") == len(decided(told))
     assert "What came of it:</strong> rejected. Candidate" in report
     assert rejection.reason in report
     for side, errors in (("candidate", rejection.candidate), ("champion", rejection.champion)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -12,9 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from app.database.engine import insert_rows
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from domain.errors import LedgerDamaged
 from tests.ledger_events import TIME, artefact, put, refused
+from tests.told import ToldOnce, retold
 
 CHANGES = [
     "UPDATE entries SET type = 'other'",
@@ -80,13 +83,19 @@ def assert_refused(ledger: Ledger, statement: str) -> None:
     assert ledger.artefact(kept.sha256) == kept.content
 
 
-@pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def fill(ledger: Ledger, _: Settings) -> None:
+    """A row in each of the guarded tables."""
     rows = [refused(n + 1) for n in range(255)]  # a full tile takes 256 entries
     put(ledger, "observations-cars", *rows, artefacts=[artefact(b"a plan")])
     with ledger.writing() as connection:
         insert_rows(connection, CHECKPOINTS, [(3, bytes(32), "a note", TIME)])
-    return ledger
+
+
+@pytest.fixture
+def filled(settings: Settings, told_once: ToldOnce) -> Iterator[Ledger]:
+    opened = open_ledger(retold(told_once(fill, settings), settings))
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("statement", CHANGES)

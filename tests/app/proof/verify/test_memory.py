@@ -19,6 +19,7 @@ from domain.canonical import leaf_hash
 from tests.app.proof.forger import change
 from tests.app.proof.signed_ledger import Kept, checked, exported, leaves_of, verified
 from tests.ledger_events import observation, put, refused
+from tests.told import ToldOnce, retold
 
 FEW = 1000
 AT_ONCE = 100
@@ -49,6 +50,16 @@ def peak(work: Callable[[], object]) -> int:
     return held
 
 
+def of_few(ledger: Ledger, _: Settings) -> None:
+    grow_to(ledger, FEW)
+
+
+@pytest.fixture
+def settings(settings: Settings, told_once: ToldOnce) -> Settings:
+    """A ledger of few entries stands there."""
+    return retold(told_once(of_few, settings), settings)
+
+
 @pytest.fixture
 def checkpoints(
     ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -57,7 +68,6 @@ def checkpoints(
     monkeypatch.setattr(verification, "_PAGE_ENTRIES", AT_ONCE)
     monkeypatch.setattr(signer, "_LEAVES_AT_ONCE", AT_ONCE)
     monkeypatch.setattr(payload_checks, "_ROWS", AT_ONCE)
-    grow_to(ledger, FEW)
     made = Checkpoints(ledger, settings)
     yield made
     made.close()
