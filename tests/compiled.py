@@ -31,9 +31,6 @@ _KNOWN: Final[dict[tuple[object, ...], _OfEveryEngine]] = {}
 @contextmanager
 def compiling_once() -> Iterator[None]:
     """Meanwhile engines of the same kind of database and the same schemas share it."""
-    if event.contains(Engine, "engine_connect", _share):  # another folder's tests asked for it
-        yield
-        return
     event.listen(Engine, "engine_connect", _share)
     yield
     event.remove(Engine, "engine_connect", _share)

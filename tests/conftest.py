@@ -22,6 +22,7 @@ from app.database.rows_file import rows_files
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from tests.compiled import compiling_once
 from tests.postgres import command, create, in_memory, named, running_postgres
 from tests.soak.tables import Say, Show, said_beside, say, show
 from tests.told import Story, Told, ToldOnce, dialect_of
@@ -88,6 +89,12 @@ def _no_settings_from_outside() -> Iterator[None]:
             patch.delenv(name)
         # A process beside each service of a test would cost more than most tests.
         patch.setenv("WHYLEDGER_ROWS_FOLDED_BESIDE", "false")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiling_once() -> Iterator[None]:
+    with compiling_once():
         yield
 
 

@@ -10,14 +10,7 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
 from app.settings import Settings
-from tests.compiled import compiling_once
 from tests.conftest import copy_of
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _compiling_once() -> Iterator[None]:
-    with compiling_once():
-        yield
 
 
 @pytest.fixture

@@ -11,13 +11,6 @@ import pytest
 from app.projections.opening import open_ledger
 from app.settings import Settings
 from tests.app.proof.signed_ledger import Kept, exported, fill
-from tests.compiled import compiling_once
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _compiling_once() -> Iterator[None]:
-    with compiling_once():
-        yield
 
 
 @pytest.fixture(scope="session")
