@@ -50,15 +50,16 @@ def process(
     log.with_suffix(".pid").write_text(str(server.pid))
     try:
         deadline = time.monotonic() + READY_SECONDS
-        while True:
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}{ready}").status_code < 500:
-                    break
-            except httpx.HTTPError:
-                pass
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[:4]} does not answer: {log.read_text()[-2000:]}")
-            time.sleep(0.01)
+        with httpx.Client() as asking:  # one: to make a client burns more than to ask
+            while True:
+                try:
+                    if asking.get(f"http://127.0.0.1:{port}{ready}").status_code < 500:
+                        break
+                except httpx.HTTPError:
+                    pass
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{command[:4]} does not answer: {log.read_text()[-2000:]}")
+                time.sleep(0.01)
         yield port
     finally:
         for stop in (15, 9):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.settings import Settings
+from benchmarks.growth.forking import Forked, Forks
 from benchmarks.servers import ROOT
 
 _LOOK_SECONDS: Final = 0.02  # between two looks at a process's memory
@@ -30,36 +31,37 @@ class Ran:
     answer: Any  # the JSON it wrote
 
 
-def command(settings: Settings, *words: str) -> Ran:
+def command(settings: Settings, *words: str, forks: Forks | None = None) -> Ran:
     """Run `whyledger` with these words, the last of which asks for JSON. Raises as `program`."""
-    return program("app.cli.main", settings, *words)
+    return program("app.cli.main", settings, *words, forks=forks)
 
 
-def program(module: str, settings: Settings, *words: str) -> Ran:
-    """Run a module that writes JSON, under these settings.
+def program(module: str, settings: Settings, *words: str, forks: Forks | None = None) -> Ran:
+    """Run a module that writes JSON, under these settings; `forks`: where it is forked.
 
     Raises:
         RuntimeError: it ended otherwise than with 0.
     """
+    environment = {**os.environ, **settings.as_environment()}
     began = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *words],
-            cwd=ROOT,
-            env={**os.environ, **settings.as_environment()},
-            stdout=subprocess.PIPE,
-            stderr=said,
-        )
+    with tempfile.NamedTemporaryFile() as answer, tempfile.NamedTemporaryFile() as said:
+        process: subprocess.Popen[bytes] | Forked
+        if forks is None:
+            started = [sys.executable, "-m", module, *words]
+            process = subprocess.Popen(
+                started, cwd=ROOT, env=environment, stdout=answer, stderr=said
+            )
+        else:
+            process = forks.start(module, words, environment, answer.name, said.name)
         watch = Peak(process.pid)
-        answer, _ = process.communicate()
+        code = process.wait()
         seconds = time.perf_counter() - began
         peak_mb = watch.end()
-        if process.returncode:
-            said.seek(0)
-            found = said.read().decode(errors="replace")[-2000:]
+        if code:
+            found = Path(said.name).read_bytes().decode(errors="replace")[-2000:]
             named = " ".join((module, *words[:1]))
-            raise RuntimeError(f"{named} ended with {process.returncode}: {found}")
-    return Ran(seconds, peak_mb, json.loads(answer))
+            raise RuntimeError(f"{named} ended with {code}: {found}")
+        return Ran(seconds, peak_mb, json.loads(Path(answer.name).read_bytes()))
 
 
 class Peak:

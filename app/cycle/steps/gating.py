@@ -16,7 +16,6 @@ from app.cycle.steps.scale import transformed
 from app.cycle.steps.split import Split, groups_of, split_rows
 from app.ledger.store import StreamHistory
 from app.projections.champions import ChampionView
-from app.serving.plan import load_plan
 from domain.contract.contract import CategoryFeature, Contract
 from domain.decisions.evaluation import (
     compare_with_champion,
@@ -111,7 +110,7 @@ def defence(known: Knowledge, champion: ChampionView, split: Split) -> tuple[Spl
     if form(known.started, "merge") == FIRST:
         return split, predictions(known, champion.plan_sha256, split)
     target = known.contract.target
-    plan = load_plan(known.ledger.artefact(champion.plan_sha256))
+    plan = known.plan(champion.plan_sha256)
     if plan.target.name not in (target.name, *target.formerly):
         raise PredictionsUnusable(
             f"it predicts {plan.target.name!r} and the contract {target.name!r}. Where that is the "
@@ -207,7 +206,7 @@ def predictions(known: Knowledge, plan_sha256: str, split: Split) -> Floats:
         RequestInvalid: a row lacks a feature that the plan needs.
         PredictionsUnusable: the plan predicts what the contract's scale cannot hold.
     """
-    plan = load_plan(known.ledger.artefact(plan_sha256))
+    plan = known.plan(plan_sha256)
     predicted = plan.predict_rows(split.holdout.rows)
     if plan.target.transform == known.contract.target.transform:
         return predicted.transformed

@@ -43,6 +43,7 @@ class Premises:
         self.settings = settings
         self.started = started
         self.cutoff = cutoff
+        self._plans: dict[str, ServingPlan] = {}
 
     @cached_property
     def model(self) -> ModelView:
@@ -91,8 +92,10 @@ class Premises:
         return window_start(self.started.as_of, self.contract.drift_window)
 
     def plan(self, sha256: str) -> ServingPlan:
-        """The stored serving plan with this digest."""
-        return load_plan(self.ledger.artefact(sha256))
+        """The stored serving plan with this digest, loaded once a cycle."""
+        if sha256 not in self._plans:
+            self._plans[sha256] = load_plan(self.ledger.artefact(sha256))
+        return self._plans[sha256]
 
     @property
     def training_on_window(self) -> int:

@@ -22,7 +22,6 @@ from app.cycle.steps.knowledge import Knowledge
 from app.ledger.store import Artefact, Connection
 from app.projections.cycles import CycleView
 from app.projections.cycles_that_count import set_aside
-from app.serving.plan import load_plan
 from domain.canonical import sha256_hex
 from domain.decisions.refit_comparison import compare_refit
 from domain.errors import PredictionsUnusable, RequestInvalid
@@ -56,7 +55,7 @@ def refit_comparison(
     if not len(rows):
         return None
     log, group = log_scale(known, reign), known.contract.group
-    gated = load_plan(known.ledger.artefact(refit["gated_plan_sha256"]))
+    gated = known.plan(refit["gated_plan_sha256"])
     try:
         again = gated.predict_columns(
             known.columns(rows.window, gated.feature_names), len(rows)

@@ -20,7 +20,8 @@ from app.cli.remote import client_of
 from domain.decisions.starting import AS_OF_LEFT_OUT
 from domain.events.cycle_events import CycleStarted
 from tests.app.car_ledger import year_end
-from tests.app.cli.command_line import environment, whyledger, whyledger_by_itself
+from tests.app.cli.command_line import environment, whyledger
+from tests.app.cycle.forked_worker import start_forked_worker
 from tests.patience import HANGS_SECONDS, until
 from tests.repository import REPOSITORY
 from tests.told import copied
@@ -62,10 +63,12 @@ def state(
     shutil.copy(registry_store, directory)
     for arguments in (("adopt", POLICY, CONTRACT), ("import", "car-price", rows)):
         assert whyledger(directory, *arguments).returncode == 0
-    done = whyledger_by_itself(
-        directory, "cycle", "--model", "car-price", "--as-of", "1976-01-01",
-        "--detailed-exitcode", "--json", **github,
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.cycle.starting.start_worker", start_forked_worker)
+        done = whyledger(
+            directory, "cycle", "--model", "car-price", "--as-of", "1976-01-01",
+            "--detailed-exitcode", "--json", **github,
+        )  # fmt: skip
     assert done.returncode == 10, done.stderr
     assert json.loads(done.stdout)["outcome"] == "bootstrap"
     return directory

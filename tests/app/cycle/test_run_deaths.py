@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.cause import Cause
 from app.cycle.run import run_cycle
-from app.ledger.store import Ledger
+from app.ledger.store import Ledger, StreamAppend
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.decisions.cycle import Cycle
+from domain.events.envelope import Recorded
 from tests.app.car_ledger import CarLedger, bootstrapped, events_after, year_end
 from tests.app.cycle.interrupted import Death, Interrupted
 
@@ -89,11 +91,41 @@ def test_a_first_cycle_killed_before_and_after_every_append_comes_to_the_same_en
     assert rebuild(cars.ledger).differing == ()
 
 
+class Photographed(Ledger):
+    """The ledger of another, which leaves its state directory as a death at an append would.
+
+    Args:
+        ledger: what it really is.
+        state: its state directory.
+        album: where the copies are kept, each under its moment and the type of an event.
+    """
+
+    def __init__(self, ledger: Ledger, state: Path, album: Path) -> None:
+        vars(self).update(vars(ledger))
+        self._state, self._album = state, album
+
+    def append(
+        self, appends: Sequence[StreamAppend], cause: Cause, **how: Any
+    ) -> tuple[Recorded, ...]:
+        """As ever, but with a copy before and one after."""
+        self._keep("before", appends)
+        recorded = super().append(appends, cause, **how)
+        self._keep("after", appends)
+        return recorded
+
+    def _keep(self, moment: str, appends: Sequence[StreamAppend]) -> None:
+        for step in {new.event.type for append in appends for new in append.events} & set(STEPS):
+            shutil.copytree(self._state, self._album / f"{moment}-{step}")
+
+
 @pytest.fixture(scope="session")
 def waiting_state(
     bootstrapped_state: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Story]:
-    """A ledger whose 1977 cycle was started and waits; and what it leaves undisturbed."""
+    """A ledger whose 1977 cycle was started and waits; and what it leaves undisturbed.
+
+    Beside it stand copies of how it was before and after each append of that cycle.
+    """
     folder = tmp_path_factory.mktemp("waiting")
     state = folder / "state"
     shutil.copytree(bootstrapped_state, state)
@@ -107,7 +139,7 @@ def waiting_state(
     shutil.copytree(state, folder / "undisturbed")
     settings = Settings(state_dir=folder / "undisturbed")
     ledger = open_ledger(settings)
-    run_cycle(ledger, settings, "car-price-3")
+    run_cycle(Photographed(ledger, settings.state_dir, folder), settings, "car-price-3")
     story = events_after(ledger, CarLedger(ledger, settings).cycle(3).started_position)
     ledger.close()
     return state, story
@@ -129,10 +161,14 @@ def waiting(
 
 @pytest.mark.parametrize(("moment", "step"), DEATHS)
 def test_a_retraining_killed_once_comes_to_the_same_end(
-    waiting: Callable[[], tuple[CarLedger, Story]], moment: str, step: str
+    waiting_state: tuple[Path, Story], tmp_path: Path, moment: str, step: str
 ) -> None:
-    cars, undisturbed = waiting()
-    interrupted(cars, moment, step, "car-price-3")
+    waiting, undisturbed = waiting_state
+    settings = Settings(state_dir=tmp_path / "state")
+    shutil.copytree(waiting.with_name(f"{moment}-{step}"), settings.state_dir)
+    cars = CarLedger(open_ledger(settings), settings)
+    left = {kind for _, kind, _ in events_after(cars.ledger, cars.cycle(3).started_position)}
+    assert (step in left) == (moment == "after")
     assert resumed(cars, "car-price-3").ended
     story = events_after(cars.ledger, cars.cycle(3).started_position)
     assert story == undisturbed

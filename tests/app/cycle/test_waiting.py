@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
+
 from app.audit.waiting import waits_for
 from app.cause import Cause
 from app.cycle.starting import Cycles
@@ -23,6 +25,7 @@ def said(cars: CarLedger) -> str | None:
         return waits_for(connection, "car-price")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_promotion_waits_for_damage_to_be_settled_however_often_it_is_taken_up(
     cars: CarLedger,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,10 +55,10 @@ def record(candidate: str = "kettle-noise/1", **changed: object) -> TrainingReco
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose MLflow store is made once: making it takes seconds."""
+def store(registry_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the empty MLflow store: making one takes seconds."""
     folder = tmp_path_factory.mktemp("state")
-    MlflowRegistry(folder, TIME)
+    shutil.copy(registry_store, folder / "mlflow.db")
     return folder
 
 

@@ -110,11 +110,11 @@ def test_rows_that_follow_each_other_are_put_in_order_before_runs_are_exchanged(
 
 
 def test_groups_are_exchanged_by_draws_that_reference_and_cycle_alone_begin(
-    new_cars: CarLedger,
+    cars_in_groups: CarLedger,
 ) -> None:
     """As the champion's contract names the groups, though a later one calls a column of three
     values the group."""
-    cars = bootstrapped(new_cars, blocks="group")
+    cars = cars_in_groups
     sha256, reference = champions_reference(cars)
     rows = in_order(cars, cars.rows([1976]))
     cars.adopts(blocks="group", group="region")

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from app.ledger.store import Ledger
+from app.projections.opening import open_ledger
+from app.settings import Settings
 from domain.decisions.cycle import Cycle
 from domain.events.cycle_events import CandidateTrained
 from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade, Row
@@ -20,6 +25,7 @@ from domain.residuals.error_increase import LABELLED_ROWS_MIN
 from domain.residuals.frozen import from_document
 from domain.times import days_between
 from tests.app.car_ledger import CarLedger, bootstrapped, document, moved_to, year_end
+from tests.told import Story, ToldOnce, retold
 
 LABELS_WITHIN_DAYS = 250  # the labels of half a year's cars are due at its end
 
@@ -128,13 +134,29 @@ def story(cars: CarLedger, year: int, chance: random.Random) -> None:
     cars.observes([row | {"price": float(row["price"] or 0) * 1.1} for row in again])
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_cycle_says_what_plain_python_makes_of_the_same_rows(
-    new_cars_on_both: CarLedger, seed: int
-) -> None:
+@pytest.fixture(scope="session")
+def of_labels_due_soon(registry_store: Path) -> Story:
+    """1971 to 1975 were observed, and `car-price/1` serves."""
     shipped = document("data", "contracts", "car-price.yaml")["health"]
     due = {"labels_within_days": LABELS_WITHIN_DAYS}
-    cars = bootstrapped(new_cars_on_both, health=shipped | due)
+
+    def tell(ledger: Ledger, settings: Settings) -> None:
+        shutil.copy(registry_store, settings.state_dir / "mlflow.db")
+        bootstrapped(CarLedger(ledger, settings), health=shipped | due)
+
+    return tell
+
+
+@pytest.fixture
+def cars(settings: Settings, told_once: ToldOnce, of_labels_due_soon: Story) -> Iterator[CarLedger]:
+    """That story, on both databases."""
+    ledger = open_ledger(retold(told_once(of_labels_due_soon, settings), settings))
+    yield CarLedger(ledger, settings)
+    ledger.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_cycle_says_what_plain_python_makes_of_the_same_rows(cars: CarLedger, seed: int) -> None:
     trained = cars.cycle(1).state[CandidateTrained.type]
     had = set(orjson.loads(cars.ledger.artefact(trained["identities_sha256"])))
     holdout = from_document(orjson.loads(cars.ledger.artefact(trained["residuals_sha256"])))

@@ -13,7 +13,7 @@ from domain.events.residual_findings import ResidualEvidence
 from domain.residuals.blocks import Hearing
 from domain.residuals.evidence import advance, begun
 from domain.residuals.frozen import Residual, from_document
-from tests.app.car_ledger import CarLedger, bootstrapped, moved_to, year_end
+from tests.app.car_ledger import CarLedger, moved_to, year_end
 
 BY_ROWS = dict(NEWEST) | {"evidence": FIRST}
 
@@ -31,9 +31,9 @@ def evidence_of(cycle: Cycle) -> ResidualEvidence:
 
 
 def test_a_group_enters_once_as_the_mean_of_its_rows_and_the_holdout_is_taken_alike(
-    new_cars: CarLedger,
+    cars_in_groups: CarLedger,
 ) -> None:
-    cars = bootstrapped(new_cars, blocks="group")
+    cars = cars_in_groups
     some = cars.rows([1976], most=20)
     rows = [*some, *moved_to(1976, some)]  # each group twice or more often; fewer than retrain
     found = evidence_of(cars.answers(rows).runs(year_end(1976)))
@@ -58,9 +58,9 @@ def test_a_group_enters_once_as_the_mean_of_its_rows_and_the_holdout_is_taken_al
 
 
 def test_what_was_won_on_alike_rows_one_by_one_is_left_when_they_enter_as_one(
-    new_cars: CarLedger,
+    cars_in_groups: CarLedger,
 ) -> None:
-    cars = bootstrapped(new_cars, blocks="group")
+    cars = cars_in_groups
     cars.answers(cars.rows([1976], most=40))
     by_rows = evidence_of(cars.runs(year_end(1976), rules=BY_ROWS))
     assert by_rows.entered == len(kept(cars, 2, "cycle.drift-measured")) > 1
