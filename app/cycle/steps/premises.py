@@ -5,8 +5,9 @@ As it stood when the cycle started: the position of `CycleStarted` is the cut-of
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
 from app.ledger.erasures import erased_artefacts
 from app.ledger.store import Connection, Ledger
@@ -24,6 +25,8 @@ from domain.contract.rows import RowGuard
 from domain.contract.window import stretch_start, window_start
 from domain.errors import LedgerDamaged
 from domain.events.cycle_events import CandidateTrained, CycleStarted
+
+_PLANS_KEPT: Final = 4  # the champion's, the candidate's and two earlier ones
 
 
 class Premises:
@@ -43,7 +46,6 @@ class Premises:
         self.settings = settings
         self.started = started
         self.cutoff = cutoff
-        self._plans: dict[str, ServingPlan] = {}
 
     @cached_property
     def model(self) -> ModelView:
@@ -91,11 +93,10 @@ class Premises:
         """as_of less the contract's drift window, not clipped."""
         return window_start(self.started.as_of, self.contract.drift_window)
 
-    def plan(self, sha256: str) -> ServingPlan:
-        """The stored serving plan with this digest, loaded once a cycle."""
-        if sha256 not in self._plans:
-            self._plans[sha256] = load_plan(self.ledger.artefact(sha256))
-        return self._plans[sha256]
+    @cached_property
+    def plan(self) -> Callable[[str], ServingPlan]:
+        """The stored serving plan with a digest; the last few that were asked for are kept."""
+        return lru_cache(_PLANS_KEPT)(lambda sha256: load_plan(self.ledger.artefact(sha256)))
 
     @property
     def training_on_window(self) -> int:
