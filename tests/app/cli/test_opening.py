@@ -14,6 +14,8 @@ from sqlalchemy import delete
 
 from app.cli.opening import read_settings, typed
 from app.cli.terminal import CommandRefused, Exit, exit_code_of
+from app.database.engine import create_database
+from app.database.migrating import upgrade
 from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.projections.opening import open_ledger
@@ -47,7 +49,10 @@ def test_looking_at_an_empty_database_makes_no_ledger(
 def test_looking_at_tables_without_an_entry_begins_nothing(
     tmp_path: Path, fresh_postgres: Callable[[bool], str]
 ) -> None:
-    url = fresh_postgres(True)
+    url = fresh_postgres(False)
+    engine = create_database(url, Settings(database_url=url))
+    upgrade(engine, 30)
+    engine.dispose()
 
     done = whyledger(tmp_path, "state", WHYLEDGER_DATABASE_URL=url)
 

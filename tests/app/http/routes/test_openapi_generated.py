@@ -22,8 +22,8 @@ from schemathesis.schemas import APIOperation
 from tests.app.http.routes.running import process_behind
 from tests.app.many_rows import observations, put_many
 
-CASES_MIN = 1_800
-EXAMPLES = {True: 1500, False: 40}  # of each operation, valid ones and invalid ones, at most
+CASES_MIN = 2_500
+EXAMPLES = {True: 1500, False: 60}  # of each operation, valid ones and invalid ones, at most
 KNOWN = {"model": "car-price", "position": 3, "row": 1, "level": 0, "index": 0}
 CHECKED = [
     "not_a_server_error",
