@@ -55,7 +55,7 @@ soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form
 
 # What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong values.
 TRAINS := tests/soak/test_policies_compared.py tests/soak/test_reigns_of_the_demo.py \
-  tests/app/cycle/test_run_story.py
+  tests/app/cycle/test_run_story.py tests/long
 CASES := $(TRAINS) tests/app/proof/verify/test_random_forgeries.py \
   tests/app/proof/test_mutated_bundles.py tests/app/test_permissions.py tests/app/test_clock.py \
   tests/app/cycle/test_clock_jumps.py tests/app/intake/test_erasure_killed.py \

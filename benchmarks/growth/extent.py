@@ -25,7 +25,6 @@ class Extent:
     uploaded: int = 50_000  # rows of a CSV
     outcomes: int = 20_000  # labels of a round
     kept: int = 50_000  # rows in batches whose bytes are weighed
-    forked: bool = False  # whether commands are spared their imports, and say less of themselves
 
 
 # So little that a test can run the whole program.
@@ -41,7 +40,6 @@ SHORT: Final = Extent(
     uploaded=200,
     outcomes=100,
     kept=1_000,
-    forked=True,
 )
 
 

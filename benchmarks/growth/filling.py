@@ -34,7 +34,6 @@ from app.serving.plan import load_plan
 from app.settings import Settings
 from benchmarks.cars import MODEL
 from benchmarks.growth.extent import SIZE_MIN
-from benchmarks.growth.forking import Forks
 from benchmarks.growth.processes import command
 from benchmarks.growth.sold_cars import YEAR, Asked, Cars
 from benchmarks.servers import ROOT
@@ -57,14 +56,9 @@ _ROWS_AT_ONCE: Final = 1_000  # with their labels and decisions in one transacti
 
 
 class Filling:
-    """Fills one ledger after the other, each from where the last one stands.
+    """Fills one ledger after the other, each from where the last one stands."""
 
-    Args:
-        forks: where the commands of the first decisions are forked; None: each is started anew.
-    """
-
-    def __init__(self, forks: Forks | None = None) -> None:
-        self._forks = forks
+    def __init__(self) -> None:
         self.cars = Cars()
         self.rows = 0  # predicted by now
         self.decisions = 1  # the first trained the champion
@@ -80,7 +74,7 @@ class Filling:
             self._take_up(ledger)
             self._append(ledger, range(_FIRST_ROWS), labelled=False)
             before = ledger.size()
-        told = kept(self._command(settings, *cycling(self.next_as_of())))
+        told = kept(command(settings, *cycling(self.next_as_of())).answer)
         with _opened(settings) as ledger:
             self._left = [
                 (entry.stream, cast("Event", entry.event))
@@ -112,14 +106,11 @@ class Filling:
             contract, rows = Path(name) / "contract.yaml", Path(name) / "rows.csv"
             contract.write_bytes(self.cars.document)
             rows.write_bytes(self.cars.as_csv(self.cars.training()))
-            self._command(settings, "adopt", str(POLICY), str(contract), "--json")
-            self._command(settings, "import", MODEL, str(rows), "--json")
-        told = self._command(settings, *cycling(format_time(_BEGUN)))
+            command(settings, "adopt", str(POLICY), str(contract), "--json")
+            command(settings, "import", MODEL, str(rows), "--json")
+        told = command(settings, *cycling(format_time(_BEGUN))).answer
         if told["conclusion"] != "promoted":
             raise RuntimeError(f"the first cycle made no champion: {told['sentence']}")
-
-    def _command(self, settings: Settings, *words: str) -> Any:
-        return command(settings, *words, forks=self._forks).answer
 
     def _take_up(self, ledger: Ledger) -> None:
         with ledger.connect() as connection:

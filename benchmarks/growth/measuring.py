@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,6 @@ from benchmarks.cars import fitted
 from benchmarks.growth.asking import client
 from benchmarks.growth.extent import Extent
 from benchmarks.growth.filling import Filling, copied, cycling, kept
-from benchmarks.growth.forking import Forks, forking
 from benchmarks.growth.intake import (
     Rates,
     batch,
@@ -83,26 +82,21 @@ class Found:
 
 def measured(directory: Path, extent: Extent) -> Found:
     """Fill ledgers below `directory`, and measure."""
-    with forking() if extent.forked else nullcontext() as forks:
-        return _measured(directory, extent, forks)
-
-
-def _measured(directory: Path, extent: Extent, forks: Forks | None) -> Found:
     begun, told = os.getloadavg()[0], Told(extent, len(DOORS))
-    filling = Filling(forks)
+    filling = Filling()
     rows = Rows(filling.cars)
     filled = _fill(directory, filling, extent, told)
     serving, pages = _served(directory, filled, rows, extent, told)
     verify, rebuild, replay, cycle = {}, {}, {}, {}
     for size, each in filled.items():
         told("verify", size)
-        verify[size] = command(each.settings, "verify", "--json", forks=forks)
+        verify[size] = command(each.settings, "verify", "--json")
         told("rebuild", size)
-        rebuild[size] = program("benchmarks.growth.rebuilding", each.settings, forks=forks)
+        rebuild[size] = program("benchmarks.growth.rebuilding", each.settings)
         told("replay", size)
-        replay[size] = command(each.settings, "replay", "--json", forks=forks)
+        replay[size] = command(each.settings, "replay", "--json")
         told("cycle", size)
-        cycle[size] = command(each.settings, *cycling(each.as_of), forks=forks)
+        cycle[size] = command(each.settings, *cycling(each.as_of))
         kept(cycle[size].answer)
     largest = filled[max(filled)]
     told("disk")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.settings import Settings
-from benchmarks.growth.forking import Forked, Forks
 from benchmarks.servers import ROOT
 
 _LOOK_SECONDS: Final = 0.02  # between two looks at a process's memory
@@ -31,37 +30,36 @@ class Ran:
     answer: Any  # the JSON it wrote
 
 
-def command(settings: Settings, *words: str, forks: Forks | None = None) -> Ran:
+def command(settings: Settings, *words: str) -> Ran:
     """Run `whyledger` with these words, the last of which asks for JSON. Raises as `program`."""
-    return program("app.cli.main", settings, *words, forks=forks)
+    return program("app.cli.main", settings, *words)
 
 
-def program(module: str, settings: Settings, *words: str, forks: Forks | None = None) -> Ran:
-    """Run a module that writes JSON, under these settings; `forks`: where it is forked.
+def program(module: str, settings: Settings, *words: str) -> Ran:
+    """Run a module that writes JSON, under these settings.
 
     Raises:
         RuntimeError: it ended otherwise than with 0.
     """
-    environment = {**os.environ, **settings.as_environment()}
     began = time.perf_counter()
-    with tempfile.NamedTemporaryFile() as answer, tempfile.NamedTemporaryFile() as said:
-        process: subprocess.Popen[bytes] | Forked
-        if forks is None:
-            started = [sys.executable, "-m", module, *words]
-            process = subprocess.Popen(
-                started, cwd=ROOT, env=environment, stdout=answer, stderr=said
-            )
-        else:
-            process = forks.start(module, words, environment, answer.name, said.name)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            cwd=ROOT,
+            env={**os.environ, **settings.as_environment()},
+            stdout=subprocess.PIPE,
+            stderr=said,
+        )
         watch = Peak(process.pid)
-        code = process.wait()
+        answer, _ = process.communicate()
         seconds = time.perf_counter() - began
         peak_mb = watch.end()
-        if code:
-            found = Path(said.name).read_bytes().decode(errors="replace")[-2000:]
+        if process.returncode:
+            said.seek(0)
+            found = said.read().decode(errors="replace")[-2000:]
             named = " ".join((module, *words[:1]))
-            raise RuntimeError(f"{named} ended with {code}: {found}")
-        return Ran(seconds, peak_mb, json.loads(Path(answer.name).read_bytes()))
+            raise RuntimeError(f"{named} ended with {process.returncode}: {found}")
+    return Ran(seconds, peak_mb, json.loads(answer))
 
 
 class Peak:

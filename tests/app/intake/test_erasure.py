@@ -187,18 +187,20 @@ def test_a_cycle_that_has_not_ended_is_let_end_first(people: People) -> None:
 
 
 def test_while_somebody_reads_the_file_it_says_that_something_is_left(
-    sqlite_ledger: Ledger, sqlite_settings: Settings
+    sqlite_settings: Settings,
 ) -> None:
-    cars = CarLedger(sqlite_ledger, sqlite_settings).adopts(**owned())
+    hurried = sqlite_settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    ledger = open_ledger(hurried)
+    cars = CarLedger(ledger, hurried).adopts(**owned())
     rows = one_owned(cars.rows([1971], most=3))
     cars.observes(rows)
-    cars.settings = sqlite_settings.model_copy(update={"busy_timeout_seconds": 0.2})
-    with sqlite_ledger.connect() as reading:
+    with ledger.connect() as reading:
         reading.execute(text("SELECT count(*) FROM payloads"))
         assert "write-ahead log still holds" in (forgets(cars, rows[0]).left or "")
     found = forgets(cars, rows[0])
     assert (found.event, found.left) == (None, None)
     assert holders(cars.settings.state_dir.parent, MARKER.encode()) == []
+    ledger.close()
 
 
 def test_what_an_earlier_contract_recorded_is_named_as_out_of_reach(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from anyio.to_thread import current_default_thread_limiter
 from fastapi.testclient import TestClient
 
 from app.http.routes.datasets import UPLOADS_AT_ONCE
 from app.settings import Settings
-from tests.app.http.routes.running import process_behind
+from tests.app.http.routes.running import adopt, process_behind, running
 from tests.app.http.routes.test_datasets import HEADER, upload
 from tests.patience import HANGS_SECONDS, until
 
@@ -51,9 +53,18 @@ def test_uploads_that_wait_leave_every_other_route_its_thread(
     assert all(upload(service, *lines).status_code == 200 for lines in files[:3])
 
 
+@pytest.fixture
+def hurried(settings: Settings) -> Iterator[TestClient]:
+    """A service that soon says that it is busy."""
+    with running(settings.model_copy(update={"busy_timeout_seconds": 0.5})) as client:
+        adopt(client)
+        yield client
+
+
 def test_an_upload_whose_turn_does_not_come_is_told_to_try_again(
-    service: TestClient,
+    hurried: TestClient,
 ) -> None:
+    service = hurried
     portal = service.portal
     assert portal is not None
     turns = service.app.state.uploads  # type: ignore[attr-defined]
