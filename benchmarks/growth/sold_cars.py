@@ -60,9 +60,12 @@ class Cars:
         """The shipped rows, labelled."""
         with (DATA / "us_cars_1971_1990.csv").open(newline="") as file:
             return [
-                self.guard.check_csv_row({**row, "sold_at": f"{row['year']}-07-01T00:00:00Z"})
+                self._labelled({**row, "sold_at": f"{row['year']}-07-01T00:00:00Z"})
                 for row in csv.DictReader(file)
             ]
+
+    def _labelled(self, cells: dict[str, str]) -> Row:
+        return self.guard.check_row(self.guard.parse_csv_row(cells), labelled=True)
 
     def as_csv(self, rows: Sequence[Asked]) -> bytes:
         """Those rows as a CSV with their labels."""

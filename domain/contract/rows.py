@@ -202,12 +202,6 @@ class RowGuard:
             for name, cell in cells.items()
         }
 
-    def check_csv_row(
-        self, cells: Mapping[str, str | None], *, labelled: bool = True, path: str = ""
-    ) -> Row:
-        """`check_row` of `parse_csv_row`. Raises RowsRefusedError as that does."""
-        return self.check_row(self.parse_csv_row(cells), labelled=labelled, path=path)
-
     def identity_of(self, row: Row) -> str:
         """The key that tells this accepted row from all others: `year=1976|car_id=129`."""
         return identity_of(self._identity, row)

@@ -91,7 +91,9 @@ class CarLedger:
         found: list[Row] = []
         for year in years:
             of_year = [car for car in shipped_cars() if int(car["year"]) == year]
-            found.extend(guard.check_csv_row(car) for car in of_year[:most])
+            found.extend(
+                guard.check_row(guard.parse_csv_row(car), labelled=True) for car in of_year[:most]
+            )
         return found
 
     def observes(self, rows: Sequence[Row]) -> CarLedger:

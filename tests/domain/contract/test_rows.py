@@ -334,7 +334,7 @@ CELLS: dict[str, Any] = {
 
 
 def test_csv_cells_become_what_the_contract_says_they_are() -> None:
-    assert GUARD.check_csv_row(CELLS) == {
+    assert GUARD.check_row(GUARD.parse_csv_row(CELLS), labelled=True) == {
         "power": 2000.0,
         "tilt": -0.5,
         "shape": None,
@@ -367,12 +367,13 @@ def test_csv_cells_become_what_the_contract_says_they_are() -> None:
 )
 def test_a_csv_cell_that_is_something_else_is_refused(name: str, cell: str, reason: str) -> None:
     with pytest.raises(RowsRefusedError) as refused:
-        GUARD.check_csv_row({**CELLS, name: cell}, path="/lines/7")
+        GUARD.check_row(GUARD.parse_csv_row({**CELLS, name: cell}), labelled=True, path="/lines/7")
     assert refused.value.reasons == {f"{name}: {reason}": 1}
 
 
 def test_a_csv_number_written_with_a_fraction_of_zero_is_an_integer() -> None:
-    assert GUARD.check_csv_row({**CELLS, "batch": "12.0"})["batch"] == 12
+    row = GUARD.parse_csv_row({**CELLS, "batch": "12.0"})
+    assert GUARD.check_row(row, labelled=True)["batch"] == 12
 
 
 def test_too_short_and_too_long_csv_rows_are_refused() -> None:

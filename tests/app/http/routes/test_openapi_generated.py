@@ -23,7 +23,7 @@ from tests.app.http.routes.running import process_behind
 from tests.app.many_rows import observations, put_many
 
 CASES_MIN = 2_500
-EXAMPLES = {True: 1500, False: 60}  # of each operation, valid ones and invalid ones, at most
+EXAMPLES = {True: 1500, False: 54}  # of each operation, valid ones and invalid ones, at most
 KNOWN = {"model": "car-price", "position": 3, "row": 1, "level": 0, "index": 0}
 CHECKED = [
     "not_a_server_error",
