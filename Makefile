@@ -18,9 +18,9 @@ LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
 WORKERS ?= 2
 
-# Tests start hundreds of processes; where nobody lets Python keep what it compiles, each of them
-# compiles all of this anew, which is a fifth of its start.
-export PYTHONDONTWRITEBYTECODE :=
+# Tests start hundreds of processes; where the environment keeps Python from writing what it compiles,
+# each of them compiles all of this anew, which is a fifth of its start.
+test coverage soak: export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo serve test coverage soak check lint types imports bench simulate policies lock \
   audit sbom clean

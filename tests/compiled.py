@@ -42,4 +42,5 @@ def _share(connection: Connection) -> None:
         return
     schemas = engine.get_execution_options().get("schema_translate_map") or {}
     of = (type(engine.dialect), *schemas.items())
+    # What may be given in public (`compiled_cache`) is keyed by the dialect of each engine.
     engine._compiled_cache = _KNOWN.setdefault(of, _OfEveryEngine(_STATEMENTS_MAX))

@@ -112,9 +112,9 @@ def soaking(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty migrated database file, to copy: quicker than migrating anew for each test."""
+    """The file of a ledger with its first entry, to copy: quicker than making one for each test."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _migrate(f"sqlite:///{path}")
+    _begin(f"sqlite:///{path}")
     return path
 
 
@@ -123,18 +123,18 @@ def postgres_server() -> Iterator[str]:
     """A real PostgreSQL of this test process, as the URL of its maintenance database."""
     with running_postgres() as url:
         create(url, "template", like="template0")
-        _migrate(named(url, "template"))
+        _begin(named(url, "template"))
         yield url
 
 
 @pytest.fixture
 def fresh_postgres(postgres_server: str) -> Iterator[Callable[[bool], str]]:
-    """Makes databases of its own for the test: migrated ones, or empty ones."""
+    """Makes databases of its own for the test: with the first entry, or empty ones."""
     made: list[str] = []
 
-    def make(migrated: bool) -> str:
+    def make(begun: bool) -> str:
         made.append(f"test_{next(_NUMBERS)}")
-        create(postgres_server, made[-1], like="template" if migrated else "template0")
+        create(postgres_server, made[-1], like="template" if begun else "template0")
         return named(postgres_server, made[-1])
 
     yield make
@@ -171,14 +171,14 @@ def told_once(
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, migrated database; the test runs once on SQLite and once on PostgreSQL."""
-    return _fresh(request, tmp_path, migrated=True)
+    """A database with the first entry; the test runs once on SQLite and once on PostgreSQL."""
+    return _fresh(request, tmp_path, begun=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh database without any table, on SQLite and on PostgreSQL."""
-    return _fresh(request, tmp_path, migrated=False)
+    return _fresh(request, tmp_path, begun=False)
 
 
 @pytest.fixture
@@ -233,24 +233,24 @@ def sqlite_ledger(sqlite_settings: Settings) -> Iterator[Ledger]:
     opened.close()
 
 
-def _fresh(request: pytest.FixtureRequest, tmp_path: Path, *, migrated: bool) -> str:
+def _fresh(request: pytest.FixtureRequest, tmp_path: Path, *, begun: bool) -> str:
     if request.param == "sqlite":
         path = tmp_path / "ledger.db"
-        if migrated:
+        if begun:
             copy_of(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
     make: Callable[[bool], str] = request.getfixturevalue("fresh_postgres")
-    return make(migrated)
+    return make(begun)
 
 
 def copy_of(template: Path, to: Path) -> None:
-    """A copy of an empty ledger and of its rows: making their tables costs more than most tests."""
+    """A copy of such a ledger and of its rows: making their tables costs more than most tests."""
     shutil.copy(template, to)
     for rows in rows_files(template):
         shutil.copy(rows, to.with_name(rows.name.replace(template.name, to.name)))
 
 
-def _migrate(url: str) -> None:
+def _begin(url: str) -> None:
     settings = Settings(database_url=url)
     engine = create_database(url, settings)
     upgrade(engine, 30)

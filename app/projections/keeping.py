@@ -76,7 +76,6 @@ class Keeping:
         self.page_rows = page_rows
         self._names = {str(table.name) for table in tables_of(read_models)}
         self._ours = self._names | {str(table.name) for table in ROWS.tables}
-        self._read_models = [each.name for each in read_models]
         self._apart = apart
         self.together = _together(read_models)
 
@@ -107,18 +106,19 @@ class Keeping:
         """Whether there are entries that are not folded yet."""
         return not self._fetch(connection, _UP_TO_DATE, self.together)
 
-    def go_on(self, connection: Connection, done: int) -> int | None:
-        """Fold a page more, where all of them are folded up to `done`, in their turn.
+    def go_on(self, connection: Connection, done: int, last: int) -> int | None:
+        """Fold a page more up to `last`, where all are folded up to `done`, in their turn.
 
         It asks little beside the fold, for it follows every append.
 
         Returns:
             The position reached. None: they are not so far, or there are none.
         """
-        up_to = self._page_end(connection, done, head(connection))
+        up_to = self._page_end(connection, done, last)
         if not self._fetch(connection, _ADVANCE, up_to, self.together, done):
             return None
-        self._fold(connection, self.read_models, dict.fromkeys(self._read_models, done), up_to)
+        positions = {each.name: done for each in self.read_models}
+        self._fold(connection, self.read_models, positions, up_to)
         return up_to
 
     def begins(self, connection: Connection) -> bool:

@@ -254,7 +254,7 @@ class FoldedRows:
         done = self.folded(connection) if there else -1
         if there and done == last:
             return last + 1, last + 1
-        reached = self.keeping.go_on(connection, done) if 0 <= done < last else None
+        reached = self.keeping.go_on(connection, done, last) if 0 <= done < last else None
         if reached is None:
             if not begin and self.keeping.begins(connection):
                 if last >= _MANY:

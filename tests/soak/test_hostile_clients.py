@@ -37,7 +37,6 @@ MEMORY_MAX = 1.05  # after a second round of everything, as a multiple of the mo
 # What a service holds as soon as it has been asked once (connections to the database, threads) is
 # opened by one round more, before the first that is compared.
 ROUNDS_KEPT = ("warm-up", "1", "2")
-ROUNDS_KEPT_SHORT = ROUNDS_KEPT[-1:]  # threads are counted, memory is not
 # glibc keeps freed memory for each thread, a little more at each round for some ten of them: with
 # one arena for all, what is measured is what the service keeps.
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
@@ -203,17 +202,14 @@ def test_what_clients_leave_behind_keeps_no_memory_and_no_thread(
     hurried: tuple[Service, int], soaking: bool, show: Show
 ) -> None:
     running, port = hurried
-    kept = {
-        name: after_a_round(running, port, EVERY if soaking else SHORT)
-        for name in (ROUNDS_KEPT if soaking else ROUNDS_KEPT_SHORT)
-    }
+    kept = {n: after_a_round(running, port, EVERY if soaking else SHORT) for n in ROUNDS_KEPT}
     rounds = ["| after round | memory, MB | threads |", "| --- | --: | --: |"]
     rounds += [f"| {n} | {mb:.1f} | {count} |" for n, (mb, count) in kept.items()]
     show("rounds", "\n".join(rounds))
-    *before, (second, threads) = kept.values()
+    (warm, _), (first, _), (second, threads) = kept.values()
     assert threads <= THREADS_MAX
     if soaking:
-        assert second <= max(memory for memory, _ in before) * MEMORY_MAX
+        assert second <= max(warm, first) * MEMORY_MAX
 
 
 def after_a_round(running: Service, port: int, names: Iterable[str]) -> tuple[float, int]:

@@ -1,6 +1,6 @@
 """1976 to 1990 with both shipped contracts: the story is the one `docs/semantics.md` tells.
 
-In `make test` each model lives its first years; in `make soak` all.
+In `make test` car-sales, whose trainings take long, lives its first years; in `make soak` all.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ LONG = {
     "car-price": Years(1990, range(9, 11), range(4, 6), range(2)),
     "car-sales": Years(1990, range(7, 13), range(3, 8), range(3)),
 }
-# Until each was promoted and kept. A training of car-sales fits six forests.
+# A training of car-sales fits six forests: it lives until it was promoted and kept.
 SHORT = {
-    "car-price": Years(1982, range(3, 6), range(2, 5), range(2)),
+    "car-price": LONG["car-price"],
     "car-sales": Years(1979, range(1, 3), range(2, 4), range(1)),
 }
 

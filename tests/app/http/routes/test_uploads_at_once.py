@@ -64,18 +64,17 @@ def hurried(settings: Settings) -> Iterator[TestClient]:
 def test_an_upload_whose_turn_does_not_come_is_told_to_try_again(
     hurried: TestClient,
 ) -> None:
-    service = hurried
-    portal = service.portal
+    portal = hurried.portal
     assert portal is not None
-    turns = service.app.state.uploads  # type: ignore[attr-defined]
+    turns = hurried.app.state.uploads  # type: ignore[attr-defined]
     for _ in range(UPLOADS_AT_ONCE):
         portal.call(turns.acquire)
     try:
         with ThreadPoolExecutor(1) as client:
-            answer = client.submit(upload, service, HEADER).result(HANGS_SECONDS)
+            answer = client.submit(upload, hurried, HEADER).result(HANGS_SECONDS)
     finally:
         for _ in range(UPLOADS_AT_ONCE):
             portal.call(turns.release)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "other files were being taken in" in answer.json()["detail"]
-    assert upload(service, HEADER).status_code == 200
+    assert upload(hurried, HEADER).status_code == 200
