@@ -115,6 +115,26 @@ class Packed(Sequence[Value]):
             return Packed(None, self.whole, self.absent[rows], self.at[rows], self.levels)
         return Packed(self.numbers[rows], self.whole[rows], self.absent[rows], self.at, self.levels)
 
+    def taken(self, order: Whole) -> Packed:
+        """The column with its rows in this order: as if their values had come so.
+
+        >>> pack(["b", "a", "b", 1]).taken(np.array([3, 1, 2, 0])).levels
+        (1, 'a', 'b')
+        """
+        if bool(np.all(order == np.arange(len(self)))):
+            return self
+        if self.numbers is not None:
+            return Packed(
+                self.numbers[order], self.whole[order], self.absent[order], self.at, self.levels
+            )
+        at = self.at[order]
+        _, first = np.unique(at, return_index=True)
+        came = at[np.sort(first)]  # the levels, as they come in this order
+        number = np.zeros(len(self.levels), np.int32)
+        number[came] = np.arange(len(came), dtype=np.int32)
+        levels = tuple(self.levels[level] for level in came.tolist())
+        return Packed(None, self.whole, self.absent[order], number[at], levels)
+
 
 class Packing:
     """A column is packed, as its values come."""

@@ -37,7 +37,7 @@ from app.ledger.streams import (
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle
 from app.projections.cycles_that_count import judged_by
-from app.projections.labels import labelled_rows
+from app.projections.label_rows import labelled_rows
 from app.projections.models import ModelView, get_model
 from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings

@@ -29,7 +29,7 @@ from app.ledger.batch import SAID_BY_ID
 from app.ledger.past import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
-from app.projections.labels import latest_rows
+from app.projections.label_rows import latest_rows
 from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from app.settings import Settings

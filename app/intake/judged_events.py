@@ -19,7 +19,7 @@ from app.intake.cloud_events import (
 )
 from app.intake.named_predictions import NamedPredictions
 from app.intake.relayed_events import UNPREDICTED, PassedOver, Relayed, relayed
-from app.projections.predictions import StoredPrediction
+from app.projections.predictions import MadePrediction
 from app.serving.champions import Champions, Serving
 from domain.blocks.ids import source_event_id
 from domain.canonical import digest
@@ -193,7 +193,7 @@ def _outcome(
     serving: Serving,
     pointer: str,
     time: str | None,
-    prediction: StoredPrediction,
+    prediction: MadePrediction,
 ) -> tuple[OutcomeRecorded, str]:
     label = serving.guard.check_label(data.label, prediction.row, path=f"{pointer}/data/label")
     outcome = OutcomeRecorded(
@@ -214,7 +214,7 @@ def _prediction(
     pointer: str,
     predictions: NamedPredictions,
     passed_on: Relayed | None,
-) -> StoredPrediction:
+) -> MadePrediction:
     """What is labelled. What another instance emitted labels its prediction, or else ours."""
     if data.prediction_id is not None:
         found = predictions.with_id(data.model, data.prediction_id.lower())

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from app.ledger.store import Connection
-from app.projections.predictions import StoredPrediction, find_predictions, latest_predictions
+from app.projections.predictions import MadePrediction, find_predictions, latest_predictions
 from app.serving.champions import Champions
 from domain.errors import WhyledgerError
 
-_LookUp = Callable[[Connection, str, Sequence[str]], dict[str, StoredPrediction]]
+_LookUp = Callable[[Connection, str, Sequence[str]], dict[str, MadePrediction]]
 
 
 class NamedPredictions:
@@ -38,11 +38,11 @@ class NamedPredictions:
         self._with_ids.look_up()
         self._latest.look_up()
 
-    def with_id(self, model: str, id: str) -> StoredPrediction | None:
+    def with_id(self, model: str, id: str) -> MadePrediction | None:
         """The model's prediction with this id; None when it made none."""
         return self._with_ids.of(model, id)
 
-    def latest(self, model: str, identity: str) -> StoredPrediction | None:
+    def latest(self, model: str, identity: str) -> MadePrediction | None:
         """The model's last prediction of the row with this identity; None when it made none."""
         return self._latest.of(model, identity)
 
@@ -54,7 +54,7 @@ class _Found:
         self._connection = connection
         self._look_up = look_up
         self._wanted: defaultdict[str, set[str]] = defaultdict(set)
-        self._found: dict[tuple[str, str], StoredPrediction | None] = {}
+        self._found: dict[tuple[str, str], MadePrediction | None] = {}
 
     def want(self, model: str, key: str) -> None:
         self._wanted[model].add(key)
@@ -65,7 +65,7 @@ class _Found:
             self._found.update(((model, key), found.get(key)) for key in keys)
         self._wanted.clear()
 
-    def of(self, model: str, key: str) -> StoredPrediction | None:
+    def of(self, model: str, key: str) -> MadePrediction | None:
         if (model, key) not in self._found:
             self.want(model, key)
             self.look_up()

@@ -12,7 +12,6 @@ from app.ledger.known_damage import refuse_to_lack
 from app.ledger.reading import read_back
 from app.ledger.tables import ENTRIES
 from app.ledger.unreadable import STORED
-from domain.blocks.ids import position_of, prediction_id, row_of
 from domain.events.envelope import Recorded
 from domain.events.unreadable import Unreadable
 
@@ -26,13 +25,13 @@ class Past:
     which is gone from wherever it had been folded into, and for what was damaged since.
 
     Args:
-        connection: that it is read on.
+        connection: that it is read on; who looks at more must not look behind the position.
         lacking: whether a fold asks, which goes on without what was damaged; no, when an answer is
             made of it: then that is raised.
     """
 
     def __init__(self, connection: Connection, *, lacking: bool = True) -> None:
-        self._connection = connection
+        self.connection = connection
         self._lacking = lacking
 
     def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
@@ -43,10 +42,10 @@ class Past:
             .order_by(ENTRIES.c.stream_version.desc())
             .limit(1)
         )
-        while rows := self._connection.execute(query.where(ENTRIES.c.position < before)).all():
-            (entry,) = read_back(self._connection, rows)
+        while rows := self.connection.execute(query.where(ENTRIES.c.position < before)).all():
+            (entry,) = read_back(self.connection, rows)
             if not self._lacking:
-                refuse_to_lack(self._connection, [entry])
+                refuse_to_lack(self.connection, [entry])
             if not isinstance(entry.event, Unreadable):
                 yield entry
             before = entry.position
@@ -58,19 +57,4 @@ class Past:
 
     def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
         """The plain events with those of `ids` that are recorded, wherever they stand."""
-        return recorded_rows(self._connection, ids)
-
-    def ids_at(self, places: Sequence[int]) -> list[str]:
-        """The ids of the plain events at these places (`Recorded.place`), at most 500 of them.
-
-        Of rows that are no predictions any id may be given: nothing labels them.
-        """
-        rows: dict[int, list[int]] = {}
-        for place in places:
-            rows.setdefault(position_of(place), []).append(row_of(place))
-        query = select(ENTRIES.c.position, ENTRIES.c.id).where(ENTRIES.c.position.in_(list(rows)))
-        return [
-            prediction_id(id, row) if row else id
-            for position, id in self._connection.execute(query)
-            for row in rows[position]
-        ]
+        return recorded_rows(self.connection, ids)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from app.projections.labels import LABELS
 from app.projections.predictions import PREDICTIONS
 from domain.blocks.ids import position_of
+from domain.identities import row_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +22,12 @@ class Traces:
 
 def traces_of(connection: Connection, model: str, identity: str) -> Traces:
     """Where the read models hold the model's row with this identity."""
+    digest = row_digest(model, identity)
     predicted = connection.execute(
-        select(PREDICTIONS.c.place).where(
-            PREDICTIONS.c.model == model, PREDICTIONS.c.identity == identity
-        )
+        select(PREDICTIONS.c.place).where(PREDICTIONS.c.identity_digest == digest)
     ).scalars()
     labelled = connection.execute(
-        select(LABELS.c.place, LABELS.c.event_time).where(
-            LABELS.c.model == model, LABELS.c.identity == identity
-        )
+        select(LABELS.c.place, LABELS.c.event_time).where(LABELS.c.identity_digest == digest)
     )
     found = [(row.place, row.event_time) for row in labelled]
     return Traces(

@@ -9,22 +9,21 @@ and at nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, LargeBinary, Table, select
 
 from app.database.scratch import scratch_database
 from app.ledger.past import Past
-from app.projections.read_model import METADATA, ReadModel, tables_of
+from app.projections.read_model import METADATA, Apply, ReadModel, tables_of
+from domain.blocks.lines import lines_of
 from domain.canonical import canonical_bytes
 from domain.errors import NotCanonical
 from domain.events.envelope import Recorded
-from domain.events.erasure import Erased
-from domain.events.expansion import expanded
-from domain.events.unreadable import Unreadable
+from domain.events.expansion import expand
 
 PAGE_ENTRIES: Final = 500  # read, folded and forgotten at once
 _DIGEST_ROWS: Final = 1000  # fetched at once
@@ -36,24 +35,28 @@ def fold(
     past: Past,
     entries: Sequence[Recorded],
 ) -> None:
-    """Fold `entries`, in order of position, into each read model; of many rows each by itself.
+    """Fold `entries`, in order of position, into each read model.
 
+    An entry of many rows is given to a function of its own type whole, else as its plain events.
     What is erased, and what nobody can read, is passed over.
 
     Entries that one function folds are given to it together: many requests share a transaction,
     and one statement a table serves them all.
     """
-    there = [
-        entry for entry in expanded(entries) if not isinstance(entry.event, Erased | Unreadable)
-    ]
-    kinds = {type(entry.event) for entry in there}
     for read_model in read_models:
         apply = read_model.apply
-        if kinds.isdisjoint(apply):
-            continue
-        mine = [entry for entry in there if type(entry.event) in apply]
+        mine = list(_asked_for(apply, entries))
         for function, together in groupby(mine, key=lambda entry: apply[type(entry.event)]):
             function(connection, past, list(together))
+
+
+def _asked_for(apply: Mapping[Any, Apply], entries: Iterable[Recorded]) -> Iterator[Recorded]:
+    plain = {kind.type for kind in apply}
+    for entry in entries:
+        if type(entry.event) in apply:
+            yield entry
+        elif entry.rows_apart is not None and entry.rows_apart.layout.plain in plain:
+            yield from (each for each in expand(entry) if type(each.event) in apply)
 
 
 def digests(connection: Connection, read_models: Iterable[ReadModel]) -> dict[str, str]:
@@ -67,13 +70,33 @@ def digests(connection: Connection, read_models: Iterable[ReadModel]) -> dict[st
 def _digest(connection: Connection, table: Table) -> str:
     found = hashlib.sha256()
     query = select(table).order_by(*table.primary_key.columns)
-    for row in connection.execute(query, execution_options={"yield_per": _DIGEST_ROWS}):
-        found.update(_row_bytes(list(row)) + b"\n")
+    rows = connection.execute(query, execution_options={"yield_per": _DIGEST_ROWS})
+    in_bytes = [at for at, each in enumerate(table.columns) if isinstance(each.type, LargeBinary)]
+    for page in rows.partitions():
+        for line in _lines([_in_json(row, in_bytes) for row in page]):
+            found.update(line + b"\n")
     return found.hexdigest()
 
 
+def _in_json(row: Sequence[object], in_bytes: Sequence[int]) -> list[object]:
+    """The row with text in place of bytes, which no other value of their column is."""
+    found = list(row)
+    for at in in_bytes:
+        value = found[at]
+        if type(value) is bytes:
+            found[at] = f"bytes {value.hex()}"
+    return found
+
+
+def _lines(rows: list[list[object]]) -> Iterable[bytes]:
+    """The canonical bytes of each row; of one that holds what we never store, bytes of no other."""
+    try:
+        return lines_of(rows)
+    except (NotCanonical, ValueError):
+        return [_row_bytes(row) for row in rows]
+
+
 def _row_bytes(row: list[object]) -> bytes:
-    """The row's canonical bytes; of one that holds what we never store, bytes of no other row."""
     try:
         return canonical_bytes(row)
     except NotCanonical:

@@ -38,7 +38,6 @@ from app.projections.read_model import ReadModel, put, tables_of
 from app.projections.rows import ROWS
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
-from domain.events.expansion import expanded
 
 _PAGE_FOLDED: Final = 250  # missing entries folded in one transaction, which others wait for,
 _ROWS_FOLDED: Final = 2_000  # if they have no more rows than this; one entry is folded whole
@@ -225,10 +224,10 @@ class Keeping:
         """Fold into each of those that are `behind` what it lacks up to a position."""
         done = min((positions[each.name] for each in behind), default=up_to)
         past = Past(connection)
-        for rows in map(expanded, dense_pages(connection, done, up_to, PAGE_ENTRIES)):
+        for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
             for each in behind:
                 since = positions[each.name]
-                fold([each], connection, past, [one for one in rows if one.position > since])
+                fold([each], connection, past, [one for one in page if one.position > since])
 
     def _reached(
         self,

@@ -58,7 +58,7 @@ class Stand(NamedTuple):
     days: dict[str, str]  # version -> the day on which the row counts for it
 
 
-Row: TypeAlias = tuple[str, str]  # model and identity
+Row: TypeAlias = tuple[str, bytes]  # model, and the digest of the identity
 UNKNOWN: Final = Stand(labelled=False, days={})
 
 

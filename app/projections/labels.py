@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
-import orjson
 from sqlalchemy import Connection, func, select
 
 from app.ledger.past import Past
 from app.ledger.streams import model_stream
-from app.projections.read_model import ROWS_METADATA, json_text, table_of
+from app.projections.read_model import ROWS_METADATA, table_of
 from domain.blocks.ids import end_of
 from domain.events.envelope import Recorded
 from domain.events.events import (
@@ -22,90 +21,34 @@ from domain.events.events import (
     ObservationRecorded,
     OutcomeRecorded,
     PredictionMade,
-    Row,
 )
+from domain.identities import row_digest
 
 _FETCHED_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """One label of one row, in force or corrected since."""
+    """One label of one row, in force or corrected since; the row stands in the ledger."""
 
     place: int  # of the label, see `Recorded.place`
     model: str
+    identity_digest: bytes  # see `row_digest`
     identity: str
     event_time: str  # of the row
     label: float | None  # target's unit; None where the row lacks it
-    row: dict[str, Any]  # features and other columns, and the label
-    prediction_id: str | None  # None for an observation
+    of_place: int | None  # of the prediction it labels; None for an observation
 
 
-LabelValues: TypeAlias = tuple[int, str, str, str, float | None, str, str | None]
+LabelValues: TypeAlias = tuple[int, str, bytes, str, str, float | None, int | None]
 LABELS: Final = table_of(
     Label,
     "labels",
-    number=3,
+    number=4,
     metadata=ROWS_METADATA,
     key="place",
-    indexes=[("model", "identity", "place"), ("model", "event_time")],
+    indexes=[("identity_digest", "place"), ("model", "event_time")],
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledRow:
-    """One row identity with its label in force."""
-
-    identity: str
-    event_time: str
-    label: float  # target's unit
-    row: Row  # features and other columns, and the label
-    place: int  # of the label in force, see `Recorded.place`
-    first_place: int  # where the identity was first labelled
-    labels: int  # how many it was given; all but the last were corrected
-
-
-def labelled_rows(
-    connection: Connection, model: str, *, before: str, up_to: int
-) -> tuple[LabelledRow, ...]:
-    """All that `each_labelled` gives."""
-    return tuple(each_labelled(connection, model, before=before, up_to=up_to))
-
-
-def each_labelled(
-    connection: Connection, model: str, *, before: str, up_to: int, since: str = ""
-) -> Iterator[LabelledRow]:
-    """Rows with event time before `before`, as labelled up to a position: by event time, identity.
-
-    The latest label per identity. `since`: no earlier event time.
-    """
-    of_identity = (
-        select(
-            func.max(LABELS.c.place).label("last"),
-            func.min(LABELS.c.place).label("first"),
-            func.count().label("labels"),
-        )
-        .where(LABELS.c.model == model, LABELS.c.place < end_of(up_to), LABELS.c.label.is_not(None))
-        .group_by(LABELS.c.identity)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(LABELS, of_identity.c.first, of_identity.c.labels)
-        .join(of_identity, LABELS.c.place == of_identity.c.last)
-        .where(LABELS.c.event_time < before, LABELS.c.event_time >= since)
-        .order_by(LABELS.c.event_time, LABELS.c.identity)
-        .execution_options(yield_per=_FETCHED_AT_ONCE)
-    )
-    for row in rows:
-        yield LabelledRow(
-            identity=row.identity,
-            event_time=row.event_time,
-            label=row.label,
-            row=orjson.loads(row.row),
-            place=row.place,
-            first_place=row.first,
-            labels=row.labels,
-        )
 
 
 def labelled_identities(
@@ -115,26 +58,10 @@ def labelled_identities(
     last = (
         select(func.max(LABELS.c.place))
         .where(LABELS.c.model == model, LABELS.c.place < end_of(up_to), LABELS.c.label.is_not(None))
-        .group_by(LABELS.c.identity)
+        .group_by(LABELS.c.identity_digest)
     )
     found = select(LABELS.c.identity).where(LABELS.c.place.in_(last), LABELS.c.event_time < before)
     yield from connection.execute(found.execution_options(yield_per=_FETCHED_AT_ONCE)).scalars()
-
-
-def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -> dict[str, Row]:
-    """Row identity -> its labelled row in force, for those of `identities` that have one.
-
-    What an upload is compared with.
-    """
-    latest = (
-        select(func.max(LABELS.c.place))
-        .where(LABELS.c.model == model, LABELS.c.identity.in_(list(identities)))
-        .group_by(LABELS.c.identity)
-    )
-    rows = connection.execute(
-        select(LABELS.c.identity, LABELS.c.row).where(LABELS.c.place.in_(latest))
-    )
-    return {row.identity: orjson.loads(row.row) for row in rows}
 
 
 def has_labels(connection: Connection, model: str, *, before: str) -> bool:
@@ -162,14 +89,13 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
     outcomes = [entry for entry in entries if isinstance(entry.event, OutcomeRecorded)]
     wanted = {cast(OutcomeRecorded, entry.event).prediction_id for entry in outcomes}
     predictions = past.with_ids(sorted(wanted)) if wanted else {}
-    targets = _Targets(past, entries)
+    targets = Targets(past, entries[0].position, entries[-1].position)
     rows: list[LabelValues] = []
     for entry in entries:
         event, at, place = entry.event, entry.position, entry.place
         if isinstance(event, ObservationRecorded):
             label = _number(event.row.get(targets.at(event.model, at) or ""))
-            told = json_text(event.row)
-            rows.append((place, event.model, event.identity, entry.occurred_at, label, told, None))
+            rows.append((place, *_named(event, entry.occurred_at), label, None))
         else:
             assert isinstance(event, OutcomeRecorded)  # noqa: S101 - narrows for the checker
             made = predictions.get(event.prediction_id)
@@ -177,19 +103,24 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
                 continue  # a label of nothing: history happened, no row follows from it
             if not isinstance(made.event, PredictionMade):
                 continue  # no prediction, or one whose data was erased
-            target, row = targets.at(event.model, at), made.event.row
-            told = json_text(row | ({target: event.label} if target else {}))
-            of = (made.event.identity, made.occurred_at)
-            rows.append((place, event.model, *of, event.label, told, event.prediction_id))
+            rows.append((place, *_named(made.event, made.occurred_at), event.label, made.place))
     return rows
 
 
-class _Targets:
-    """The target's column of each model, under the contract in force at each of some entries."""
+def _named(event: ObservationRecorded | PredictionMade, time: str) -> tuple[str, bytes, str, str]:
+    return event.model, row_digest(event.model, event.identity), event.identity, time
 
-    def __init__(self, past: Past, entries: Sequence[Recorded]) -> None:
-        self._past = past
-        self._first, self._last = entries[0].position, entries[-1].position
+
+class Targets:
+    """The target's column of each model, under the contract in force at each of some entries.
+
+    Args:
+        past: of the ledger.
+        first, last: positions of the first of them, and of the last.
+    """
+
+    def __init__(self, past: Past, first: int, last: int) -> None:
+        self._past, self._first, self._last = past, first, last
         self._known: dict[str, list[tuple[int, str]]] = {}  # model -> (since, column), newest first
 
     def at(self, model: str, position: int) -> str | None:

@@ -7,8 +7,7 @@ time lies.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,19 +16,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    ScalarSelect,
     and_,
-    case,
     func,
     select,
 )
 
+from app.projections.answered_rows import named_rows
 from app.projections.labels import LABELS
-from app.projections.predictions import PREDICTIONS
-from app.projections.read_model import unfit
-from app.projections.windows import Columns, Window, by_place, read_pages, row_of
+from app.projections.read_model import by_place, unfit
+from app.projections.windows import Window
 from domain.blocks.ids import end_of
-from domain.events.events import Row
+from domain.identities import row_digest
 from domain.packed import Flags, Floats, Whole
 
 _FETCHED_AT_ONCE: Final = 10_000
@@ -64,9 +61,8 @@ def labelled_in(
         up_to: a position; no label after it is looked at.
     """
     found = array("d")
-    label = label_in_force(model, before, up_to)
-    for page in read_pages(connection, PREDICTIONS, window.places, label):
-        found.extend(np.nan if value is None else number(value) for (value,) in page)
+    for _, label in dated_labels(connection, model, window, before=before, up_to=up_to):
+        found.append(np.nan if label is None else label)
     labels = np.frombuffer(found, np.float64)
     none = np.isnan(labels)
     return Labelled(window.without(none), labels[~none])
@@ -76,10 +72,11 @@ def dated_labels(
     connection: Connection, model: str, window: Window, *, before: str, up_to: int
 ) -> Iterator[tuple[str, float | None]]:
     """The event time of each row of the window, and its label in force; as `labelled_in`."""
-    asked = (PREDICTIONS.c.event_time, label_in_force(model, before, up_to))
-    for page in read_pages(connection, PREDICTIONS, window.places, *asked):
-        for time, label in page:
-            yield time, None if label is None else number(label)
+    for page in named_rows(connection, window.places):
+        given = _given(connection, model, page, up_to)
+        for identity, time in page:
+            last = given.get(identity)
+            yield time, last[-1][1] if last and last[-1][0] < before else None
 
 
 def first_labels(
@@ -89,54 +86,33 @@ def first_labels(
 
     What is asked about again and again must not change with a correction.
     """
-    table = PREDICTIONS.c
-    asked = (table.identity, table.event_time, first_label(model, up_to))
-    for page in read_pages(connection, PREDICTIONS, window.places, *asked):
+    for page in named_rows(connection, window.places):
+        given = _given(connection, model, page, up_to)
         yield [
-            (identity, time, None if label is None else number(label))
-            for identity, time, label in page
+            (identity, time, given[identity][0][1] if identity in given else None)
+            for identity, time in page
         ]
 
 
-def label_columns(
-    connect: Callable[[], AbstractContextManager[Connection]],
-    places: Whole,
-    names: Sequence[str],
-) -> Columns:
-    """These columns of the labelled rows at these places, each read when it is asked for."""
-    return Columns(connect, LABELS, places, names)
-
-
-def rows_as_sent(connection: Connection, places: Whole) -> Iterator[Row]:
-    """The labelled rows at these places as they came in, in their order."""
-    for page in read_pages(connection, LABELS, places, LABELS.c.row):
-        yield from (row_of(text) for (text,) in page)
-
-
-def first_label(model: str, up_to: int) -> ScalarSelect[Any]:
-    """Beside a prediction: the first label that its row was given up to a position."""
-    first = LABELS.alias("first")
-    return (
-        select(first.c.label)
-        .where(_of_row(first, model, up_to))
-        .order_by(first.c.place)
-        .limit(1)
-        .correlate(PREDICTIONS)
-        .scalar_subquery()
+def _given(
+    connection: Connection, model: str, rows: Sequence[tuple[str, str]], up_to: int
+) -> dict[str, list[tuple[str, float]]]:
+    """The labels that these rows were given up to a position, in order: event time and value."""
+    digests = {row_digest(model, identity): identity for identity, _ in rows}
+    table = LABELS.c
+    found: dict[str, list[tuple[str, float]]] = {}
+    labels = connection.execute(
+        select(table.identity_digest, table.event_time, table.label)
+        .where(
+            table.identity_digest.in_(list(digests)),
+            table.place < end_of(up_to),
+            table.label.is_not(None),
+        )
+        .order_by(table.place)
     )
-
-
-def label_in_force(model: str, before: str, up_to: int) -> ScalarSelect[Any]:
-    """Beside a prediction: its row's label in force, null where its event time is not before."""
-    last = LABELS.alias("last")
-    return (
-        select(case((last.c.event_time < before, last.c.label)))
-        .where(_of_row(last, model, up_to))
-        .order_by(last.c.place.desc())
-        .limit(1)
-        .correlate(PREDICTIONS)
-        .scalar_subquery()
-    )
+    for digest, time, label in labels:
+        found.setdefault(digests[digest], []).append((time, number(label)))
+    return found
 
 
 def labelled_between(
@@ -188,8 +164,7 @@ def new_labelled_count(
     then: ColumnElement[Any] = (
         select(earlier.c.event_time)
         .where(
-            earlier.c.model == model,
-            earlier.c.identity == label.c.identity,
+            earlier.c.identity_digest == label.c.identity_digest,
             earlier.c.place < end_of(had_up_to),
             earlier.c.label.is_not(None),
         )
@@ -204,7 +179,7 @@ def new_labelled_count(
     since = and_(
         by_place(label.c.model) == model,
         label.c.place >= end_of(had_up_to),
-        _last(label, model, up_to),
+        _last(label, up_to),
         by_place(label.c.event_time) < before,
         had_none,
     )
@@ -228,12 +203,11 @@ def corrected_among(
     many = (
         select(func.max(label.c.place).label("last"))
         .where(
-            label.c.model == model,
-            label.c.identity.in_(list(identities)),
+            label.c.identity_digest.in_([row_digest(model, each) for each in identities]),
             label.c.place < end_of(up_to),
             label.c.label.is_not(None),
         )
-        .group_by(label.c.identity)
+        .group_by(label.c.identity_digest)
         .having(func.count() > 1)
     )
     found = select(LABELS.c.identity).where(LABELS.c.place.in_(many), LABELS.c.event_time < before)
@@ -247,27 +221,17 @@ def number(value: object) -> float:
     return float(value)
 
 
-def _of_row(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
-    return and_(
-        label.c.model == model,
-        label.c.identity == PREDICTIONS.c.identity,
-        label.c.place < end_of(up_to),
-        label.c.label.is_not(None),
-    )
-
-
 def _in_force(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
-    return and_(label.c.model == model, _last(label, model, up_to))
+    return and_(label.c.model == model, _last(label, up_to))
 
 
-def _last(label: FromClause, model: str, up_to: int) -> ColumnElement[bool]:
+def _last(label: FromClause, up_to: int) -> ColumnElement[bool]:
     """Whether it is a label, and no later one of the same row stands up to the position."""
     later = LABELS.alias("later")
     again = (
         select(later.c.place)
         .where(
-            later.c.model == model,
-            later.c.identity == label.c.identity,
+            later.c.identity_digest == label.c.identity_digest,
             later.c.place > label.c.place,
             later.c.place < end_of(up_to),
             later.c.label.is_not(None),

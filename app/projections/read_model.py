@@ -29,10 +29,12 @@ import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Double,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Row,
     Table,
@@ -61,6 +63,7 @@ _COLUMN_TYPES: Final[dict[type, TypeEngine[Any]]] = {
     bool: _NUMBER,  # 1 or 0, so that both databases give the same
     float: Double(),
     dict: ledger_tables.NAME,  # canonical JSON
+    bytes: LargeBinary(),
 }
 _STORED: Final[dict[type, type]] = {dict: str, bool: int}  # what is not kept as what it is
 
@@ -103,8 +106,10 @@ def table_of(
 ) -> Table:
     """The table whose columns are the fields of the dataclass `view`, in their order.
 
+    On SQLite its rows stand in the order of a key of several columns, and in no other index.
+
     Args:
-        view: fields are text, numbers, bool or dict (kept as JSON); `| None` allows null.
+        view: fields are text, numbers, bytes, bool or dict (kept as JSON); `| None` allows null.
         name: of the read model.
         number: to be raised whenever the columns change, or what is folded into them.
         key: the column that is the primary key; several in the order of the fields.
@@ -126,7 +131,10 @@ def table_of(
     further: list[Any] = [Index(None, *each) for each in indexes]
     if unique is not None:
         further.append(UniqueConstraint(unique))
-    return Table(f"{name}_{number}", metadata, *columns, *further)
+    in_key_order = len(keys) > 1
+    return Table(
+        f"{name}_{number}", metadata, *columns, *further, sqlite_with_rowid=not in_key_order
+    )
 
 
 def tables_of(read_models: Iterable[ReadModel]) -> list[Table]:
@@ -174,6 +182,14 @@ def _object_in(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def by_place(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The same text, by which no index is searched: what is asked for is a range of places.
+
+    SQLite, which keeps no statistics, takes an index on a model for one of a few rows.
+    """
+    return column.concat("")
 
 
 def json_text(value: object) -> str:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select
 
 from app.database.engine import insert_rows
 from app.ledger.past import Past
+from app.projections.answered_rows import count_answered
 from app.projections.labels import LABELS
-from app.projections.predictions import PREDICTIONS
 from app.projections.read_model import json_text, table_of
 from domain.blocks.ids import end_of
 from domain.events.envelope import Recorded
@@ -45,17 +45,11 @@ class RowCounts:
 
 def rows_between(connection: Connection, model: str, *, after: int, up_to: int) -> RowCounts:
     """Rows of the model recorded at positions in (after, up_to]; an outcome is no row."""
-    predictions = connection.execute(
-        select(func.count()).where(
-            PREDICTIONS.c.model == model,
-            PREDICTIONS.c.place >= end_of(after),
-            PREDICTIONS.c.place < end_of(up_to),
-        )
-    ).scalar_one()
+    predictions = count_answered(connection, model, after=after, up_to=up_to)
     observations = connection.execute(
         select(func.count()).where(
             LABELS.c.model == model,
-            LABELS.c.prediction_id.is_(None),
+            LABELS.c.of_place.is_(None),
             LABELS.c.place >= end_of(after),
             LABELS.c.place < end_of(up_to),
         )
@@ -67,7 +61,7 @@ def rows_between(connection: Connection, model: str, *, after: int, up_to: int) 
             REFUSALS.c.position <= up_to,
         )
     ).scalar_one()
-    return RowCounts(accepted=int(predictions) + int(observations), refused=int(refused))
+    return RowCounts(accepted=predictions + int(observations), refused=int(refused))
 
 
 def _refused(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:

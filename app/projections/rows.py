@@ -1,6 +1,6 @@
 """What came in, row by row: predictions, labels, and how many rows wait for one, folded together.
 
-The counts follow from both tables, which may therefore not be ahead of one another: all three are
+The counts follow from both tables, which may therefore not be ahead of one another: all four are
 one read model.
 """
 
@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Final, cast
+from typing import Any, Final, cast
 
-import orjson
-from sqlalchemy import Connection, and_, delete, or_, select, union
+from sqlalchemy import Connection, delete, or_, select, tuple_
 
 from app.database.engine import driver_name, fetch, insert_rows
+from app.ledger.erasures import models_of_rows
 from app.ledger.past import Past
-from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, day_of, recount
+from app.projections.answered_rows import answered_in_zone
+from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, recount
 from app.projections.labels import LABELS, told_labels
-from app.projections.predictions import PREDICTIONS, insert_predictions
-from app.projections.read_model import ReadModel
-from domain.blocks.ids import place_of
+from app.projections.predictions import PREDICTIONS, day_with_number, predictions_in
+from app.projections.read_model import ReadModel, unfit
+from app.projections.zones import ZONES, add_to_zones, write_zone, zone_of
+from domain.blocks.ids import place_of, position_of
+from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ObservationRecorded,
@@ -28,44 +31,41 @@ from domain.events.events import (
     PredictionMade,
 )
 
-_PLACES_PER_STATEMENT: Final = 500
+_ROWS_PER_STATEMENT: Final = 500
 # In the drivers' own words: one statement however many rows, and building it costs more.
-_STAND: Final = (
-    "SELECT identity, place, model_version, event_time FROM {predictions}"
-    " WHERE model = {mark} AND identity {among}"
-    " UNION ALL SELECT identity, place, NULL, event_time FROM {labels}"
-    " WHERE model = {mark} AND identity {among} AND label IS NOT NULL"
+_SAID: Final = (
+    "SELECT identity_digest, place, version, day FROM {predictions} WHERE identity_digest {among}"
+    " UNION ALL SELECT identity_digest, place, NULL, NULL FROM {labels}"
+    " WHERE identity_digest {among} AND label IS NOT NULL"
 )
-_STAND_SQLITE: Final = _STAND.format(
-    predictions=PREDICTIONS.name,
-    labels=LABELS.name,
-    mark="?",
-    among="IN (SELECT value FROM json_each(?))",
-)
-_STAND_POSTGRESQL: Final = _STAND.format(
-    predictions=driver_name(PREDICTIONS, "postgresql"),
-    labels=driver_name(LABELS, "postgresql"),
-    mark="%s",
-    among="= ANY(%s)",
-)
+_STAND: Final = {  # whether it is SQLite -> the statement
+    sqlite: _SAID.format(
+        predictions=driver_name(PREDICTIONS, dialect),
+        labels=driver_name(LABELS, dialect),
+        among=among,
+    )
+    for sqlite, dialect, among in (
+        (True, "sqlite", f"IN ({', '.join(['?'] * _ROWS_PER_STATEMENT)})"),
+        (False, "postgresql", "= ANY(%s)"),
+    )
+}
 
 
 def _predicted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
-    made = [(cast(PredictionMade, entry.event), entry.occurred_at) for entry in entries]
-    stood = _standing(connection, ((event.model, event.identity) for event, _ in made))
-    insert_predictions(connection, entries)
+    made = list(predictions_in(entries))
+    stood = _standing(connection, (each.row for each in made))
+    insert_rows(connection, PREDICTIONS, [each.stored() for each in made])
     stands = dict(stood)
-    for event, event_time in made:
-        row = (event.model, event.identity)
-        before = stands.get(row, UNKNOWN)
-        days = {**before.days, event.model_version: day_of(event_time)}
-        stands[row] = Stand(before.labelled, days)
+    for each in made:
+        before = stands.get(each.row, UNKNOWN)
+        stands[each.row] = Stand(before.labelled, {**before.days, each.model_version: each.day})
     recount(connection, stood, stands)
+    add_to_zones(connection, made)
 
 
 def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     told = told_labels(past, entries)
-    labelled = [(model, identity) for _, model, identity, _, label, *_ in told if label is not None]
+    labelled = [(model, digest) for _, model, digest, _, _, label, _ in told if label is not None]
     stood = _standing(connection, labelled)
     insert_rows(connection, LABELS, told)
     recount(connection, stood, {row: Stand(True, stand.days) for row, stand in stood.items()})
@@ -73,84 +73,91 @@ def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     """A rebuild comes to the same: it finds neither those rows nor the predictions to label."""
-    for model, places in _named(entries):
-        identities = _identities_at(connection, model, places)
-        touched = [(model, identity) for identity in identities]
+    zones: set[tuple[str, int]] = set()
+    for model, places in _named(past, entries):
+        keys = _keys_at(connection, places)
+        labels = LABELS.c
+        lost = or_(labels.place.in_(places), labels.of_place.in_(places))
+        of_labels = select(labels.identity_digest).where(lost).distinct()
+        digests = {*connection.execute(of_labels).scalars(), *(digest for digest, _ in keys)}
+        touched = [(model, digest) for digest in digests]
         stood = _standing(connection, touched)
-        predicted, labels = PREDICTIONS.c, LABELS.c
-        gone = and_(predicted.model == model, predicted.place.in_(places))
-        connection.execute(delete(PREDICTIONS).where(gone))
-        of_gone = and_(
-            labels.identity.in_(identities), labels.prediction_id.in_(past.ids_at(places))
-        )
-        lost = and_(labels.model == model, or_(labels.place.in_(places), of_gone))
+        key = tuple_(*PREDICTIONS.primary_key.columns)
+        connection.execute(delete(PREDICTIONS).where(key.in_(keys)))
         connection.execute(delete(LABELS).where(lost))
         recount(connection, stood, _standing(connection, touched))
+        zones.update((model, zone_of(position_of(place))) for _, place in keys)
+    for model, zone in sorted(zones):
+        rest = answered_in_zone(past.connection, model, zone, entries[-1].position)
+        write_zone(connection, model, zone, predictions_in(rest))
 
 
-def _named(entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
+def _named(past: Past, entries: Sequence[Recorded]) -> Iterator[tuple[str, list[int]]]:
     """Models and places of events whose data is gone, as many as one statement takes.
 
     What an erasure names of another model's it does not reach.
     """
     for entry in entries:
         event = cast(PayloadErased, entry.event)
-        places = [place_of(position, 0) for position in event.entries]
-        places += [place_of(each.position, each.row) for each in event.rows]
-        for start in range(0, len(places), _PLACES_PER_STATEMENT):
-            yield event.model, places[start : start + _PLACES_PER_STATEMENT]
+        named = [place_of(position, 0) for position in event.entries]
+        named += [place_of(each.position, each.row) for each in event.rows]
+        models = models_of_rows(past.connection, list({position_of(place) for place in named}))
+        places = [place for place in named if models.get(position_of(place)) == event.model]
+        for start in range(0, len(places), _ROWS_PER_STATEMENT):
+            yield event.model, places[start : start + _ROWS_PER_STATEMENT]
 
 
-def _identities_at(connection: Connection, model: str, places: Sequence[int]) -> list[str]:
-    """The model's rows that what stands at these places is about, as far as they are kept."""
-    found = union(
-        *(
-            select(table.c.identity).where(table.c.model == model, table.c.place.in_(places))
-            for table in (PREDICTIONS, LABELS)
-        )
-    )
-    return list(connection.execute(found).scalars())
+def _keys_at(connection: Connection, places: Sequence[int]) -> list[tuple[bytes, int]]:
+    """The keys of the predictions at these places, for which all are looked through."""
+    found = select(*PREDICTIONS.primary_key.columns).where(PREDICTIONS.c.place.in_(places))
+    return [(digest, place) for digest, place in connection.execute(found)]
 
 
 def _standing(connection: Connection, rows: Iterable[Row]) -> dict[Row, Stand]:
     """How those of `rows` stand that were predicted, or labelled."""
-    wanted: dict[str, set[str]] = {}
-    for model, identity in rows:
-        wanted.setdefault(model, set()).add(identity)
+    models = {digest: model for model, digest in rows}
     found: dict[Row, Stand] = {}
-    for model, identities in wanted.items():
-        said = _said_of(connection, model, list(identities))
-        for identity, _, version, event_time in sorted(said, key=itemgetter(1)):
-            stand = found.setdefault((model, identity), Stand(False, {}))
-            if version is None:
-                found[model, identity] = Stand(True, stand.days)
-            else:
-                stand.days[version] = day_of(event_time)
+    for digest, _, version, day in sorted(_said_of(connection, list(models)), key=itemgetter(1)):
+        row = (models[digest], digest)
+        stand = found.setdefault(row, Stand(False, {}))
+        if version is None:
+            found[row] = Stand(True, stand.days)
+        else:
+            stand.days[models[digest] + version] = _day(day)
     return found
 
 
 def _said_of(
-    connection: Connection, model: str, identities: list[str]
-) -> list[tuple[str, int, str | None, str]]:
-    """Identity, place, version (None: a label) and event time of what is kept of these rows."""
-    values: tuple[object, ...]
-    if connection.dialect.name == "sqlite":
-        values = (model, orjson.dumps(identities).decode())
-        statement = _STAND_SQLITE
-    else:
-        values, statement = (model, identities), _STAND_POSTGRESQL
-    return cast(
-        list[tuple[str, int, str | None, str]], fetch(connection, statement, (*values, *values))
-    )
+    connection: Connection, digests: Sequence[bytes]
+) -> Iterator[tuple[bytes, int, str | None, Any]]:
+    """Digest, place, version (None: a label) and day of what is kept of these rows."""
+    sqlite = connection.dialect.name == "sqlite"
+    for start in range(0, len(digests), _ROWS_PER_STATEMENT):
+        some = list(digests[start : start + _ROWS_PER_STATEMENT])
+        if sqlite:  # always as many, so that the driver keeps the statement prepared
+            some += [b""] * (_ROWS_PER_STATEMENT - len(some))
+        values = some * 2 if sqlite else [some, some]
+        for digest, place, version, day in fetch(connection, _STAND[sqlite], values):
+            if version is not None and not isinstance(version, str):
+                raise unfit("version", "a prediction")
+            yield digest, place, version, day
+
+
+def _day(number: Any) -> str:
+    try:
+        return day_with_number(number)
+    except (TypeError, ValueError, OverflowError):
+        raise unfit("day", "a prediction") from None
 
 
 ROWS: Final = ReadModel(
     PREDICTIONS,
     {
         PredictionMade: _predicted,
+        PredictionsMade: _predicted,
         ObservationRecorded: _labelled,
         OutcomeRecorded: _labelled,
         PayloadErased: _erased,
     },
-    beside=(LABELS, LABEL_DAYS),
+    beside=(ZONES, LABELS, LABEL_DAYS),
 )

@@ -1,32 +1,28 @@
 """The window a cycle judges: which predictions it holds, as arrays, and their columns as asked for.
 
 A window may hold millions of rows. None of them is kept as an object: 16 bytes each say where it
-stands and what was predicted, and a column is read from the database when somebody looks at it.
+stands and what was predicted, and a column is read from the ledger when somebody looks at it.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import chain
+from typing import Final
 
 import numpy as np
-import orjson
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import Connection
 
-from app.projections.predictions import PREDICTIONS
-from app.projections.read_model import unfit
-from domain.blocks.ids import end_of
+from app.projections.answered_rows import LatestRows, Reach, answered_within, named_rows
+from app.projections.row_values import columns_at
 from domain.packed import (
     Flags,
     Floats,
     Packed,
-    Value,
     Whole,
     in_order_of_coming,
-    pack,
     text_digests,
 )
 
@@ -35,8 +31,7 @@ BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
 TRAINED_ON: Final = "of a row that the champion was trained on"
 SUPERSEDED: Final = "a later prediction of the same row counts"
 
-_ROWS_AT_ONCE: Final = 1_000  # read in one statement
-_FETCHED_AT_ONCE: Final = 10_000  # of what one statement gives
+_VALUES_HELD_MAX: Final = 500_000  # of columns that are read together: some 5 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -67,31 +62,40 @@ def no_window() -> Window:
 
 
 class Columns(Mapping[str, Packed]):
-    """The columns of some rows of a table, each read when it is asked for, and not kept.
+    """The columns of some rows, read when one is asked for; of many rows only it, and not kept.
+
+    Columns of few rows are read with those that follow, and kept until another one is asked for.
 
     Args:
         connect: opens a connection to read on.
-        table: with the columns `place` and `row`.
-        places: of the rows.
+        read: gives the columns of these names, on such a connection.
+        rows: how many there are.
         names: of the columns; a row that lacks one is missing in it.
     """
 
     def __init__(
         self,
         connect: Callable[[], AbstractContextManager[Connection]],
-        table: Table,
-        places: Whole,
+        read: Callable[[Connection, Sequence[str]], Sequence[Packed]],
+        rows: int,
         names: Sequence[str],
     ) -> None:
-        self._connect, self._table, self._places = connect, table, places
-        self._names = dict.fromkeys(names)
+        self._connect, self._read = connect, read
+        self._names = list(dict.fromkeys(names))
+        self._together = max(1, _VALUES_HELD_MAX // max(1, rows))
+        self._held: dict[str, Packed] = {}
 
     def __getitem__(self, name: str) -> Packed:
-        """The column, as it is read now."""
-        if name not in self._names:
-            raise KeyError(name)
-        with self._connect() as connection:
-            return pack(values_of(connection, self._table, self._places, name))
+        """The column."""
+        if name not in self._held:
+            if name not in self._names:
+                raise KeyError(name)
+            self._held = {}  # before others are read
+            at = self._names.index(name)
+            names = self._names[at : at + self._together]
+            with self._connect() as connection:
+                self._held = dict(zip(names, self._read(connection, names), strict=True))
+        return self._held[name]
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a column; nothing is read."""
@@ -123,30 +127,27 @@ def window_predictions(
     start were it not clipped at the champion's training; what is left out is counted from there.
     `by_time`: in order of event time and identity, not of place.
     """
-    table = PREDICTIONS.c
-    known = and_(table.model == model, table.place < end_of(up_to))
-    inside = and_(
-        known,
-        table.model_version == model_version,
-        table.event_time >= start,
-        table.event_time < end,
-    )
-    found = _latest(connection, inside, by_time)
-    reach = start if unclipped_start is None else unclipped_start
-    asked = and_(known, table.event_time >= reach, table.event_time < end)
+    asked = start if unclipped_start is None else unclipped_start
+    reach = Reach(start=min(start, asked), end=end, up_to=up_to)
+    others = before = 0
+    with LatestRows() as inside:
+        for version, row in answered_within(connection, model, reach):
+            if version == model_version and row.event_time >= start:
+                inside.add(row)
+            elif row.event_time < asked:
+                continue
+            elif version == model_version:
+                before += 1
+            else:
+                others += 1
+        places, predictions = inside.latest(by_time=by_time)
     counts = {
-        OTHER_VERSION: _count(connection, and_(asked, table.model_version != model_version)),
-        BEFORE_TRAINING_ENDED: _count(
-            connection,
-            and_(asked, table.model_version == model_version, table.event_time < start),
-        ),
-        SUPERSEDED: _count(connection, inside) - len(found),
+        OTHER_VERSION: others,
+        BEFORE_TRAINING_ENDED: before,
+        SUPERSEDED: inside.rows - len(places),
     }
-    return Window(
-        places=found.places,
-        predictions=found.predictions,
-        left_out={reason: n for reason, n in counts.items() if n},
-    )
+    left_out = {reason: rows for reason, rows in counts.items() if rows}
+    return Window(places=places, predictions=predictions, left_out=left_out)
 
 
 def predictions_between(
@@ -163,134 +164,63 @@ def predictions_between(
 
     Event times before `before`; the latest prediction per row identity counts.
     """
-    table = PREDICTIONS.c
-    return _latest(
-        connection,
-        and_(
-            by_place(table.model) == model,
-            table.place >= end_of(after),
-            table.place < end_of(up_to),
-            table.model_version == model_version,
-            by_place(table.event_time) < before,
-        ),
-        by_time,
-    )
+    reach = Reach(start="", end=before, after=after, up_to=up_to)
+    return _all_of(connection, model, model_version, reach, by_time=by_time)
 
 
 def rows_answered(
     connection: Connection, model: str, *, model_version: str, start: str, end: str, up_to: int
 ) -> int:
     """How many rows the window of another version would hold."""
-    table = PREDICTIONS.c
-    asked = and_(
-        table.model == model,
-        table.place < end_of(up_to),
-        table.model_version == model_version,
-        table.event_time >= start,
-        table.event_time < end,
-    )
-    rows = select(func.count(table.identity.distinct())).where(asked)
-    return int(connection.execute(rows).scalar_one())
+    reach = Reach(start=start, end=end, up_to=up_to)
+    return len(_all_of(connection, model, model_version, reach, by_time=False))
 
 
-def by_place(column: ColumnElement[str]) -> ColumnElement[str]:
-    """The same text, by which no index is searched: what is asked for is a range of places.
-
-    SQLite, which keeps no statistics, takes an index on a model for one of a few rows.
-    """
-    return column.concat("")
-
-
-def read_pages(
-    connection: Connection, table: Table, places: Whole, *asked: ColumnElement[Any]
-) -> Iterator[list[tuple[Any, ...]]]:
-    """What is asked for of the rows at these places, in their order, some at a time.
-
-    Raises:
-        ReadModelUnfit: one of the rows is not there.
-    """
-    for start in range(0, len(places), _ROWS_AT_ONCE):
-        page = places[start : start + _ROWS_AT_ONCE].tolist()
-        rows = connection.execute(select(table.c.place, *asked).where(table.c.place.in_(page)))
-        found = {row[0]: tuple(row[1:]) for row in rows}
-        if len(found) < len(page):
-            raise unfit("place", str(table.name))
-        yield [found[place] for place in page]
-
-
-def values_of(connection: Connection, table: Table, places: Whole, name: str) -> Iterator[Value]:
-    """The column of this name in the rows at these places; None where a row lacks it."""
-    for page in read_pages(connection, table, places, table.c.row):
-        for (text,) in page:
-            yield row_of(text).get(name)
+def _all_of(
+    connection: Connection, model: str, model_version: str, reach: Reach, *, by_time: bool
+) -> Window:
+    with LatestRows() as found:
+        for _, row in answered_within(connection, model, reach, model_version):
+            found.add(row)
+        places, predictions = found.latest(by_time=by_time)
+    return Window(places=places, predictions=predictions, left_out={})
 
 
 def prediction_columns(
     connect: Callable[[], AbstractContextManager[Connection]], window: Window, names: Sequence[str]
 ) -> Columns:
     """These columns of the window's rows, each read when it is asked for."""
-    return Columns(connect, PREDICTIONS, window.places, names)
+
+    def read(connection: Connection, some: Sequence[str]) -> Sequence[Packed]:
+        return columns_at(connection, window.places, some)
+
+    return Columns(connect, read, len(window), names)
 
 
 def identities_of(connection: Connection, window: Window) -> Iterator[list[str]]:
     """The identities of the window's rows, in its order, some at a time."""
-    for page in read_pages(connection, PREDICTIONS, window.places, PREDICTIONS.c.identity):
-        yield [identity for (identity,) in page]
+    for page in named_rows(connection, window.places):
+        yield [identity for identity, _ in page]
 
 
 def event_times_of(connection: Connection, window: Window) -> Iterator[str]:
     """The event times of the window's rows, in its order."""
-    for page in read_pages(connection, PREDICTIONS, window.places, PREDICTIONS.c.event_time):
-        yield from (time for (time,) in page)
+    for page in named_rows(connection, window.places):
+        yield from (time for _, time in page)
 
 
-def whole_rows(connection: Connection, places: Whole) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Identity, event time and row of the predictions at these places, in their order."""
-    table = PREDICTIONS.c
-    asked = (table.identity, table.event_time, table.row)
-    for page in read_pages(connection, PREDICTIONS, places, *asked):
-        yield from ((identity, time, row_of(text)) for identity, time, text in page)
+def grouped_rows(
+    connection: Connection, places: Whole, column: str
+) -> Iterator[tuple[str, str, str]]:
+    """Identity, event time and group, by the column that names it, of the predictions at these
+    places, in their order."""
+    (groups,) = columns_at(connection, places, [column])
+    rows = chain.from_iterable(named_rows(connection, places))
+    for (identity, time), group in zip(rows, groups, strict=True):
+        yield identity, time, str(group)
 
 
 def groups_of(connection: Connection, window: Window, column: str) -> Whole:
     """The group of each row of the window by this column: from 0, in the order of their coming."""
-    named = values_of(connection, PREDICTIONS, window.places, column)
+    (named,) = columns_at(connection, window.places, [column])
     return in_order_of_coming(text_digests(map(str, named)))
-
-
-def row_of(text: object) -> dict[str, Any]:
-    """The row that a read model keeps as JSON. Raises ReadModelUnfit."""
-    try:
-        found = orjson.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise unfit("row", "row")
-    return found
-
-
-def _latest(connection: Connection, inside: ColumnElement[bool], by_time: bool) -> Window:
-    table = PREDICTIONS.c
-    latest = select(func.max(table.place)).where(inside).group_by(table.identity)
-    order = (table.event_time, table.identity) if by_time else (table.place,)
-    rows = connection.execute(
-        select(table.place, table.prediction)
-        .where(table.place.in_(latest))
-        .order_by(*order)
-        .execution_options(yield_per=_FETCHED_AT_ONCE)
-    )
-    places, predictions = array("q"), array("d")
-    for place, prediction in rows:
-        if not isinstance(prediction, float | int):
-            raise unfit("prediction", "prediction")
-        places.append(place)
-        predictions.append(prediction)
-    return Window(
-        places=np.frombuffer(places, np.int64),
-        predictions=np.frombuffer(predictions, np.float64),
-        left_out={},
-    )
-
-
-def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
-    return int(connection.execute(select(func.count()).where(condition)).scalar_one())

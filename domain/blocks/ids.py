@@ -15,6 +15,9 @@ from functools import lru_cache
 from typing import Final, Literal
 from uuid import UUID, uuid5
 
+import numpy as np
+from numpy.typing import NDArray
+
 ROWS_MAX: Final = 10_000  # rows of one block; far below 65,536, or two of them had one id
 _NAMESPACE: Final = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")  # ours, fixed for ever
 _HEAD: Final = 32  # characters of an id before its last 16 bits
@@ -75,8 +78,13 @@ def prediction_id(first: str, row: int) -> str:
 
 def prediction_ids(first: str, rows: int) -> list[str]:
     """`prediction_id` of each row from 0 on."""
+    return ids_of_rows(first, range(rows))
+
+
+def ids_of_rows(first: str, rows: Iterable[int]) -> list[str]:
+    """`prediction_id` of some rows."""
     head, low = first[:_HEAD], int(first[_HEAD:], 16)
-    return [f"{head}{(low + row) & _COUNTED:04x}" for row in range(rows)]
+    return [f"{head}{(low + row) & _COUNTED:04x}" for row in rows]
 
 
 def entries_around(id: str) -> tuple[str, str]:
@@ -125,15 +133,31 @@ def row_of(place: int) -> int:
     return place & _COUNTED
 
 
+def positions_of(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`position_of` each."""
+    return places >> _ROW_BITS
+
+
+def rows_at_places(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`row_of` each."""
+    return places & _COUNTED
+
+
 def identity_of(names: Iterable[str], row: Mapping[str, object]) -> str:
     """The key that tells an accepted row from all others, by the columns `names` in their order.
 
     >>> identity_of(("year", "car_id"), {"car_id": 129, "year": 1976})
     'year=1976|car_id=129'
     """
-    parts = []
-    for name in names:
-        value = row[name]
-        text = value.translate(_ENCODED) if isinstance(value, str) else str(value)
-        parts.append(f"{name}={text}")
-    return "|".join(parts)
+    return "|".join(identity_part(name, row[name]) for name in names)
+
+
+def identity_part(name: str, value: object) -> str:
+    """What one column adds to an identity.
+
+    >>> identity_part("car", "50% | off")
+    'car=50%25 %7C off'
+    """
+    if isinstance(value, str) and ("%" in value or "|" in value):
+        value = value.translate(_ENCODED)
+    return f"{name}={value}"

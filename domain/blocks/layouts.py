@@ -7,14 +7,14 @@ plain event that has changed is another `row_schema`, and is brought up to date 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from domain.blocks.ids import identity_of, prediction_id, source_event_id
+from domain.blocks.ids import identity_part, ids_of_rows, source_event_id
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import NotCanonical
 from domain.times import mid_year
@@ -38,13 +38,18 @@ class Layout:
     """How the lines of one type and schema are read."""
 
     plain: str  # the type of the plain event that each row is
-    has_columns: bool  # whether the row's values stand at the end of the line, by `columns`
+    # Where identity and event time stand in the line. None: the row's values stand at its end, by
+    # `columns`, and both follow from them.
+    named_at: tuple[int, int] | None
     fixed: tuple[Callable[[Any, Shared], bool], ...]  # what stands before them; whether it may
     kinds: Callable[[Shared], tuple[Any, ...]]  # the types of the same, for who reads many at once
-    id: Callable[[str, int, Shared, Line], str]  # (id of the entry, row, …) -> id of the row
-    occurred_at: Callable[[Shared, Line], str]
-    identity: Callable[[Shared, Line], str]
-    data: Callable[[Shared, Line], dict[str, Any]]
+    ids: Callable[[str, Sequence[int], Shared, Sequence[Line]], list[str]]  # (id of the entry, …)
+    data: Callable[[Shared, Line, str], dict[str, Any]]  # (…, identity)
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether a line ends with the values of a row."""
+        return self.named_at is None
 
     def line_fault(self, shared: Shared, line: bytes) -> str | None:
         """Why a line that is there (`[`) is none of this layout, in words; None: it is.
@@ -73,7 +78,7 @@ class Layout:
 
         Of a line that `line_fault` finds nothing in.
         """
-        return self.identity(shared, orjson.loads(line))
+        return self.identities(shared, [orjson.loads(line)])[0]
 
     def plain_row(self, first: str, row: int, shared: Shared, line: bytes) -> PlainRow:
         """The plain event that row `row` of the entry with the id `first` is.
@@ -84,11 +89,44 @@ class Layout:
 
     def plain_of(self, first: str, row: int, shared: Shared, values: Line) -> PlainRow:
         """As `plain_row`, of the values of such a line."""
-        return PlainRow(
-            self.id(first, row, shared, values),
-            self.occurred_at(shared, values),
-            self.data(shared, values),
-        )
+        (found,) = self.plain_rows(first, (row,), shared, (values,))
+        return found
+
+    def plain_rows(
+        self, first: str, rows: Sequence[int], shared: Shared, values: Sequence[Line]
+    ) -> Iterator[PlainRow]:
+        """`plain_of` some rows, together."""
+        ids, times = self.ids(first, rows, shared, values), self.times(shared, values)
+        identities = self.identities(shared, values)
+        for id, time, line, identity in zip(ids, times, values, identities, strict=True):
+            yield PlainRow(id, time, self.data(shared, line, identity))
+
+    def identities(self, shared: Shared, values: Sequence[Line]) -> list[str]:
+        """The identity that each row is about."""
+        if self.named_at is not None:
+            return [str(line[self.named_at[0]]) for line in values]
+        parts = [
+            [identity_part(name, line[at]) for line in values]
+            for name, at in self._columns_at(shared, shared["identity"])
+        ]
+        return parts[0] if len(parts) == 1 else list(map("|".join, zip(*parts, strict=True)))
+
+    def times(self, shared: Shared, values: Sequence[Line]) -> list[str]:
+        """The event time of each row."""
+        if self.named_at is not None:
+            return [str(line[self.named_at[1]]) for line in values]
+        time = shared["event_time"]
+        ((_, at),) = self._columns_at(shared, [time["column"]])
+        if time["read_as"] != "mid-year":
+            return [str(line[at]) for line in values]
+        years = {line[at] for line in values}
+        named = {year: mid_year(year) for year in years}
+        return [named[line[at]] for line in values]
+
+    def _columns_at(self, shared: Shared, names: Sequence[str]) -> list[tuple[str, int]]:
+        """Where in a line these columns stand."""
+        columns: Sequence[str] = shared["columns"]
+        return [(name, len(self.fixed) + columns.index(name)) for name in names]
 
 
 def is_canonical(line: bytes) -> bool:
@@ -141,12 +179,6 @@ def _row_fault(shared: Shared, row: Mapping[str, Any]) -> str | None:
     return None if fits else f"no event time in {time['column'][:60]!r}"
 
 
-def _time_of(layout: Layout, shared: Shared, values: Line) -> str:
-    time = shared["event_time"]
-    value = values[len(layout.fixed) + shared["columns"].index(time["column"])]
-    return mid_year(value) if time["read_as"] == "mid-year" else str(value)
-
-
 def _is_number(value: Any, _shared: Shared) -> bool:
     return type(value) in (int, float)
 
@@ -191,80 +223,76 @@ def _source(shared: Shared, line: Line) -> str:
     return str(source)
 
 
-def _made_from_1(shared: Shared, line: Line) -> dict[str, Any]:
-    row = _row(_MADE, shared, line)
+def _made_from_1(shared: Shared, line: Line, identity: str) -> dict[str, Any]:
     return {
         "model": shared["model"],
         "model_version": shared["model_version"],
         "plan_sha256": shared["plan_sha256"],
         "request_id": shared["request_id"],
-        "identity": identity_of(shared["identity"], row),
-        "row": row,
+        "identity": identity,
+        "row": _row(_MADE, shared, line),
         "prediction": line[0],
         "unknown_categories": line[1],
     }
 
 
-def _observed_from_1(shared: Shared, line: Line) -> dict[str, Any]:
-    row = _row(_OBSERVED, shared, line)
+def _observed_from_1(shared: Shared, line: Line, identity: str) -> dict[str, Any]:
     return {
         "model": shared["model"],
         "source": _source(shared, line),
         "source_id": line[0],
-        "identity": identity_of(shared["identity"], row),
-        "row": row,
+        "identity": identity,
+        "row": _row(_OBSERVED, shared, line),
         "extensions": {},
     }
 
 
-def _outcome_from_1(shared: Shared, line: Line) -> dict[str, Any]:
+def _outcome_from_1(shared: Shared, line: Line, identity: str) -> dict[str, Any]:
     return {
         "model": shared["model"],
         "source": _source(shared, line),
         "source_id": line[0],
         "prediction_id": line[2],
-        "identity": line[3],
+        "identity": identity,
         "label": line[4],
         "extensions": {},
     }
 
 
-def _counted(first: str, row: int, _shared: Shared, _line: Line) -> str:
-    return prediction_id(first, row)
+def _counted(
+    first: str, rows: Sequence[int], _shared: Shared, _values: Sequence[Line]
+) -> list[str]:
+    return ids_of_rows(first, rows)
 
 
-def _of_source(_first: str, _row: int, shared: Shared, line: Line) -> str:
-    return source_event_id(_source(shared, line), line[0])
+def _of_source(
+    _first: str, _rows: Sequence[int], shared: Shared, values: Sequence[Line]
+) -> list[str]:
+    return [source_event_id(_source(shared, line), line[0]) for line in values]
 
 
 _MADE: Final[Layout] = Layout(
     plain="predictions.prediction-made",
-    has_columns=True,
+    named_at=None,
     fixed=(_is_number, _is_texts),
     kinds=lambda _: (float, tuple[str, ...]),
-    id=_counted,
-    occurred_at=lambda shared, line: _time_of(_MADE, shared, line),
-    identity=lambda shared, line: identity_of(shared["identity"], _row(_MADE, shared, line)),
+    ids=_counted,
     data=_made_from_1,
 )
 _OBSERVED: Final[Layout] = Layout(
     plain="observations.observation-recorded",
-    has_columns=True,
+    named_at=None,
     fixed=(_is_text, _is_source),
     kinds=lambda shared: (str, _of_source_kind(shared)),
-    id=_of_source,
-    occurred_at=lambda shared, line: _time_of(_OBSERVED, shared, line),
-    identity=lambda shared, line: identity_of(shared["identity"], _row(_OBSERVED, shared, line)),
+    ids=_of_source,
     data=_observed_from_1,
 )
 _OUTCOME: Final = Layout(
     plain="observations.outcome-recorded",
-    has_columns=False,
+    named_at=(3, 5),
     fixed=(_is_text, _is_source, _is_text, _is_text, _is_number, is_time),
     kinds=lambda shared: (str, _of_source_kind(shared), str, str, float, str),
-    id=_of_source,
-    occurred_at=lambda _shared, line: str(line[5]),
-    identity=lambda _shared, line: str(line[3]),
+    ids=_of_source,
     data=_outcome_from_1,
 )
 

@@ -53,7 +53,7 @@ def fit_together(layout: Layout, shared: Shared, values: Sequence[tuple[Any, ...
         if time["read_as"] == "mid-year":
             years = [line[at[time["column"]]] for line in values]
             return {*map(type, years)} == {int} and 1 <= min(years) <= max(years) <= YEAR_MAX
-    return all(is_time(each, shared) for each in {layout.occurred_at(shared, v) for v in values})
+    return all(is_time(each, shared) for each in {*layout.times(shared, values)})
 
 
 @lru_cache(maxsize=64)

@@ -45,8 +45,8 @@ def rows_of(entry: Recorded, rows: Iterable[int]) -> Iterator[Recorded]:
         if kind is None or together is None:
             yield from (_plain(entry, layout, shared, row, lines[row]) for row in chosen)
             continue
-        for row, values in zip(chosen, together, strict=True):
-            id, occurred_at, data = layout.plain_of(entry.id, row, shared, values)
+        plain = layout.plain_rows(entry.id, chosen, shared, together)
+        for row, (id, occurred_at, data) in zip(chosen, plain, strict=True):
             # Each value was read as the kind it has to be, so nothing is left to be checked.
             yield _recorded(entry, row, id, occurred_at, kind(**data))
 

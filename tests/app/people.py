@@ -120,8 +120,8 @@ def rows_with(ledger: Ledger, needle: str) -> dict[str, int]:
         (PAYLOADS, "bytes", "identity"),
         (BLOCKS, "bytes"),
         (ARTEFACTS, "bytes"),
-        (PREDICTIONS, "row", "identity"),
-        (LABELS, "row", "identity"),
+        (PREDICTIONS, "identity_digest"),
+        (LABELS, "identity"),
         (CYCLES, "state"),
         (DECISIONS, "body"),
     ):

@@ -42,6 +42,7 @@ TEXTS = {
     27: "9f7482b9a7bc94db",
     28: "52cd0821ad50f8c8",
     29: "69c7e9af6723bb9d",
+    30: "110251989a561525",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

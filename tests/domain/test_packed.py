@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
@@ -47,6 +48,20 @@ def test_it_counts_and_maps_as_one_does_value_by_value(column: list[Value]) -> N
     present = [value for value in column if isinstance(value, float | int)]
     if found.numbers is not None:
         assert found.total() == math.fsum(present)
+
+
+@given(COLUMNS, st.randoms())
+def test_in_another_order_it_is_as_if_its_values_had_come_so(
+    column: list[Value], random: Random
+) -> None:
+    order = list(range(len(column)))
+    random.shuffle(order)
+    there = pack([column[at] for at in order])
+    found = pack(column).taken(np.array(order, np.int64))
+    assert list(map(repr, found)) == list(map(repr, there))
+    assert list(found.counts()) == list(there.counts())
+    assert list(map(repr, found.levels)) == list(map(repr, there.levels))
+    assert found.missing == there.missing
 
 
 def test_what_is_missing_is_no_nan() -> None:

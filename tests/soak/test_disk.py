@@ -28,7 +28,7 @@ ROUNDS_LONG = 8  # the disk is full, and is not, again and again under one servi
 SEED = 9
 SMALL_DISK = "24m"
 BATCH = 50
-BATCHES_MAX = 200
+BATCHES_MAX = 2_000  # to end where a disk is never full
 SLOW_SECONDS = 3
 QUEUED_EVENTS = 16_000  # more than the writer lets wait
 

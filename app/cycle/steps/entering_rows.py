@@ -18,7 +18,7 @@ from app.cycle.steps.knowledge import Knowledge
 from app.cycle.steps.residuals import log_scale, residual
 from app.ledger.store import Connection
 from app.projections.labels_in_force import corrected_among, first_labels
-from app.projections.windows import whole_rows
+from app.projections.windows import grouped_rows
 from domain.identities import Identities
 from domain.packed import one_by_one
 from domain.residuals.front import Served, Settled
@@ -116,7 +116,7 @@ class ServedInReign:
             return
         apart = np.frombuffer(self._fresh)
         fresh = ~np.isnan(apart)
-        rows = whole_rows(self._connection, self._window.places[fresh])
-        for (identity, time, row), each in zip(rows, one_by_one(apart[fresh]), strict=True):
+        rows = grouped_rows(self._connection, self._window.places[fresh], group)
+        for (identity, time, named), each in zip(rows, one_by_one(apart[fresh]), strict=True):
             if settled.enters(Served(time, labelled=True)):
-                yield Residual(identity, str(row.get(group)), time, each)
+                yield Residual(identity, named, time, each)

@@ -15,19 +15,17 @@ import numpy as np
 import orjson
 
 from app.cycle.reigns import rows_among, trained_on
-from app.cycle.steps.labelled_columns import LabelledColumns, gathered
+from app.cycle.steps.labelled_columns import LabelledColumns, Rows
 from app.cycle.steps.pool import Pool, as_they_are, hold_to_contract
 from app.cycle.steps.premises import Premises
 from app.ledger.store import Artefact
-from app.projections.labels import each_labelled
+from app.projections.label_rows import columns_as_sent, each_labelled, label_columns
 from app.projections.labels_in_force import (
     Labelled,
-    label_columns,
     labelled_between,
     labelled_count,
     labelled_in,
     new_labelled_count,
-    rows_as_sent,
 )
 from app.projections.windows import (
     TRAINED_ON,
@@ -146,8 +144,8 @@ class Knowledge(Premises):
     def as_sent(self, rows: LabelledColumns) -> LabelledColumns:
         """Those rows of the pool as they came in, which may hold what a later contract dropped."""
         with self.ledger.connect() as connection:
-            sent = rows_as_sent(connection, rows.places[0])
-            return gathered(replace(each, row=row) for each, row in zip(rows, sent, strict=True))
+            sent = columns_as_sent(connection, rows.places[0])
+        return replace(rows, rows=Rows(sent, len(rows)))
 
     @cached_property
     def _labels_within(self) -> tuple[Whole, Floats]:

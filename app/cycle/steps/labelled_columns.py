@@ -9,11 +9,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import le
 from typing import Final, SupportsIndex, overload
 
 import numpy as np
 
-from app.projections.labels import LabelledRow
+from app.projections.label_rows import LabelledRow
 from domain.events.events import Row
 from domain.packed import Flags, Floats, Packed, Packing, Whole, one_by_one
 
@@ -53,7 +54,7 @@ class Rows(Sequence[Row]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledColumns(Sequence[LabelledRow]):
-    """Labelled rows in the order they were gathered in."""
+    """Labelled rows by event time and identity."""
 
     identities: tuple[str, ...]
     event_times: tuple[str, ...]  # one text for all rows of the same time
@@ -63,13 +64,21 @@ class LabelledColumns(Sequence[LabelledRow]):
 
     def only(self, kept: Flags) -> LabelledColumns:
         """Those of the rows."""
-        at = np.flatnonzero(kept).tolist()
         columns = {name: column.only(kept) for name, column in self.rows.columns.items()}
+        return self._with(np.flatnonzero(kept), columns)
+
+    def taken(self, order: Whole) -> LabelledColumns:
+        """The rows in this order."""
+        columns = {name: column.taken(order) for name, column in self.rows.columns.items()}
+        return self._with(order, columns)
+
+    def _with(self, rows: Whole, columns: Mapping[str, Packed]) -> LabelledColumns:
+        at = rows.tolist()
         return LabelledColumns(
             tuple(self.identities[n] for n in at),
             tuple(self.event_times[n] for n in at),
-            self.labels[kept],
-            self.places[:, kept],
+            self.labels[rows],
+            self.places[:, rows],
             Rows(columns, len(at)),
         )
 
@@ -153,17 +162,30 @@ class Gathering:
                 column.append(value)
 
     def whole(self) -> LabelledColumns:
-        """All of them; nothing is added any more."""
-        rows = len(self._identities)
+        """All of them, by event time and identity; nothing is added any more."""
         places = np.stack([np.frombuffer(each, np.int64) for each in self._places])
         columns = {name: packing.packed() for name, packing in self._columns.items()}
-        return LabelledColumns(
+        found = LabelledColumns(
             tuple(self._identities),
             tuple(self._times),
             np.frombuffer(self._labels, np.float64),
             places,
-            Rows(columns, rows),
+            Rows(columns, len(self._identities)),
         )
+        if all(map(le, *_neighbours(self._times, self._identities))):
+            return found
+        at = sorted(range(len(found)), key=self._identities.__getitem__)
+        at.sort(key=self._times.__getitem__)
+        return found.taken(np.array(at, np.int64))
+
+
+def _neighbours(
+    times: Sequence[str], identities: Sequence[str]
+) -> tuple[Iterator[tuple[str, str]], Iterator[tuple[str, str]]]:
+    """Event time and identity of each row but the last, and of the one that follows it."""
+    following = zip(times, identities, strict=True)
+    next(following, None)
+    return zip(times, identities, strict=True), following
 
 
 def gathered(rows: Iterable[LabelledRow]) -> LabelledColumns:

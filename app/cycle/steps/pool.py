@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from app.cycle.steps.labelled_columns import Gathering, LabelledColumns, gathered, pages
-from app.projections.labels import LabelledRow
+from app.projections.label_rows import LabelledRow
 from domain.contract.rows import RowGuard
 from domain.events.events import Row
 
@@ -61,7 +61,8 @@ def hold_to_contract(guard: RowGuard, labelled: Iterable[LabelledRow]) -> Pool:
     """
     columns, target = guard.contract.row_columns, guard.contract.target
     names = (target.name, *target.formerly)
-    gathering, left_out, duplicates = Gathering(), Counter[str](), 0
+    gathering, duplicates = Gathering(), 0
+    left_out: list[tuple[str, str, str]] = []  # event time and identity of a row, and its reason
     for page in pages(labelled):
         asked: list[Row] = []
         for each in page:
@@ -76,9 +77,13 @@ def hold_to_contract(guard: RowGuard, labelled: Iterable[LabelledRow]) -> Pool:
                 for each, row in zip(kept, judged.accepted, strict=True)
             ]
         )
-        left_out.update(judged.refused.values())
+        left_out += (
+            (page[index].event_time, page[index].identity, reason)
+            for index, reason in judged.refused.items()
+        )
         duplicates += _duplicates(each.labels for each in page)
-    return Pool(gathering.whole(), dict(left_out), duplicates)
+    reasons = Counter(reason for _, _, reason in sorted(left_out))
+    return Pool(gathering.whole(), dict(reasons), duplicates)
 
 
 def _duplicates(given: Iterable[int]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.cycle.steps.pool import Pool, hold_to_contract
-from app.projections.labels import LabelledRow
+from app.projections.label_rows import LabelledRow
 from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from tests.domain.kettles import GUARD, ROW, kettle_document

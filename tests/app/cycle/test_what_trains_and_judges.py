@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.audit.gates import gates_of
-from app.projections.labels import labelled_rows
+from app.projections.label_rows import labelled_rows
 from domain.decisions.rule_numbers import NEWEST
 from tests.app.car_ledger import CarLedger, document, year_end
 

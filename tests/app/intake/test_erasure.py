@@ -11,7 +11,7 @@ from sqlalchemy import MetaData, text
 from app.audit.replay import replay
 from app.ledger.store import Ledger
 from app.projections.keeping import Keeping
-from app.projections.labels import labelled_rows
+from app.projections.label_rows import labelled_rows
 from app.projections.opening import open_ledger
 from app.projections.predictions import StoredPrediction
 from app.projections.read_model import METADATA, ReadModel, table_of

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Executable, Table, delete, func, select, text
 
 from app.ledger.store import Ledger
 from app.projections import differing_rows
+from app.projections.changes import CHANGES
 from app.projections.cycles import CYCLES
-from app.projections.predictions import PREDICTIONS
 from app.projections.rebuild import rebuild
 from app.projections.refusals import REFUSALS
 from domain.errors import LedgerBusy
@@ -133,21 +133,20 @@ def test_cut_off_it_leaves_whole_pages_right_and_the_next_one_does_the_rest(
 def test_a_row_may_hold_what_belongs_to_one_of_another_page(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events.put(ledger, "predictions-cars", *[events.prediction()] * MANY)
-    right = select(PREDICTIONS.c.place, PREDICTIONS.c.id).order_by(PREDICTIONS.c.place)
+    events.put(ledger, "model-cars", *[events.contract_adopted()] * MANY)
+    right = select(CHANGES.c.position, CHANGES.c.id).order_by(CHANGES.c.position)
     with ledger.connect() as connection:
         ids = connection.execute(right).all()
     first, last = ids[0], ids[-1]
 
-    def of(place: int, id: str) -> Executable:
-        return update(PREDICTIONS).where(PREDICTIONS.c.place == place).values(id=id)
+    def of(position: int, id: str) -> Executable:
+        return update(CHANGES).where(CHANGES.c.position == position).values(id=id)
 
-    change(
-        ledger, of(first[0], "x"), of(last[0], first[1]), of(first[0], last[1]), table=PREDICTIONS
-    )
+    wrong = (of(first[0], "x"), of(last[0], first[1]), of(first[0], last[1]))
+    change(ledger, *wrong, table=CHANGES)
     Watched(ledger, monkeypatch)
 
-    assert rebuild(ledger).differing == (PREDICTIONS.name,)
+    assert rebuild(ledger).differing == (CHANGES.name,)
 
     with ledger.connect() as connection:
         assert connection.execute(right).all() == ids

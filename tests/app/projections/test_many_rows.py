@@ -19,20 +19,25 @@ from app.ledger.payloads import delete_erased
 from app.ledger.store import Connection, Ledger
 from app.projections.folding import digests, fold, scratch
 from app.projections.label_days import LABEL_DAYS
-from app.projections.labels import LABELS, labelled_rows
+from app.projections.label_rows import columns_as_sent, labelled_rows
+from app.projections.labels import LABELS
 from app.projections.labels_in_force import (
     labelled_count,
     labelled_in,
     new_labelled_count,
-    rows_as_sent,
 )
 from app.projections.opening import open_ledger
 from app.projections.predictions import PREDICTIONS, find_predictions
 from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS
-from app.projections.windows import SUPERSEDED, predictions_between, whole_rows, window_predictions
+from app.projections.windows import (
+    SUPERSEDED,
+    grouped_rows,
+    predictions_between,
+    window_predictions,
+)
 from app.settings import Settings
-from domain.blocks.ids import prediction_id
+from domain.blocks.ids import place_of, prediction_id
 from domain.events.block_events import RowPlace
 from domain.events.expansion import expanded
 from tests.app.many_rows import Many, observations, outcomes, predictions, put_many
@@ -53,7 +58,7 @@ def other_ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def rows_of(connection: Connection, table: Any) -> list[tuple[Any, ...]]:
     """All of the read model but where its rows stand, in the order in which they came."""
-    columns = [column for column in table.columns if column.name != "place"]
+    columns = [column for column in table.columns if column.name not in ("place", "of_place")]
     return [tuple(row) for row in connection.execute(select(*columns).order_by(table.c.place))]
 
 
@@ -75,7 +80,9 @@ def read_models(ledger: Ledger, model: str = "cars") -> tuple[Any, ...]:
             [
                 (*row, value)
                 for row, value in zip(
-                    whole_rows(connection, window.places), window.predictions.tolist(), strict=True
+                    grouped_rows(connection, window.places, "air"),
+                    window.predictions.tolist(),
+                    strict=True,
                 )
             ],
             labelled.labels.tolist(),
@@ -117,9 +124,11 @@ def test_rows_of_many_give_the_read_models_of_the_plain_events(
         found = find_predictions(connection, "cars", [last])[last]
         rows = labelled_rows(connection, "cars", before=FAR, up_to=10_000)
         places = np.array([row.place for row in rows])
-        assert list(rows_as_sent(connection, places)) == [row.row for row in rows]
-    assert found is not None
-    assert (found.identity, found.position) == ("car=3", 2)
+        sent = columns_as_sent(connection, places)
+    assert {name: list(column) for name, column in sent.items()} == {
+        name: [row.row.get(name) for row in rows] for name in sent
+    }
+    assert found.identity == "car=3"
 
 
 def test_erased_rows_leave_the_read_models_as_a_rebuild_does(ledger: Ledger) -> None:
@@ -132,9 +141,9 @@ def test_erased_rows_leave_the_read_models_as_a_rebuild_does(ledger: Ledger) -> 
         delete_erased(connection, event)
     with ledger.connect() as connection:
         assert len(rows_of(connection, PREDICTIONS)) == 5
-        assert prediction_id(FIRST, 1) not in {
-            row.prediction_id for row in connection.execute(select(LABELS))
-        }
+        of_places = connection.execute(select(LABELS.c.of_place)).scalars().all()
+        assert place_of(2, 1) not in of_places
+        assert place_of(2, 0) in of_places
     assert rebuild(ledger).differing == ()
     labels = outcomes((prediction_id(FIRST, 1), "car=2"), (FIRST, "car=1"), source="/late")
     put_many(ledger, labels)

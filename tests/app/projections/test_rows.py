@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.ledger.store import Ledger
-from app.projections.labels import LabelledRow, has_labels, labelled_rows
+from app.projections.label_rows import LabelledRow, labelled_rows
+from app.projections.labels import has_labels
 from app.projections.predictions import (
     find_predictions,
     latest_predictions,
@@ -57,8 +58,8 @@ def test_a_prediction_is_found_by_id_and_by_identity(ledger: Ledger) -> None:
         latest = latest_predictions(connection, "cars", ["car=1", "car=9"])
         assert find_predictions(connection, "vans", [first.id]) == {}
     assert latest.keys() == {"car=1"}
-    assert (found.position, latest["car=1"].position) == (first.position, second.position)
-    assert (found.id, found.event_time, found.model_version) == (first.id, year(1976), "cars/1")
+    assert (found.id, latest["car=1"].id) == (first.id, second.id)
+    assert (found.identity, found.event_time) == ("car=1", year(1976))
 
 
 def test_an_outcome_labels_the_row_that_was_predicted(ledger: Ledger) -> None:

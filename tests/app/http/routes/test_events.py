@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.clock import latest_taken, now
-from app.projections.labels import labelled_rows
+from app.projections.label_rows import labelled_rows
 from tests.app.http.routes.running import (
     AMC,
     CLOUDEVENT,

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.ledger.store import Ledger
-from app.ledger.tables import ROW_IDS
 from app.ledger.tree import TILE_HASHES
 from app.projections.opening import open_ledger
 from app.projections.positions import POSITIONS
@@ -107,11 +106,12 @@ def told(ledger: Ledger, settings: Settings) -> list[str]:
 
 def spoiling(ledger: Ledger, table: Table, column: str, value: str) -> TextClause:
     """The statement that puts the value into the last row."""
-    kept_by_id = "id" if table is ROW_IDS else "rowid"  # that table has no other number
-    row = "ctid" if ledger.engine.dialect.name == "postgresql" else kept_by_id
+    row = "ctid" if ledger.engine.dialect.name == "postgresql" else "rowid"
+    if row == "rowid" and not table.dialect_options["sqlite"]["with_rowid"]:
+        row = ", ".join(f'"{each.name}"' for each in table.primary_key.columns)
     name = stored_as(ledger, table)
     last = f"(SELECT {row} FROM {name} ORDER BY {row} DESC LIMIT 1)"
-    statement = f'UPDATE {name} SET "{column}" = {value} WHERE {row} = {last}'
+    statement = f'UPDATE {name} SET "{column}" = {value} WHERE ({row}) = {last}'
     return text(statement.replace(":", r"\:"))
 
 

@@ -74,7 +74,7 @@ def test_a_changed_row_of_a_read_model_is_named_by_the_entry_that_it_came_of(row
             PREDICTIONS.c.place < place_of(2, 0), PREDICTIONS.c.place >= place_of(1, 0)
         )
         wrong = update(PREDICTIONS).where(PREDICTIONS.c.place == last.scalar_subquery())
-        assert connection.execute(wrong.values(prediction=0.5)).rowcount == 1
+        assert connection.execute(wrong.values(day=1)).rowcount == 1
     (differing,) = verify(rows, None).breaks
     assert (differing.position, PREDICTIONS.name in differing.thing) == (1, True)
 

@@ -1,0 +1,232 @@
+"""The rows that a model answered, read from the ledger: those of a window, and those of a place.
+
+Entries are read in their order, zones and entries without a row of the window are passed over, and
+what is asked for in another order is put into it in a scratch file, not in memory.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from app.database.scratch import scratch_file
+from app.ledger.known_damage import refuse_to_lack
+from app.ledger.payloads import PayloadsApart
+from app.ledger.reading import entries_at
+from app.ledger.streams import predictions_stream
+from app.ledger.tables import ENTRIES
+from app.ledger.unreadable import STORED, StoredRow, read_entry
+from app.projections.read_model import by_place
+from app.projections.row_values import in_ledger_order, names_at
+from app.projections.zones import ZONE_ENTRIES, zones_with
+from domain.events.block_events import PredictionsMade
+from domain.events.envelope import Recorded
+from domain.events.events import PredictionMade
+from domain.events.row_cells import AnsweredRow, answered_rows
+from domain.events.unreadable import Unreadable
+from domain.packed import Floats, Whole
+
+_TYPES: Final = (PredictionMade.type, PredictionsMade.type)
+# SQLite takes the other columns from the row that has the greatest place.
+_LATEST: Final = "SELECT max(place), prediction FROM answered GROUP BY identity ORDER BY "
+_BY_PLACE: Final = f"{_LATEST} max(place)"
+_BY_TIME: Final = f"{_LATEST} event_time, identity"
+_BEYOND: Final = ":"  # behind every event time: it follows 9
+_ROWS_AT_ONCE: Final = 1_000  # that are objects at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Which predictions of a model are looked at."""
+
+    start: str  # event time
+    end: str  # event time, exclusive
+    after: int = -1  # a position; none up to it
+    up_to: int  # a position; none behind it
+
+
+def answered_within(
+    connection: Connection, model: str, reach: Reach, model_version: str | None = None
+) -> Iterator[tuple[str, AnsweredRow]]:
+    """The version that answered, and the row, of all that are within reach, in any order.
+
+    `model_version`: of it alone.
+
+    Raises:
+        ReadModelUnfit: what is kept of a zone is no zone.
+        StoredDamage: an entry is not what was written, and nobody accepted that.
+    """
+    zones = [
+        zone
+        for zone in zones_with(
+            connection,
+            model,
+            start=reach.start,
+            end=reach.end,
+            after=reach.after,
+            up_to=reach.up_to,
+        )
+        if model_version in (None, zone.model_version)
+    ]
+    for number in sorted({zone.zone for zone in zones}):
+        first = max(number * ZONE_ENTRIES, reach.after + 1)
+        last = min((number + 1) * ZONE_ENTRIES - 1, reach.up_to)
+        for version, entry in _entries_in(connection, model, first, last, reach, lacking=False):
+            if model_version in (None, version):
+                for row in answered_rows(entry):
+                    if reach.start <= row.event_time < reach.end:
+                        yield version, row
+
+
+def count_answered(connection: Connection, model: str, *, after: int, up_to: int) -> int:
+    """How many predictions of the model stand at positions in (`after`, `up_to`].
+
+    Zones that lie between are not read, only those at both ends.
+    """
+    found = 0
+    zones = zones_with(connection, model, start="", end=_BEYOND, after=after, up_to=up_to)
+    for zone in zones:
+        first, last = zone.zone * ZONE_ENTRIES, (zone.zone + 1) * ZONE_ENTRIES - 1
+        if first > after and last <= up_to:
+            found += zone.rows
+    for number in sorted({zone.zone for zone in zones}):
+        first, last = number * ZONE_ENTRIES, (number + 1) * ZONE_ENTRIES - 1
+        if first <= after or last > up_to:
+            ends = (max(first, after + 1), min(last, up_to))
+            entries = _entries_in(connection, model, *ends, lacking=False)
+            found += sum(1 for _, entry in entries for _ in answered_rows(entry))
+    return found
+
+
+def answered_in_zone(
+    connection: Connection, model: str, zone: int, up_to: int
+) -> Iterator[Recorded]:
+    """The entries of a model's predictions in one zone of the ledger up to a position.
+
+    For a fold, which goes on without what was damaged.
+    """
+    first = zone * ZONE_ENTRIES
+    last = min(first + ZONE_ENTRIES - 1, up_to)
+    for _, entry in _entries_in(connection, model, first, last, lacking=True):
+        yield entry
+
+
+def _entries_in(
+    connection: Connection,
+    model: str,
+    first: int,
+    last: int,
+    reach: Reach | None = None,
+    *,
+    lacking: bool,
+) -> Iterator[tuple[str, Recorded]]:
+    """Who answered, and the entry, of a model's predictions from one position to another.
+
+    Args:
+        connection: what is asked.
+        model: whose predictions.
+        first, last: positions.
+        reach: of entries of many only those whose times reach into it. Their rows are read last.
+        lacking: whether who asks goes on without what was damaged.
+    """
+    query = select(*STORED).where(
+        ENTRIES.c.position.between(first, last),
+        by_place(ENTRIES.c.stream) == predictions_stream(model),
+        ENTRIES.c.type.in_(_TYPES),
+    )
+    rows = connection.execute(query.order_by(ENTRIES.c.position)).all()
+    apart = PayloadsApart(connection, [row.position for row in rows])
+    versions: dict[int, str] = {}  # position of an entry of many -> who answered
+    for row in rows:
+        entry = read_entry(connection, StoredRow(*row), apart, _not_yet)
+        event = entry.event
+        if isinstance(event, PredictionMade):
+            yield event.model_version, entry
+        elif isinstance(event, PredictionsMade):
+            if reach is None or (
+                event.occurred_from < reach.end and event.occurred_until >= reach.start
+            ):
+                versions[entry.position] = event.model_version
+        elif not lacking:
+            refuse_to_lack(connection, [entry])
+    for entry in entries_at(connection, versions):
+        if not isinstance(entry.event, Unreadable):
+            yield versions[entry.position], entry
+        elif not lacking:
+            refuse_to_lack(connection, [entry])
+
+
+def _not_yet(position: int) -> None:
+    """The rows of an entry are read when it is known whether they are asked for."""
+
+
+class LatestRows(AbstractContextManager["LatestRows"]):
+    """Rows as they come; of each the prediction with the greatest place counts."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._file = scratch_file()
+        self._file.execute(
+            "CREATE TABLE answered (place INTEGER, identity TEXT, event_time TEXT, prediction REAL)"
+        )
+        self._waiting: list[AnsweredRow] = []
+
+    def __exit__(self, *raised: object) -> None:
+        """The file is gone."""
+        self._file.close()
+
+    def add(self, row: AnsweredRow) -> None:
+        """One row more."""
+        self.rows += 1
+        self._waiting.append(row)
+        if len(self._waiting) == _ROWS_AT_ONCE:
+            self._write()
+
+    def latest(self, *, by_time: bool) -> tuple[Whole, Floats]:
+        """Places and predictions, in order of place, or of event time and identity."""
+        self._write()
+        places, predictions = array("q"), array("d")
+        order = _BY_TIME if by_time else _BY_PLACE
+        for place, prediction in self._file.execute(order):
+            places.append(place)
+            predictions.append(prediction)
+        return np.frombuffer(places, np.int64), np.frombuffer(predictions, np.float64)
+
+    def _write(self) -> None:
+        self._file.executemany("INSERT INTO answered VALUES (?, ?, ?, ?)", self._waiting)
+        self._waiting = []
+
+
+def named_rows(connection: Connection, places: Whole) -> Iterator[list[tuple[str, str]]]:
+    """Identity and event time of the predictions at these places, in their order, some at a time.
+
+    Raises:
+        ReadModelUnfit, StoredDamage: as `names_at`.
+    """
+    order, _ = in_ledger_order(places)
+    rows = names_at(connection, places[order])
+    if bool(np.all(order[1:] > order[:-1])):
+        yield from _pages(rows)
+        return
+    with closing(scratch_file()) as file:
+        file.execute("CREATE TABLE named (at INTEGER PRIMARY KEY, identity TEXT, event_time TEXT)")
+        at = iter(order.tolist())
+        for page in _pages(rows):
+            values = ((next(at), *row) for row in page)
+            file.executemany(
+                "INSERT INTO named (at, identity, event_time) VALUES (?, ?, ?)", values
+            )
+        yield from _pages(file.execute("SELECT identity, event_time FROM named ORDER BY at"))
+
+
+def _pages(rows: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    given = iter(rows)
+    while page := list(islice(given, _ROWS_AT_ONCE)):
+        yield page

@@ -1,0 +1,120 @@
+"""What rows hold, read from the ledger by where they stand: no read model repeats it.
+
+The ledger is read in its own order, each entry once, whatever order is asked for: an entry of many
+rows costs as much for one of them as for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from sqlalchemy import Connection
+
+from app.ledger.known_damage import refuse_to_lack
+from app.ledger.reading import entries_at
+from app.projections.read_model import unfit
+from domain.blocks.ids import positions_of, rows_at_places
+from domain.events.envelope import Recorded
+from domain.events.erasure import Erased
+from domain.events.expansion import rows_of
+from domain.events.row_cells import cells_of, names_of
+from domain.events.unreadable import Unreadable
+from domain.packed import Packed, Packing, Value, Whole
+
+_ROWS_AT_ONCE: Final = 1_000  # that are objects at a time, of entries with one row
+
+
+def in_ledger_order(places: Whole) -> tuple[Whole, Whole]:
+    """The order in which these places ascend, and where each of them stands in that order.
+
+    >>> order, back = in_ledger_order(np.array([30, 10, 20]))
+    >>> order.tolist(), back.tolist()
+    ([1, 2, 0], [2, 0, 1])
+    """
+    order = np.argsort(places, kind="stable")
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return order, back
+
+
+def events_at(connection: Connection, places: Whole) -> Iterator[Recorded]:
+    """The plain events at these places, which ascend; one may be asked for more than once.
+
+    Raises:
+        ReadModelUnfit: nothing stands at one of them, or nothing that can be read.
+        StoredDamage: one is not what was written, and nobody accepted that.
+    """
+    for entry, rows in _entries(connection, places):
+        found = [entry] * len(rows) if entry.rows_apart is None else rows_of(entry, rows)
+        for each in found:
+            if isinstance(each.event, Erased):
+                raise _gone()
+            yield each
+
+
+def names_at(connection: Connection, places: Whole) -> Iterator[tuple[str, str]]:
+    """Identity and event time of the predictions at these places, which ascend.
+
+    Raises:
+        ReadModelUnfit, StoredDamage: as `events_at`.
+    """
+    for entry, rows in _entries(connection, places):
+        names = names_of(entry, rows)
+        if names is None:
+            raise _gone()
+        yield from names
+
+
+def columns_at(connection: Connection, places: Whole, names: Sequence[str]) -> list[Packed]:
+    """These columns of the rows at these places, in their order; a row that lacks one is missing.
+
+    Raises:
+        ReadModelUnfit, StoredDamage: as `events_at`.
+    """
+    order, back = in_ledger_order(places)
+    columns = [Packing() for _ in names]
+    waiting: list[list[Value]] = [[] for _ in names]
+    held = 0
+    for entry, rows in _entries(connection, places[order]):
+        cells = cells_of(entry, rows, names)
+        if cells is None:
+            raise _gone()
+        for some, values in zip(waiting, cells, strict=True):
+            some.extend(values)
+        held += len(rows)
+        if held >= _ROWS_AT_ONCE:
+            _pack(columns, waiting)
+            held = 0
+    _pack(columns, waiting)
+    return [packing.packed().taken(back) for packing in columns]
+
+
+def _pack(columns: Sequence[Packing], waiting: Sequence[list[Value]]) -> None:
+    for packing, some in zip(columns, waiting, strict=True):
+        packing.add(some)
+        some.clear()
+
+
+def _entries(connection: Connection, places: Whole) -> Iterator[tuple[Recorded, list[int]]]:
+    """Each entry, and which of its rows are asked for."""
+    positions = positions_of(places)
+    starts = np.flatnonzero(np.diff(positions, prepend=-1))
+    ends = [*starts[1:].tolist(), len(places)]
+    found = entries_at(connection, positions[starts].tolist())
+    for start, end in zip(starts.tolist(), ends if len(places) else [], strict=True):
+        entry = next(found, None)
+        if entry is None or entry.position != positions[start]:
+            raise _gone()
+        if isinstance(entry.event, Unreadable):
+            refuse_to_lack(connection, [entry])
+            raise _gone()
+        rows = rows_at_places(places[start:end]).tolist()
+        if isinstance(entry.event, Erased) or rows[-1] >= entry.rows:
+            raise _gone()
+        yield entry, rows
+
+
+def _gone() -> Exception:
+    return unfit("place", "a row")

@@ -1,0 +1,107 @@
+"""Where in the ledger the predictions of a span of event time stand: one line for each 512 entries.
+
+A window is read from the ledger. What stands here tells which entries cannot have a row of it, and
+grows by a line for as many entries as a zone has, however many rows they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from sqlalchemy import Connection, delete, select
+
+from app.database.engine import driver_name, execute, insert_rows
+from app.projections.predictions import Prediction
+from app.projections.read_model import ROWS_METADATA, table_of, view_of
+from domain.blocks.ids import position_of
+
+ZONE_ENTRIES: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """The predictions of one version in one zone of the ledger."""
+
+    model: str
+    model_version: str
+    zone: int  # position // 512
+    first: str  # the least event time of their rows,
+    last: str  # and the greatest
+    rows: int  # how many there are
+
+
+ZONES: Final = table_of(
+    Zone, "zones", number=1, metadata=ROWS_METADATA, key=("model", "model_version", "zone")
+)
+_KEPT: Final = (
+    'INSERT INTO {table} AS there (model, model_version, zone, "first", "last", "rows")'
+    " VALUES ({marks})"
+    " ON CONFLICT (model, model_version, zone) DO UPDATE SET"
+    ' "first" = {least}(there."first", excluded."first"),'
+    ' "last" = {greatest}(there."last", excluded."last"),'
+    ' "rows" = there."rows" + excluded."rows"'
+)
+
+
+def zone_of(position: int) -> int:
+    """The zone in which an entry stands."""
+    return position // ZONE_ENTRIES
+
+
+def zones_with(
+    connection: Connection, model: str, *, start: str, end: str, after: int, up_to: int
+) -> list[Zone]:
+    """The zones of entries in (`after`, `up_to`] that may have a row with event time in
+    [start, end), in order.
+
+    Raises:
+        ReadModelUnfit: a line is none.
+    """
+    zones = ZONES.c
+    rows = connection.execute(
+        select(ZONES)
+        .where(
+            zones.model == model,
+            zones["last"] >= start,
+            zones["first"] < end,
+            zones.zone >= zone_of(after + 1),
+            zones.zone <= zone_of(up_to),
+        )
+        .order_by(zones.zone, zones.model_version)
+    )
+    return [view_of(Zone, row) for row in rows]
+
+
+def add_to_zones(connection: Connection, made: Iterable[Prediction]) -> None:
+    """These predictions were made."""
+    statement = _statement(connection.dialect.name)
+    for zone in _zones_of(made):
+        execute(connection, statement, zone)
+
+
+def write_zone(connection: Connection, model: str, zone: int, made: Iterable[Prediction]) -> None:
+    """The zone holds these predictions, and no others of the model."""
+    connection.execute(delete(ZONES).where(ZONES.c.model == model, ZONES.c.zone == zone))
+    insert_rows(connection, ZONES, _zones_of(made))
+
+
+def _zones_of(made: Iterable[Prediction]) -> list[tuple[str, str, int, str, str, int]]:
+    times: dict[tuple[str, str, int], list[str]] = {}
+    for each in made:
+        key = (each.row[0], each.model_version, zone_of(position_of(each.place)))
+        times.setdefault(key, []).append(each.event_time)
+    return [(*key, min(those), max(those), len(those)) for key, those in times.items()]
+
+
+@cache
+def _statement(dialect: str) -> str:
+    sqlite = dialect == "sqlite"
+    return _KEPT.format(
+        table=driver_name(ZONES, dialect),
+        marks=", ".join(["?" if sqlite else "%s"] * len(ZONES.columns)),
+        least="min" if sqlite else "least",
+        greatest="max" if sqlite else "greatest",
+    )
