@@ -155,20 +155,38 @@ class RowGuard:
         faults = Faults()
         reasons: Counter[str] = Counter()
         latest = self._latest and self._latest()  # of all of them: they came together
-        for index, row in enumerate(rows):
-            if faults.is_full and (first := self._first_fault(row, labelled)) is not None:
-                refused[index] = counted_reason(*first)
-                faults.count()
-                reasons[refused[index]] += 1
-                continue
+
+        def judge(index: int, row: object) -> None:
             kept, found = self._judge(row, labelled, latest)
             if not found:
                 accepted.append(kept)
-                continue
+                return
             refused[index] = counted_reason(found[0][0], found[0][2])
             for field, value, refusal in found:
                 faults.add(row_fault(f"{path}/{index}", field, value, refusal))
                 reasons[counted_reason(field, refusal)] += 1
+
+        given = enumerate(rows)
+        for index, row in given:
+            judge(index, row)
+            if faults.is_full:
+                break
+        briefly: dict[int, str] = {}
+        words: dict[tuple[str | None, str], str] = {}  # few, and a batch may have each often
+        for index, row in given:
+            first = self._first_fault(row, labelled)
+            if first is None:
+                judge(index, row)
+                continue
+            named = (first[0], first[1].reason)
+            reason = words.get(named)
+            if reason is None:
+                reason = words[named] = counted_reason(*first)
+            briefly[index] = reason
+        faults.count(len(briefly))
+        reasons.update(briefly.values())
+        if briefly:
+            refused = dict(sorted({**refused, **briefly}.items()))
         return Judged(accepted, refused, faults, dict(reasons))
 
     def check_label(self, label: object, row: Row, *, path: str = "/label") -> float:
