@@ -18,6 +18,7 @@ from app.projections.cycles_that_count import ModelCounts, judged_next, model_co
 from app.projections.label_days import rows_in_whole_days
 from app.projections.models import ModelView
 from app.projections.reigns import newest_reign
+from app.projections.rows_apart import folded_until
 from domain.contract.contract import Contract, parse_contract
 from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
@@ -55,6 +56,7 @@ class Health:
     days_since_evaluation: float | None  # since its last cycle ended; None: none ended yet
     overdue_predictions: int  # rows of the champion, whole days past what labels may take
     overdue_unlabelled: int
+    counted_until: int  # the last position whose rows are in these two; -1: none are yet
     halted: int  # cycles of the model that count, as all below
     failed: int
     undecided: int
@@ -83,6 +85,7 @@ def current_health(
     does. Whoever asks must say, or one door would call healthy what another calls degraded.
     `clock_skew_seconds_max`: the setting of that name.
     """
+    counted_until = max(folded_until(connection), -1)
     contract = parse_contract(orjson.loads(model.contract))
     latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
     cycle = next((each for each in latest if each.status == "ended"), None)
@@ -137,6 +140,7 @@ def current_health(
         days_since_evaluation=since,
         overdue_predictions=overdue,
         overdue_unlabelled=unlabelled,
+        counted_until=counted_until,
         halted=counts.halted,
         failed=counts.failed,
         undecided=counts.undecided,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Final
 
@@ -36,6 +37,7 @@ from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 
 DOOR: Final = "predictions"
 _FIELDS: Final = frozenset({"model", "row", "rows"})
+_FEW_ROWS: Final = 20  # as long as it takes to say what they lack, others may wait
 
 
 class IdempotencyKeyReused(WhyledgerError):
@@ -171,9 +173,18 @@ class Predictions:
                 raise _reused(idempotency_key) from None
 
     async def make_soon(
-        self, body: object, *, idempotency_key: str | None, cause: Cause
+        self,
+        body: object,
+        *,
+        idempotency_key: str | None,
+        cause: Cause,
+        alone: Callable[[], AbstractAsyncContextManager[None]],
     ) -> Sequence[Recorded]:
-        """As `make`, for an event loop and few rows: only what may take long leaves the loop."""
+        """As `make`, for an event loop and a short body: only what may take long leaves the loop.
+
+        `alone`: the turn of whoever works long. A short body may hold a thousand empty rows, and
+        to say what each lacks takes far longer than to answer as many bytes of rows that fit.
+        """
         request = _read(body, self._rows_max)
         with self._under_way.claim(idempotency_key):
             sent = _digest_of(request, idempotency_key)
@@ -183,8 +194,13 @@ class Predictions:
                 )
                 if first is not None:
                     return first
+            judged = partial(self._judged, request, idempotency_key, cause.request_id, sent)
             try:
-                append = self._judged(request, idempotency_key, cause.request_id, sent)
+                if self._fits(request):
+                    append = judged()
+                else:
+                    async with alone():
+                        append = await asyncio.to_thread(judged)
             except RowsRefusedError as refusal:
                 await asyncio.to_thread(self._count, request, refusal, cause)
                 raise
@@ -192,6 +208,13 @@ class Predictions:
                 return await self._ledger.append_soon([append], cause)
             except IdempotencyConflict:
                 raise _reused(idempotency_key) from None
+
+    def _fits(self, request: PredictionRequest) -> bool:
+        """Whether the rows are few, or can be judged together."""
+        if len(request.rows) <= _FEW_ROWS:
+            return True
+        guard = self._champions.of(request.model).guard
+        return guard.accepted_together(request.rows, labelled=False) is not None
 
     def _judged(
         self,

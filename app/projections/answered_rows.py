@@ -25,7 +25,7 @@ from app.ledger.tables import ENTRIES
 from app.ledger.unreadable import STORED, StoredRow, read_entry
 from app.projections.read_model import by_place
 from app.projections.row_values import in_ledger_order, names_at
-from app.projections.zones import ZONE_ENTRIES, zones_with
+from app.projections.zones import span_of, zones_with
 from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
@@ -76,9 +76,9 @@ def answered_within(
         if model_version in (None, zone.model_version)
     ]
     for number in sorted({zone.zone for zone in zones}):
-        first = max(number * ZONE_ENTRIES, reach.after + 1)
-        last = min((number + 1) * ZONE_ENTRIES - 1, reach.up_to)
-        for version, entry in _entries_in(connection, model, first, last, reach, lacking=False):
+        first, last = span_of(number)
+        ends = (max(first, reach.after + 1), min(last, reach.up_to))
+        for version, entry in _entries_in(connection, model, *ends, reach, lacking=False):
             if model_version in (None, version):
                 for row in answered_rows(entry):
                     if reach.start <= row.event_time < reach.end:
@@ -93,11 +93,11 @@ def count_answered(connection: Connection, model: str, *, after: int, up_to: int
     found = 0
     zones = zones_with(connection, model, start="", end=_BEYOND, after=after, up_to=up_to)
     for zone in zones:
-        first, last = zone.zone * ZONE_ENTRIES, (zone.zone + 1) * ZONE_ENTRIES - 1
+        first, last = span_of(zone.zone)
         if first > after and last <= up_to:
             found += zone.rows
     for number in sorted({zone.zone for zone in zones}):
-        first, last = number * ZONE_ENTRIES, (number + 1) * ZONE_ENTRIES - 1
+        first, last = span_of(number)
         if first <= after or last > up_to:
             ends = (max(first, after + 1), min(last, up_to))
             entries = _entries_in(connection, model, *ends, lacking=False)
@@ -112,9 +112,8 @@ def answered_in_zone(
 
     For a fold, which goes on without what was damaged.
     """
-    first = zone * ZONE_ENTRIES
-    last = min(first + ZONE_ENTRIES - 1, up_to)
-    for _, entry in _entries_in(connection, model, first, last, lacking=True):
+    first, last = span_of(zone)
+    for _, entry in _entries_in(connection, model, first, min(last, up_to), lacking=True):
         yield entry
 
 

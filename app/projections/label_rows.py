@@ -18,6 +18,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from app.ledger.past import Past
+from app.projections.asked_rows import AskedRows
 from app.projections.labels import LABELS, Targets
 from app.projections.labels_in_force import number
 from app.projections.read_model import json_text, unfit
@@ -32,6 +33,10 @@ from domain.packed import Packed, Packing, Whole
 
 _FETCHED_AT_ONCE: Final = 1_000
 _ROWS_AT_ONCE: Final = 1_000  # that are objects at a time
+_LATEST: Final = AskedRows(
+    " SELECT (SELECT max(place) FROM {labels} WHERE identity_digest = digest) FROM asked",
+    labels=LABELS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +108,8 @@ def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -
     What an upload is compared with.
     """
     digests = [row_digest(model, each) for each in identities]
-    latest = (
-        select(func.max(LABELS.c.place).label("place"))
-        .where(LABELS.c.identity_digest.in_(digests))
-        .group_by(LABELS.c.identity_digest)
-        .order_by("place")
-    )
-    places = np.array(connection.execute(latest).scalars().all(), np.int64)
+    latest = sorted(place for (place,) in _LATEST(connection, digests) if place is not None)
+    places = np.array(latest, np.int64)
     return {
         cast(PredictionMade, event.event).identity: row
         for _, event, row in _Labels(connection, places).rows()

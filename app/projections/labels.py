@@ -5,7 +5,7 @@ A later label for the same identity is a correction: it wins by its place, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
@@ -15,6 +15,7 @@ from app.ledger.past import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import ROWS_METADATA, table_of
 from domain.blocks.ids import end_of
+from domain.events.block_events import ObservationsRecorded, OutcomesRecorded
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ContractAdopted,
@@ -22,6 +23,8 @@ from domain.events.events import (
     OutcomeRecorded,
     PredictionMade,
 )
+from domain.events.expansion import expanded
+from domain.events.row_cells import observed_rows
 from domain.identities import row_digest
 
 _FETCHED_AT_ONCE: Final = 1_000
@@ -85,30 +88,36 @@ def newest_label(connection: Connection, model: str) -> str | None:
 
 
 def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
-    """The rows of `LABELS` that follow from these observations and outcomes."""
-    outcomes = [entry for entry in entries if isinstance(entry.event, OutcomeRecorded)]
-    wanted = {cast(OutcomeRecorded, entry.event).prediction_id for entry in outcomes}
+    """The rows of `LABELS` that follow from these observations and outcomes, of many rows, too."""
+    outcomes = [
+        each for each in expanded(_of_outcomes(entries)) if isinstance(each.event, OutcomeRecorded)
+    ]
+    wanted = {cast(OutcomeRecorded, each.event).prediction_id for each in outcomes}
     predictions = past.with_ids(sorted(wanted)) if wanted else {}
     targets = Targets(past, entries[0].position, entries[-1].position)
     rows: list[LabelValues] = []
     for entry in entries:
-        event, at, place = entry.event, entry.position, entry.place
-        if isinstance(event, ObservationRecorded):
-            label = _number(event.row.get(targets.at(event.model, at) or ""))
-            rows.append((place, *_named(event, entry.occurred_at), label, None))
-        else:
-            assert isinstance(event, OutcomeRecorded)  # noqa: S101 - narrows for the checker
-            made = predictions.get(event.prediction_id)
-            if made is None or made.position > at:
-                continue  # a label of nothing: history happened, no row follows from it
-            if not isinstance(made.event, PredictionMade):
-                continue  # no prediction, or one whose data was erased
-            rows.append((place, *_named(made.event, made.occurred_at), event.label, made.place))
+        event = entry.event
+        if isinstance(event, ObservationRecorded | ObservationsRecorded):
+            model, target = event.model, targets.at(event.model, entry.position) or ""
+            for place, identity, time, label in observed_rows(entry, target):
+                digest = row_digest(model, identity)
+                rows.append((place, model, digest, identity, time, _number(label), None))
+    for entry in outcomes:
+        event, at = cast(OutcomeRecorded, entry.event), entry.position
+        made = predictions.get(event.prediction_id)
+        if made is None or made.position > at:
+            continue  # a label of nothing: history happened, no row follows from it
+        if not isinstance(made.event, PredictionMade):
+            continue  # no prediction, or one whose data was erased
+        model, identity = event.model, made.event.identity
+        named = (model, row_digest(model, identity), identity)
+        rows.append((entry.place, *named, made.occurred_at, event.label, made.place))
     return rows
 
 
-def _named(event: ObservationRecorded | PredictionMade, time: str) -> tuple[str, bytes, str, str]:
-    return event.model, row_digest(event.model, event.identity), event.identity, time
+def _of_outcomes(entries: Iterable[Recorded]) -> Iterator[Recorded]:
+    return (each for each in entries if isinstance(each.event, OutcomeRecorded | OutcomesRecorded))
 
 
 class Targets:

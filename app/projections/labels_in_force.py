@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from app.projections.answered_rows import named_rows
+from app.projections.asked_rows import AskedRows
 from app.projections.labels import LABELS
 from app.projections.read_model import by_place, unfit
 from app.projections.windows import Window
@@ -30,6 +31,16 @@ from domain.identities import row_digest
 from domain.packed import Flags, Floats, Whole
 
 _FETCHED_AT_ONCE: Final = 10_000
+_NO_LABEL: Final = ("", None)
+# Of each row the last label that it was given before a place, or the first.
+_OF_ROW: Final = (
+    " SELECT asked.digest, given.event_time, given.label FROM asked JOIN {{labels}} AS given"
+    " ON given.place = (SELECT each.place FROM {{labels}} AS each"
+    " WHERE each.identity_digest = asked.digest AND each.place < {{mark}}"
+    " AND each.label IS NOT NULL ORDER BY each.place {order} LIMIT 1)"
+)
+_LAST: Final = AskedRows(_OF_ROW.format(order="DESC"), labels=LABELS)
+_FIRST: Final = AskedRows(_OF_ROW.format(order="ASC"), labels=LABELS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,10 +84,10 @@ def dated_labels(
 ) -> Iterator[tuple[str, float | None]]:
     """The event time of each row of the window, and its label in force; as `labelled_in`."""
     for page in named_rows(connection, window.places):
-        given = _given(connection, model, page, up_to)
+        last = _given(_LAST, connection, model, page, up_to)
         for identity, time in page:
-            last = given.get(identity)
-            yield time, last[-1][1] if last and last[-1][0] < before else None
+            told, label = last.get(identity, (before, None))
+            yield time, label if told < before else None
 
 
 def first_labels(
@@ -87,32 +98,21 @@ def first_labels(
     What is asked about again and again must not change with a correction.
     """
     for page in named_rows(connection, window.places):
-        given = _given(connection, model, page, up_to)
-        yield [
-            (identity, time, given[identity][0][1] if identity in given else None)
-            for identity, time in page
-        ]
+        first = _given(_FIRST, connection, model, page, up_to)
+        yield [(identity, time, first.get(identity, _NO_LABEL)[1]) for identity, time in page]
 
 
 def _given(
-    connection: Connection, model: str, rows: Sequence[tuple[str, str]], up_to: int
-) -> dict[str, list[tuple[str, float]]]:
-    """The labels that these rows were given up to a position, in order: event time and value."""
+    which: AskedRows,
+    connection: Connection,
+    model: str,
+    rows: Sequence[tuple[str, str]],
+    up_to: int,
+) -> dict[str, tuple[str, float | None]]:
+    """Event time and value of that label of each of these rows; without those that have none."""
     digests = {row_digest(model, identity): identity for identity, _ in rows}
-    table = LABELS.c
-    found: dict[str, list[tuple[str, float]]] = {}
-    labels = connection.execute(
-        select(table.identity_digest, table.event_time, table.label)
-        .where(
-            table.identity_digest.in_(list(digests)),
-            table.place < end_of(up_to),
-            table.label.is_not(None),
-        )
-        .order_by(table.place)
-    )
-    for digest, time, label in labels:
-        found.setdefault(digests[digest], []).append((time, number(label)))
-    return found
+    found = which(connection, [*digests], end_of(up_to))
+    return {digests[digest]: (time, number(label)) for digest, time, label in found}
 
 
 def labelled_between(

@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple, cast
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from app.ledger.past import Past
-from app.projections.read_model import ROWS_METADATA, table_of
+from app.projections.asked_rows import AskedRows
+from app.projections.read_model import ROWS_METADATA, table_of, unfit
 from app.projections.row_values import events_at
 from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
@@ -25,7 +26,6 @@ from domain.events.row_cells import answered_rows
 from domain.identities import row_digest
 
 _DAY: Final = len("1976-07-01")
-_IDS_PER_STATEMENT: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class StoredPrediction:
     """One prediction of one row."""
 
     identity_digest: bytes  # see `row_digest`
-    place: int  # see `Recorded.place`
     version: str  # who answered, without the model's name before it: '/12'
+    place: int  # see `Recorded.place`
     day: int  # of the row's event time, UTC; 1 is 0001-01-01
 
 
@@ -53,8 +53,40 @@ PREDICTIONS: Final = table_of(
     "predictions",
     number=4,
     metadata=ROWS_METADATA,
-    key=("identity_digest", "place"),
+    key=("identity_digest", "version", "place"),
 )
+
+
+# The versions of each row are found one after another, and the last prediction of each.
+_LAST: Final = AskedRows(
+    ", answered(digest, version) AS ("
+    " SELECT digest, (SELECT min(version) FROM {predictions} WHERE identity_digest = digest)"
+    " FROM asked UNION ALL"
+    " SELECT digest, (SELECT min(later.version) FROM {predictions} AS later"
+    " WHERE later.identity_digest = digest AND later.version > answered.version)"
+    " FROM answered WHERE answered.version IS NOT NULL)"
+    " SELECT last.identity_digest, last.version, last.place, last.day"
+    " FROM answered JOIN {predictions} AS last ON last.identity_digest = answered.digest"
+    " AND last.version = answered.version AND last.place = ("
+    " SELECT max(each.place) FROM {predictions} AS each"
+    " WHERE each.identity_digest = answered.digest AND each.version = answered.version)",
+    first="RECURSIVE",
+    predictions=PREDICTIONS,
+)
+
+
+def last_of_each_version(
+    connection: Connection, digests: Sequence[bytes]
+) -> Iterator[tuple[bytes, str, int, int]]:
+    """Digest, version, place and day of the last prediction by each version of each of these rows.
+
+    Raises:
+        ReadModelUnfit: a version is none.
+    """
+    for digest, version, place, day in _LAST(connection, digests):
+        if not isinstance(version, str) or type(place) is not int:
+            raise unfit("version", "a prediction")
+        yield digest, version, place, day
 
 
 def find_predictions(
@@ -72,20 +104,15 @@ def latest_predictions(
     connection: Connection, model: str, identities: Sequence[str]
 ) -> dict[str, MadePrediction]:
     """The model's last prediction of each of those rows that it made one of, by identity."""
+    last: dict[bytes, int] = {}
+    for digest, _, place, _ in last_of_each_version(
+        connection, [row_digest(model, each) for each in identities]
+    ):
+        last[digest] = max(place, last.get(digest, place))
     found = {}
-    predicted = PREDICTIONS.c
-    for start in range(0, len(identities), _IDS_PER_STATEMENT):
-        some = [row_digest(model, each) for each in identities[start : start + _IDS_PER_STATEMENT]]
-        last = (
-            select(func.max(predicted.place).label("place"))
-            .where(predicted.identity_digest.in_(some))
-            .group_by(predicted.identity_digest)
-            .order_by("place")
-        )
-        places = np.array(connection.execute(last).scalars().all(), np.int64)
-        for made in events_at(connection, places):
-            event = cast(PredictionMade, made.event)
-            found[event.identity] = _as_made(made, event)
+    for made in events_at(connection, np.array(sorted(last.values()), np.int64)):
+        event = cast(PredictionMade, made.event)
+        found[event.identity] = _as_made(made, event)
     return found
 
 
@@ -94,9 +121,7 @@ def predicted_identities(
 ) -> frozenset[str]:
     """Those of `identities` that the model made a prediction of."""
     digests = {row_digest(model, each): each for each in identities}
-    column = PREDICTIONS.c.identity_digest
-    found = connection.execute(select(column).where(column.in_(list(digests))).distinct())
-    return frozenset(digests[digest] for digest in found.scalars())
+    return frozenset(digests[digest] for digest, *_ in last_of_each_version(connection, [*digests]))
 
 
 class Prediction(NamedTuple):
@@ -112,11 +137,11 @@ class Prediction(NamedTuple):
         """The day of the row's event time, UTC: `1976-07-01`."""
         return self.event_time[:_DAY]
 
-    def stored(self) -> tuple[bytes, int, str, int]:
+    def stored(self) -> tuple[bytes, str, int, int]:
         """The row of `PREDICTIONS`."""
         model, digest = self.row
         version = self.model_version.removeprefix(model)
-        return digest, self.place, version, number_of_day(self.day)
+        return digest, version, self.place, number_of_day(self.day)
 
 
 def predictions_in(entries: Iterable[Recorded]) -> Iterator[Prediction]:

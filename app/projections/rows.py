@@ -7,22 +7,27 @@ one read model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, delete, or_, select, tuple_
 
-from app.database.engine import driver_name, fetch, insert_rows
+from app.database.engine import insert_rows
 from app.ledger.erasures import models_of_rows
 from app.ledger.past import Past
 from app.projections.answered_rows import answered_in_zone
+from app.projections.asked_rows import AskedRows
 from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, recount
 from app.projections.labels import LABELS, told_labels
-from app.projections.predictions import PREDICTIONS, day_with_number, predictions_in
+from app.projections.predictions import (
+    PREDICTIONS,
+    day_with_number,
+    last_of_each_version,
+    predictions_in,
+)
 from app.projections.read_model import ReadModel, unfit
 from app.projections.zones import ZONES, add_to_zones, write_zone, zone_of
 from domain.blocks.ids import place_of, position_of
-from domain.events.block_events import PredictionsMade
+from domain.events.block_events import ObservationsRecorded, OutcomesRecorded, PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ObservationRecorded,
@@ -31,24 +36,12 @@ from domain.events.events import (
     PredictionMade,
 )
 
-_ROWS_PER_STATEMENT: Final = 500
-# In the drivers' own words: one statement however many rows, and building it costs more.
-_SAID: Final = (
-    "SELECT identity_digest, place, version, day FROM {predictions} WHERE identity_digest {among}"
-    " UNION ALL SELECT identity_digest, place, NULL, NULL FROM {labels}"
-    " WHERE identity_digest {among} AND label IS NOT NULL"
+_PLACES_PER_STATEMENT: Final = 500
+_LABELLED: Final = AskedRows(
+    " SELECT digest FROM asked WHERE EXISTS"
+    " (SELECT 1 FROM {labels} WHERE identity_digest = digest AND label IS NOT NULL)",
+    labels=LABELS,
 )
-_STAND: Final = {  # whether it is SQLite -> the statement
-    sqlite: _SAID.format(
-        predictions=driver_name(PREDICTIONS, dialect),
-        labels=driver_name(LABELS, dialect),
-        among=among,
-    )
-    for sqlite, dialect, among in (
-        (True, "sqlite", f"IN ({', '.join(['?'] * _ROWS_PER_STATEMENT)})"),
-        (False, "postgresql", "= ANY(%s)"),
-    )
-}
 
 
 def _predicted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
@@ -79,14 +72,14 @@ def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> 
         labels = LABELS.c
         lost = or_(labels.place.in_(places), labels.of_place.in_(places))
         of_labels = select(labels.identity_digest).where(lost).distinct()
-        digests = {*connection.execute(of_labels).scalars(), *(digest for digest, _ in keys)}
+        digests = {*connection.execute(of_labels).scalars(), *(digest for digest, _, _ in keys)}
         touched = [(model, digest) for digest in digests]
         stood = _standing(connection, touched)
         key = tuple_(*PREDICTIONS.primary_key.columns)
         connection.execute(delete(PREDICTIONS).where(key.in_(keys)))
         connection.execute(delete(LABELS).where(lost))
         recount(connection, stood, _standing(connection, touched))
-        zones.update((model, zone_of(position_of(place))) for _, place in keys)
+        zones.update((model, zone_of(position_of(place))) for _, _, place in keys)
     for model, zone in sorted(zones):
         rest = answered_in_zone(past.connection, model, zone, entries[-1].position)
         write_zone(connection, model, zone, predictions_in(rest))
@@ -103,44 +96,27 @@ def _named(past: Past, entries: Sequence[Recorded]) -> Iterator[tuple[str, list[
         named += [place_of(each.position, each.row) for each in event.rows]
         models = models_of_rows(past.connection, list({position_of(place) for place in named}))
         places = [place for place in named if models.get(position_of(place)) == event.model]
-        for start in range(0, len(places), _ROWS_PER_STATEMENT):
-            yield event.model, places[start : start + _ROWS_PER_STATEMENT]
+        for start in range(0, len(places), _PLACES_PER_STATEMENT):
+            yield event.model, places[start : start + _PLACES_PER_STATEMENT]
 
 
-def _keys_at(connection: Connection, places: Sequence[int]) -> list[tuple[bytes, int]]:
+def _keys_at(connection: Connection, places: Sequence[int]) -> list[tuple[bytes, str, int]]:
     """The keys of the predictions at these places, for which all are looked through."""
     found = select(*PREDICTIONS.primary_key.columns).where(PREDICTIONS.c.place.in_(places))
-    return [(digest, place) for digest, place in connection.execute(found)]
+    return [(digest, version, place) for digest, version, place in connection.execute(found)]
 
 
 def _standing(connection: Connection, rows: Iterable[Row]) -> dict[Row, Stand]:
     """How those of `rows` stand that were predicted, or labelled."""
     models = {digest: model for model, digest in rows}
-    found: dict[Row, Stand] = {}
-    for digest, _, version, day in sorted(_said_of(connection, list(models)), key=itemgetter(1)):
-        row = (models[digest], digest)
-        stand = found.setdefault(row, Stand(False, {}))
-        if version is None:
-            found[row] = Stand(True, stand.days)
-        else:
-            stand.days[models[digest] + version] = _day(day)
+    found: dict[Row, Stand] = {
+        (models[digest], digest): Stand(True, {}) for (digest,) in _LABELLED(connection, [*models])
+    }
+    for digest, version, _, day in last_of_each_version(connection, [*models]):
+        model = models[digest]
+        stand = found.setdefault((model, digest), Stand(False, {}))
+        stand.days[model + version] = _day(day)
     return found
-
-
-def _said_of(
-    connection: Connection, digests: Sequence[bytes]
-) -> Iterator[tuple[bytes, int, str | None, Any]]:
-    """Digest, place, version (None: a label) and day of what is kept of these rows."""
-    sqlite = connection.dialect.name == "sqlite"
-    for start in range(0, len(digests), _ROWS_PER_STATEMENT):
-        some = list(digests[start : start + _ROWS_PER_STATEMENT])
-        if sqlite:  # always as many, so that the driver keeps the statement prepared
-            some += [b""] * (_ROWS_PER_STATEMENT - len(some))
-        values = some * 2 if sqlite else [some, some]
-        for digest, place, version, day in fetch(connection, _STAND[sqlite], values):
-            if version is not None and not isinstance(version, str):
-                raise unfit("version", "a prediction")
-            yield digest, place, version, day
 
 
 def _day(number: Any) -> str:
@@ -156,7 +132,9 @@ ROWS: Final = ReadModel(
         PredictionMade: _predicted,
         PredictionsMade: _predicted,
         ObservationRecorded: _labelled,
+        ObservationsRecorded: _labelled,
         OutcomeRecorded: _labelled,
+        OutcomesRecorded: _labelled,
         PayloadErased: _erased,
     },
     beside=(ZONES, LABELS, LABEL_DAYS),

@@ -56,6 +56,7 @@ _MANY: Final = 1_000  # entries: to look through fewer is no wait for others who
 _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: others want the processor, too
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
+_TOGETHER: Final = Keeping([ROWS], apart=True).together
 # The last entry folded, and what its leaf hash was.
 STATE: Final = Table(
     f"rows_state_{VERSION.replace('.', '_')}",
@@ -63,6 +64,25 @@ STATE: Final = Table(
     Column("position", POSITION, primary_key=True, autoincrement=False),
     Column("leaf_hash", LargeBinary, nullable=False),
 )
+
+
+def folded_until(connection: Connection) -> int:
+    """The position up to which a connection sees rows; less than 0: none.
+
+    Asked first in a transaction, rows are never ahead of the entries that it sees.
+    """
+    if postgresql := connection.dialect.name == "postgresql":
+        table, mark = POSITIONS.fullname, "%s"
+    else:
+        table = POSITIONS.name if is_of_rows(connection) else f"{ROWS_SCHEMA}.{POSITIONS.name}"
+        mark = "?"
+    try:
+        rows = fetch(connection, _POSITION.format(table, mark), (_TOGETHER,))
+    except DBAPIError:
+        if postgresql:
+            raise
+        return -1  # nothing stands there yet
+    return max((at for (at,) in rows if type(at) is int), default=-1)
 
 
 class FoldedRows:
@@ -94,18 +114,7 @@ class FoldedRows:
 
     def folded(self, connection: Connection) -> int:
         """As `RowsApart.folded`."""
-        if self._file is None:
-            table, mark = POSITIONS.fullname, "%s"
-        else:
-            table = POSITIONS.name if is_of_rows(connection) else f"{ROWS_SCHEMA}.{POSITIONS.name}"
-            mark = "?"
-        try:
-            rows = fetch(connection, _POSITION.format(table, mark), (self.keeping.together,))
-        except DBAPIError:
-            if self._file is None:
-                raise
-            return -1  # nothing stands there yet
-        return max((at for (at,) in rows if type(at) is int), default=-1)
+        return folded_until(connection)
 
     def catch_up(
         self,

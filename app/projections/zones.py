@@ -51,6 +51,15 @@ def zone_of(position: int) -> int:
     return position // ZONE_ENTRIES
 
 
+def span_of(zone: int) -> tuple[int, int]:
+    """The first and the last position of a zone.
+
+    >>> zone_of(span_of(7)[0]), zone_of(span_of(7)[1]), zone_of(span_of(7)[1] + 1)
+    (7, 7, 8)
+    """
+    return zone * ZONE_ENTRIES, (zone + 1) * ZONE_ENTRIES - 1
+
+
 def zones_with(
     connection: Connection, model: str, *, start: str, end: str, after: int, up_to: int
 ) -> list[Zone]:

@@ -49,6 +49,37 @@ def answered_rows(entry: Recorded) -> Iterator[AnsweredRow]:
             yield AnsweredRow(each.place, event.identity, each.occurred_at, event.prediction)
 
 
+class LabelledRow(NamedTuple):
+    """One row that was observed, and its label."""
+
+    place: int
+    identity: str
+    event_time: str
+    label: Value  # None where the row lacks it
+
+
+def observed_rows(entry: Recorded, target: str) -> Iterator[LabelledRow]:
+    """The rows that an entry of observations holds, in order; of erased ones none.
+
+    `target`: the column of the label.
+    """
+    apart, rows = entry.rows_apart, range(entry.rows)
+    shared, lines = _certain(entry, apart, rows)
+    if apart is not None and lines is not None:
+        layout = apart.layout
+        identities, times = layout.identities(shared, lines), layout.times(shared, lines)
+        places = range(entry.place, entry.place + entry.rows)
+        yield from map(
+            LabelledRow, places, identities, times, _column(apart, shared, lines, target)
+        )
+        return
+    for each in rows_of(entry, rows):
+        event = each.event
+        if isinstance(event, ObservationRecorded):
+            label = event.row.get(target)
+            yield LabelledRow(each.place, event.identity, each.occurred_at, label)
+
+
 def names_of(entry: Recorded, rows: Sequence[int]) -> list[tuple[str, str]] | None:
     """Identity and event time of some rows of an entry of predictions.
 
@@ -80,16 +111,20 @@ def cells_of(
     apart = entry.rows_apart
     shared, lines = _certain(entry, apart, rows)
     if apart is not None and lines is not None:
-        at = {name: n for n, name in enumerate(shared["columns"], len(apart.layout.fixed))}
-        return [
-            [line[at[name]] for line in lines] if name in at else [None] * len(lines)
-            for name in names
-        ]
+        return [_column(apart, shared, lines, name) for name in names]
     plain = _plain(entry, apart, rows)
     held = [each.event.row for each in plain if isinstance(each.event, _WITH_COLUMNS)]
     if len(held) < len(rows):
         return None
     return [[row.get(name) for row in held] for name in names]
+
+
+def _column(apart: RowsApart, shared: dict[str, Any], lines: _Lines, name: str) -> list[Value]:
+    """One column of such lines; None where there is none of this name."""
+    if name not in shared["columns"]:
+        return [None] * len(lines)
+    at = len(apart.layout.fixed) + shared["columns"].index(name)
+    return [line[at] for line in lines]
 
 
 def _plain(entry: Recorded, apart: RowsApart | None, rows: Sequence[int]) -> list[Recorded]:

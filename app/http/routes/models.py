@@ -157,6 +157,10 @@ class HealthAnswer(BaseModel):
         description="older than the contract lets labels take", examples=[0]
     )
     overdue_unlabelled: int = Field(description="of those, without a label", examples=[0])
+    counted_until: int = Field(
+        description="the last position whose rows are in these two counts; -1: none are yet",
+        examples=[1402],
+    )
     halted: int = Field(description="cycles that count and halted", examples=[0])
     failed: int = Field(description="cycles that count and failed", examples=[0])
     undecided: int = Field(description="cycles that count and came to no decision", examples=[0])

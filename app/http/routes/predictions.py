@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -13,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.cause import Cause
 from app.http import examples
-from app.http.bodies import INLINE_BYTES_MAX, JSON, parsed
+from app.http.bodies import INLINE_BYTES_MAX, JSON, alone, parsed
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import cause_of, process_of
 from app.http.documentation import refusals
@@ -118,7 +119,9 @@ async def create_predictions(request: Request) -> Response:
     if receipts or len(body) > INLINE_BYTES_MAX:
         content = await run_in_threadpool(_answer_many, process, asked, key, cause, receipts)
     else:
-        made = await process.predictions.make_soon(asked, idempotency_key=key, cause=cause)
+        made = await process.predictions.make_soon(
+            asked, idempotency_key=key, cause=cause, alone=partial(alone, request)
+        )
         content = _answer(made, ())
     return Response(content, media_type="application/json")
 

@@ -16,6 +16,7 @@ from app.clock import new_id
 from app.ledger.payloads import delete_erased
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.tables import PAYLOADS
+from app.projections import zones
 from app.projections.label_days import LABEL_DAYS, rows_in_whole_days
 from app.projections.rebuild import rebuild
 from domain.errors import ReadModelUnfit
@@ -170,6 +171,13 @@ def kept(ledger: Ledger) -> Days:
         return [(model, version, day, rows, late) for model, version, day, rows, late in found]
 
 
+@pytest.fixture
+def small_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few entries in a zone that an erasure reaches one of several."""
+    monkeypatch.setattr(zones, "ZONE_ENTRIES", 3)
+
+
+@pytest.mark.usefixtures("small_zones")
 @settings(
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from app.ledger.past import Past
 from app.ledger.payloads import delete_erased
 from app.ledger.store import Connection, Ledger
+from app.projections import zones
 from app.projections.folding import digests, fold, scratch
 from app.projections.label_days import LABEL_DAYS
 from app.projections.label_rows import columns_as_sent, labelled_rows
@@ -46,6 +47,12 @@ from tests.ledger_events import contract_adopted, put
 
 FIRST = "0198f2a4-6d1e-7c3b-9a55-3f0f5f3dfffe"
 FAR = "9999"
+
+
+@pytest.fixture(autouse=True)
+def small_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few entries in a zone that a story has several."""
+    monkeypatch.setattr(zones, "ZONE_ENTRIES", 2)
 
 
 @pytest.fixture

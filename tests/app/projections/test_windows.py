@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.projections import answered_rows, row_values
+from app.projections import answered_rows, row_values, zones
+from app.projections.answered_rows import count_answered
 from app.projections.labels import LABELS
 from app.projections.labels_in_force import (
     corrected_among,
@@ -154,6 +155,13 @@ def put(
     return ledger.append([StreamAppend(stream, new, None)], Cause.unauthenticated(new_id()))
 
 
+@pytest.fixture
+def small_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few entries in a zone that a story has several."""
+    monkeypatch.setattr(zones, "ZONE_ENTRIES", 4)
+
+
+@pytest.mark.usefixtures("small_zones")
 @hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     steps=st.lists(STEPS, max_size=14),
@@ -197,6 +205,7 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
             before=end,
             by_time=True,
         )
+        answered = count_answered(connection, told.model, after=up_to - 6, up_to=up_to)
         labelled = labelled_in(connection, told.model, windows[0], before=end, up_to=up_to)
         first = [
             label
@@ -227,6 +236,7 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
         if each.version == version and each.position > up_to - 6 and each.time < end
     ]
     _is(between, sorted(told.window(later), key=lambda each: (each.time, each.identity)))
+    assert answered == sum(each.position > up_to - 6 for each in known)
 
     force, given_ = told.in_force(end, up_to), told.of_identity(up_to)
     have = [each for each in rows if each.identity in force]

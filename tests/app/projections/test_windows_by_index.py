@@ -9,13 +9,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.ledger.store import Ledger
+from app.projections.label_rows import latest_rows
 from app.projections.labels_in_force import (
     corrected_among,
+    first_labels,
     labelled_between,
     labelled_in,
     new_labelled_count,
 )
+from app.projections.predictions import last_of_each_version, latest_predictions
 from app.projections.windows import predictions_between, rows_answered, window_predictions
+from domain.identities import row_digest
 from tests import ledger_events as events
 from tests.app.projections.test_windows import put, year
 
@@ -65,6 +69,45 @@ def test_a_window_is_found_by_index_and_what_came_since_by_position(sqlite_ledge
     few = asked(0)
     before(500, 5_000)
     many = asked(2)
+    assert all(0 < after <= 1.3 * first for first, after in zip(few, many, strict=True)), (
+        few,
+        many,
+    )
+
+
+def test_a_row_that_was_asked_about_again_and_again_costs_no_more(sqlite_ledger: Ledger) -> None:
+    """Given one row with ten times as many predictions and labels, then as many steps find how it
+    stands, its last prediction, its labels and what an upload is compared with."""
+    ledger = sqlite_ledger
+    put(ledger, "model-cars", [(events.contract_adopted(), year(0))])
+    digest = row_digest("cars", "car=1")
+
+    def asked(times: int) -> list[int]:
+        for _ in range(times // 100):
+            put(ledger, "predictions-cars", [(events.prediction("car=1"), year(1))] * 100)
+            put(ledger, "observations-cars", [(events.observation("car=1"), year(1))] * 100)
+        put(ledger, "predictions-cars", [(events.prediction("car=1", version="cars/2"), year(1))])
+        up_to = ledger.size()
+        with ledger.connect() as connection:
+            window = window_predictions(
+                connection,
+                "cars",
+                model_version="cars/2",
+                start=year(0),
+                end=year(2),
+                up_to=up_to,
+            )
+            until: dict[str, Any] = {"before": year(2), "up_to": up_to}
+            asks: list[Callable[[], object]] = [
+                lambda: list(last_of_each_version(connection, [digest])),
+                lambda: latest_predictions(connection, "cars", ["car=1"]),
+                lambda: labelled_in(connection, "cars", window, **until),
+                lambda: list(first_labels(connection, "cars", window, up_to=up_to)),
+                lambda: latest_rows(connection, "cars", ["car=1"]),
+            ]
+            return [_machine_steps(connection, ask) for ask in asks]
+
+    few, many = asked(300), asked(3_000)
     assert all(0 < after <= 1.3 * first for first, after in zip(few, many, strict=True)), (
         few,
         many,

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.events import row_cells, upcasting
+from domain.events import row_cells
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, PredictionMade
 from domain.events.expansion import expanded
-from domain.events.row_cells import AnsweredRow, answered_rows, cells_of, names_of
+from domain.events.row_cells import AnsweredRow, answered_rows, cells_of, names_of, observed_rows
 from tests.domain.events.test_expansion import CARS, VECTORS, entry_of, read, stored
 
-OLDER = (PredictionMade.type, 1)
+NAMES = [(kind.type, kind.schema) for kind in (PredictionMade, ObservationRecorded)]
 
 
 def said(entry: Recorded) -> Iterator[AnsweredRow]:
@@ -27,7 +27,7 @@ def said(entry: Recorded) -> Iterator[AnsweredRow]:
 def any_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the rows are read."""
     if request.param == "one by one":
-        monkeypatch.setattr(row_cells, "UPCASTERS", {OLDER: upcasting.UPCASTERS})
+        monkeypatch.setattr(row_cells, "UPCASTERS", dict.fromkeys(NAMES))
 
 
 @pytest.mark.usefixtures("any_way")
@@ -72,6 +72,30 @@ def test_cells_are_those_of_the_plain_events(name: str) -> None:
         expected = [[each.row.get(name) for each in held] for name in names]  # type: ignore[union-attr]
         assert cells_of(entry, rows, names) == expected
     assert cells_of(expanded([entry])[0], [0, 0], ["year"]) == [[plain[0].row.get("year")] * 2]  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("any_way")
+def test_observed_rows_are_those_of_the_plain_events() -> None:
+    entry = entry_of(VECTORS["observations"])
+    plain = expanded([entry])
+    names = {name for each in plain for name in each.event.row}  # type: ignore[union-attr]
+    for target in [*names, "nothing"]:
+        expected = [
+            (each.place, each.event.identity, each.occurred_at, each.event.row.get(target))
+            for each in plain
+            if isinstance(each.event, ObservationRecorded)
+        ]
+        assert list(observed_rows(entry, target)) == expected
+        assert list(observed_rows(plain[0], target)) == expected[:1]
+
+
+def test_an_erased_observation_is_observed_no_more() -> None:
+    vector = VECTORS["observations"]
+    block = stored(vector).erased({0: vector["rows"][0]["id"]})
+    entry = read(vector["envelope"].encode(), block)
+    assert [row.place & 0xFFFF for row in observed_rows(entry, "year")] == [
+        row for row in range(1, entry.rows)
+    ]
 
 
 def test_an_outcome_has_no_columns() -> None:

@@ -134,6 +134,13 @@ def test_rows_that_stand_so_already_are_left_alone_and_others_are_corrections(
     assert (corrected["accepted"], corrected["already_known"]) == (1, 1)
 
 
+def test_a_row_that_stands_twice_in_a_file_is_taken_once(service: TestClient) -> None:
+    for sent in ([GOOD], [GOOD, GOOD], [GOOD.replace("4.9", "5.1")] * 2):
+        body = upload(service, HEADER, *sent).json()
+        assert body["accepted"] + body["already_known"] == len(sent)
+    assert len(events_of(service, "observations.observation-recorded")) == 2
+
+
 def test_the_same_file_sent_twice_at_once_is_accepted_once_row_by_row(service: TestClient) -> None:
     lines = [GOOD.replace("1971,129", f"1971,{number}") for number in range(1, 401)]
     with ThreadPoolExecutor(2) as senders:

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import io
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from app.http.bodies import (
     UNPACKED_SHARE_MAX,
     UNPACKED_SPARE,
     Gzip,
+    alone,
     parsed,
 )
 from app.intake.csv_rows import csv_rows
@@ -265,6 +266,28 @@ def test_only_who_is_refused_waits_for_all_others(
     )
     assert answer.status_code == (422 if refused else 201)
     assert (len(slept) > len(batch)) == pauses
+
+
+@pytest.mark.parametrize(("row", "status", "turns"), [({}, 422, 1), (AMC, 200, 0)])
+def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
+    lone_service: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    row: dict[str, object],
+    status: int,
+    turns: int,
+) -> None:
+    taken: list[Request] = []
+
+    def watched(request: Request) -> AbstractAsyncContextManager[None]:
+        taken.append(request)
+        return alone(request)
+
+    monkeypatch.setattr("app.http.routes.predictions.alone", watched)
+    short = orjson.dumps({"model": "car-price", "rows": [row] * 60})
+    assert len(short) <= INLINE_BYTES_MAX
+    answer = lone_service.post("/predictions", content=short, headers={"Content-Type": JSON})
+    assert answer.status_code == status, answer.text[:300]
+    assert len(taken) == turns
 
 
 def test_members_of_gzip_that_hold_nothing_end_with_a_refusal(service: TestClient) -> None:

@@ -123,6 +123,7 @@ def test_health_is_stale_when_nothing_was_evaluated_in_time_and_never_green_with
     late = service.get("/models/car-price/health").json()
     assert late["state"] == "stale"
     assert (late["overdue_predictions"], late["overdue_unlabelled"]) == (1, 1)
+    assert late["counted_until"] == service.get("/readyz").json()["size"] - 1
     assert "have no label" in late["reasons"][0]
 
 
