@@ -20,7 +20,7 @@ SMALL_DISK = "256m"
 ROOM_BYTES = 1024**2  # that are left when the rows begin to come
 FILE_BYTES = 16 * 1024**2  # of any file where no small disk can be mounted: one WAL segment
 BATCH = 1000
-BATCHES_MAX = 100
+BATCHES_MAX = 200  # to end where a disk is never full
 SHORT = (False,)  # whether files are bound though a disk could be mounted
 LONG = (False, True, False, True)
 
@@ -80,6 +80,11 @@ def test_a_full_disk_of_the_database_is_answered_with_503_and_needs_no_restart(
     print("\n".join(["", *tried]))  # noqa: T201 the table that `make soak` shows
 
 
+def large(number: int) -> list[dict[str, object]]:
+    """A batch whose events have an entry each, which fill a file sooner than rows of one entry."""
+    return [{**each, "filling": "x" * 500} for each in cars(number * BATCH, BATCH)]
+
+
 def fills_up(small_disk: SmallDisk, state: Path) -> int:
     """A service on it is sent rows until there is no room, and those again once there is.
 
@@ -96,14 +101,14 @@ def fills_up(small_disk: SmallDisk, state: Path) -> int:
         service.adopt()
         small_disk.fill()
         for number in range(BATCHES_MAX):
-            answer = send(client, cars(number * BATCH, BATCH))
+            answer = send(client, large(number))
             if answer.status_code != 201:
                 break
             acknowledged |= {each["id"]: each["position"] for each in answer.json()["recorded"]}
         assert_refused_for_later(answer, "")
         small_disk.make_room()
         until(lambda: client.get("/readyz").status_code == 200)
-        answer = send(client, cars(number * BATCH, BATCH))  # the same ids once more
+        answer = send(client, large(number))  # the same ids once more
         assert answer.status_code == 201, answer.text
         acknowledged |= {each["id"]: each["position"] for each in answer.json()["recorded"]}
         assert len(acknowledged) == (number + 1) * BATCH
