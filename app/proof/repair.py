@@ -12,7 +12,7 @@ said. What artefact it names nobody knows, so then none goes because no entry na
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -204,15 +204,14 @@ class _Derived:
                 perfect_root(right),
                 right,
             )
-        return sorted(at for at in {*stored, *self._tiles} if not stored.get(at))
+        return sorted((at for at in {*stored, *self._tiles} if not stored.get(at)), key=_any_order)
 
     def _unsigned(self) -> list[int]:
         if self._key is None:
             return []
         rows = self._connection.execute(select(CHECKPOINTS.c.size, CHECKPOINTS.c.note))
-        return sorted(
-            row.size for row in rows if not self._is_signed(row.size, row.note, self._key)
-        )
+        unsigned = (row.size for row in rows if not self._is_signed(row.size, row.note, self._key))
+        return sorted(unsigned, key=lambda size: _any_order((size,)))
 
     def _is_signed(self, size: int, note: str, key: VerifierKey) -> bool:
         try:
@@ -221,6 +220,11 @@ class _Derived:
             return False
         # One of ours beyond the entries stays: it shows that entries are missing.
         return signed.size == size
+
+
+def _any_order(values: Iterable[object]) -> list[tuple[str, object]]:
+    """An order for numbers among which SQLite has taken text, or bytes."""
+    return [(type(value).__name__, value) for value in values]
 
 
 def _leaves(

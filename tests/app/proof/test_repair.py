@@ -63,3 +63,17 @@ def test_a_guard_may_have_any_name(ledger: Ledger, kept: Kept) -> None:
         connection.execute(text(f"CREATE TRIGGER {name} {GUARD[connection.dialect.name]}"))
     assert len(repair(ledger, kept.key, None).steps) == 1
     assert plan_repair(ledger, kept.key, None).steps == ()
+
+
+@pytest.mark.parametrize("value", ["x'00ff'", "'one'", "1.5"])
+@pytest.mark.parametrize("column", ["level", "number"])
+def test_what_is_no_tile_is_removed_and_the_tile_written_again(
+    sqlite_settings: Settings, told_once: ToldOnce, column: str, value: str
+) -> None:
+    """On SQLite, whose columns take anything."""
+    told = told_once(fill, sqlite_settings)
+    opened = open_ledger(retold(told, sqlite_settings))
+    change(opened, f"UPDATE tiles SET {column} = {value}")
+    assert len(repair(opened, told.gives.key, None).steps) == 2
+    assert plan_repair(opened, told.gives.key, None).steps == ()
+    opened.close()
