@@ -17,7 +17,7 @@ from app.ledger.store import Connection
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
-from app.projections.labels import labelled_identities
+from app.projections.labels import labels_by_identity
 from app.projections.windows import Window, identities_of, predictions_between
 from domain.canonical_lists import elements
 from domain.errors import UnknownThing
@@ -162,11 +162,10 @@ def _trained(connection: Connection, champion: ChampionView) -> dict[str, str]:
 
 
 def _could_have_read(connection: Connection, champion: ChampionView) -> Identities:
-    return Identities(
-        labelled_identities(
-            connection,
-            champion.model,
-            before=champion.as_of,
-            up_to=int(_trained(connection, champion)["label_cutoff"]),
-        )
+    found = labels_by_identity(
+        connection,
+        champion.model,
+        before=champion.as_of,
+        up_to=int(_trained(connection, champion)["label_cutoff"]),
     )
+    return Identities(identity for identity, _ in found)

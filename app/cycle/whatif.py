@@ -37,7 +37,7 @@ from app.ledger.streams import (
 from app.projections.contracts import get_contract
 from app.projections.cycles import get_cycle
 from app.projections.cycles_that_count import judged_by
-from app.projections.label_rows import labelled_rows
+from app.projections.labels import labels_by_identity
 from app.projections.models import ModelView, get_model
 from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
@@ -199,10 +199,10 @@ class _Relived:
         with self._scratch.connect() as connection:
             view = _known(get_model(connection, self._model), self._model)
             contract = parse_contract(get_contract(connection, view.contract_digest))
-            rows = labelled_rows(
-                connection, self._model, before=_FOR_EVER, up_to=self._scratch.size()
+            up_to = self._scratch.size()
+            labels = dict(
+                labels_by_identity(connection, self._model, before=_FOR_EVER, up_to=up_to)
             )
-        labels = {row.identity: row.label for row in rows}
         declared = contract.value_of_error
         return WhatIf(
             model=self._model,

@@ -36,7 +36,7 @@ from domain.packed import Floats, Whole
 _TYPES: Final = (PredictionMade.type, PredictionsMade.type)
 # SQLite takes the other columns from the row that has the greatest place.
 _LATEST: Final = "SELECT max(place), prediction FROM answered GROUP BY identity ORDER BY "
-_BY_PLACE: Final = f"{_LATEST} max(place)"
+_BY_PLACE: Final = f"{_LATEST} 1"
 _BY_TIME: Final = f"{_LATEST} event_time, identity"
 _BEYOND: Final = ":"  # behind every event time: it follows 9
 _ROWS_AT_ONCE: Final = 1_000  # that are objects at a time

@@ -54,17 +54,19 @@ LABELS: Final = table_of(
 )
 
 
-def labelled_identities(
+def labels_by_identity(
     connection: Connection, model: str, *, before: str, up_to: int
-) -> Iterator[str]:
-    """The rows that `labelled_rows` gives for the same, in any order."""
+) -> Iterator[tuple[str, float]]:
+    """Identity and label of the rows that `labelled_rows` gives for the same, in any order."""
     last = (
         select(func.max(LABELS.c.place))
         .where(LABELS.c.model == model, LABELS.c.place < end_of(up_to), LABELS.c.label.is_not(None))
         .group_by(LABELS.c.identity_digest)
     )
-    found = select(LABELS.c.identity).where(LABELS.c.place.in_(last), LABELS.c.event_time < before)
-    yield from connection.execute(found.execution_options(yield_per=_FETCHED_AT_ONCE)).scalars()
+    asked = select(LABELS.c.identity, LABELS.c.label)
+    found = asked.where(LABELS.c.place.in_(last), LABELS.c.event_time < before)
+    for row in connection.execute(found.execution_options(yield_per=_FETCHED_AT_ONCE)):
+        yield row.identity, row.label
 
 
 def has_labels(connection: Connection, model: str, *, before: str) -> bool:

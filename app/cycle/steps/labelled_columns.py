@@ -8,8 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from operator import le
+from itertools import islice, pairwise
 from typing import Final, SupportsIndex, overload
 
 import numpy as np
@@ -172,20 +171,12 @@ class Gathering:
             places,
             Rows(columns, len(self._identities)),
         )
-        if all(map(le, *_neighbours(self._times, self._identities))):
+        rows = zip(self._times, self._identities, strict=True)
+        if all(one <= following for one, following in pairwise(rows)):
             return found
         at = sorted(range(len(found)), key=self._identities.__getitem__)
         at.sort(key=self._times.__getitem__)
         return found.taken(np.array(at, np.int64))
-
-
-def _neighbours(
-    times: Sequence[str], identities: Sequence[str]
-) -> tuple[Iterator[tuple[str, str]], Iterator[tuple[str, str]]]:
-    """Event time and identity of each row but the last, and of the one that follows it."""
-    following = zip(times, identities, strict=True)
-    next(following, None)
-    return zip(times, identities, strict=True), following
 
 
 def gathered(rows: Iterable[LabelledRow]) -> LabelledColumns:
