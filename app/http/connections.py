@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from app.background.outage import Outage
 from app.clock import monotonic_seconds
 from app.http.open_files import no_file_left
-from app.http.pacing import CHUNK_BYTES, HEAD_BYTES, Paced
+from app.http.pacing import CHUNK_BYTES, HEAD_BYTES, Paced, Turns
 from app.http.problems import problem_response
 from app.settings import Settings
 
@@ -261,7 +261,7 @@ def _stalled(connection: object, now: float) -> float:
 
 def bounded(bounds: Bounds) -> type[Connection]:
     """A protocol for `uvicorn.Config(http=…)` whose connections keep to `bounds`."""
-    return type("BoundedConnection", (Connection,), {"bounds": bounds})
+    return type("BoundedConnection", (Connection,), {"bounds": bounds, "turns": Turns()})
 
 
 def sweep(connections: Iterable[object]) -> None:

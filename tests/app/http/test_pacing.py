@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.clock import monotonic_seconds
 from app.http.connections import HEAD_BYTES_MAX, Connection
-from app.http.pacing import CHUNK_BYTES, HEAD_BYTES, TURN_PARTS, WAITING_MAX
+from app.http.pacing import AT_ONCE, CHUNK_BYTES, HEAD_BYTES, TURN_PARTS, WAITING_MAX, Turns
 from app.settings import Settings
 from tests.app.http.listening import Listening, all_of, listening
-from tests.patience import until
+from tests.patience import HANGS_SECONDS, until
 
 SMALL = b"GET /%d HTTP/1.1\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n"
@@ -84,6 +84,102 @@ def test_of_many_requests_sent_at_once_few_are_parsed_before_they_are_answered(
         received = all_of(client)
         sender.join()
     assert answers(received) == [b"/%d 0" % n for n in range(MANY)] + [b"/last 0"]
+
+
+def test_for_all_connections_together_few_have_a_turn_before_others_do() -> None:
+    """Given forty who each want the loop again and again, a few of them have it between two rounds
+    of everybody else's, however many they are; and each comes to its turn, in order."""
+    had: list[int] = []
+    rounds: list[int] = []  # how many had a turn since the last round
+
+    async def run() -> None:
+        loop, turns = asyncio.get_running_loop(), Turns()
+        over = loop.create_future()
+
+        def want(number: int) -> None:
+            turns.take(loop, lambda: have(number))
+
+        def have(number: int) -> None:
+            had.append(number)
+            if len(had) < 200:
+                want(number)
+            elif not over.done():
+                over.set_result(None)
+
+        def everybody_else(seen: int) -> None:
+            rounds.append(len(had) - seen)
+            if not over.done():
+                loop.call_soon(everybody_else, len(had))
+
+        for number in range(40):
+            want(number)
+        everybody_else(0)
+        await over
+
+    asyncio.run(run())
+    assert had[:80] == [*range(40), *range(40)]
+    assert 0 < max(rounds) <= AT_ONCE
+
+
+def test_a_turn_that_fails_takes_nobody_elses() -> None:
+    had: list[str] = []
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        loop, turns = asyncio.get_running_loop(), Turns()
+        failed: list[object] = []
+        loop.set_exception_handler(lambda _, context: failed.append(context["exception"]))
+        turns.take(loop, fail)
+        turns.take(loop, lambda: had.append("the next"))
+        while not had:
+            await asyncio.sleep(0)
+        assert [*map(type, failed)] == [ZeroDivisionError]
+
+    asyncio.run(run())
+    assert had == ["the next"]
+
+
+def test_of_a_client_that_left_no_request_behind_the_first_is_begun(
+    sqlite_settings: Settings,
+) -> None:
+    with served(sqlite_settings, at_once=False) as (service, app):
+        waiting: list[Callable[[], None]] = []
+        with service.connect() as client:
+            client.sendall(SMALL % 0 + SMALL % 1 + SMALL % 2)
+            until(lambda: app.paths == ["/0"])
+            (connection,) = service.server.server_state.connections
+            assert isinstance(connection, Connection)
+            connection.turns = Held(waiting)
+            app.may.set()
+            until(lambda: len(waiting) == 1)
+        until(lambda: not service.server.server_state.connections)
+        come = threading.Event()
+        connection.loop.call_soon_threadsafe(waiting[0])
+        connection.loop.call_soon_threadsafe(come.set)
+        assert come.wait(HANGS_SECONDS)
+    assert app.paths == ["/0"]
+
+
+class Held(Turns):
+    """Nobody's turn comes."""
+
+    def __init__(self, waiting: list[Callable[[], None]]) -> None:
+        super().__init__()
+        self.held = waiting
+
+    def take(self, loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+        self.held.append(work)
+
+
+def test_a_service_that_ends_waits_for_nobodys_turn(sqlite_settings: Settings) -> None:
+    with ExitStack() as still_open:
+        with served(sqlite_settings) as (service, app):
+            client = still_open.enter_context(service.connect())
+            client.sendall(b"".join(SMALL % n for n in range(MANY)))
+            until(lambda: len(app.paths) > WAITING_MAX)
+        assert len(app.paths) < MANY
 
 
 def test_chunks_of_one_byte_give_others_their_turn(sqlite_settings: Settings) -> None:
