@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.packed import Flags, text_digests
+from domain.packed import Flags
 
+RowDigests: TypeAlias = NDArray[np.bytes_]  # `row_digest` of each of some rows
 _DIGEST_BYTES: Final = 16  # two rows share one once in 2^64 tries, so nobody finds such a pair
 
 
@@ -26,27 +27,52 @@ def row_digest(model: str, identity: str) -> bytes:
     return blake2b(f"{model}\n{identity}".encode(), digest_size=_DIGEST_BYTES).digest()
 
 
+def row_digests(model: str, identities: Iterable[str]) -> RowDigests:
+    """`row_digest` of each of these rows of one model."""
+    return as_row_digests(b"".join(row_digest(model, each) for each in identities))
+
+
+def as_row_digests(content: bytes | bytearray) -> RowDigests:
+    """Digests that stand one behind the other."""
+    return np.frombuffer(content, f"S{_DIGEST_BYTES}")
+
+
+def each_digest(digests: RowDigests) -> list[bytes]:
+    """The same as Python has them: 16 bytes each, also where the last of them are zero.
+
+    >>> each_digest(row_digests("cars", ["car=1"])) == [row_digest("cars", "car=1")]
+    True
+    """
+    content = digests.tobytes()
+    return [content[at : at + _DIGEST_BYTES] for at in range(0, len(content), _DIGEST_BYTES)]
+
+
 class Identities:
-    """Which identities there are; the texts themselves are not kept."""
+    """Which identities of a model's rows there are; the texts themselves are not kept."""
 
-    __slots__ = ("_added", "_ordered")
+    __slots__ = ("_added", "_model", "_ordered")
 
-    def __init__(self, identities: Iterable[str] = ()) -> None:
-        self._ordered = np.unique(text_digests(identities))
-        self._added: list[NDArray[np.bytes_]] = []  # since they were put in order
+    def __init__(self, model: str, identities: Iterable[str] = ()) -> None:
+        self._model = model
+        self._ordered = np.unique(row_digests(model, identities))
+        self._added: list[RowDigests] = []  # since they were put in order
 
     def add(self, identities: Iterable[str]) -> None:
         """These, too."""
-        self._added.append(text_digests(identities))
+        self._added.append(row_digests(self._model, identities))
 
     def among(self, identities: Sequence[str]) -> Flags:
         """Which of these are in the set, one flag each."""
-        ordered, asked = self._whole(), text_digests(identities)
+        return self.among_rows(row_digests(self._model, identities))
+
+    def among_rows(self, rows: RowDigests) -> Flags:
+        """Which of these rows of the model have an identity in the set, one flag each."""
+        ordered = self._whole()
         if not len(ordered):
-            return np.zeros(len(asked), np.bool_)
-        at = np.searchsorted(ordered, asked)
+            return np.zeros(len(rows), np.bool_)
+        at = np.searchsorted(ordered, rows)
         at[at == len(ordered)] = 0
-        found: Flags = ordered[at] == asked
+        found: Flags = ordered[at] == rows
         return found
 
     def __contains__(self, identity: str) -> bool:
@@ -55,7 +81,7 @@ class Identities:
 
     def __or__(self, other: Identities) -> Identities:
         """Those of both."""
-        both = Identities()
+        both = Identities(self._model)
         both._added = [self._whole(), other._whole()]
         return both
 
@@ -63,7 +89,7 @@ class Identities:
         """How many there are."""
         return len(self._whole())
 
-    def _whole(self) -> NDArray[np.bytes_]:
+    def _whole(self) -> RowDigests:
         if self._added:
             self._ordered = np.unique(np.concatenate([self._ordered, *self._added]))
             self._added = []

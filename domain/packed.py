@@ -22,6 +22,7 @@ Value = float | int | str | None
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
+Moments = NDArray[np.datetime64]  # UTC, microseconds
 
 _AT_ONCE: Final = 8_192  # values that are Python objects at a time
 _DIGEST_BYTES: Final = 16  # two texts share one once in 2^64 tries, so nobody finds such a pair
@@ -214,6 +215,20 @@ def text_digests(texts: Iterable[str]) -> NDArray[np.bytes_]:
     for text in texts:
         digests += blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
     return np.frombuffer(digests, f"S{_DIGEST_BYTES}")
+
+
+def moments_of(times: Sequence[str]) -> Moments:
+    """The same times, in our one form, in 8 bytes each."""
+    return np.array([time[:-1] for time in times], "datetime64[us]")
+
+
+def times_at(moments: Moments) -> list[str]:
+    """The same times as text.
+
+    >>> times_at(moments_of(["1976-07-01T00:00:00.000001Z"]))
+    ['1976-07-01T00:00:00.000001Z']
+    """
+    return [f"{each}Z" for each in np.datetime_as_string(moments, unit="us").tolist()]
 
 
 def one_by_one(numbers: Floats) -> Iterator[float]:

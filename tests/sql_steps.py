@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 _REQUESTS: Final = "AnyIO worker"  # how the threads are named that answer requests
 
@@ -40,3 +40,20 @@ class SqlSteps:
     def _step(self) -> int:
         self._count += 1
         return 0  # go on
+
+
+def machine_steps(connection: Connection, ask: Callable[[], object]) -> int:
+    """How many tens of steps of SQLite's machine `ask` takes on this connection."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.set_progress_handler(step, 10)
+    ask()
+    raw.set_progress_handler(None, 0)
+    return steps

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-import numpy as np
-
 from app.ledger.erasures import erased_artefacts
 from app.ledger.reading import read_stream, stored_artefact
 from app.ledger.store import Connection
@@ -18,13 +16,12 @@ from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.projections.labels import labels_by_identity
-from app.projections.windows import Window, identities_of, predictions_between
+from app.projections.windows import Window, predictions_between
 from domain.canonical_lists import elements
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateRefitted, CandidateTrained
 from domain.events.events import CandidatePromoted, ChampionRolledBack
 from domain.identities import Identities
-from domain.packed import Flags
 from domain.residuals.frozen import Residual, read_frozen
 
 
@@ -91,13 +88,7 @@ def served_rows(
         by_time=by_time,
     )
     seen = trained_on(connection, reign.champion) | held_out(connection, reign.champion)
-    return answered.without(rows_among(connection, answered, seen))
-
-
-def rows_among(connection: Connection, window: Window, seen: Identities) -> Flags:
-    """Which rows of the window have one of these identities."""
-    found = [seen.among(page) for page in identities_of(connection, window)]
-    return np.concatenate(found) if found else np.empty(0, np.bool_)
+    return answered.without(seen.among_rows(answered.row_digests))
 
 
 def trained_on(connection: Connection, champion: ChampionView) -> Identities:
@@ -110,7 +101,7 @@ def trained_on(connection: Connection, champion: ChampionView) -> Identities:
     if by["identities_sha256"] in erased_artefacts(connection):
         return _could_have_read(connection, champion)
     listed = stored_artefact(connection, by["identities_sha256"])
-    return Identities(chain.from_iterable(elements(listed)))
+    return Identities(champion.model, chain.from_iterable(elements(listed)))
 
 
 def refitted(connection: Connection, champion: ChampionView) -> dict[str, str] | None:
@@ -129,7 +120,7 @@ def held_out(connection: Connection, champion: ChampionView) -> Identities:
     frozen = frozen_residuals(connection, champion)
     if frozen is None:
         return _could_have_read(connection, champion)
-    return Identities(row.identity for row in frozen)
+    return Identities(champion.model, (row.identity for row in frozen))
 
 
 def frozen_residuals(connection: Connection, champion: ChampionView) -> Iterator[Residual] | None:
@@ -168,4 +159,4 @@ def _could_have_read(connection: Connection, champion: ChampionView) -> Identiti
         before=champion.as_of,
         up_to=int(_trained(connection, champion)["label_cutoff"]),
     )
-    return Identities(identity for identity, _ in found)
+    return Identities(champion.model, (identity for identity, _ in found))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from app.cycle.reigns import Reign, held_out, rows_among, served_rows, trained_on
+from app.cycle.reigns import Reign, held_out, served_rows, trained_on
 from app.ledger.reading import stored_artefact
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
@@ -79,7 +79,7 @@ def _measure(
 ) -> None:
     answered = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
     served = _unseen_before(connection, reign, answered)
-    labelled = labelled_in(connection, reign.model, served, before=looked.as_of, up_to=looked.up_to)
+    labelled = labelled_in(connection, served, before=looked.as_of, up_to=looked.up_to)
     found.served_rows, found.labelled_rows = len(served), len(labelled)
     seen = _seen_words(reign, len(answered) - len(served))
     found.note = _together(_missing(reign, contract, len(labelled)), seen)
@@ -109,7 +109,7 @@ def _unseen_before(connection: Connection, reign: Reign, served: Window) -> Wind
         return served
     previous = get_champion(connection, reign.model, reign.previous)
     seen = trained_on(connection, previous) | held_out(connection, previous)
-    return served.without(rows_among(connection, served, seen))
+    return served.without(seen.among_rows(served.row_digests))
 
 
 def _seen_words(reign: Reign, rows: int) -> str:

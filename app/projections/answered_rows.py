@@ -31,11 +31,14 @@ from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
 from domain.events.row_cells import AnsweredRow, answered_rows
 from domain.events.unreadable import Unreadable
-from domain.packed import Floats, Whole
+from domain.identities import RowDigests, as_row_digests, row_digests
+from domain.packed import Floats, Moments, Whole, moments_of
 
 _TYPES: Final = (PredictionMade.type, PredictionsMade.type)
 # SQLite takes the other columns from the row that has the greatest place.
-_LATEST: Final = "SELECT max(place), prediction FROM answered GROUP BY identity ORDER BY "
+_LATEST: Final = (
+    "SELECT max(place), prediction, identity, event_time FROM answered GROUP BY identity ORDER BY "
+)
 _BY_PLACE: Final = f"{_LATEST} 1"
 _BY_TIME: Final = f"{_LATEST} event_time, identity"
 _BEYOND: Final = ":"  # behind every event time: it follows 9
@@ -166,11 +169,22 @@ def _not_yet(position: int) -> None:
     """The rows of an entry are read when it is known whether they are asked for."""
 
 
-class LatestRows(AbstractContextManager["LatestRows"]):
-    """Rows as they come; of each the prediction with the greatest place counts."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Answered:
+    """Rows that were answered, 40 bytes each."""
 
-    def __init__(self) -> None:
+    places: Whole  # see `Recorded.place`
+    predictions: Floats  # target's unit
+    row_digests: RowDigests
+    event_times: Moments
+
+
+class LatestRows(AbstractContextManager["LatestRows"]):
+    """Rows of one model as they come; of each the prediction with the greatest place counts."""
+
+    def __init__(self, model: str) -> None:
         self.rows = 0
+        self._model = model
         self._file = scratch_file()
         self._file.execute(
             "CREATE TABLE answered (place INTEGER, identity TEXT, event_time TEXT, prediction REAL)"
@@ -188,15 +202,24 @@ class LatestRows(AbstractContextManager["LatestRows"]):
         if len(self._waiting) == _ROWS_AT_ONCE:
             self._write()
 
-    def latest(self, *, by_time: bool) -> tuple[Whole, Floats]:
-        """Places and predictions, in order of place, or of event time and identity."""
+    def latest(self, *, by_time: bool) -> Answered:
+        """Them, in order of place, or of event time and identity."""
         self._write()
         places, predictions = array("q"), array("d")
-        order = _BY_TIME if by_time else _BY_PLACE
-        for place, prediction in self._file.execute(order):
-            places.append(place)
-            predictions.append(prediction)
-        return np.frombuffer(places, np.int64), np.frombuffer(predictions, np.float64)
+        digests, moments = bytearray(), bytearray()
+        found = self._file.execute(_BY_TIME if by_time else _BY_PLACE)
+        while page := found.fetchmany(_ROWS_AT_ONCE):
+            at, predicted, identities, times = zip(*page, strict=True)
+            places.extend(at)
+            predictions.extend(predicted)
+            digests += row_digests(self._model, identities).tobytes()
+            moments += moments_of(times).tobytes()
+        return Answered(
+            places=np.frombuffer(places, np.int64),
+            predictions=np.frombuffer(predictions, np.float64),
+            row_digests=as_row_digests(digests),
+            event_times=np.frombuffer(moments, "datetime64[us]"),
+        )
 
     def _write(self) -> None:
         self._file.executemany("INSERT INTO answered VALUES (?, ?, ?, ?)", self._waiting)

@@ -21,16 +21,16 @@ from sqlalchemy import (
     select,
 )
 
-from app.projections.answered_rows import named_rows
 from app.projections.asked_rows import AskedRows
 from app.projections.labels import LABELS
 from app.projections.read_model import by_place, unfit
 from app.projections.windows import Window
 from domain.blocks.ids import end_of
-from domain.identities import row_digest
-from domain.packed import Flags, Floats, Whole
+from domain.identities import Identities, each_digest, row_digest
+from domain.packed import Flags, Floats, Whole, times_at
 
 _FETCHED_AT_ONCE: Final = 10_000
+_ROWS_AT_ONCE: Final = 1_000
 _NO_LABEL: Final = ("", None)
 # Of each row the last label that it was given before a place, or the first.
 _OF_ROW: Final = (
@@ -54,25 +54,26 @@ class Labelled:
         """Those of them."""
         return Labelled(self.window.without(~rows), self.labels[rows])
 
+    def without(self, seen: Identities) -> Labelled:
+        """Those of no identity in this set."""
+        return self.only(~seen.among_rows(self.window.row_digests))
+
     def __len__(self) -> int:
         """Rows."""
         return len(self.labels)
 
 
-def labelled_in(
-    connection: Connection, model: str, window: Window, *, before: str, up_to: int
-) -> Labelled:
+def labelled_in(connection: Connection, window: Window, *, before: str, up_to: int) -> Labelled:
     """The rows of the window that have a label in force, in its order.
 
     Args:
         connection: what is asked.
-        model: whose predictions.
-        window: of them.
+        window: of predictions.
         before: a label counts whose event time lies before it.
         up_to: a position; no label after it is looked at.
     """
     found = array("d")
-    for _, label in dated_labels(connection, model, window, before=before, up_to=up_to):
+    for _, label in dated_labels(connection, window, before=before, up_to=up_to):
         found.append(np.nan if label is None else label)
     labels = np.frombuffer(found, np.float64)
     none = np.isnan(labels)
@@ -80,39 +81,42 @@ def labelled_in(
 
 
 def dated_labels(
-    connection: Connection, model: str, window: Window, *, before: str, up_to: int
+    connection: Connection, window: Window, *, before: str, up_to: int
 ) -> Iterator[tuple[str, float | None]]:
     """The event time of each row of the window, and its label in force; as `labelled_in`."""
-    for page in named_rows(connection, window.places):
-        last = _given(_LAST, connection, model, page, up_to)
-        for identity, time in page:
-            told, label = last.get(identity, (before, None))
+    for rows, times in _pages(window):
+        last = _given(_LAST, connection, rows, up_to)
+        for row, time in zip(rows, times, strict=True):
+            told, label = last.get(row, (before, None))
             yield time, label if told < before else None
 
 
 def first_labels(
-    connection: Connection, model: str, window: Window, *, up_to: int
-) -> Iterator[list[tuple[str, str, float | None]]]:
-    """Identity, event time and first label of the window's rows, in its order, some at a time.
+    connection: Connection, window: Window, *, up_to: int
+) -> Iterator[tuple[str, float | None]]:
+    """Event time and first label of the window's rows, in its order.
 
     What is asked about again and again must not change with a correction.
     """
-    for page in named_rows(connection, window.places):
-        first = _given(_FIRST, connection, model, page, up_to)
-        yield [(identity, time, first.get(identity, _NO_LABEL)[1]) for identity, time in page]
+    for rows, times in _pages(window):
+        first = _given(_FIRST, connection, rows, up_to)
+        for row, time in zip(rows, times, strict=True):
+            yield time, first.get(row, _NO_LABEL)[1]
+
+
+def _pages(window: Window) -> Iterator[tuple[list[bytes], list[str]]]:
+    """Digest and event time of each row, some at a time."""
+    for start in range(0, len(window), _ROWS_AT_ONCE):
+        page = slice(start, start + _ROWS_AT_ONCE)
+        yield each_digest(window.row_digests[page]), times_at(window.event_times[page])
 
 
 def _given(
-    which: AskedRows,
-    connection: Connection,
-    model: str,
-    rows: Sequence[tuple[str, str]],
-    up_to: int,
-) -> dict[str, tuple[str, float | None]]:
+    which: AskedRows, connection: Connection, rows: Sequence[bytes], up_to: int
+) -> dict[bytes, tuple[str, float | None]]:
     """Event time and value of that label of each of these rows; without those that have none."""
-    digests = {row_digest(model, identity): identity for identity, _ in rows}
-    found = which(connection, [*digests], end_of(up_to))
-    return {digests[digest]: (time, number(label)) for digest, time, label in found}
+    found = which(connection, rows, end_of(up_to))
+    return {digest: (time, number(label)) for digest, time, label in found}
 
 
 def labelled_between(

@@ -1,7 +1,8 @@
 """The window a cycle judges: which predictions it holds, as arrays, and their columns as asked for.
 
-A window may hold millions of rows. None of them is kept as an object: 16 bytes each say where it
-stands and what was predicted, and a column is read from the ledger when somebody looks at it.
+A window may hold millions of rows. None of them is kept as an object: 40 bytes each say which row
+it is, when it happened, where it stands and what was predicted. A column is read from the ledger
+when somebody looks at it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,23 @@ from typing import Final
 import numpy as np
 from sqlalchemy import Connection
 
-from app.projections.answered_rows import LatestRows, Reach, answered_within, named_rows
+from app.projections.answered_rows import (
+    Answered,
+    LatestRows,
+    Reach,
+    answered_within,
+    named_rows,
+)
 from app.projections.row_values import columns_at
+from domain.identities import as_row_digests
 from domain.packed import (
     Flags,
-    Floats,
     Packed,
     Whole,
     in_order_of_coming,
+    moments_of,
     text_digests,
+    times_at,
 )
 
 OTHER_VERSION: Final = "made by another version"
@@ -31,15 +40,17 @@ BEFORE_TRAINING_ENDED: Final = "before the champion's training ended"
 TRAINED_ON: Final = "of a row that the champion was trained on"
 SUPERSEDED: Final = "a later prediction of the same row counts"
 
+_TIMES_AT_ONCE: Final = 1_000  # that are texts
 _VALUES_HELD_MAX: Final = 500_000  # of columns that are read together: some 5 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Window:
-    """The predictions a cycle judges, and those it does not, by reason."""
+class Window(Answered):
+    """The predictions a cycle judges, and those it does not, by reason.
 
-    places: Whole  # see `Recorded.place`; ascending unless asked for by time
-    predictions: Floats  # of the same rows, target's unit
+    By place; where it is asked for by time, by event time and identity.
+    """
+
     left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
 
     def without(self, rows: Flags, reason: str | None = None) -> Window:
@@ -48,6 +59,8 @@ class Window:
         return Window(
             places=self.places[~rows],
             predictions=self.predictions[~rows],
+            row_digests=self.row_digests[~rows],
+            event_times=self.event_times[~rows],
             left_out=self.left_out | ({reason: left} if reason is not None and left else {}),
         )
 
@@ -58,7 +71,23 @@ class Window:
 
 def no_window() -> Window:
     """A window without any row."""
-    return Window(places=np.empty(0, np.int64), predictions=np.empty(0), left_out={})
+    return Window(
+        places=np.empty(0, np.int64),
+        predictions=np.empty(0),
+        row_digests=as_row_digests(b""),
+        event_times=moments_of([]),
+        left_out={},
+    )
+
+
+def _window(rows: Answered, left_out: dict[str, int]) -> Window:
+    return Window(
+        places=rows.places,
+        predictions=rows.predictions,
+        row_digests=rows.row_digests,
+        event_times=rows.event_times,
+        left_out=left_out,
+    )
 
 
 class Columns(Mapping[str, Packed]):
@@ -130,7 +159,7 @@ def window_predictions(
     asked = start if unclipped_start is None else unclipped_start
     reach = Reach(start=min(start, asked), end=end, up_to=up_to)
     others = before = 0
-    with LatestRows() as inside:
+    with LatestRows(model) as inside:
         for version, row in answered_within(connection, model, reach):
             if version == model_version and row.event_time >= start:
                 inside.add(row)
@@ -140,14 +169,14 @@ def window_predictions(
                 before += 1
             else:
                 others += 1
-        places, predictions = inside.latest(by_time=by_time)
+        latest = inside.latest(by_time=by_time)
     counts = {
         OTHER_VERSION: others,
         BEFORE_TRAINING_ENDED: before,
-        SUPERSEDED: inside.rows - len(places),
+        SUPERSEDED: inside.rows - len(latest.places),
     }
     left_out = {reason: rows for reason, rows in counts.items() if rows}
-    return Window(places=places, predictions=predictions, left_out=left_out)
+    return _window(latest, left_out)
 
 
 def predictions_between(
@@ -179,11 +208,10 @@ def rows_answered(
 def _all_of(
     connection: Connection, model: str, model_version: str, reach: Reach, *, by_time: bool
 ) -> Window:
-    with LatestRows() as found:
+    with LatestRows(model) as found:
         for _, row in answered_within(connection, model, reach, model_version):
             found.add(row)
-        places, predictions = found.latest(by_time=by_time)
-    return Window(places=places, predictions=predictions, left_out={})
+        return _window(found.latest(by_time=by_time), {})
 
 
 def prediction_columns(
@@ -197,16 +225,10 @@ def prediction_columns(
     return Columns(connect, read, len(window), names)
 
 
-def identities_of(connection: Connection, window: Window) -> Iterator[list[str]]:
-    """The identities of the window's rows, in its order, some at a time."""
-    for page in named_rows(connection, window.places):
-        yield [identity for identity, _ in page]
-
-
-def event_times_of(connection: Connection, window: Window) -> Iterator[str]:
+def event_times_of(window: Window) -> Iterator[str]:
     """The event times of the window's rows, in its order."""
-    for page in named_rows(connection, window.places):
-        yield from (time for _, time in page)
+    for start in range(0, len(window), _TIMES_AT_ONCE):
+        yield from times_at(window.event_times[start : start + _TIMES_AT_ONCE])
 
 
 def grouped_rows(

@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.identities import Identities
+from domain.identities import Identities, row_digests
 
 NAMES = st.lists(st.text(max_size=3), max_size=12)
 
@@ -16,12 +16,13 @@ NAMES = st.lists(st.text(max_size=3), max_size=12)
 def test_it_answers_as_a_set_does(
     first: list[str], added: list[str], other: list[str], asked: list[str]
 ) -> None:
-    found = Identities(first)
+    found = Identities("cars", first)
     found.add(added)
     expected = {*first, *added}
     assert found.among(asked).tolist() == [name in expected for name in asked]
+    assert not found.among_rows(row_digests("vans", asked)).any(), "of another model"
     assert len(found) == len(expected)
-    both = found | Identities(other)
+    both = found | Identities("cars", other)
     assert [name in both for name in asked] == [name in expected | {*other} for name in asked]
     assert len(found) == len(expected)  # it is as it was
 
@@ -29,7 +30,7 @@ def test_it_answers_as_a_set_does(
 def test_what_is_kept_does_not_depend_on_how_long_the_names_are() -> None:
     rows = 20_000
     tracemalloc.start()
-    found = Identities(f"{n}" * 20 for n in range(rows))
+    found = Identities("cars", (f"{n}" * 20 for n in range(rows)))
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found) == rows

@@ -32,7 +32,7 @@ class EnteredRows:
 
     def __init__(self, known: Knowledge, connection: Connection) -> None:
         self._known, self._connection = known, connection
-        self._identities = Identities()
+        self._identities = Identities(known.started.model)
         self._corrected: set[str] = set()
         self._latest: list[str] = []
 
@@ -92,23 +92,20 @@ class ServedInReign:
         self._window = served_rows(
             connection, reign, until=known.started.as_of, up_to=known.cutoff, by_time=True
         )
-        self._model, self._up_to = reign.model, known.cutoff
+        self._up_to = known.cutoff
         self._log = log_scale(known, reign)
         self._fresh = array("d")  # the residual of each row that has not entered; else NaN
 
     def rows(self) -> Iterator[Served]:
         """Each of them, by its first label; to be gone through once."""
-        at = 0
-        for page in first_labels(self._connection, self._model, self._window, up_to=self._up_to):
-            entered = self._entered.among([identity for identity, _, _ in page]).tolist()
-            for had, (_, time, label) in zip(entered, page, strict=True):
-                apart = None
-                if label is not None:
-                    predicted = float(self._window.predictions[at])
-                    apart = residual(self._log, label, predicted)
-                self._fresh.append(np.nan if had or apart is None else apart)
-                at += 1
-                yield Served(time, apart is not None, had)
+        entered = self._entered.among_rows(self._window.row_digests)
+        labels = first_labels(self._connection, self._window, up_to=self._up_to)
+        for at, (time, label) in enumerate(labels):
+            had, apart = bool(entered[at]), None
+            if label is not None:
+                apart = residual(self._log, label, float(self._window.predictions[at]))
+            self._fresh.append(np.nan if had or apart is None else apart)
+            yield Served(time, apart is not None, had)
 
     def entering(self, settled: Settled, group: str) -> Iterator[Residual]:
         """Those that enter now, in their order, with their group; `rows` is over."""

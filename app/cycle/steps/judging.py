@@ -160,10 +160,8 @@ def _blocks(
         return known.groups(window, known.trained_under(champion).group)
     if kind == "serial":
         return np.empty(0, np.int64)
-    with known.ledger.connect() as connection:
-        times = event_times_of(connection, window)
-        days = (block_of("day", time, None) for time in times)
-        return in_order_of_coming(text_digests(days))
+    days = (block_of("day", time, None) for time in event_times_of(window))
+    return in_order_of_coming(text_digests(days))
 
 
 def _nothing_compared(champion: ChampionView | None) -> Done:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from app.cycle.reigns import rows_among, trained_on
+from app.cycle.reigns import trained_on
 from app.cycle.steps.labelled_columns import LabelledColumns, Rows
 from app.cycle.steps.pool import Pool, as_they_are, hold_to_contract
 from app.cycle.steps.premises import Premises
@@ -85,7 +85,7 @@ class Knowledge(Premises):
             )
             if form(self.started, "window") == FIRST or not len(found):
                 return found
-            trained = rows_among(connection, found, self.champion_identities)
+        trained = self.champion_identities.among_rows(found.row_digests)
         return found.without(trained, TRAINED_ON)
 
     @cached_property
@@ -98,7 +98,6 @@ class Knowledge(Premises):
         with self.ledger.connect() as connection:
             return labelled_in(
                 connection,
-                self.started.model,
                 window,
                 before=self.started.as_of,
                 up_to=self.cutoff,
@@ -220,7 +219,7 @@ class Knowledge(Premises):
     def champion_identities(self) -> Identities:
         """The rows the champion was trained on, as `trained_on` has them."""
         if self.champion is None:
-            return Identities()
+            return Identities(self.started.model)
         with self.ledger.connect() as connection:
             return trained_on(connection, self.champion)
 

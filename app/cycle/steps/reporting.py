@@ -171,9 +171,7 @@ def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
     labels, kept, in_window = array("d"), bytearray(), bytearray()
     with known.ledger.connect() as connection:
         window = no_window() if champion is None else _own_predictions(known, connection, champion)
-        for time, label in dated_labels(
-            connection, known.started.model, window, before=as_of, up_to=known.cutoff
-        ):
+        for time, label in dated_labels(connection, window, before=as_of, up_to=known.cutoff):
             late = days_between(time, as_of) > due
             overdue += late
             unlabelled += late and label is None

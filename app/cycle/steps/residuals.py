@@ -16,7 +16,6 @@ from app.cycle.reigns import (
     frozen_residuals,
     held_out,
     refitted,
-    rows_among,
 )
 from app.cycle.steps.knowledge import Knowledge
 from app.ledger.store import Artefact, Connection
@@ -50,8 +49,7 @@ def refit_comparison(
     if any(each.get("refit_comparison") for each in measured):
         return None
     labelled = known.window_labelled
-    seen = rows_among(connection, labelled.window, known.champion_identities)
-    rows = labelled.only(~seen)
+    rows = labelled.without(known.champion_identities)
     if not len(rows):
         return None
     log, group = log_scale(known, reign), known.contract.group
@@ -118,7 +116,7 @@ def error_increase(known: Knowledge, connection: Connection, reign: Reign) -> Er
     """The labelled rows of the window, each by its label in force, against the holdout."""
     champion, labelled = reign.champion, known.window_labelled
     seen = known.champion_identities | held_out(connection, champion)
-    rows = labelled.only(~rows_among(connection, labelled.window, seen))
+    rows = labelled.without(seen)
     apart = residuals(log_scale(known, reign), rows.labels, rows.window.predictions)
     there = ~np.isnan(apart)
     # By the group of the holdout's residuals, which were frozen under the champion's contract.

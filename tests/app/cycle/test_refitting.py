@@ -12,7 +12,7 @@ import pytest
 
 from app.audit.change import changes
 from app.audit.cycle import cycle_told
-from app.cycle.reigns import reign_at, rows_among, served_rows, trained_on
+from app.cycle.reigns import reign_at, served_rows, trained_on
 from app.cycle.run import run_cycle
 from app.cycle.whatif import relive
 from app.ledger.erasures import erased_artefacts
@@ -190,7 +190,7 @@ def test_rows_of_its_holdout_judge_it_no_more(told: Told) -> None:
         seen = trained_on(connection, reign.champion)
         served = served_rows(connection, reign, until=year_end(1977), up_to=ledger.size())
         assert len(served)
-        assert not rows_among(connection, served, seen).any()
+        assert not seen.among_rows(served.row_digests).any()
     assert len(seen) == told.refit.rows
 
 

@@ -75,7 +75,7 @@ def read_models(ledger: Ledger, model: str = "cars") -> tuple[Any, ...]:
         window = window_predictions(
             connection, model, model_version=f"{model}/1", start="1", end=FAR, up_to=10_000
         )
-        labelled = labelled_in(connection, model, window, before=FAR, up_to=10_000)
+        labelled = labelled_in(connection, window, before=FAR, up_to=10_000)
         return (
             rows_of(connection, PREDICTIONS),
             rows_of(connection, LABELS),

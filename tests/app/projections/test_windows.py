@@ -31,6 +31,7 @@ from app.projections.labels_in_force import (
 )
 from app.projections.windows import (
     Window,
+    event_times_of,
     groups_of,
     prediction_columns,
     predictions_between,
@@ -43,6 +44,7 @@ from domain.blocks.ids import place_of
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 from domain.events.events import Event
+from domain.identities import each_digest, row_digest
 from tests import ledger_events as events
 from tests.app.behind_the_service import writing_to
 
@@ -206,12 +208,8 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
             by_time=True,
         )
         answered = count_answered(connection, told.model, after=up_to - 6, up_to=up_to)
-        labelled = labelled_in(connection, told.model, windows[0], before=end, up_to=up_to)
-        first = [
-            label
-            for page in first_labels(connection, told.model, windows[0], up_to=up_to)
-            for _, _, label in page
-        ]
+        labelled = labelled_in(connection, windows[0], before=end, up_to=up_to)
+        first = [label for _, label in first_labels(connection, windows[0], up_to=up_to)]
         stand, values = labelled_between(connection, told.model, start=start, end=end, up_to=up_to)
         counted = labelled_count(connection, told.model, before=end, up_to=up_to)
         before = None if had[1] is None else year(had[1])
@@ -222,8 +220,8 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
         again = corrected_among(connection, told.model, NAMES[:3], before=end, up_to=up_to)
 
     rows = told.window(inside)
-    _is(windows[0], rows)
-    _is(windows[1], sorted(rows, key=lambda each: (each.time, each.identity)))
+    _is(windows[0], told.model, rows)
+    _is(windows[1], told.model, sorted(rows, key=lambda each: (each.time, each.identity)))
     reasons = Counter("made by another version" for each in asked if each.version != version)
     reasons["before the champion's training ended"] = sum(
         each.version == version and each.time < start for each in asked
@@ -235,12 +233,14 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
         for each in known
         if each.version == version and each.position > up_to - 6 and each.time < end
     ]
-    _is(between, sorted(told.window(later), key=lambda each: (each.time, each.identity)))
+    _is(
+        between, told.model, sorted(told.window(later), key=lambda each: (each.time, each.identity))
+    )
     assert answered == sum(each.position > up_to - 6 for each in known)
 
     force, given_ = told.in_force(end, up_to), told.of_identity(up_to)
     have = [each for each in rows if each.identity in force]
-    _is(labelled.window, have)
+    _is(labelled.window, told.model, have)
     assert labelled.labels.tolist() == [force[each.identity].label for each in have]
     assert first == [
         given_[each.identity][0].label if each.identity in given_ else None for each in rows
@@ -257,9 +257,12 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
     assert again == {name for name in NAMES[:3] if name in force and len(given_[name]) > 1}
 
 
-def _is(window: Window, rows: Sequence[Predicted]) -> None:
+def _is(window: Window, model: str, rows: Sequence[Predicted]) -> None:
     assert window.places.tolist() == [place_of(each.position, 0) for each in rows]
     assert window.predictions.tolist() == [each.value for each in rows]
+    assert list(event_times_of(window)) == [each.time for each in rows]
+    named = [row_digest(model, each.identity) for each in rows]
+    assert each_digest(window.row_digests) == named
 
 
 def window_of(ledger: Ledger, rows: int) -> Window:
@@ -282,9 +285,7 @@ def window_of(ledger: Ledger, rows: int) -> Window:
 
 def test_columns_are_read_when_asked_for_in_the_order_of_the_rows(ledger: Ledger) -> None:
     window = window_of(ledger, 500).without(np.arange(500) % 5 > 0)
-    backwards = replace(
-        window, places=window.places[::-1], predictions=window.predictions[::-1], left_out={}
-    )
+    backwards = replace(window, places=window.places[::-1], left_out={})
     names = ["car", "hpwt", "note", "gone"]
     columns = prediction_columns(ledger.connect, backwards, names)
     assert list(columns["car"]) == [f"car={n}" for n in range(495, -1, -5)]
@@ -303,8 +304,8 @@ def test_a_window_four_times_as_large_takes_no_more_than_its_arrays(
     sqlite_ledger: Ledger, held: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given 2,000 and 8,000 rows, of which some hundred are objects at a time, then what is held at
-    most grows by 8 bytes for the position and 8 for the prediction, or by 10 for a number, and by
-    what statements leave to the garbage collector; a row as an object is some 1,000."""
+    most grows by 40 bytes for what a window has of a row, or by 10 for a number, and by what
+    statements leave to the garbage collector; a row as an object is some 1,000."""
     for module, name in (
         (row_values, "_ROWS_AT_ONCE"),
         (answered_rows, "_ROWS_AT_ONCE"),
@@ -363,7 +364,7 @@ def test_a_label_or_a_zone_that_is_none_is_a_wrong_read_model(
     with writing_to(ledger, LABELS) as connection:
         connection.exec_driver_sql(f"UPDATE {LABELS.name} SET label = 'much'")
     with ledger.connect() as connection, pytest.raises(ReadModelUnfit, match="'label' of label"):
-        labelled_in(connection, "cars", window, before=year(2), up_to=ledger.size())
+        labelled_in(connection, window, before=year(2), up_to=ledger.size())
     with writing_to(ledger, ZONES) as connection:
         connection.exec_driver_sql(f"UPDATE {ZONES.name} SET \"rows\" = 'many'")
     with (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any
-
-from sqlalchemy import Connection
 
 from app.ledger.store import Ledger
 from app.projections.label_rows import latest_rows
@@ -22,6 +19,7 @@ from app.projections.windows import predictions_between, rows_answered, window_p
 from domain.identities import row_digest
 from tests import ledger_events as events
 from tests.app.projections.test_windows import put, year
+from tests.sql_steps import machine_steps
 
 
 def test_a_window_is_found_by_index_and_what_came_since_by_position(sqlite_ledger: Ledger) -> None:
@@ -56,14 +54,14 @@ def test_a_window_is_found_by_index_and_what_came_since_by_position(sqlite_ledge
                     connection, "cars", model_version="cars/1", after=after, by_time=True, **until
                 ),
                 lambda: rows_answered(connection, "cars", model_version="cars/1", **within),
-                lambda: labelled_in(connection, "cars", window, **until),
+                lambda: labelled_in(connection, window, **until),
                 lambda: labelled_between(connection, "cars", **within),
                 lambda: new_labelled_count(
                     connection, "cars", had_up_to=after, had_before=year(start), **until
                 ),
                 lambda: corrected_among(connection, "cars", names, **until),
             ]
-            return [_machine_steps(connection, ask) for ask in asks]
+            return [machine_steps(connection, ask) for ask in asks]
 
     before(0, 500)
     few = asked(0)
@@ -101,31 +99,14 @@ def test_a_row_that_was_asked_about_again_and_again_costs_no_more(sqlite_ledger:
             asks: list[Callable[[], object]] = [
                 lambda: list(last_of_each_version(connection, [digest])),
                 lambda: latest_predictions(connection, "cars", ["car=1"]),
-                lambda: labelled_in(connection, "cars", window, **until),
-                lambda: list(first_labels(connection, "cars", window, up_to=up_to)),
+                lambda: labelled_in(connection, window, **until),
+                lambda: list(first_labels(connection, window, up_to=up_to)),
                 lambda: latest_rows(connection, "cars", ["car=1"]),
             ]
-            return [_machine_steps(connection, ask) for ask in asks]
+            return [machine_steps(connection, ask) for ask in asks]
 
     few, many = asked(300), asked(3_000)
     assert all(0 < after <= 1.3 * first for first, after in zip(few, many, strict=True)), (
         few,
         many,
     )
-
-
-def _machine_steps(connection: Connection, ask: Callable[[], object]) -> int:
-    """How many tens of steps of SQLite's machine it takes."""
-    steps = 0
-
-    def step() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    raw.set_progress_handler(step, 10)
-    ask()
-    raw.set_progress_handler(None, 0)
-    return steps
