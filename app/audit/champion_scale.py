@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
-
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
-from app.projections.contracts import get_contract
+from app.projections.contracts import adopted_contract, contract_of
 from app.projections.cycles import get_cycle
 from app.projections.models import ModelView
-from domain.contract.contract import parse_contract
 from domain.decisions.cycle import Cycle
 from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import UnknownThing
@@ -47,8 +44,8 @@ def reported_scale(connection: Connection, model: ModelView, last: Cycle) -> Tra
 
 
 def _of_contract(connection: Connection, digest: str) -> Transform:
-    return parse_contract(get_contract(connection, digest)).target.transform
+    return adopted_contract(connection, digest).target.transform
 
 
 def _in_force(model: ModelView) -> Transform:
-    return parse_contract(orjson.loads(model.contract)).target.transform
+    return contract_of(model.contract).target.transform

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Unpack
 
-from app.audit.cycle import told_of
+from app.audit.cycle import read_of
 from app.audit.decision import Bounds, Decision, decisions_told
 from app.audit.setting_aside import set_aside_sentence, sets_aside_sentence
 from app.ledger.store import Connection
 from app.projections.changes import DECISIONS_AMONG, ChangeView, Kind, list_changes
-from app.projections.cycles import SetAside, list_cycles, set_aside_among
+from app.projections.cycles import SetAside, newest_cycles_kept, set_aside_among
 
 NOTHING_DECIDED: Final = "Nothing was decided yet."  # of a model whose `happened_last` is None
 _DIGITS: Final = 12  # of a digest in a sentence
+_RECORDED: Final = tuple(field.name for field in fields(ChangeView))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +72,13 @@ def happened_last(connection: Connection, model: str) -> str | None:
 
     A cycle counts from its decision on, or from its end when it came to none.
     """
-    cycles = list_cycles(connection, model, limit=2)  # at most one of them is open
+    cycles = newest_cycles_kept(connection, model, limit=2)  # at most one of them is open
     cycle = next((each for each in cycles if each.outcome or each.ended_at), None)
     rollback = next(iter(changes(connection, model=model, kinds={"rolled back"}, limit=1)), None)
     since = -1 if cycle is None else cycle.ended_position or cycle.started_position
     if rollback is not None and rollback.position > since:
         return rollback.sentence
-    return None if cycle is None else told_of(cycle).headline
+    return None if cycle is None else read_of(cycle).told.headline
 
 
 def _told(
@@ -85,7 +86,7 @@ def _told(
 ) -> tuple[Change, Decision | None]:
     said = set_aside_sentence(aside.by, aside.reason) if aside else ""
     change = Change(
-        **asdict(view),
+        **{name: getattr(view, name) for name in _RECORDED},
         sentence=decision.sentence if decision else f"{_sentence(view)} {said}".rstrip(),
         headline=decision.headline if decision else "",
         set_aside_by=aside.by if aside else None,

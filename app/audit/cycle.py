@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
+from threading import Lock
 from typing import Any, Final
+
+from cachetools import LRUCache, cached
 
 from app.audit.clauses import Clause, Node, clauses_of, nodes_of
 from app.audit.error_increase import error_increase
 from app.audit.gates import Gate, gates_of
 from app.audit.setting_aside import set_aside_sentence, sets_aside_sentence
-from app.projections.cycles import CycleView
+from app.projections.cycles import CycleKept, CycleView
+from app.projections.read_model import object_of
 from domain.decisions.cycle import Cycle, fold_state
 from domain.events.cycle_events import Conclusion
 from domain.events.verdicts import NOT_DECIDED
 
 NOT_FINISHED: Final = "not finished"
 NOBODY_SERVES: Final = "nobody serves yet"
+_CHARACTERS_REMEMBERED: Final = 2_000_000  # of cycles' states: some two hundred of ordinary ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,10 @@ def cycle_told(
     Raises:
         LedgerDamaged: it does not begin with `cycle.started`.
     """
-    cycle = fold_state(state)
+    return _told(fold_state(state), set_aside_by, set_aside_reason)
+
+
+def _told(cycle: Cycle, set_aside_by: str | None, set_aside_reason: str | None) -> CycleTold:
     aside = set_aside_sentence(set_aside_by, set_aside_reason)
     return CycleTold(
         cycle=cycle.begun.cycle,
@@ -93,6 +102,34 @@ def told_of(view: CycleView) -> CycleTold:
     return cycle_told(
         view.state, set_aside_by=view.set_aside_by, set_aside_reason=view.set_aside_reason
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRead:
+    """One cycle's steps, folded, and the same in words."""
+
+    cycle: Cycle
+    told: CycleTold
+    characters: int  # of the state that was read
+
+
+def read_of(kept: CycleKept) -> CycleRead:
+    """The cycle as the read model keeps it, folded and in words.
+
+    Both follow from what is kept alone, so whoever asks again for the same text is given the same.
+
+    Raises:
+        LedgerDamaged: it does not begin with `cycle.started`.
+        ReadModelUnfit: its state is no JSON object.
+    """
+    return _read(kept.state, kept.set_aside_by, kept.set_aside_reason)
+
+
+@cached(LRUCache(_CHARACTERS_REMEMBERED, attrgetter("characters")), lock=Lock())
+def _read(state: str, set_aside_by: str | None, set_aside_reason: str | None) -> CycleRead:
+    cycle = fold_state(object_of("state", CycleKept, state))
+    told = _told(cycle, set_aside_by, set_aside_reason)
+    return CycleRead(cycle=cycle, told=told, characters=len(state))
 
 
 def conclusion_of(cycle: Cycle) -> Conclusion | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 from app.audit.clauses import Clause
-from app.audit.cycle import CycleTold, told_of
+from app.audit.cycle import CycleTold, read_of
 from app.ledger.store import Connection
-from app.projections.cycles import get_cycle
+from app.projections.cycles import cycles_kept
 from app.projections.decisions import (
     DecisionView,
     decisions_at,
@@ -20,6 +20,8 @@ from app.projections.decisions import (
 from domain.decisions.cycle import RETRAINING
 from domain.times import format_time, parse_time
 from rules.facts import RETRAINING_FACT
+
+_OF_CYCLE: Final = tuple(field.name for field in fields(CycleTold))
 
 
 class Bounds(TypedDict, total=False):
@@ -45,7 +47,8 @@ class Decision(CycleTold):
 
 def decision(connection: Connection, id: str) -> Decision:
     """The decision with this id. Raises UnknownThing."""
-    return _told(connection, get_decision(connection, id))
+    (told,) = _told(connection, [get_decision(connection, id)])
+    return told
 
 
 def decisions(
@@ -61,19 +64,23 @@ def decisions(
     `before` and `after` are positions to page on from, both exclusive.
     """
     found = list_decisions(connection, before=before, after=after, limit=limit, **bounds)
-    return [_told(connection, view) for view in found]
+    return _told(connection, found)
 
 
 def decisions_told(connection: Connection, positions: Sequence[int]) -> dict[int, Decision]:
     """The decisions at these positions, by position."""
-    found = decisions_at(connection, positions)
-    return {view.position: _told(connection, view) for view in found}
+    found = _told(connection, decisions_at(connection, positions))
+    return {each.position: each for each in found}
 
 
-def _told(connection: Connection, view: DecisionView) -> Decision:
-    told = told_of(get_cycle(connection, view.cycle))
+def _told(connection: Connection, views: Sequence[DecisionView]) -> list[Decision]:
+    cycles = cycles_kept(connection, [view.cycle for view in views])
+    return [_of_cycle(view, read_of(cycles[view.cycle]).told) for view in views]
+
+
+def _of_cycle(view: DecisionView, told: CycleTold) -> Decision:
     return Decision(
-        **{field.name: getattr(told, field.name) for field in fields(CycleTold)},
+        **{name: getattr(told, name) for name in _OF_CYCLE},
         id=view.id,
         position=view.position,
         occurred_at=view.occurred_at,

@@ -6,20 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import orjson
-
 from app.audit.champion_scale import reported_scale
 from app.audit.setting_aside import not_counted
 from app.audit.value import ValueTold, value_told
 from app.audit.waiting import waits_for
 from app.ledger.store import Connection
+from app.projections.contracts import contract_of
 from app.projections.cycles import list_cycles, newest_measured
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
 from app.projections.label_days import rows_in_whole_days
 from app.projections.models import ModelView
 from app.projections.reigns import newest_reign
 from app.projections.rows_apart import folded_until
-from domain.contract.contract import Contract, parse_contract
+from domain.contract.contract import Contract
 from domain.decisions.cycle import Cycle, fold_state
 from domain.decisions.health import HealthFacts, State, health_state, rates, unjudged
 from domain.events.cycle_events import HealthReported
@@ -86,7 +85,7 @@ def current_health(
     `clock_skew_seconds_max`: the setting of that name.
     """
     counted_until = max(folded_until(connection), -1)
-    contract = parse_contract(orjson.loads(model.contract))
+    contract = contract_of(model.contract)
     latest = list_cycles(connection, model.model, limit=2)  # at most one of them is open
     cycle = next((each for each in latest if each.status == "ended"), None)
     ended = fold_state(cycle.state) if cycle else Cycle()

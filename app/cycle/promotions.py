@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import orjson
-
 from app.cause import Cause
 from app.clock import now
 from app.cycle.reigns import reign_at
@@ -16,9 +14,9 @@ from app.ledger.deciding import decide, folded
 from app.ledger.reading import head
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.ledger.streams import model_stream
+from app.projections.contracts import contract_of
 from app.projections.models import get_model
 from app.serving.plan import load_plan
-from domain.contract.contract import parse_contract
 from domain.decisions import lifecycle
 from domain.decisions.lifecycle import PromoteCandidate, RollBack
 from domain.events.envelope import Recorded
@@ -98,7 +96,7 @@ def _ended(ledger: Ledger, model: str) -> ValueMeasured | None:
         reign = reign_at(connection, model, before=before) if view else None
         if view is None or reign is None:
             return None
-        contract = parse_contract(orjson.loads(view.contract))
+        contract = contract_of(view.contract)
         looked = Looked(occasion="rollback", as_of=now(), up_to=before - 1)
         return measure_value(connection, reign, contract, looked)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import orjson
-
 from app.clock import latest_taken, now
 from app.ledger.reading import stream_version
 from app.ledger.store import Connection, StreamHistory
 from app.ledger.streams import cycle_stream
+from app.projections.contracts import contract_of
 from app.projections.cycles import unfinished_cycle
 from app.projections.cycles_that_count import judged_by
 from app.projections.labels import has_labels, newest_label
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy
-from domain.contract.contract import DriftWindow, parse_contract
+from domain.contract.contract import DriftWindow
 from domain.decisions.starting import Standing, StartCycle, cycle_id, moment
 from domain.errors import UnknownModel
 
@@ -61,4 +60,4 @@ def how_it_stands(
 
 
 def _drift_window(view: ModelView) -> DriftWindow:
-    return parse_contract(orjson.loads(view.contract)).drift_window
+    return contract_of(view.contract).drift_window

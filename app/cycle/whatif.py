@@ -34,14 +34,13 @@ from app.ledger.streams import (
     policy_stream,
     predictions_stream,
 )
-from app.projections.contracts import get_contract
+from app.projections.contracts import adopted_contract
 from app.projections.cycles import get_cycle
 from app.projections.cycles_that_count import judged_by
 from app.projections.labels import labels_by_identity
 from app.projections.models import ModelView, get_model
 from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
-from domain.contract.contract import parse_contract
 from domain.errors import UnknownModel
 from domain.events.cycle_events import (
     CandidateTrained,
@@ -198,7 +197,7 @@ class _Relived:
         self._come_in()
         with self._scratch.connect() as connection:
             view = _known(get_model(connection, self._model), self._model)
-            contract = parse_contract(get_contract(connection, view.contract_digest))
+            contract = adopted_contract(connection, view.contract_digest)
             up_to = self._scratch.size()
             labels = dict(
                 labels_by_identity(connection, self._model, before=_FOR_EVER, up_to=up_to)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, func, select, true, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    select,
+    true,
+    union_all,
+)
 
 from app.database.engine import insert_rows
 from app.ledger.past import Past
@@ -56,6 +67,7 @@ Kind = Literal[
     "damage found",
     "damage settled",
 ]
+_STATEMENTS_REMEMBERED: Final = 64
 DECISIONS_AMONG: Final[frozenset[Kind]] = frozenset({"decided", "override", "not decided"})
 
 
@@ -107,36 +119,55 @@ def list_changes(  # noqa: PLR0913 each is a bound of its own
     `until` (exclusive) bound the cycle's `as_of`, or when it occurred outside of a cycle; `before`
     and `after` are positions to page on from, both exclusive.
     """
-    position = CHANGES.c.position
-    moment = func.coalesce(CHANGES.c.as_of, CHANGES.c.occurred_at)
-    order = position.desc() if after is None else position.asc()
-    bounds = []
-    if outcome is not None:
-        bounds.append(CHANGES.c.outcome == outcome)
-    if since is not None:
-        bounds.append(moment >= since)
-    if until is not None:
-        bounds.append(moment < until)
-    if before is not None:
-        bounds.append(position < before)
-    if after is not None:
-        bounds.append(position > after)
-    # An index in the order of the answer serves each part: no more is read of it than is shown.
+    asked = {
+        "model": model,
+        "outcome": outcome,
+        "since": since,
+        "until": until,
+        "before": before,
+        "after": after,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    statement = _statement(frozenset(given), None if kinds is None else frozenset(kinds))
+    rows = connection.execute(statement, {**given, "limit": limit})
+    return [view_of(ChangeView, row) for row in rows]
+
+
+_POSITION: Final = CHANGES.c.position
+_MOMENT: Final = func.coalesce(CHANGES.c.as_of, CHANGES.c.occurred_at)
+_BOUNDS: Final = {
+    "outcome": CHANGES.c.outcome == bindparam("outcome"),
+    "since": _MOMENT >= bindparam("since"),
+    "until": _MOMENT < bindparam("until"),
+    "before": _POSITION < bindparam("before"),
+    "after": _POSITION > bindparam("after"),
+}
+
+
+@lru_cache(maxsize=_STATEMENTS_REMEMBERED)
+def _statement(given: frozenset[str], kinds: frozenset[Kind] | None) -> Select[Any]:
+    """The statement for these bounds, whatever their values: it takes longer to make than to run.
+
+    An index in the order of the answer serves each part: no more is read of it than is shown.
+    """
+    order = _POSITION.asc() if "after" in given else _POSITION.desc()
+    bounds = [bound for name, bound in _BOUNDS.items() if name in given]
+    limit = bindparam("limit", type_=Integer())
     parts = [
-        select(position).where(*part, *bounds).order_by(order).limit(limit).subquery()
-        for part in _parts(model, kinds)
+        select(_POSITION).where(*part, *bounds).order_by(order).limit(limit).subquery()
+        for part in _parts("model" in given, kinds)
     ]
     meant = union_all(*(select(part.c.position) for part in parts))
-    query = select(CHANGES).where(position.in_(meant)).order_by(order).limit(limit)
-    return [view_of(ChangeView, row) for row in connection.execute(query)]
+    return select(CHANGES).where(_POSITION.in_(meant)).order_by(order).limit(limit)
 
 
 def _parts(
-    model: str | None, kinds: Collection[Kind] | None
+    of_model: bool, kinds: Collection[Kind] | None
 ) -> Iterator[tuple[ColumnElement[bool], ...]]:
     """What of the changes is meant, cut so that an index gives each part by position."""
-    owners = () if model is None else (CHANGES.c.model == model, CHANGES.c.model.is_(None))
-    for owner in owners or (true(),):
+    mine = CHANGES.c.model == bindparam("model")
+    owners = (mine, CHANGES.c.model.is_(None)) if of_model else (true(),)
+    for owner in owners:
         if kinds is None:
             yield (owner,)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, cast
 
 import orjson
@@ -81,6 +81,43 @@ def get_cycle(connection: Connection, cycle: str) -> CycleView:
     if row is None:
         raise UnknownThing.cycle(cycle)
     return view_of(CycleView, row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleKept:
+    """One cycle with its steps as they are kept: for whoever tells many, and read most before."""
+
+    cycle: str
+    as_of: str
+    set_aside_by: str | None
+    set_aside_reason: str | None
+    outcome: str | None
+    started_position: int
+    ended_at: str | None
+    ended_position: int | None
+    state: str  # that of `CycleView` as canonical JSON
+
+
+_KEPT: Final = [CYCLES.c[field.name] for field in fields(CycleKept)]
+
+
+def cycles_kept(connection: Connection, cycles: Collection[str]) -> dict[str, CycleKept]:
+    """The cycles with these ids, by id. Raises UnknownThing: there is none with one of them."""
+    wanted = sorted(set(cycles))
+    rows = connection.execute(select(*_KEPT).where(CYCLES.c.cycle.in_(wanted)))
+    found = {row.cycle: view_of(CycleKept, row) for row in rows}
+    for cycle in wanted:
+        if cycle not in found:
+            raise UnknownThing.cycle(cycle)
+    return found
+
+
+def newest_cycles_kept(connection: Connection, model: str, *, limit: int) -> list[CycleKept]:
+    """The model's newest cycles, newest first, at most `limit`."""
+    rows = connection.execute(
+        select(*_KEPT).where(CYCLES.c.model == model).order_by(CYCLES.c.number.desc()).limit(limit)
+    )
+    return [view_of(CycleKept, row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

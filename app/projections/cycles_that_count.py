@@ -9,26 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
 
 from app.projections.champions import get_champion
-from app.projections.cycles import ASIDE, CYCLES, get_cycle
+from app.projections.cycles import ASIDE, CYCLES, CycleView, get_cycle
+from app.projections.decisions import DECISIONS
 from app.projections.models import ModelView
-from app.projections.reigns import reigns_of
+from app.projections.reigns import reigns_newest_first
 from domain.decisions.cycle import RETRAINING
 from domain.events.cycle_events import CandidateTrained
 from domain.events.verdicts import NOT_DECIDED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """One cycle that counts."""
-
-    cycle: str
-    as_of: str
-    outcome: str | None
-    training_completed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +82,17 @@ def _looking_back_from_after(
 
 
 def _last_that_counts(
-    connection: Connection, model: str, before_number: int, without: Collection[str]
+    connection: Connection,
+    model: str,
+    before_number: int,
+    without: Collection[str],
+    up_to: int | None = None,
 ) -> str | None:
-    """Who served last of those that cycles below a number have made, but for some; None: nobody."""
-    for reign in reversed(reigns_of(connection, model)):
+    """Who served last of those that cycles below a number have made, but for some; None: nobody.
+
+    `up_to`: a position; no promotion or rollback after it is looked at.
+    """
+    for reign in reigns_newest_first(connection, model, up_to=up_to):
         cycle = get_champion(connection, model, reign.model_version).cycle
         made_by = connection.execute(
             select(CYCLES.c.number).where(CYCLES.c.cycle == cycle, CYCLES.c.model == model)
@@ -120,19 +119,7 @@ class ModelCounts:
 
 def model_counts(connection: Connection, model: ModelView) -> ModelCounts:
     """The model's counts without what belongs to cycles that were set aside."""
-    column = CYCLES.c
-    aside = connection.execute(
-        select(
-            func.count().label("cycles"),
-            _number(column.outcome.is_not(None), column.outcome != NOT_DECIDED).label("decisions"),
-            _number(column.outcome.in_(sorted(RETRAINING))).label("trainings"),
-            _number(column.promoted == 1).label("promotions"),
-            _number(column.training_completed == 1, column.promoted == 0).label("rejections"),
-            _number(column.conclusion == "halted").label("halted"),
-            _number(column.conclusion == "failed").label("failed"),
-            _number(column.conclusion == NOT_DECIDED).label("undecided"),
-        ).where(column.model == model.model, ASIDE)
-    ).one()
+    aside = connection.execute(_OF_THOSE_SET_ASIDE, {"model": model.model}).one()
     return ModelCounts(
         cycles=model.cycles_ended - aside.cycles,  # an open one sets aside, at most
         decisions=model.decisions - aside.decisions,
@@ -151,6 +138,18 @@ def _number(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count(case((and_(*conditions), 1)))
 
 
+_OF_THOSE_SET_ASIDE: Final = select(
+    func.count().label("cycles"),
+    _number(CYCLES.c.outcome.is_not(None), CYCLES.c.outcome != NOT_DECIDED).label("decisions"),
+    _number(CYCLES.c.outcome.in_(sorted(RETRAINING))).label("trainings"),
+    _number(CYCLES.c.promoted == 1).label("promotions"),
+    _number(CYCLES.c.training_completed == 1, CYCLES.c.promoted == 0).label("rejections"),
+    _number(CYCLES.c.conclusion == "halted").label("halted"),
+    _number(CYCLES.c.conclusion == "failed").label("failed"),
+    _number(CYCLES.c.conclusion == NOT_DECIDED).label("undecided"),
+).where(CYCLES.c.model == bindparam("model"), ASIDE)
+
+
 def set_aside(connection: Connection, model: str, *, before_number: int) -> frozenset[str]:
     """The model's cycles that one with a number below `before_number` has set aside."""
     by = CYCLES.alias()
@@ -162,60 +161,57 @@ def set_aside(connection: Connection, model: str, *, before_number: int) -> froz
     return frozenset(found.scalars())
 
 
-def counted_cycles(
-    connection: Connection, model: str, *, before_number: int, aside: frozenset[str]
-) -> list[Counted]:
-    """The model's cycles below `before_number` that are not set `aside`, oldest first."""
-    rows = connection.execute(
-        select(
-            CYCLES.c.cycle,
-            CYCLES.c.as_of,
-            CYCLES.c.outcome,
-            CYCLES.c.training_completed,
-        )
-        .where(CYCLES.c.model == model, CYCLES.c.number < before_number)
-        .order_by(CYCLES.c.number)
-    )
-    return [
-        Counted(
-            cycle=row.cycle,
-            as_of=row.as_of,
-            outcome=row.outcome,
-            training_completed=bool(row.training_completed),
-        )
-        for row in rows
-        if row.cycle not in aside
-    ]
-
-
 def basis(
-    connection: Connection, model: str, cycles: list[Counted], *, up_to: int | None = None
+    connection: Connection, model: str, *, before_number: int, aside: frozenset[str], up_to: int
 ) -> Basis:
-    """What `cycles`, the ones of `model` that count, leave a next one to start from.
+    """What the model's cycles below a number leave it to start from; but for those `aside`.
 
-    `up_to`: a position; no promotion or rollback after it is looked at.
+    `up_to`: the position where it starts; nothing after it is looked at.
     """
-    retrained = [each.as_of for each in cycles if each.outcome in RETRAINING]
-    completed = [each for each in cycles if each.training_completed]
-    consumed_until = None
-    if completed:
-        trained = get_cycle(connection, completed[-1].cycle).state[CandidateTrained.type]
-        consumed_until = trained["label_cutoff"]
+    completed = _last_completed(connection, model, aside, up_to)
     return Basis(
-        champion=_last_of_theirs(connection, model, {each.cycle for each in cycles}, up_to),
-        last_retraining_as_of=retrained[-1] if retrained else None,
-        consumed_until=consumed_until,
-        consumed_before=completed[-1].as_of if completed else None,
+        champion=_last_that_counts(connection, model, before_number, aside, up_to),
+        last_retraining_as_of=_last_retraining(connection, model, aside, up_to),
+        consumed_until=completed.state[CandidateTrained.type]["label_cutoff"]
+        if completed
+        else None,
+        consumed_before=completed.as_of if completed else None,
     )
 
 
-def _last_of_theirs(
-    connection: Connection, model: str, cycles: set[str], up_to: int | None
+def _last_retraining(
+    connection: Connection, model: str, aside: frozenset[str], up_to: int
 ) -> str | None:
-    """Who served last of the versions that these cycles made; None: they made none."""
-    for reign in reversed(reigns_of(connection, model)):
-        if up_to is not None and reign.since > up_to:
-            continue
-        if get_champion(connection, model, reign.model_version).cycle in cycles:
-            return reign.model_version
-    return None
+    """The as_of of the last decision to retrain, however it ended."""
+    found: list[tuple[int, str]] = []
+    for outcome in sorted(RETRAINING):
+        newest = connection.execute(
+            select(DECISIONS.c.position, DECISIONS.c.as_of, DECISIONS.c.cycle)
+            .where(
+                DECISIONS.c.model == model,
+                DECISIONS.c.outcome == outcome,
+                DECISIONS.c.position <= up_to,
+            )
+            .order_by(DECISIONS.c.position.desc())
+            .limit(1 + len(aside))  # so that one is among them that counts
+        )
+        found += [(at, as_of) for at, as_of, cycle in newest if cycle not in aside][:1]
+    return max(found)[1] if found else None
+
+
+def _last_completed(
+    connection: Connection, model: str, aside: frozenset[str], up_to: int
+) -> CycleView | None:
+    """The last cycle whose training came to a promotion or a rejection."""
+    newest = connection.execute(
+        select(CYCLES.c.cycle)
+        .where(
+            CYCLES.c.model == model,
+            CYCLES.c.training_completed == 1,
+            CYCLES.c.started_position < up_to,
+        )
+        .order_by(CYCLES.c.started_position.desc())
+        .limit(1 + len(aside))
+    ).scalars()
+    cycle = next((each for each in newest if each not in aside), None)
+    return None if cycle is None else get_cycle(connection, cycle)

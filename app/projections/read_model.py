@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from types import UnionType
 from typing import (
     Any,
@@ -148,24 +148,31 @@ def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
     Raises:
         ReadModelUnfit: a column holds what no fold puts there.
     """
-    values = dict(row._mapping)
-    for name, kind, nullable, among in _fields(cast(type, view)):
+    values = dict(zip(row._fields, row, strict=True))
+    for name, stored, nullable, read in _fields(cast(type, view)):
         value = values[name]
         if value is None and nullable:
             continue
-        right = type(value) is _STORED.get(kind, kind) or (kind is float and type(value) is int)
-        if right and kind is dict:
-            value = values[name] = _object_in(value)
-            right = value is not None
-        elif right and kind is bool:
-            right, values[name] = value in (0, 1), bool(value)
-        elif right and kind is int:
-            right = -INTEGER_MAX <= value <= INTEGER_MAX
-        elif right and among:
-            right = value in among
-        if not right:
+        if type(value) is not stored and not (stored is float and type(value) is int):
             raise unfit(name, f"a {cast(type, view).__name__}")
+        if read is not None:
+            try:
+                values[name] = read(value)
+            except ValueError:
+                raise unfit(name, f"a {cast(type, view).__name__}") from None
     return view(**values)
+
+
+def object_of(name: str, view: type, text: str) -> dict[str, Any]:
+    """The JSON object that the column `name` of `view` holds as text.
+
+    Raises:
+        ReadModelUnfit: it holds none.
+    """
+    try:
+        return _object_in(text)
+    except ValueError:
+        raise unfit(name, f"a {view.__name__}") from None
 
 
 def unfit(name: str, of: str) -> ReadModelUnfit:
@@ -176,12 +183,25 @@ def unfit(name: str, of: str) -> ReadModelUnfit:
     )
 
 
-def _object_in(text: str) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+def _object_in(text: str) -> dict[str, Any]:
+    found = orjson.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(text)
+    return found
+
+
+def _whole(value: int) -> int:
+    if not -INTEGER_MAX <= value <= INTEGER_MAX:
+        raise ValueError(value)
+    return value
+
+
+def _flag(value: int) -> bool:
+    return bool((0, 1).index(value))
+
+
+def _among(allowed: tuple[str, ...], value: str) -> str:
+    return allowed[allowed.index(value)]
 
 
 def by_place(column: ColumnElement[str]) -> ColumnElement[str]:
@@ -224,11 +244,24 @@ def _kind(hint: Any) -> tuple[type, bool]:
     return found, False
 
 
+_READ: Final[Mapping[type, Callable[[Any], Any]]] = {dict: _object_in, bool: _flag, int: _whole}
+
+
 @cache
-def _fields(view: type) -> tuple[tuple[str, type, bool, tuple[str, ...]], ...]:
-    """Each field: name, what it is, whether it may be null, and all it may be when that is said."""
+def _fields(view: type) -> tuple[tuple[str, type, bool, Callable[[Any], Any] | None], ...]:
+    """Each field: name, what it is kept as, whether it may be null, and how it is read.
+
+    That raises ValueError for what no fold puts there; None: as it is kept.
+    """
     hints = get_type_hints(view)
     return tuple(
-        (name, kind, nullable, get_args(hints[name]) if get_origin(hints[name]) is Literal else ())
+        (
+            name,
+            _STORED.get(kind, kind),
+            nullable,
+            partial(_among, get_args(hints[name]))
+            if get_origin(hints[name]) is Literal
+            else _READ.get(kind),
+        )
         for name, (kind, nullable) in _kinds(view).items()
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -13,6 +13,8 @@ from app.ledger.past import Past
 from app.projections.read_model import table_of, view_of
 from domain.events.envelope import Recorded
 from domain.events.events import CandidatePromoted, ChampionRolledBack, ValueMeasured
+
+_AT_ONCE: Final = 20  # reigns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,22 @@ def reigns_of(connection: Connection, model: str) -> list[ReignView]:
         select(REIGNS).where(REIGNS.c.model == model).order_by(REIGNS.c.since)
     )
     return [view_of(ReignView, row) for row in rows]
+
+
+def reigns_newest_first(
+    connection: Connection, model: str, *, up_to: int | None = None
+) -> Iterator[ReignView]:
+    """The model's reigns, newest first, read as they are asked for; up to a position."""
+    query = select(REIGNS).where(REIGNS.c.model == model).order_by(REIGNS.c.since.desc())
+    before = None if up_to is None else up_to + 1
+    while True:
+        page = query if before is None else query.where(REIGNS.c.since < before)
+        rows = connection.execute(page.limit(_AT_ONCE)).all()
+        for row in rows:
+            yield view_of(ReignView, row)
+        if len(rows) < _AT_ONCE:
+            return
+        before = rows[-1].since
 
 
 def newest_reign(connection: Connection, model: str) -> ReignView | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 from typing import Final
 
@@ -25,6 +26,7 @@ _LEFT: Final = 12.0
 _RIGHT: Final = _WIDTH - 34.0
 _TOP: Final = 14.0
 _BOTTOM: Final = _HEIGHT - 34.0
+_SHOWN_AT_ONCE: Final = 2_048  # figures of a page, each told in the panel and in the table
 _YEARS_MAX: Final = 8  # that fit side by side, with the rows below them
 
 
@@ -77,6 +79,7 @@ def drift_table(windows: Sequence[Window]) -> list[tuple[Window, list[DriftCell 
     ]
 
 
+@lru_cache(maxsize=_SHOWN_AT_ONCE)
 def _psi(value: float) -> str:
     """As the table and the points say it: never rounded onto a line that it did not reach."""
     return told_apart_from_each(value, [bound for bound, _ in BAND_LINES], 3)[0]

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-import orjson
-
 from app.audit.champion import champion_told
 from app.audit.champion_scale import champion_scale
 from app.audit.change import changes, changes_and_decisions, happened_last
@@ -15,7 +13,8 @@ from app.audit.checkpoint import checkpoint_sentence
 from app.audit.decision import decisions
 from app.audit.health import Health, current_health
 from app.ledger.store import Connection, Ledger
-from app.projections.cycles import get_cycle, list_cycles
+from app.projections.contracts import contract_of
+from app.projections.cycles import cycles_kept, newest_cycles_kept
 from app.projections.models import ModelView, get_model, list_models
 from app.proof.checkpoints import Signed
 from app.web.change_rows import SHOWN
@@ -27,7 +26,6 @@ from app.web.overview_view import (
 )
 from app.web.pages import render
 from app.web.windows import Window, window_of
-from domain.contract.contract import parse_contract
 from domain.errors import UnknownModel, UnknownThing
 
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
@@ -66,7 +64,7 @@ def overview_page(
         view = get_model(connection, chosen)
         if view is None:
             raise UnknownModel.named(chosen)
-        cycles = list_cycles(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
+        cycles = newest_cycles_kept(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
         windows = [window_of(each) for each in cycles]
         found = changes_and_decisions(
             connection, model=chosen, kinds=SHOWN, limit=CHANGES_SHOWN + 1
@@ -101,18 +99,18 @@ def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> W
     if newest is not None:
         return newest
     for change in changes(connection, model=model, kinds={"promoted", "rejected"}, limit=1):
+        cycle = change.cycle or ""
         try:
-            view = get_cycle(connection, change.cycle or "")
+            return window_of(cycles_kept(connection, [cycle])[cycle])
         except UnknownThing:
             return None  # a promotion by a cycle nobody started
-        return window_of(view)
     return None
 
 
 def _facts(connection: Connection, view: ModelView, health: Health) -> ModelFacts:
     return ModelFacts(
         model=view,
-        contract=parse_contract(orjson.loads(view.contract)),
+        contract=contract_of(view.contract),
         health=health,
         serving=champion_told(connection, view),
         happened_last=happened_last(connection, view.model),

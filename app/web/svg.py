@@ -7,10 +7,13 @@ Content-Security-Policy (no inline style) work.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Final
 
 from markupsafe import Markup, escape
 
 Scale = Callable[[float], float]
+_WORDS_REMEMBERED: Final = 256  # classes and anchors, which every mark names again
 
 
 def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
@@ -23,7 +26,7 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
     '<text class="tick" x="1.23">a &lt; b</text>'
     """
     written = "".join(
-        f' {_attribute(key)}="{escape(_number(value))}"'
+        f' {_attribute(key)}="{_escaped(value) if isinstance(value, str) else _number(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -89,9 +92,15 @@ def every(count: int, room: int) -> int:
     return max(1, -(-count // max(1, room)))
 
 
+@cache
 def _attribute(key: str) -> str:
     return key.rstrip("_").replace("_", "-")
 
 
-def _number(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+@lru_cache(maxsize=_WORDS_REMEMBERED)
+def _escaped(text: str) -> str:
+    return str(escape(text))
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

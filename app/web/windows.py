@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.audit.cycle import NOT_FINISHED, conclusion_of
-from app.audit.setting_aside import set_aside_sentence
-from app.projections.cycles import CycleView
-from domain.decisions.cycle import Cycle, fold_state
+from app.audit.cycle import NOT_FINISHED, conclusion_of, read_of
+from app.projections.cycles import CycleKept
+from domain.decisions.cycle import Cycle
 from domain.events.findings import FeatureDrift
 from domain.times import parse_time
 
@@ -74,14 +73,15 @@ class Window:
         return drift.report.too_few if drift is not None and drift.report is not None else ""
 
 
-def window_of(view: CycleView) -> Window:
-    """The window of a cycle as the read model has it."""
+def window_of(kept: CycleKept) -> Window:
+    """The window of a cycle as the read model keeps it."""
+    read = read_of(kept)
     return Window(
-        id=view.cycle,
-        as_of=view.as_of,
-        label=view.as_of[:_DAY],
-        cycle=fold_state(view.state),
-        set_aside=set_aside_sentence(view.set_aside_by, view.set_aside_reason),
+        id=kept.cycle,
+        as_of=kept.as_of,
+        label=kept.as_of[:_DAY],
+        cycle=read.cycle,
+        set_aside=read.told.set_aside,
     )
 
 

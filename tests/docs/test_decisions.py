@@ -43,6 +43,7 @@ TEXTS = {
     28: "52cd0821ad50f8c8",
     29: "69c7e9af6723bb9d",
     30: "110251989a561525",
+    31: "bc3eb1c69eca7f89",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

@@ -12,15 +12,15 @@ from typing import Any, Final
 from app.ledger.erasures import erased_artefacts
 from app.ledger.store import Connection, Ledger
 from app.projections.champions import ChampionView, get_champion
-from app.projections.contracts import get_contract
+from app.projections.contracts import adopted_contract
 from app.projections.cycles import get_cycle, trainings_until
-from app.projections.cycles_that_count import Basis, basis, counted_cycles, set_aside
+from app.projections.cycles_that_count import Basis, basis, set_aside
 from app.projections.models import ModelView, get_model
 from app.projections.policies import get_policy_document
 from app.projections.refusals import RowCounts, rows_between
 from app.serving.plan import ServingPlan, load_plan
 from app.settings import Settings
-from domain.contract.contract import Contract, parse_contract
+from domain.contract.contract import Contract
 from domain.contract.rows import RowGuard
 from domain.contract.window import stretch_start, window_start
 from domain.errors import LedgerDamaged
@@ -58,7 +58,7 @@ class Premises:
     def contract(self) -> Contract:
         """The contract in force when the cycle started."""
         with self.ledger.connect() as connection:
-            return parse_contract(get_contract(connection, self.started.contract_digest))
+            return adopted_contract(connection, self.started.contract_digest)
 
     @cached_property
     def guard(self) -> RowGuard:
@@ -133,10 +133,13 @@ class Premises:
         with self.ledger.connect() as connection:
             aside = set_aside(connection, self.started.model, before_number=number)
             aside |= frozenset(self.started.sets_aside)
-            cycles = counted_cycles(
-                connection, self.started.model, before_number=number, aside=aside
+            return basis(
+                connection,
+                self.started.model,
+                before_number=number,
+                aside=aside,
+                up_to=self.cutoff,
             )
-            return basis(connection, self.started.model, cycles, up_to=self.cutoff)
 
     @cached_property
     def reference_start(self) -> str | None:
@@ -151,7 +154,7 @@ class Premises:
         """The contract of the cycle that made this champion: what its reference was frozen by."""
         with self.ledger.connect() as connection:
             started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
-            return parse_contract(get_contract(connection, started["contract_digest"]))
+            return adopted_contract(connection, started["contract_digest"])
 
     @cached_property
     def reference_end(self) -> str | None:

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from app.audit.change import Change, changes
+from app.audit.change import changes
 from app.audit.decision import Decision, decision, decisions
 from app.audit.decision_filters import OUTCOMES, check_model, check_outcome
 from app.http import examples
 from app.http.dependencies import Here
 from app.http.documentation import refusals
-from app.http.paging import PageQuery, link_next
+from app.http.paging import PageQuery, page_of
 from app.http.request_shapes import Name, Sent, Time, Whole
 from app.http.strict_route import StrictRoute
 from app.projections.changes import Kind
@@ -235,16 +235,15 @@ class ChangePage(BaseModel):
     responses=refusals(404, 422, 503),
 )
 def list_all_changes(
-    here: Here, request: Request, response: Response, query: Annotated[ChangesQuery, Query()]
-) -> dict[str, list[Change]]:
+    here: Here, request: Request, query: Annotated[ChangesQuery, Query()]
+) -> Response:
     """Decisions, promotions, rejections, rollbacks, halts, failures, adoptions, erasures, cycles
     set aside."""
     limit = min(query.limit, here.settings.page_entries_max)
     with here.ledger.connect() as connection:
         check_model(connection, query.model)
         found = changes(connection, model=query.model, after=query.cursor, limit=limit)
-    link_next(request, response, found, limit, lambda change: change.position)
-    return {"changes": found}
+    return page_of(request, "changes", found, limit, lambda change: change.position)
 
 
 @router.get(
@@ -254,8 +253,8 @@ def list_all_changes(
     responses=refusals(404, 422, 503),
 )
 def list_all_decisions(
-    here: Here, request: Request, response: Response, query: Annotated[DecisionsQuery, Query()]
-) -> dict[str, list[Decision]]:
+    here: Here, request: Request, query: Annotated[DecisionsQuery, Query()]
+) -> Response:
     """Undecided ones included. The `Link` header leads to the next page."""
     limit = min(query.limit, here.settings.page_entries_max)
     check_outcome(query.outcome)
@@ -270,8 +269,7 @@ def list_all_decisions(
             after=query.cursor,
             limit=limit,
         )
-    link_next(request, response, found, limit, lambda view: view.position)
-    return {"decisions": found}
+    return page_of(request, "decisions", found, limit, lambda view: view.position)
 
 
 @router.get(

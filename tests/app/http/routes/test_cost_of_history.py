@@ -1,4 +1,5 @@
-"""What a page, a list or a health report costs does not grow with what happened before.
+"""What a page, a list, a health report or the start of a cycle costs does not grow with what
+happened before.
 
 Counted in steps of SQLite's machine: the same statements are made for PostgreSQL.
 """
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, StreamAppend
+from app.projections.cycles_that_count import basis
 from app.projections.models import get_model
 from app.settings import Settings
 from domain.events.cycle_events import (
@@ -33,7 +35,7 @@ from domain.events.verdicts import verdict_sentence
 from tests import ledger_events as events
 from tests.app.http.routes.running import adopt, process_behind, running, serve_champion
 from tests.plausible import CLAUSE, VERDICT, an
-from tests.sql_steps import SqlSteps
+from tests.sql_steps import SqlSteps, machine_steps
 
 MODEL: Final = "car-price"
 FEW, MANY = 60, 240  # decisions; more than any page shows
@@ -59,6 +61,7 @@ DOORS: Final = (
     f"/audit/changes?limit=10&model={MODEL}",
     "/readyz",
 )
+LEFT: Final = "what earlier cycles leave a next one to start from"
 
 
 def as_of(number: int) -> str:
@@ -138,10 +141,26 @@ def measured(
         steps = SqlSteps(ledger.engine)
         live(ledger, 1, FEW)
         few = {door: steps.of(partial(asked, client, door)) for door in DOORS}
+        few[LEFT] = left(ledger, FEW)
         live(ledger, FEW + 1, MANY)
         many = {door: steps.of(partial(asked, client, door)) for door in DOORS}
-    found = {door: (few[door], many[door]) for door in DOORS}
+        many[LEFT] = left(ledger, MANY)
+    found = {door: (few[door], many[door]) for door in few}
     return found.__getitem__
+
+
+def left(ledger: Ledger, cycles: int) -> int:
+    with ledger.connect() as connection:
+        return machine_steps(
+            connection,
+            lambda: basis(
+                connection,
+                MODEL,
+                before_number=cycles + 1,
+                aside=frozenset(),
+                up_to=ledger.size() - 1,
+            ),
+        )
 
 
 def asked(client: TestClient, door: str) -> Any:
@@ -150,7 +169,7 @@ def asked(client: TestClient, door: str) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", [*DOORS, LEFT])
 def test_a_door_takes_no_more_steps_after_four_times_as_much(
     measured: Callable[[str], tuple[int, int]], door: str
 ) -> None:
