@@ -27,6 +27,8 @@ PLAIN_FLOAT_MAX: Final = 1e15  # between these two
 _NAMES: Final = frozenset((str,))  # what names are
 # Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
+# A number that ends in .0 or has an exponent; a text may look as if one stood in it.
+_WRITTEN_OTHERWISE: Final = re.compile(rb"[0-9](?:\.0|e[+-]?[0-9]+)(?:[,\]}]|\Z)")
 _NUL_WRITTEN: Final = b"\\u0000"
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # behind no backslash that is one itself
 DEPTH_MAX: Final = 64  # deeper documents are nobody's honest payload
@@ -52,6 +54,24 @@ def canonical_bytes(value: object) -> bytes:
 def digest(value: object) -> str:
     """SHA-256 of the canonical bytes of `value`, 64 lowercase hex digits."""
     return hashlib.sha256(canonical_bytes(value)).hexdigest()
+
+
+def digest_as_read(value: object) -> str:
+    """As `digest`, in a fifth of its time, of a JSON value as `strict_json.read_json` gives it.
+
+    Such a value holds nothing that is refused: so what orjson wrote is looked at, not the value.
+    """
+    content = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if not _is_as_rfc_8785_writes(content):
+        content = orjson.dumps(_whole_as_integers(value), option=orjson.OPT_SORT_KEYS)
+        if not _is_as_rfc_8785_writes(content):
+            return digest(value)
+    return sha256_hex(content)
+
+
+def _is_as_rfc_8785_writes(content: bytes) -> bool:
+    """Whether no key may stand elsewhere, and no number is written otherwise; no may mean yes."""
+    return content.isascii() and _WRITTEN_OTHERWISE.search(content) is None
 
 
 def sha256_hex(content: bytes) -> str:

@@ -52,7 +52,7 @@ def read_json(text: str, *, name: str) -> Any:
         ) from None
     except RecursionError:
         raise _too_deep(name) from None
-    if text.count("[") + text.count("{") > DEPTH_MAX and _is_deeper(value, DEPTH_MAX):
+    if text.count("[") + text.count("{") > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
         raise _too_deep(name)
     # Only an escape brings in NUL, or what UTF-8 itself cannot hold.
     escapes = "\\u" in text
@@ -80,7 +80,7 @@ def _read_quickly(text: str) -> Any:
         text.count(":") != colons and text.count(":") != colons + _colons_in(value)
     ):
         return _UNREAD
-    if text.count("[") + text.count("{") > DEPTH_MAX and _is_deeper(value, DEPTH_MAX):
+    if text.count("[") + text.count("{") > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
         return _UNREAD
     return value
 
@@ -252,7 +252,7 @@ def _pointer_to(place: _Place) -> str:
     return pointer(*reversed(steps))
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
+def is_deeper(value: Any, levels: int) -> bool:
     """Whether objects and lists stand in each other more than `levels` deep."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(levels):

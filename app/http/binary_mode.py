@@ -10,8 +10,10 @@ from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 
+from domain.canonical import DEPTH_MAX
 from domain.errors import RequestInvalid
 from domain.faults import Fault, pointer
+from domain.strict_json import is_deeper
 
 _PREFIX: Final = "ce-"
 _TELLS: Final = "ce-specversion"  # every event has it, and no other request
@@ -41,6 +43,18 @@ def binary_attributes(headers: Headers) -> dict[str, Any] | None:
             message = f"the header {header!r} is no percent-encoded UTF-8; encode it"
             raise RequestInvalid(f"{message}.", [Fault(pointer(name), message)]) from None
     return attributes
+
+
+def binary_event(attributes: dict[str, Any], data: object, body: bytes) -> dict[str, Any]:
+    """The event with these attributes, whose data stood in `body`.
+
+    Raises:
+        RequestInvalid: the event would be nested deeper than any other may be.
+    """
+    if body.count(b"[") + body.count(b"{") >= DEPTH_MAX and is_deeper(data, DEPTH_MAX - 1):
+        message = f"is nested deeper than {DEPTH_MAX - 1} levels; flatten it"
+        raise RequestInvalid(f"the data {message}.", [Fault(pointer("data"), message)])
+    return attributes | {"data": data}
 
 
 def _unquoted(value: str) -> str:

@@ -21,16 +21,16 @@ import numpy as np
 from app.cause import Cause
 from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
+from app.intake.giving_way import GivingWay
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
-from app.intake.judged_lines import Line, distinction, judge_lines, lines_together
+from app.intake.judged_lines import Chunk, Line, chunk_of, judge_lines, lines_together
 from app.intake.quarantine import Quarantine, remove_oldest, sweep
 from app.intake.refusals import bounded_reasons
+from app.intake.standing_rows import StandingRows
 from app.ledger.batch import SAID_BY_ID
 from app.ledger.past import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
-from app.projections.label_rows import latest_rows
-from app.projections.predictions import predicted_identities
 from app.serving.champions import Serving
 from app.settings import Settings
 from domain.blocks.ids import source_event_id
@@ -104,18 +104,27 @@ class Datasets:
             stem = f"{serving.model}-{upload.sha256[:16]}"
             with Quarantine(self._quarantine, stem, size, self._quarantine_bytes_max) as bad:
                 keys = array("q")  # of the rows, hashed: eight bytes each, whatever the file holds
+                standing = StandingRows(self._ledger, serving.model)
+                mostly_refused = False
                 for lines in lines_together(rows, self._chunk_rows):
-                    chunk: list[tuple[str, Row]] = []
+                    good: list[tuple[int, Row]] = []
                     intake.lines += len(lines)
-                    judged_lines = judge_lines(serving, header, [cells for _, cells in lines])
+                    told = [cells for _, cells in lines]
+                    # Twenty thousand lines that are none are forty kilobytes, and much work.
+                    giving_way = GivingWay() if mostly_refused else None
+                    judged_lines = judge_lines(serving, header, told, giving_way)
                     for (line, cells), judged in zip(lines, judged_lines, strict=True):
                         if isinstance(judged, RowsRefusedError):
                             shown = None if serving.guard.personal else cells
                             _refuse(intake, bad, line, header, shown, judged)
-                            continue
-                        keys.append(hash(serving.guard.identity_of(judged)))
-                        chunk.append((f"{line}:{distinction(serving, judged)[:16]}", judged))
-                    self._record(serving, chunk, intake, cause)
+                            if giving_way is not None:
+                                giving_way.pause()
+                        else:
+                            good.append((line, judged))
+                    mostly_refused = 2 * len(good) < len(lines)
+                    chunk = chunk_of(serving, intake.dataset_sha256, good)
+                    keys.extend(map(hash, chunk.identities))
+                    self._record(serving, chunk, standing, intake, cause)
             intake.repeated_keys = len(keys) - len(np.unique(np.asarray(keys)))
             intake.quarantine_file = bad.name if intake.quarantined else None
             if intake.quarantined:
@@ -152,24 +161,23 @@ class Datasets:
     def _record(
         self,
         serving: Serving,
-        chunk: list[tuple[str, Row]],
+        chunk: Chunk,
+        standing: StandingRows,
         intake: Intake,
         cause: Cause,
     ) -> None:
         """Append the chunk's rows that do not stand so already."""
-        if not chunk:
+        if not chunk.rows:
             return
         model, guard = serving.model, serving.guard
-        source = f"/models/{model}/datasets/{intake.dataset_sha256}"
-        ids = [source_event_id(source, source_id) for source_id, _ in chunk]
-        identities = [guard.identity_of(row) for _, row in chunk]
-        known = self._ledger.known(ids)
-        with self._ledger.connect(with_rows=True) as connection:
-            current = latest_rows(connection, model, identities)
-            predicted = predicted_identities(connection, model, identities)
+        known = self._ledger.known(chunk.ids)
+        current, predicted = standing.look(chunk.identities)
         new = []
         corrections, labelled = set(), set()
-        for id, identity, (source_id, row) in zip(ids, identities, chunk, strict=True):
+        said: dict[str, tuple[str, Row]] = {}  # id of an event -> what it says of which row
+        for source_id, id, identity, row in zip(
+            chunk.source_ids, chunk.ids, chunk.identities, chunk.rows, strict=True
+        ):
             if id in known or current.get(identity) == row:
                 intake.already_known += 1
                 continue
@@ -178,9 +186,10 @@ class Datasets:
             if identity in predicted:
                 labelled.add(id)
             current[identity] = row
+            said[id] = (identity, row)
             event = ObservationRecorded(
                 model=model,
-                source=source,
+                source=chunk.source,
                 source_id=source_id,
                 identity=identity,
                 row=row,
@@ -200,6 +209,10 @@ class Datasets:
             recorded = self._append(model, new, cause)
             # Another upload of the same file may have been first, row by row, since we looked.
             mine = {e.id for e in recorded if e.correlation_id == cause.correlation_id}
+            standing.recorded(
+                max(entry.position for entry in recorded),
+                dict(named for id, named in said.items() if id in mine),
+            )
             intake.accepted += len(mine)
             intake.already_known += len(new) - len(mine)
             intake.corrections += len(corrections & mine)

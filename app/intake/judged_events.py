@@ -10,19 +10,21 @@ from typing import ClassVar
 from pydantic import ValidationError
 
 from app.clock import latest_taken, now
-from app.intake.cloud_events import (
-    OBSERVATION,
-    CloudEvent,
-    Observation,
-    Outcome,
-    too_many_fields,
-)
+from app.intake.cloud_events import OBSERVATION, Observation, too_many_fields
 from app.intake.named_predictions import NamedPredictions
+from app.intake.quick_events import (
+    QuickObservation,
+    SentEvent,
+    SentObservation,
+    SentOutcome,
+    read_data,
+    read_event,
+)
 from app.intake.relayed_events import UNPREDICTED, PassedOver, Relayed, relayed
 from app.projections.predictions import MadePrediction
 from app.serving.champions import Champions, Serving
 from domain.blocks.ids import source_event_id
-from domain.canonical import digest
+from domain.canonical import digest_as_read
 from domain.errors import (
     NotCanonical,
     RequestInvalid,
@@ -47,7 +49,7 @@ class ParsedEvent:
     """One event that was sent, before the ledger is asked about it."""
 
     pointer: str
-    event: CloudEvent
+    event: SentEvent
     id: str
     request_digest: bytes
     relayed: Relayed | None  # what another instance emitted
@@ -98,8 +100,8 @@ def parse_event(
         judged.refuse(RequestInvalid.code, Fault(pointer, crowded))
         return None
     try:
-        event = CloudEvent.model_validate(item)
-        request_digest = bytes.fromhex(digest(item))
+        event = read_event(item)
+        request_digest = bytes.fromhex(digest_as_read(item))
     except ValidationError as error:
         judged.refuse_shape(error, item, pointer)
         return None
@@ -126,10 +128,9 @@ def made_of(
 ) -> tuple[ObservationRecorded | OutcomeRecorded, str] | None:
     """The event to record and when it happened; None when `judged` now says why not."""
     event, pointer = each.event, each.pointer
-    kind = Observation if event.type == OBSERVATION else Outcome
     try:
         time = _past(event.time, skew_seconds) if event.time is not None else None
-        data = kind.model_validate(event.data)
+        data = read_data(event)
         serving = champions.of(data.model)
     except ValidationError as error:
         judged.refuse_shape(error, event.data, f"{pointer}/data")
@@ -141,7 +142,7 @@ def made_of(
         judged.refuse(error.code, Fault(f"{pointer}/time", error.message, event.time))
         return None
     try:
-        if isinstance(data, Observation):
+        if isinstance(data, Observation | QuickObservation):
             return _observed(event, data, serving, pointer, briefly=judged.faults.is_full)
         prediction = _prediction(data, serving, pointer, named, each.relayed)
         return _outcome(event, data, serving, pointer, time, prediction)
@@ -171,7 +172,7 @@ def _past(text: str, skew_seconds: float) -> str:
 
 
 def _observed(
-    event: CloudEvent, data: Observation, serving: Serving, pointer: str, *, briefly: bool
+    event: SentEvent, data: SentObservation, serving: Serving, pointer: str, *, briefly: bool
 ) -> tuple[ObservationRecorded, str]:
     row = serving.guard.check_row(
         data.row, labelled=True, path=f"{pointer}/data/row", briefly=briefly
@@ -188,8 +189,8 @@ def _observed(
 
 
 def _outcome(
-    event: CloudEvent,
-    data: Outcome,
+    event: SentEvent,
+    data: SentOutcome,
     serving: Serving,
     pointer: str,
     time: str | None,
@@ -209,7 +210,7 @@ def _outcome(
 
 
 def _prediction(
-    data: Outcome,
+    data: SentOutcome,
     serving: Serving,
     pointer: str,
     predictions: NamedPredictions,

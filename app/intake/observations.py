@@ -30,7 +30,7 @@ from app.intake.refusals import Refusals
 from app.intake.relayed_events import says_the_same
 from app.ledger.known import is_same_request
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.ledger.streams import observations_stream
+from app.ledger.streams import observations_stream, predictions_stream
 from app.serving.champions import Champions
 from domain.errors import (
     IdempotencyConflict,
@@ -40,7 +40,7 @@ from domain.errors import (
     WhyledgerError,
 )
 from domain.events.envelope import Recorded
-from domain.events.events import ObservationRecorded, OutcomeRecorded
+from domain.events.events import ObservationRecorded, OutcomeRecorded, PayloadErased
 from domain.faults import Fault, summary
 
 DOOR: Final = "events"
@@ -121,8 +121,11 @@ class Observations:
         # An erased event has no digest: nothing equals it, so its id is not taken again.
         first: dict[str, bytes | None] = {id: each.request_digest for id, each in known.items()}
         new: dict[str, NewEvent] = {}
-        by_identity = any(map(asks_for_rows, parsed))
-        with self._ledger.connect(with_rows=by_identity) as connection:
+        named = {str(each.event.data.get("model")) for each in parsed if asks_for_rows(each)}
+        models = self._champions.all().keys() & named
+        # Whoever asks for the last prediction of a row must not be led to one that was erased.
+        asked = [PayloadErased.stream, *map(predictions_stream, models)] if models else []
+        with self._ledger.connect(with_rows=asked) as connection:
             predictions = NamedPredictions(connection)
             outcomes = (e.event.data for e in parsed if e.event.type == OUTCOME)
             predictions.look_up(outcomes, self._champions)

@@ -22,7 +22,7 @@ from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import predictions_stream
 from app.serving.champions import Champions, Loaded
 from domain.blocks.ids import keyed_event_id, prediction_ids
-from domain.canonical import digest
+from domain.canonical import digest_as_read
 from domain.contract.rows import RowGuard
 from domain.errors import (
     IdempotencyConflict,
@@ -270,7 +270,7 @@ def _accepted(guard: RowGuard, request: PredictionRequest) -> list[Row]:
 
 def _digest_of(request: PredictionRequest, key: str | None) -> bytes | None:
     """The request digest (32 bytes), which only a request with a key needs."""
-    return None if key is None else bytes.fromhex(digest(request.sent))
+    return None if key is None else bytes.fromhex(digest_as_read(request.sent))
 
 
 def _predict(

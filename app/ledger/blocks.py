@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from app.database.engine import fetch
 from app.ledger.erasures import rows_gone
 from app.ledger.stored_bytes import as_bytes
-from app.ledger.tables import ROW_IDS
 from app.ledger.unreadable import rows_missing
 from domain.blocks.block import Block
-from domain.blocks.ids import row_of_prediction
+from domain.blocks.ids import head_of, row_of_prediction
 from domain.stored_damage import StoredDamage
 
 # The statements of every page are the drivers' own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salts, bytes FROM blocks WHERE "position" {}'
 _ROWS: Final = 'SELECT "position", rows FROM blocks WHERE "position" {}'
 _DIGESTS: Final = 'SELECT "position", digests FROM blocks WHERE "position" {}'
-_OF_PREDICTIONS: Final = (  # our own names
-    'SELECT wanted.value, e."position", e.id, b.rows FROM {wanted}'
-    " JOIN entries e ON e.id >= substr(wanted.value, 1, 32) || '0000'"
-    " AND e.id <= substr(wanted.value, 1, 32) || 'ffff'"
-    " AND e.type = 'predictions.predictions-made'"
+_OF_PREDICTIONS: Final = (  # our own names. CROSS: in this order, or SQLite reads all entries first
+    'SELECT wanted.value, e."position", e.id, b.rows FROM {wanted} CROSS JOIN entries e'
     ' JOIN blocks b ON b."position" = e."position"'
+    " WHERE e.id >= wanted.value || '0000' AND e.id <= wanted.value || 'ffff'"
+    " AND e.type = 'predictions.predictions-made'"
 )
+_STORED: Final = 'SELECT id, "position", "row" FROM row_ids WHERE id {}'
 _UUID_LENGTH: Final = 36
+_A_FEW: Final = 8
 _AT_ONCE: Final = 500  # ids of one query
 
 
@@ -108,16 +110,20 @@ def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int
     found: dict[str, tuple[int, int]] = {}
     if not uuids:
         return found
+    alike: dict[str, list[str]] = {}  # what ids of one entry have in common -> those that are asked
+    for id in uuids:
+        alike.setdefault(head_of(id), []).append(id)
     if connection.dialect.name == "sqlite":
         statement = _OF_PREDICTIONS.format(wanted="json_each(?) AS wanted")
-        asked: tuple[Any, ...] = (orjson.dumps(uuids).decode(),)
+        asked: tuple[Any, ...] = (orjson.dumps([*alike]).decode(),)
     else:
         statement = _OF_PREDICTIONS.format(wanted="unnest(%s::text[]) AS wanted(value)")
-        asked = (uuids,)
-    for id, position, first, rows in connection.exec_driver_sql(statement, asked):
-        row = row_of_prediction(id, first, rows)
-        if row is not None:
-            found[id] = (position, row)
+        asked = ([*alike],)
+    for head, position, first, rows in connection.exec_driver_sql(statement, asked):
+        for id in alike[head]:
+            row = row_of_prediction(id, first, rows)
+            if row is not None:
+                found[id] = (position, row)
     return found | places_by_stored_ids(connection, uuids)
 
 
@@ -126,10 +132,23 @@ def places_by_stored_ids(connection: Connection, ids: Sequence[str]) -> dict[str
     found = {}
     for start in range(0, len(ids), _AT_ONCE):
         wanted = {id_bytes(id): id for id in ids[start : start + _AT_ONCE]}
-        query = select(ROW_IDS).where(ROW_IDS.c.id.in_(list(wanted)))
-        for id, position, row in connection.execute(query):
+        for id, position, row in _stored(connection, list(wanted)):
             found[wanted[as_bytes(id, "the id of a row")]] = (position, row)
     return found
+
+
+def _stored(connection: Connection, ids: list[bytes]) -> Iterable[tuple[Any, ...]]:
+    """The rows of `ROW_IDS` with these ids, `_AT_ONCE` at most."""
+    if connection.dialect.name == "postgresql":
+        return fetch(connection, _STORED.format("= ANY(%s)"), (ids,))
+    # Always as many marks, or few, so that the driver keeps both statements prepared.
+    marks = _AT_ONCE if len(ids) > _A_FEW else _A_FEW
+    return fetch(connection, _stored_on_sqlite(marks), (*ids, *[b""] * (marks - len(ids))))
+
+
+@cache
+def _stored_on_sqlite(marks: int) -> str:
+    return _STORED.format(f"IN ({', '.join(['?'] * marks)})")
 
 
 def id_bytes(id: str) -> bytes:

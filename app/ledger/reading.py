@@ -181,6 +181,17 @@ def stream_version(connection: Connection, stream: str) -> int:
     return -1 if found is None else int(found)
 
 
+def end_of_stream(connection: Connection, stream: str) -> int:
+    """The position of the stream's last event, -1 when it does not exist."""
+    found = connection.execute(
+        select(ENTRIES.c.position)
+        .where(ENTRIES.c.stream == stream)
+        .order_by(ENTRIES.c.stream_version.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return -1 if found is None else int(found)
+
+
 def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:
     """The entries in rows of `STORED` columns, each checked against its leaf hash.
 

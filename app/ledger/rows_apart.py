@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from sqlalchemy import Connection
 
+from app.ledger.reading import end_of_stream, head
 from domain.errors import LedgerBusy
 from domain.stored_damage import StoredDamage
 
 Progress = Callable[[int, int], None]
+WithRows: TypeAlias = bool | Collection[str]  # all there are; or all of these streams
 
 
 class RowsApart(Protocol):
@@ -110,6 +112,15 @@ class NoRows:
 
     def close(self) -> None:
         """Nothing to be closed."""
+
+
+def needed_until(connection: Connection, rows: RowsApart, with_rows: WithRows) -> int:
+    """The position up to which they must be folded for who asks for so much."""
+    last = head(connection)
+    if with_rows is True or rows.always:
+        return last
+    ends = (end_of_stream(connection, stream) for stream in with_rows or ())
+    return min(last, max((rows.least, *ends)))
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from app.ledger.reading import (
     read_stream,
     stored_artefact,
 )
-from app.ledger.rows_apart import NoRows, RowsApart, mending
+from app.ledger.rows_apart import NoRows, RowsApart, WithRows, mending, needed_until
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_ROWS_MAX, Writer
@@ -221,21 +221,20 @@ class Ledger:
             self._writing.release()
 
     @contextmanager
-    def connect(self, *, with_rows: bool = False) -> Iterator[Connection]:
+    def connect(self, *, with_rows: WithRows = False) -> Iterator[Connection]:
         """A connection to read with: everything read inside sees one moment of the ledger.
 
         Read models hold every entry there is at that moment; those of rows may lack the last ones.
 
         Args:
             with_rows: for who must see what was just written: whether they hold every entry that
-                there is by now.
+                there is by now, or every one of some streams.
 
         Raises:
             LedgerBusy: no connection came free, the database is out of reach, or others appended
                 between each catching up and the look at what came of it; or rows are not folded
                 in time.
         """
-        waits = with_rows or self.rows.always
         may_lack_rows = False
         rows_until: int | None = None
         for _ in range(_TRIES):
@@ -243,7 +242,7 @@ class Ledger:
                 behind = self.project.is_behind(connection)
                 last = head(connection)
                 if rows_until is None:  # a first page there must be, or there are no tables
-                    rows_until = last if waits else min(last, self.rows.least)
+                    rows_until = needed_until(connection, self.rows, with_rows)
                 folded = self.rows.folded(connection)  # beyond the last entry: of another ledger
                 lacks_rows = not may_lack_rows and not rows_until <= folded <= last
                 if not behind and not lacks_rows:

@@ -87,6 +87,15 @@ def ids_of_rows(first: str, rows: Iterable[int]) -> list[str]:
     return [f"{head}{(low + row) & _COUNTED:04x}" for row in rows]
 
 
+def head_of(id: str) -> str:
+    """What the ids of all rows of one block of predictions have in common.
+
+    >>> head_of("0198f2a4-6d1e-7c3b-9a55-3f0f5f3dffff")
+    '0198f2a4-6d1e-7c3b-9a55-3f0f5f3d'
+    """
+    return id[:_HEAD]
+
+
 def entries_around(id: str) -> tuple[str, str]:
     """The least and the greatest id that an entry can have in which the prediction `id` stands.
 

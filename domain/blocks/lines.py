@@ -7,12 +7,13 @@ each row; a fuzz test holds the lines to `canonical_bytes` and to the `rfc8785` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import numpy as np
 import orjson
 
+from domain.blocks.layouts import in_canonical_order
 from domain.canonical import (
     INTEGER_MAX,
     PLAIN_FLOAT_MAX,
@@ -39,15 +40,10 @@ def lines_of(rows: Sequence[Sequence[object]]) -> list[bytes]:
         written, others = _written(column)
         columns.append(written)
         odd.update(others)
-    lines = []
-    for index, row in enumerate(zip(*columns, strict=True)):
-        try:
-            line = canonical_bytes(row) if index in odd else orjson.dumps(row)
-        except TypeError:  # what orjson cannot write; the way round says where it stands
-            line = canonical_bytes(row)
-        if index in odd:
-            _refuse_what_reads_back_as_another(row)
-        lines.append(line)
+    written_rows = list(zip(*columns, strict=True))
+    lines = _as_json(written_rows, odd)
+    for index in odd:
+        _refuse_what_reads_back_as_another(written_rows[index])
     if any(map(holds_nul, lines)):
         raise NotCanonical(
             "a text of a row holds U+0000 (NUL), which not every database keeps. Leave it out."
@@ -55,10 +51,47 @@ def lines_of(rows: Sequence[Sequence[object]]) -> list[bytes]:
     return lines
 
 
+def objects_of(rows: Sequence[Mapping[str, object]]) -> list[bytes]:
+    """The canonical bytes (`canonical_bytes`) of rows that all have the same names, by columns.
+
+    Raises:
+        NotCanonical: as `canonical_bytes`.
+    """
+    if not rows:
+        return []
+    names = in_canonical_order(rows[0])
+    odd: set[int] = set()
+    columns = []
+    for name in names:
+        written, others = _written([row[name] for row in rows])
+        columns.append(written)
+        odd.update(others)
+    objects = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return _as_json(objects, odd)
+
+
+def _as_json(values: Sequence[object], odd: Set[int]) -> list[bytes]:
+    """Each of what has been brought into canonical order; of the `odd` a number needs help."""
+    if not odd:
+        try:
+            return [orjson.dumps(value) for value in values]
+        except TypeError:  # what orjson cannot write; the way round says where it stands
+            pass
+    written = []
+    for index, value in enumerate(values):
+        try:
+            written.append(canonical_bytes(value) if index in odd else orjson.dumps(value))
+        except TypeError:
+            written.append(canonical_bytes(value))
+    return written
+
+
 def _written(column: Sequence[object]) -> tuple[Sequence[object], list[int]]:
     """The column with whole floats as integers, and the rows in which orjson needs help with it."""
     kinds = frozenset(map(type, column))
     if kinds <= _NO_NUMBERS:
+        return column, []
+    if kinds == {int} and -INTEGER_MAX <= min(column) and max(column) <= INTEGER_MAX:  # type: ignore[type-var,operator]
         return column, []
     if kinds == {float}:
         numbers = np.array(column, dtype=np.float64)

@@ -1,29 +1,23 @@
-"""The cells of a CSV row as the types that the contract names; what is no number stays text."""
+"""The cells of CSV rows as the types that the contract names; what is no number stays text.
+
+Many rows are read column by column: most columns are numbers to the last cell, which one look says.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from domain.contract.contract import CategoryFeature, Contract
 
-_NUMBER_TEXT: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_INTEGER_TEXT: Final = re.compile(r"[+-]?[0-9]{1,19}")
-
-
-def cell_types(contract: Contract) -> dict[str, Callable[[str], object]]:
-    """Column -> how its cells are read, for every column that is not text."""
-    types: dict[str, Callable[[str], object]] = {contract.target.name: _as_number}
-    for feature in contract.features:
-        if not isinstance(feature, CategoryFeature):
-            types[feature.name] = _as_number
-        elif isinstance(feature.categories[0], int):
-            types[feature.name] = _as_integer
-    for column in contract.columns:
-        if column.type != "text":
-            types[column.name] = _as_integer if column.type == "integer" else _as_number
-    return types
+_NUMBER: Final = r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,3}+)?"
+_INTEGER: Final = r"[+-]?[0-9]{1,19}+"
+_NUMBER_TEXT: Final = re.compile(_NUMBER)
+_INTEGER_TEXT: Final = re.compile(_INTEGER)
+_BREAK: Final = "\n"  # no cell holds one: a row is one line
+_NUMBERS_TEXT: Final = re.compile(rf"{_NUMBER}(?:{_BREAK}{_NUMBER})*+")
+_INTEGERS_TEXT: Final = re.compile(rf"{_INTEGER}(?:{_BREAK}{_INTEGER})*+")
 
 
 def _as_number(cell: str) -> object:
@@ -32,3 +26,49 @@ def _as_number(cell: str) -> object:
 
 def _as_integer(cell: str) -> object:
     return int(cell) if _INTEGER_TEXT.fullmatch(cell) else _as_number(cell)
+
+
+class CsvCells:
+    """Reads the cells of rows under one contract; an empty cell is null."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._types: dict[str, Callable[[str], object]] = {contract.target.name: _as_number}
+        for feature in contract.features:
+            if not isinstance(feature, CategoryFeature):
+                self._types[feature.name] = _as_number
+            elif isinstance(feature.categories[0], int):
+                self._types[feature.name] = _as_integer
+        for column in contract.columns:
+            if column.type != "text":
+                self._types[column.name] = _as_integer if column.type == "integer" else _as_number
+
+    def row(self, cells: Mapping[str, str | None]) -> dict[str, object]:
+        """One row's cells by column."""
+        types = self._types
+        return {
+            name: types[name](cell) if cell and name in types else cell or None
+            for name, cell in cells.items()
+        }
+
+    def rows(
+        self, header: Sequence[str], lines: Sequence[Sequence[str]]
+    ) -> list[dict[str, object]]:
+        """What `row` makes of each of these lines, which have a cell for each column of the header
+        and no line break in one."""
+        if not lines:
+            return []
+        columns = [
+            self._column(name, cells)
+            for name, cells in zip(header, zip(*lines, strict=True), strict=True)
+        ]
+        return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _column(self, name: str, cells: Sequence[str]) -> Sequence[object]:
+        read = self._types.get(name)
+        if read is None:
+            return [cell or None for cell in cells] if "" in cells else cells
+        if read is _as_integer and _INTEGERS_TEXT.fullmatch(_BREAK.join(cells)):
+            return [*map(int, cells)]
+        if read is _as_number and _NUMBERS_TEXT.fullmatch(_BREAK.join(cells)):
+            return [*map(float, cells)]
+        return [read(cell) if cell else None for cell in cells]

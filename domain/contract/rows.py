@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, cast
 from domain.blocks.ids import RowKeys, identity_of
 from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
 from domain.contract.contract import Contract
-from domain.contract.csv_cells import cell_types
+from domain.contract.csv_cells import CsvCells
 from domain.contract.quick_rows import QuickRows
 from domain.contract.refused_rows import (
     Found,
@@ -78,7 +78,7 @@ class RowGuard:
         }
         self._identity = contract.identity
         self._identity_checks = {name: checks[name] for name in contract.identity}
-        self._csv_types = cell_types(contract)
+        self._csv_cells = CsvCells(contract)
 
     def check_row(
         self, row: object, *, labelled: bool, path: str = "", briefly: bool = False
@@ -214,11 +214,13 @@ class RowGuard:
 
         A cell that is no number where one is wanted stays text, for `check_row` to refuse.
         """
-        types = self._csv_types
-        return {
-            name: types[name](cell) if cell and name in types else cell or None
-            for name, cell in cells.items()
-        }
+        return self._csv_cells.row(cells)
+
+    def parse_csv_rows(
+        self, header: Sequence[str], lines: Sequence[Sequence[str]]
+    ) -> list[dict[str, object]]:
+        """As `parse_csv_row`, of lines with a cell for each column of the header, in its order."""
+        return self._csv_cells.rows(header, lines)
 
     def identity_of(self, row: Row) -> str:
         """The key that tells this accepted row from all others: `year=1976|car_id=129`."""

@@ -35,6 +35,7 @@ def test_the_order_of_the_texts_is_the_order_of_the_times(a: datetime, b: dateti
     ("text", "normal"),
     [
         ("1976-07-01T00:00:00Z", "1976-07-01T00:00:00.000000Z"),
+        ("1976-07-01T23:59:59.000001Z", "1976-07-01T23:59:59.000001Z"),
         ("1976-07-01t00:00:00.5z", "1976-07-01T00:00:00.500000Z"),
         ("1976-07-01 02:00:00.123456+02:00", "1976-07-01T00:00:00.123456Z"),
         ("1976-07-01T00:00:00.1234567Z", "1976-07-01T00:00:00.123456Z"),
@@ -72,6 +73,8 @@ def test_times_are_brought_to_utc_with_six_decimals(text: str, normal: str) -> N
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(RequestInvalid, match="is not a time; write it like 1976-07-01T00:00:00Z"):
         parse_time(text)
+    with pytest.raises(RequestInvalid):
+        normalise_time(text)
 
 
 def test_other_zones_are_written_in_utc_and_no_zone_is_refused() -> None:

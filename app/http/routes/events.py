@@ -11,7 +11,7 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
-from app.http.binary_mode import binary_attributes
+from app.http.binary_mode import binary_attributes, binary_event
 from app.http.bodies import parsed
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, cause_of, process_of
@@ -140,7 +140,7 @@ async def create_events(request: Request) -> Response:
     events: list[object]
     sent = await parsed(request, body)
     if attributes is not None:
-        events, batch = [attributes | {"data": sent}], False
+        events, batch = [binary_event(attributes, sent, body)], False
     else:
         events, batch = _sent(kind, sent, most)
     taken = await process.observations.record_soon(events, batch=batch, cause=cause_of(request))

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from app.clock import new_id
 from app.database.engine import insert_rows
 from app.ledger import reading
+from app.ledger.known import recorded_rows
 from app.ledger.past import Past
 from app.ledger.payloads import delete_erased
 from app.ledger.reading import read_rows
@@ -26,6 +27,7 @@ from tests.app.many_rows import observations, outcomes, predictions, put_many
 from tests.app.planting import erasure, plant_event
 from tests.app.proof.forger import change
 from tests.ledger_events import observation, prediction, put
+from tests.sql_steps import machine_steps
 
 FIRST = "0198f2a4-6d1e-7c3b-9a55-3f0f5f3dfffe"
 
@@ -97,6 +99,36 @@ def test_each_row_is_found_by_its_id(ledger: Ledger) -> None:
     with ledger.snapshot() as connection:
         found = Past(connection).with_ids([*ids, *strangers])
     assert found == dict(zip(ids, every, strict=True))
+
+
+def test_rows_are_found_by_id_in_as_many_steps_however_long_the_ledger_is(
+    sqlite_ledger: Ledger,
+) -> None:
+    """Given ten times as many entries and blocks, the same ids of predictions and of labelled rows
+    are found by as many steps of SQLite's machine."""
+    ledger = sqlite_ledger
+
+    def grow(entries: int) -> None:
+        for n in range(entries // 100):
+            put(ledger, "predictions-cars", *(prediction(f"car={n}-{at}") for at in range(99)))
+            put_many(ledger, predictions(1, 2))
+
+    made = put_many(ledger, predictions(*range(40)))
+    seen = observations(*range(40))
+    put_many(ledger, seen)
+    assert seen.ids is not None
+    ids = [*(prediction_id(made.id, row) for row in range(40)), *seen.ids]
+
+    def steps() -> int:
+        with ledger.connect() as connection:
+            found = recorded_rows(connection, ids)
+            assert len(found) == 80
+            return machine_steps(connection, lambda: recorded_rows(connection, ids))
+
+    grow(300)
+    few = steps()
+    grow(3_000)
+    assert 0 < steps() <= 1.2 * few
 
 
 def test_a_row_that_is_erased_leaves_its_id_and_the_others(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ import rfc8785
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.blocks.lines import lines_of
+from domain.blocks.lines import lines_of, objects_of
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import NotCanonical
 
@@ -52,6 +52,23 @@ def test_every_line_has_the_bytes_that_rfc8785_gives_it(rows: list[tuple[object,
     assert lines == [canonical_bytes(row) for row in rows]
     assert [tuple(orjson.loads(line)) for line in lines] == rows
     assert b"\n" not in b"".join(lines)
+
+
+@settings(max_examples=300)
+@example([("a", 1), ("b", 2.0), ("c", 1e-7)], ["\U0001f600", "\ufb33"])
+@given(tables(), st.permutations(["a", "b", "car", "é", "\U0001f600"]))
+def test_rows_with_names_have_the_bytes_of_their_objects(
+    rows: list[tuple[object, ...]], names: list[str]
+) -> None:
+    named = [dict(zip(names, row, strict=False)) for row in rows]
+
+    assert objects_of(named) == [canonical_bytes(row) for row in named]
+
+
+def test_no_rows_have_no_bytes_and_what_is_no_json_is_refused() -> None:
+    assert objects_of([]) == []
+    with pytest.raises(NotCanonical, match="a set"):
+        objects_of([{"a": 1.5}, {"a": {1}}])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -131,6 +131,36 @@ def test_rows_accepted_together_are_what_each_is_alone(
     assert [repr(row) for row in kept] == [repr(row) for row in judged.accepted], "types, too"
 
 
+CELLS = st.sampled_from(
+    [
+        "",
+        "1",
+        "12",
+        "12.0",
+        "+3.5e-2",
+        ".5",
+        "5.",
+        "1e400",
+        "x",
+        "nan",
+        "1_0",
+        "٣",
+        "9" * 19,
+        "9" * 20,
+    ]
+) | st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=4)
+
+
+@given(st.lists(st.lists(CELLS, min_size=len(ROW), max_size=len(ROW)), max_size=4))
+def test_many_lines_of_a_csv_are_read_as_each_of_them_is(lines: list[list[str]]) -> None:
+    header = sorted(ROW)
+    each = [GUARD.parse_csv_row(dict(zip(header, cells, strict=True))) for cells in lines]
+    together = GUARD.parse_csv_rows(header, lines)
+    assert [[*map(repr, row.items())] for row in together] == [
+        [*map(repr, row.items())] for row in each
+    ]
+
+
 def test_a_batch_of_good_rows_is_accepted_together_in_few_steps() -> None:
     def of_row(accept: Callable[[list[object]], object]) -> float:
         many, few = ([ROW] * count for count in (2000, 1000))

@@ -12,6 +12,8 @@ from fastapi.testclient import TestClient
 
 from app.cause import Cause
 from app.intake.erasure import erase
+from app.intake.standing_rows import StandingRows
+from app.ledger.store import Connection
 from app.settings import Settings
 from tests.app.car_ledger import document
 from tests.app.http.routes.running import (
@@ -118,6 +120,55 @@ def test_a_label_for_an_erased_prediction_is_a_label_of_nothing(service: TestCli
     forget(service)
     answer = send(service, outcome("2", 4.9, prediction_id=made["prediction_id"]))
     assert (answer.status_code, "never made prediction" in answer.text) == (422, True)
+
+
+def test_a_row_that_was_erased_a_moment_ago_is_unknown_to_labels(
+    service: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given another process that folds, and has not come to the erasure, nobody is led to what is
+    gone."""
+    ledger = process_behind(service).ledger
+    predict(service, OWNED)
+    monkeypatch.setattr(ledger.rows, "always", False)
+    monkeypatch.setattr(ledger.rows, "compact", lambda: None)
+    forget(service)
+    named = {part.partition("=")[0] for part in KEY.split("|")}
+    known = outcome("2", 4.9, identity={name: OWNED[name] for name in named})
+    answer = send(service, known)
+    assert (answer.status_code, "never made a prediction" in answer.text) == (422, True)
+
+
+def test_a_row_that_was_erased_during_an_upload_stands_no_more(
+    service: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = process_behind(service).ledger
+    send(service, observation("1", owner=MARKER))
+    standing = StandingRows(ledger, "car-price")
+    assert standing.look([KEY])[0].keys() == {KEY}
+    monkeypatch.setattr(ledger.rows, "always", False)
+    monkeypatch.setattr(ledger.rows, "compact", lambda: None)
+    forget(service)
+    assert standing.look([KEY]) == ({}, frozenset())
+
+
+def test_an_upload_sees_what_there_was_although_rows_are_folded_anew_meanwhile(
+    service: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = process_behind(service).ledger
+    send(service, observation("1", owner=MARKER))
+    standing = StandingRows(ledger, "car-price")
+    before = standing.look([KEY])
+    monkeypatch.setattr(ledger.rows, "always", False)
+    folded, waited = ledger.rows.folded, 0
+
+    def begun_anew(connection: Connection) -> int:
+        nonlocal waited
+        waited += 1
+        return folded(connection) if waited > 3 else 0
+
+    monkeypatch.setattr(ledger.rows, "folded", begun_anew)
+    assert standing.look([KEY]) == before
+    assert waited > 3
 
 
 def test_the_same_file_again_brings_nothing_back_and_bad_rows_are_not_shown(
