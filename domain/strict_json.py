@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import orjson
@@ -21,6 +21,11 @@ from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 _INTEGER_LENGTH_MAX: Final = len(str(-INTEGER_MAX))
 _DIGITS_SHOWN_MAX: Final = 40
 _UNREAD: Final = object()
+_MANY: Final = 64  # items, which are looked at together where they are of one kind: others wait
+_NUMBERS: Final = frozenset((int, float))
+_TEXTS: Final = frozenset((str,))
+_COUNTED: Final = frozenset((int, float, dict, list))
+_TOLD: Final = frozenset((str, dict, list))
 _BROKEN: Final = re.compile("[\0\ud800-\udfff]")  # what no database or no UTF-8 takes
 
 
@@ -88,9 +93,18 @@ def _read_quickly(text: str) -> Any:
 def _keys_of(value: Any) -> int | None:
     """How many keys stand in it; None when a number is or may be one that is refused."""
     keys = 0
-    waiting: list[Iterable[Any]] = [[value]]
+    waiting: list[Collection[Any]] = [[value]]
     while waiting:
-        for here in waiting.pop():
+        items = waiting.pop()
+        if len(items) > _MANY:
+            kinds = {*map(type, items)}
+            if kinds <= _NUMBERS:
+                if not (-INTEGER_MAX <= min(items) and max(items) <= INTEGER_MAX):
+                    return None
+                continue
+            if kinds.isdisjoint(_COUNTED):
+                continue
+        for here in items:
             kind = type(here)
             if kind is dict:
                 keys += len(here)
@@ -106,9 +120,17 @@ def _keys_of(value: Any) -> int | None:
 def _colons_in(value: Any) -> int:
     """How many colons stand in its texts, names of fields among them."""
     colons = 0
-    waiting: list[Iterable[Any]] = [[value]]
+    waiting: list[Collection[Any]] = [[value]]
     while waiting:
-        for here in waiting.pop():
+        items = waiting.pop()
+        if len(items) > _MANY:
+            kinds = {*map(type, items)}
+            if kinds == _TEXTS:
+                colons += "".join(items).count(":")
+                continue
+            if kinds.isdisjoint(_TOLD):
+                continue
+        for here in items:
             if type(here) is str:
                 colons += here.count(":")
             elif type(here) is dict:

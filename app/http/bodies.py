@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from anyio import CapacityLimiter, to_thread
@@ -17,9 +18,11 @@ from fastapi import Request
 from app.clock import monotonic_seconds
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, RequestInvalid, WhyledgerError
+from domain.faults import Fault
 from domain.strict_json import read_json
 
 JSON: Final = ("application/json",)
+_REFUSED_BYTES_PER_SECOND: Final = 20_000_000  # of large bodies that are refused unread, together
 INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
 GZIP: Final = ("gzip", "x-gzip")
 _GZIP_FORM: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
@@ -185,29 +188,53 @@ def parse_json(body: bytes) -> Any:
     return read_json(text, name="the body")
 
 
-async def parsed(request: Request, body: bytes) -> Any:
-    """As `parse_json`, without holding up the event loop when the body is large."""
+async def parsed(
+    request: Request, body: bytes, refused: Callable[[bytes], str | None] = lambda _: None
+) -> Any:
+    """As `parse_json`, without holding up the event loop when the body is large.
+
+    Args:
+        request: whose body it is.
+        body: as it came.
+        refused: why a large one is not even read; None: it is.
+
+    Raises:
+        DocumentInvalid: as `parse_json`.
+        RequestInvalid: it is `refused`.
+    """
     if len(body) <= INLINE_BYTES_MAX:
         return parse_json(body)
-    async with alone(request):
+    async with alone(request) as turn:
+        why = refused(body)
+        if why is not None:
+            # To receive the next one is work, too: without a pause there would be no end of it.
+            turn.pause_min = len(body) / _REFUSED_BYTES_PER_SECOND
+            raise RequestInvalid(f"{why}.", [Fault("", why)])
         return await to_thread.run_sync(parse_json, body)
 
 
+@dataclass(slots=True, eq=False)
+class Turn:
+    """The turn of a large body."""
+
+    pause_min: float = 0.0  # seconds behind it, at least
+
+
 @asynccontextmanager
-async def alone(request: Request) -> AsyncIterator[None]:
+async def alone(request: Request) -> AsyncIterator[Turn]:
     """Work for the interpreter on a large body, of which a process does one at a time.
 
     Several at once would end no sooner, and all others would wait for each of them. Before the next
     one the others have the interpreter to themselves for as long as this one took.
     """
     working: CapacityLimiter = request.app.state.working
-    turn = object()
+    turn = Turn()
     await working.acquire_on_behalf_of(turn)
     began = monotonic_seconds()
     try:
-        yield
+        yield turn
     finally:
-        pause = monotonic_seconds() - began
+        pause = max(turn.pause_min, monotonic_seconds() - began)
         asyncio.get_running_loop().call_later(pause, working.release_on_behalf_of, turn)
 
 

@@ -23,17 +23,17 @@ WAITING_MAX: Final = 8  # requests behind the one that is answered; then nothing
 HEAD_BYTES: Final = 256  # parsed at once: at most 15 requests
 CHUNK_BYTES: Final = 1024  # of a body in chunks: at most 170 of them
 TURN_PARTS: Final = 256  # heads, headers and parts of bodies, parsed before others have their turn
-AT_ONCE: Final = 3  # turns; a request takes a third of a millisecond of the loop
+AT_ONCE: Final = 8  # turns; a request takes a third of a millisecond of the loop
 _PAUSE_SECONDS: Final = 0.001
-_PAUSE_SHARE: Final = 2.0  # of the turn before it
+_PAUSE_SHARE: Final = 1.0  # of the turn before it
 
 
 class Turns:
     """Whose turn it is among those who want more of the loop than their first.
 
     A few have it at a time. Behind them, and behind the first steps of what they began, the loop
-    belongs to all others for twice as long, and for a millisecond at least: forty clients with a
-    thousand requests each ask for no more of it than a few do.
+    belongs to all others for as long, and for a millisecond at least: forty clients with a thousand
+    requests each ask for no more of it than a few do.
     """
 
     def __init__(self) -> None:

@@ -178,7 +178,7 @@ class Predictions:
         *,
         idempotency_key: str | None,
         cause: Cause,
-        alone: Callable[[], AbstractAsyncContextManager[None]],
+        alone: Callable[[], AbstractAsyncContextManager[object]],
     ) -> Sequence[Recorded]:
         """As `make`, for an event loop and a short body: only what may take long leaves the loop.
 

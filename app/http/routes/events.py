@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any, Final
 
 import orjson
@@ -19,7 +20,7 @@ from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.strict_route import StrictRoute
-from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
+from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent, too_many_names
 from app.intake.observations import Taken
 from domain.errors import RequestInvalid
 from domain.events.cloud_event import cloud_event, sequence_of
@@ -138,7 +139,7 @@ async def create_events(request: Request) -> Response:
     most = process.settings.rows_per_request_max
     attributes = binary_attributes(request.headers) if kind == EITHER else None
     events: list[object]
-    sent = await parsed(request, body)
+    sent = await parsed(request, body, partial(too_many_names, events_max=most))
     if attributes is not None:
         events, batch = [binary_event(attributes, sent, body)], False
     else:
