@@ -278,7 +278,7 @@ def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
 ) -> None:
     taken: list[Request] = []
 
-    def watched(request: Request) -> AbstractAsyncContextManager[None]:
+    def watched(request: Request) -> AbstractAsyncContextManager[object]:
         taken.append(request)
         return alone(request)
 
