@@ -104,6 +104,31 @@ def test_what_is_plain_is_read_by_the_quick_reader(value: Any) -> None:
     assert (_read_quickly(text) is not _UNREAD) or not plain
 
 
+@pytest.mark.parametrize(
+    "items",
+    [
+        [1, -2],
+        [1, 0.5],
+        ["a:b", ":"],
+        ["a:", 1],
+        [None, True],
+        [None, 1],
+        [{"a:": 1}, "x:"],
+        [[1], None],
+        [[":"], {":": ":"}],
+    ],
+)
+def test_many_items_are_looked_through_together_as_each_is(items: list[Any]) -> None:
+    """Of lists and objects with more items than are looked at one by one."""
+    named = {f"{number}:": items[number % 2] for number in range(80)}
+    for value in (items * 40, named, [items * 40, named]):
+        assert _read_quickly(json.dumps(value)) == value
+    twice = json.dumps([*items * 40, named]).replace('"1:"', '"3:"')
+    assert _read_quickly(twice) is _UNREAD
+    for beyond in (2**53, -(2**53)):
+        assert _read_quickly(json.dumps([*items * 40, beyond])) is _UNREAD
+
+
 def test_every_fault_is_named_at_once() -> None:
     found = faults_of('{"a": NaN, "b": [1e999, {"c": 1, "c": "\\u0000", "d": 9007199254740993}]}')
     assert list(found) == ["/a", "/b/0", "/b/1/c", "/b/1/d"]
