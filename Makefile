@@ -16,8 +16,7 @@ AUDIT := $(VENV)-audit
 READY := $(VENV)/.ready
 LOCKS := requirements/build.txt requirements/dev.txt
 ARGS ?=
-# One more than two cores: a third of what tests take is waiting (for processes, disks, other clients).
-WORKERS ?= 3
+WORKERS ?= 2
 
 # Tests start hundreds of processes; where the environment keeps Python from writing what it compiles,
 # each of them compiles all of this anew, which is a fifth of its start.

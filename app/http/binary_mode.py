@@ -53,7 +53,10 @@ def binary_event(attributes: dict[str, Any], data: object, body: bytes) -> dict[
     """
     if body.count(b"[") + body.count(b"{") >= DEPTH_MAX and is_deeper(data, DEPTH_MAX - 1):
         message = f"is nested deeper than {DEPTH_MAX - 1} levels; flatten it"
-        raise RequestInvalid(f"the data {message}.", [Fault(pointer("data"), message)])
+        raise RequestInvalid(
+            f"the data of an event is nested deeper than {DEPTH_MAX - 1} levels; flatten it.",
+            [Fault(pointer("data"), message)],
+        )
     return attributes | {"data": data}
 
 
