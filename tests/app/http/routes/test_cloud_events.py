@@ -90,6 +90,12 @@ def test_an_event_in_binary_mode_is_the_event_in_structured_mode(lone_service: T
     assert "the header 'ce-tenant' is no percent-encoded UTF-8" in broken.json()["detail"]
     wrong = send_binary(lone_service, {**observation("4", hpwt=99)})
     assert wrong.json()["faults"][0]["path"] == "/data/row/hpwt"
+    deep: object = 1
+    for _ in range(62):  # in a row, in its data: 64 levels of a body, and one of the event
+        deep = [deep]
+    nested = send_binary(lone_service, observation("5", hpwt=deep))
+    assert nested.status_code == 422
+    assert "the data of an event is nested deeper than 63 levels" in nested.json()["detail"]
 
 
 def test_what_one_instance_emits_another_takes_and_nothing_is_recorded_twice(
