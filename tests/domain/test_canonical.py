@@ -48,7 +48,7 @@ DOCUMENTS = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=1500)
 @example(-0.0)
 @example({"\ufb33": 1, "\U0001f600": 2, "\u20ac": 3})
 @example([1e-7, 1e-6, 1e-5, 1e15, 1e16, 1e20, 1e21, 1e22, 5e-324, 1.7976931348623157e308])
@@ -74,7 +74,7 @@ def test_of_what_was_read_the_digest_is_the_same(document: Any) -> None:
     assert digest_as_read(read) == digest(read)
 
 
-@settings(max_examples=250)
+@settings(max_examples=500)
 @given(st.lists(FLOATS, min_size=20, max_size=20))
 def test_every_number_has_the_digits_that_rfc8785_gives_it(numbers: list[float]) -> None:
     for number in numbers:

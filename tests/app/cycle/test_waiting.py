@@ -33,7 +33,7 @@ def test_a_promotion_waits_for_damage_to_be_settled_however_often_it_is_taken_up
     cycle = cars.starts(year_end(1976), force="to promote")
     put(cars.ledger, "ledger", DamageFound(position=1, said="entry 1 is another."))
     assert said(cars) is None, "it has other things to do first"
-    for _ in range(2):
+    for _ in range(5):
         worker = start_forked_worker(cars.settings, cycle)
         assert worker.wait(HANGS_SECONDS) == WAITS
     there = types_of(cars.ledger, f"cycle-{cycle}")

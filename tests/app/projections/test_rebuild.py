@@ -189,7 +189,7 @@ STEPS: st.SearchStrategy[Callable[[Story], object]] = st.one_of(
 
 
 @settings(
-    max_examples=12,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, min_size=3, max_size=25), page_entries=st.integers(1, 40))

@@ -62,6 +62,14 @@ def forget(client: TestClient) -> None:
     assert (found.beyond, found.left) == ((), None)
 
 
+def forget_unfolded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erase it; who folds is another process, and has not come to that."""
+    rows = process_behind(client).ledger.rows
+    monkeypatch.setattr(rows, "always", False)
+    monkeypatch.setattr(rows, "compact", lambda: None)
+    forget(client)
+
+
 def entries(client: TestClient) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get("/events").json()
     return found
@@ -127,11 +135,8 @@ def test_a_row_that_was_erased_a_moment_ago_is_unknown_to_labels(
 ) -> None:
     """Given another process that folds, and has not come to the erasure, nobody is led to what is
     gone."""
-    ledger = process_behind(service).ledger
     predict(service, OWNED)
-    monkeypatch.setattr(ledger.rows, "always", False)
-    monkeypatch.setattr(ledger.rows, "compact", lambda: None)
-    forget(service)
+    forget_unfolded(service, monkeypatch)
     named = {part.partition("=")[0] for part in KEY.split("|")}
     known = outcome("2", 4.9, identity={name: OWNED[name] for name in named})
     answer = send(service, known)
@@ -145,9 +150,7 @@ def test_a_row_that_was_erased_during_an_upload_stands_no_more(
     send(service, observation("1", owner=MARKER))
     standing = StandingRows(ledger, "car-price")
     assert standing.look([KEY])[0].keys() == {KEY}
-    monkeypatch.setattr(ledger.rows, "always", False)
-    monkeypatch.setattr(ledger.rows, "compact", lambda: None)
-    forget(service)
+    forget_unfolded(service, monkeypatch)
     assert standing.look([KEY]) == ({}, frozenset())
 
 
