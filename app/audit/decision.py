@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from operator import attrgetter
+from threading import Lock
 from typing import Any, Final, TypedDict, Unpack
+
+from cachetools import LRUCache, cached
 
 from app.audit.clauses import Clause
 from app.audit.cycle import CycleTold, read_of
 from app.ledger.store import Connection
-from app.projections.cycles import cycles_kept
+from app.projections.cycles import CycleKept, cycles_kept
 from app.projections.decisions import (
     DecisionView,
     decisions_at,
     get_decision,
     list_decisions,
 )
+from app.projections.read_model import object_of
 from domain.decisions.cycle import RETRAINING
 from domain.times import format_time, parse_time
 from rules.facts import RETRAINING_FACT
 
 _OF_CYCLE: Final = tuple(field.name for field in fields(CycleTold))
+_CHARACTERS_REMEMBERED: Final = 2_000_000  # of decisions and their cycles: some 130 ordinary ones
 
 
 class Bounds(TypedDict, total=False):
@@ -75,19 +81,31 @@ def decisions_told(connection: Connection, positions: Sequence[int]) -> dict[int
 
 def _told(connection: Connection, views: Sequence[DecisionView]) -> list[Decision]:
     cycles = cycles_kept(connection, [view.cycle for view in views])
-    return [_of_cycle(view, read_of(cycles[view.cycle]).told) for view in views]
+    return [_of_cycle(view, cycles[view.cycle]).decision for view in views]
 
 
-def _of_cycle(view: DecisionView, told: CycleTold) -> Decision:
-    return Decision(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """One decision, and how many characters it was told from."""
+
+    decision: Decision
+    characters: int
+
+
+@cached(LRUCache(_CHARACTERS_REMEMBERED, attrgetter("characters")), lock=Lock())
+def _of_cycle(view: DecisionView, kept: CycleKept) -> _Told:
+    """It follows from both as they are kept alone, so it is remembered by them."""
+    told = read_of(kept).told
+    decision = Decision(
         **{name: getattr(told, name) for name in _OF_CYCLE},
         id=view.id,
         position=view.position,
         occurred_at=view.occurred_at,
         recorded_at=view.recorded_at,
         earliest_retraining=_earliest_retraining(told),
-        decision=view.body,
+        decision=object_of("body", DecisionView, view.body),
     )
+    return _Told(decision=decision, characters=len(view.body) + len(kept.state))
 
 
 def _earliest_retraining(told: CycleTold) -> str | None:

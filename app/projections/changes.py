@@ -23,7 +23,7 @@ from app.database.engine import insert_rows
 from app.ledger.past import Past
 from app.ledger.streams import cycle_stream
 from app.projections.cycles import completes_training, cycle_of
-from app.projections.read_model import json_text, table_of, view_of
+from app.projections.read_model import json_text, table_of, views_of
 from domain.events.cycle_events import (
     CandidateCompared,
     CandidateEvaluated,
@@ -130,7 +130,7 @@ def list_changes(  # noqa: PLR0913 each is a bound of its own
     given = {name: value for name, value in asked.items() if value is not None}
     statement = _statement(frozenset(given), None if kinds is None else frozenset(kinds))
     rows = connection.execute(statement, {**given, "limit": limit})
-    return [view_of(ChangeView, row) for row in rows]
+    return views_of(ChangeView, rows)
 
 
 _POSITION: Final = CHANGES.c.position

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, update
 from app.database.engine import insert_rows
 from app.ledger.past import Past
 from app.ledger.streams import cycle_of_stream
-from app.projections.read_model import json_text, table_of, view_of
+from app.projections.read_model import json_text, table_of, view_of, views_of
 from domain.errors import UnknownThing
 from domain.events.cycle_events import (
     CYCLE_EVENTS,
@@ -105,7 +105,7 @@ def cycles_kept(connection: Connection, cycles: Collection[str]) -> dict[str, Cy
     """The cycles with these ids, by id. Raises UnknownThing: there is none with one of them."""
     wanted = sorted(set(cycles))
     rows = connection.execute(select(*_KEPT).where(CYCLES.c.cycle.in_(wanted)))
-    found = {row.cycle: view_of(CycleKept, row) for row in rows}
+    found = {each.cycle: each for each in views_of(CycleKept, rows)}
     for cycle in wanted:
         if cycle not in found:
             raise UnknownThing.cycle(cycle)
@@ -117,7 +117,7 @@ def newest_cycles_kept(connection: Connection, model: str, *, limit: int) -> lis
     rows = connection.execute(
         select(*_KEPT).where(CYCLES.c.model == model).order_by(CYCLES.c.number.desc()).limit(limit)
     )
-    return [view_of(CycleKept, row) for row in rows]
+    return views_of(CycleKept, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ def list_cycles(
     if before_number is not None:
         query = query.where(CYCLES.c.number < before_number)
     rows = connection.execute(query.order_by(CYCLES.c.number.desc()).limit(limit))
-    return [view_of(CycleView, row) for row in rows]
+    return views_of(CycleView, rows)
 
 
 def trainings_until(connection: Connection, model: str, *, day: str, before_number: int) -> int:
@@ -211,7 +211,7 @@ def unfinished_cycles(connection: Connection) -> list[CycleView]:
     rows = connection.execute(
         select(CYCLES).where(CYCLES.c.status == "open").order_by(CYCLES.c.started_position)
     )
-    return [view_of(CycleView, row) for row in rows]
+    return views_of(CycleView, rows)
 
 
 def cycle_of(entry: Recorded) -> str:

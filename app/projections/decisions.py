@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, Select, bindparam, select
 
 from app.database.engine import insert_rows
 from app.ledger.past import Past
 from app.projections.cycles import cycle_of
-from app.projections.read_model import json_text, table_of, view_of
+from app.projections.read_model import json_text, table_of, view_of, views_of
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CycleStarted, Decided, NotDecided
 from domain.events.envelope import Recorded, event_data
@@ -31,7 +32,7 @@ class DecisionView:
     occurred_at: str
     recorded_at: str
     sentence: str
-    body: dict[str, Any]  # data of the event
+    body: str  # data of the event, as canonical JSON
 
 
 DECISIONS: Final = table_of(
@@ -75,26 +76,43 @@ def list_decisions(
     page on from, both exclusive. What is read grows with the decisions that are meant, not with
     those there are.
     """
-    position = DECISIONS.c.position
-    query = select(position)
-    if model is not None:
-        query = query.where(DECISIONS.c.model == model)
-    if outcome is not None:
-        query = query.where(DECISIONS.c.outcome == outcome)
-    if since is not None:
-        query = query.where(DECISIONS.c.as_of >= since)
-    if until is not None:
-        query = query.where(DECISIONS.c.as_of < until)
-    if before is not None:
-        query = query.where(position < before)
-    if after is not None:
-        query = query.where(position > after)
-    # A bound on `as_of` is looked up by it, not met on a walk by position: hence the sum.
-    by = position if since is None and until is None else position + 0
-    meant = query.order_by(by.desc() if after is None else by.asc()).limit(limit)
-    order = position.desc() if after is None else position.asc()
-    rows = connection.execute(select(DECISIONS).where(position.in_(meant)).order_by(order))
-    return [view_of(DecisionView, row) for row in rows]
+    asked = {
+        "model": model,
+        "outcome": outcome,
+        "since": since,
+        "until": until,
+        "before": before,
+        "after": after,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    rows = connection.execute(_statement(frozenset(given)), {**given, "limit": limit})
+    return views_of(DecisionView, rows)
+
+
+_POSITION: Final = DECISIONS.c.position
+_BOUNDS: Final = {
+    "model": DECISIONS.c.model == bindparam("model"),
+    "outcome": DECISIONS.c.outcome == bindparam("outcome"),
+    "since": DECISIONS.c.as_of >= bindparam("since"),
+    "until": DECISIONS.c.as_of < bindparam("until"),
+    "before": _POSITION < bindparam("before"),
+    "after": _POSITION > bindparam("after"),
+}
+
+
+@cache
+def _statement(given: frozenset[str]) -> Select[Any]:
+    """The statement for these bounds, whatever their values: it takes longer to make than to run.
+
+    A bound on `as_of` is looked up by it, not met on a walk by position: hence the sum.
+    """
+    bounds = [bound for name, bound in _BOUNDS.items() if name in given]
+    by = _POSITION if given.isdisjoint({"since", "until"}) else _POSITION + 0
+    oldest_first = "after" in given
+    meant = select(_POSITION).where(*bounds).order_by(by.asc() if oldest_first else by.desc())
+    order = _POSITION.asc() if oldest_first else _POSITION.desc()
+    limit = bindparam("limit", type_=Integer())
+    return select(DECISIONS).where(_POSITION.in_(meant.limit(limit))).order_by(order)
 
 
 def decisions_at(connection: Connection, positions: Sequence[int]) -> list[DecisionView]:
@@ -103,7 +121,7 @@ def decisions_at(connection: Connection, positions: Sequence[int]) -> list[Decis
     found = connection.execute(
         select(DECISIONS).where(position.in_(list(positions))).order_by(position)
     )
-    return [view_of(DecisionView, row) for row in found]
+    return views_of(DecisionView, found)
 
 
 def _decided(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from app.ledger.past import Past
 from app.projections.cycles import completes_training
-from app.projections.read_model import json_text, put, table_of, view_of
+from app.projections.read_model import json_text, put, table_of, view_of, views_of
 from domain.decisions.cycle import RETRAINING
 from domain.events.cycle_events import (
     CandidateCompared,
@@ -110,13 +110,13 @@ def list_answering(connection: Connection) -> list[Answering]:
     """Who answers for every model, by name; a few hundred bytes each, however long its contract."""
     asked = (MODELS.c[field.name] for field in fields(Answering))
     rows = connection.execute(select(*asked).order_by(MODELS.c.model))
-    return [view_of(Answering, row) for row in rows]
+    return views_of(Answering, rows)
 
 
 def list_models(connection: Connection) -> list[ModelView]:
     """Every model, by name."""
     rows = connection.execute(select(MODELS).order_by(MODELS.c.model))
-    return [view_of(ModelView, row) for row in rows]
+    return views_of(ModelView, rows)
 
 
 def _adopted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:

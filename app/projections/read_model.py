@@ -36,6 +36,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Result,
     Row,
     Table,
     UniqueConstraint,
@@ -148,7 +149,17 @@ def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
     Raises:
         ReadModelUnfit: a column holds what no fold puts there.
     """
-    values = dict(zip(row._fields, row, strict=True))
+    return _view(view, row._fields, row)
+
+
+def views_of(view: type[View], rows: Result[*tuple[Any, ...]]) -> list[View]:
+    """The views of all rows that a statement found. Raises as `view_of`."""
+    names = tuple(rows.keys())
+    return [_view(view, names, row) for row in rows]
+
+
+def _view(view: type[View], names: tuple[str, ...], row: Iterable[Any]) -> View:
+    values = dict(zip(names, row, strict=True))
     for name, stored, nullable, read in _fields(cast(type, view)):
         value = values[name]
         if value is None and nullable:

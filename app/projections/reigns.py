@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from app.database.engine import insert_rows
 from app.ledger.past import Past
-from app.projections.read_model import table_of, view_of
+from app.projections.read_model import table_of, view_of, views_of
 from domain.events.envelope import Recorded
 from domain.events.events import CandidatePromoted, ChampionRolledBack, ValueMeasured
 
@@ -47,7 +47,7 @@ def reigns_of(connection: Connection, model: str) -> list[ReignView]:
     rows = connection.execute(
         select(REIGNS).where(REIGNS.c.model == model).order_by(REIGNS.c.since)
     )
-    return [view_of(ReignView, row) for row in rows]
+    return views_of(ReignView, rows)
 
 
 def reigns_newest_first(

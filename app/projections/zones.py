@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select
 
 from app.database.engine import driver_name, execute, insert_rows
 from app.projections.predictions import Prediction
-from app.projections.read_model import ROWS_METADATA, table_of, view_of
+from app.projections.read_model import ROWS_METADATA, table_of, views_of
 from domain.blocks.ids import position_of
 
 ZONE_ENTRIES: Final = 512
@@ -81,7 +81,7 @@ def zones_with(
         )
         .order_by(zones.zone, zones.model_version)
     )
-    return [view_of(Zone, row) for row in rows]
+    return views_of(Zone, rows)
 
 
 def add_to_zones(connection: Connection, made: Iterable[Prediction]) -> None:

@@ -10,11 +10,12 @@ from app.audit.champion import champion_told
 from app.audit.champion_scale import champion_scale
 from app.audit.change import changes, changes_and_decisions, happened_last
 from app.audit.checkpoint import checkpoint_sentence
+from app.audit.cycle import read_of
 from app.audit.decision import decisions
 from app.audit.health import Health, current_health
 from app.ledger.store import Connection, Ledger
 from app.projections.contracts import contract_of
-from app.projections.cycles import cycles_kept, newest_cycles_kept
+from app.projections.cycles import CycleKept, cycles_kept, newest_cycles_kept
 from app.projections.models import ModelView, get_model, list_models
 from app.proof.checkpoints import Signed
 from app.web.change_rows import SHOWN
@@ -25,7 +26,6 @@ from app.web.overview_view import (
     overview_of,
 )
 from app.web.pages import render
-from app.web.windows import Window, window_of
 from domain.errors import UnknownModel, UnknownThing
 
 WINDOWS_SHOWN: Final = 24  # cycles on the charts; more would not be told apart
@@ -65,12 +65,11 @@ def overview_page(
         if view is None:
             raise UnknownModel.named(chosen)
         cycles = newest_cycles_kept(connection, chosen, limit=WINDOWS_SHOWN)[::-1]
-        windows = [window_of(each) for each in cycles]
         found = changes_and_decisions(
             connection, model=chosen, kinds=SHOWN, limit=CHANGES_SHOWN + 1
         )
         latest = next(iter(decisions(connection, model=chosen, limit=1)), None)
-        trained = _trained(connection, chosen, windows)
+        trained = _trained(connection, chosen, cycles)
         health = current_health(
             connection,
             view,
@@ -81,7 +80,7 @@ def overview_page(
         facts = _facts(connection, view, health)
     page = overview_of(
         facts,
-        windows,
+        cycles,
         found,
         latest=latest,
         trained=trained,
@@ -93,15 +92,15 @@ def overview_page(
     return render("overview.html", view=replace(page, checkpoint=checkpoint, alarms=alarms_shown))
 
 
-def _trained(connection: Connection, model: str, windows: Sequence[Window]) -> Window | None:
-    """The window of the newest candidate, however many cycles ago that was trained."""
-    newest = next((window for window in reversed(windows) if window.cycle.trained), None)
+def _trained(connection: Connection, model: str, cycles: Sequence[CycleKept]) -> CycleKept | None:
+    """The cycle of the newest candidate, however many cycles ago that was trained."""
+    newest = next((each for each in reversed(cycles) if read_of(each).cycle.trained), None)
     if newest is not None:
         return newest
     for change in changes(connection, model=model, kinds={"promoted", "rejected"}, limit=1):
         cycle = change.cycle or ""
         try:
-            return window_of(cycles_kept(connection, [cycle])[cycle])
+            return cycles_kept(connection, [cycle])[cycle]
         except UnknownThing:
             return None  # a promotion by a cycle nobody started
     return None

@@ -11,20 +11,19 @@ from markupsafe import Markup
 from app.audit.champion import ChampionTold
 from app.audit.change import NOTHING_DECIDED, Change
 from app.audit.clauses import Clause, Node
-from app.audit.cycle import aftermath_of, conclusion_of, reason_of
+from app.audit.cycle import aftermath_of, conclusion_of, read_of, reason_of
 from app.audit.decision import Decision
 from app.audit.error_since import error_since
-from app.audit.gates import Gate, gates_of, no_gates
+from app.audit.gates import no_gates
 from app.audit.health import Health
+from app.projections.cycles import CycleKept
 from app.projections.models import ModelView
 from app.web.change_rows import ChangeRow, change_row
 from app.web.clause_bar import clause_bar
-from app.web.drift_chart import BAND_LINES, DriftCell, DriftPanel, drift_panels, drift_table
-from app.web.error_chart import NARROW, WIDE, ErrorRow, error_chart, error_rows
-from app.web.gate_bars import gate_bars
-from app.web.window_labels import labelled, runs_back
-from app.web.windows import Window, features_of
+from app.web.drift_chart import BAND_LINES
+from app.web.window_pictures import WindowPictures, window_pictures
 from domain.contract.contract import Contract
+from domain.decisions.cycle import Cycle
 from domain.decisions.health import State
 from domain.events.cycle_events import Conclusion
 from domain.events.verdicts import NOT_DECIDED
@@ -37,6 +36,7 @@ STATE_SYMBOL: Final[Mapping[State, str]] = {
     "no champion": "?",
 }
 CHANGES_SHOWN: Final = 30
+_NO_WINDOWS: Final = WindowPictures()
 _EARLY: Final[frozenset[Conclusion | None]] = frozenset({None, "halted", NOT_DECIDED, "failed"})
 
 
@@ -111,16 +111,8 @@ class Overview:
     rates: str = ""
     error_since: str = ""
     error_since_note: str = ""
-    features: tuple[str, ...] = ()
     bands: tuple[tuple[float, str], ...] = tuple(BAND_LINES)
-    panels: tuple[DriftPanel, ...] = ()
-    runs_back: bool = False  # some window looked from an earlier time than the one before it
-    drift_rows: tuple[tuple[Window, list[DriftCell | None]], ...] = ()
-    errors_wide: Markup | None = None
-    errors_narrow: Markup | None = None
-    error_rows: tuple[ErrorRow, ...] = ()
-    gates: tuple[tuple[Gate, Markup | None], ...] = ()
-    gates_of: str = ""
+    windows: WindowPictures = _NO_WINDOWS
     gates_note: str = ""  # why no gate stands here
     changes: tuple[ChangeRow, ...] = ()
     changes_note: str = ""
@@ -128,27 +120,25 @@ class Overview:
 
 def overview_of(
     facts: ModelFacts,
-    windows: Sequence[Window],
+    cycles: Sequence[CycleKept],
     changes: Sequence[tuple[Change, Decision | None]],
     *,
     latest: Decision | None,
-    trained: Window | None,
+    trained: CycleKept | None,
     now: str,
     ledger_size: int,
     models: Sequence[str],
 ) -> Overview:
-    """The page of one model. `windows` oldest first, `changes` newest first.
+    """The page of one model. `cycles` oldest first, `changes` newest first.
 
-    `latest`: its newest decision. `trained`: the window of its newest candidate.
+    `latest`: its newest decision. `trained`: the cycle of its newest candidate.
     """
     clauses = latest.clauses if latest else ()
-    judged = labelled(windows)
-    alone = labelled([trained]) if trained else []
-    last = next((each for each in [*judged, *alone] if trained and each.id == trained.id), None)
+    read = [read_of(each).cycle for each in cycles]
     serves = facts.serving.model_version if facts.serving else None
-    reports = [(window.id, window.cycle.health) for window in windows]
+    reports = [(kept.cycle, cycle.health) for kept, cycle in zip(cycles, read, strict=True)]
     error, note = error_since(serves, reports, scale=facts.scale)
-    notice = _notice(windows)
+    notice = _notice(cycles[-1].cycle, read[-1]) if cycles else None
     return Overview(
         now=now,
         ledger_size=ledger_size,
@@ -175,35 +165,18 @@ def overview_of(
         rates=facts.health.rates,
         error_since=error,
         error_since_note=note,
-        features=tuple(features_of(judged)),
-        panels=tuple(drift_panels(judged)),
-        runs_back=bool(runs_back(judged)),
-        drift_rows=tuple(drift_table(judged)),
-        errors_wide=error_chart(judged, WIDE),
-        errors_narrow=error_chart(judged, NARROW),
-        error_rows=tuple(error_rows(judged)),
-        gates=tuple((gate, gate_bars(gate)) for gate in gates_of(last.cycle)) if last else (),
-        gates_of=_gates_of(last) if last else "",
+        windows=window_pictures(tuple(cycles), trained),
         gates_note=no_gates(facts.model.candidates),
         changes=tuple(change_row(*each) for each in changes[:CHANGES_SHOWN]),
         changes_note=f"The newest {CHANGES_SHOWN}." if len(changes) > CHANGES_SHOWN else "",
     )
 
 
-def _gates_of(trained: Window) -> str:
-    """Whose gates, of which window, and who set that cycle aside."""
-    candidate = trained.cycle.trained.candidate if trained.cycle.trained else ""
-    return ". ".join(filter(None, (f"{candidate}, {trained.label}", trained.set_aside)))
-
-
-def _notice(windows: Sequence[Window]) -> Notice | None:
+def _notice(id: str, latest: Cycle) -> Notice | None:
     """What to say of the latest cycle when the verdict above it is not its own."""
-    if not windows or conclusion_of(windows[-1].cycle) not in _EARLY:
+    if conclusion_of(latest) not in _EARLY:
         return None
-    latest = windows[-1]
-    return Notice(
-        cycle=latest.id, reason=reason_of(latest.cycle), aftermath=aftermath_of(latest.cycle)
-    )
+    return Notice(cycle=id, reason=reason_of(latest), aftermath=aftermath_of(latest))
 
 
 def _not_yet_said(reasons: tuple[str, ...], said: Notice | None) -> tuple[str, ...]:

@@ -272,7 +272,7 @@ def test_decisions_are_filtered_and_paged_both_ways(ledger: Ledger) -> None:
             get_decision(connection, "nothing")
     assert decision.as_of == LATER
     assert decision.sentence == "KEEP: NO DRIFT"
-    assert decision.body["verdict"]["facts"] == {"new_samples": 60, "psi_max": None}
+    assert orjson.loads(decision.body)["verdict"]["facts"] == {"new_samples": 60, "psi_max": None}
     assert ledger.entry(decision.position).id == decision.id
 
 

@@ -76,7 +76,7 @@ def test_json_lines_hold_every_decision_whole_oldest_first(told: Ledger) -> None
         recorded = list_decisions(connection, model=MODEL)[::-1]
 
     assert [line["sentence"] for line in lines] == [view.sentence for view in recorded]
-    assert [line["decision"] for line in lines] == [view.body for view in recorded]
+    assert [line["decision"] for line in lines] == [json.loads(view.body) for view in recorded]
 
 
 def test_csv_has_a_line_a_clause(told: Ledger) -> None:
