@@ -20,7 +20,7 @@ from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 
 _INTEGER_LENGTH_MAX: Final = len(str(-INTEGER_MAX))
 _DIGITS_SHOWN_MAX: Final = 40
-_UNREAD: Final = object()
+UNREAD: Final = object()
 _MANY: Final = 64  # items, which are looked at together where they are of one kind: others wait
 _NUMBERS: Final = frozenset((int, float))
 _TEXTS: Final = frozenset((str,))
@@ -39,7 +39,7 @@ def read_json(text: str, *, name: str) -> Any:
     Raises:
         DocumentInvalid: it is no JSON, or not strictly; the first faults with their JSON pointers.
     """
-    if (quick := _read_quickly(text)) is not _UNREAD:
+    if (quick := read_json_quickly(text)) is not UNREAD:
         return quick
     hooks = _Hooks()
     decoder = json.JSONDecoder(
@@ -67,26 +67,26 @@ def read_json(text: str, *, name: str) -> Any:
     return value
 
 
-def _read_quickly(text: str) -> Any:
-    """What `read_json` gives, where it is certain that it is taken; `_UNREAD` otherwise.
+def read_json_quickly(text: str) -> Any:
+    """What `read_json` gives, where it is certain that it is taken; `UNREAD` otherwise.
 
     A reader in C, which keeps one of two equal keys and says nothing. So the colons are counted:
     each stands behind a key or in a text that was kept, or else something was dropped. Escapes of
     signs by number could hide one, or bring in what is refused.
     """
     if "\\u" in text:
-        return _UNREAD
+        return UNREAD
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _UNREAD  # the other reader says why
+        return UNREAD  # the other reader says why
     colons = _keys_of(value)
     if colons is None or (
         text.count(":") != colons and text.count(":") != colons + _colons_in(value)
     ):
-        return _UNREAD
+        return UNREAD
     if text.count("[") + text.count("{") > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
-        return _UNREAD
+        return UNREAD
     return value
 
 

@@ -19,11 +19,12 @@ from app.clock import monotonic_seconds
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, RequestInvalid, WhyledgerError
 from domain.faults import Fault
-from domain.strict_json import read_json
+from domain.strict_json import UNREAD, read_json, read_json_quickly
 
 JSON: Final = ("application/json",)
 _REFUSED_BYTES_PER_SECOND: Final = 20_000_000  # of large bodies that are refused unread, together
 INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
+_CAREFUL_BYTES_MAX: Final = 1024  # read at once, too, where it must be read with care
 GZIP: Final = ("gzip", "x-gzip")
 _GZIP_FORM: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header and checksum
 _PIECE_BYTES: Final = 64 * 1024  # unpacked at once
@@ -189,28 +190,51 @@ def parse_json(body: bytes) -> Any:
 
 
 async def parsed(
-    request: Request, body: bytes, refused: Callable[[bytes], str | None] = lambda _: None
+    request: Request,
+    body: bytes,
+    refused: Callable[[bytes], str | None] = lambda _: None,
+    quickly: Callable[[bytes], object] | None = None,
 ) -> Any:
-    """As `parse_json`, without holding up the event loop when the body is large.
+    """As `parse_json`, without holding up the event loop when that takes long.
+
+    A large body does, and one of some length that must be read with care: most are refused.
 
     Args:
         request: whose body it is.
         body: as it came.
         refused: why a large one is not even read; None: it is.
+        quickly: what reads a large one otherwise, if it does; else it is parsed.
 
     Raises:
         DocumentInvalid: as `parse_json`.
         RequestInvalid: it is `refused`.
     """
     if len(body) <= INLINE_BYTES_MAX:
-        return parse_json(body)
+        value = _parsed_quickly(body)
+        if value is not UNREAD:
+            return value
+        if len(body) <= _CAREFUL_BYTES_MAX:
+            return parse_json(body)
     async with alone(request) as turn:
         why = refused(body)
         if why is not None:
             # To receive the next one is work, too: without a pause there would be no end of it.
             turn.pause_min = len(body) / _REFUSED_BYTES_PER_SECOND
             raise RequestInvalid(f"{why}.", [Fault("", why)])
-        return await to_thread.run_sync(parse_json, body)
+        return await to_thread.run_sync(_read, body, quickly)
+
+
+def _parsed_quickly(body: bytes) -> Any:
+    """As `parse_json`, where it is certain that it is taken; `UNREAD` otherwise."""
+    try:
+        return read_json_quickly(body.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return UNREAD
+
+
+def _read(body: bytes, quickly: Callable[[bytes], object] | None) -> Any:
+    read = None if quickly is None else quickly(body)
+    return parse_json(body) if read is None else read
 
 
 @dataclass(slots=True, eq=False)

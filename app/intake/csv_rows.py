@@ -72,7 +72,7 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str | None]:
 def csv_cells(line: str) -> list[str]:
     """The line's cells, without the space around them. Raises BrokenLine."""
     if '"' not in line:
-        return [cell.strip() for cell in line.split(",")]
+        return [*map(str.strip, line.split(","))]
     cells: list[str] = []
     at = 0
     while True:

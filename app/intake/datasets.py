@@ -23,11 +23,10 @@ from app.clock import new_id, now
 from app.intake.csv_rows import BrokenLine, csv_header, csv_rows
 from app.intake.giving_way import GivingWay
 from app.intake.intake import ALSO, FAULTS_SHOWN_MAX, Intake, intake_of, received_dataset
-from app.intake.judged_lines import Chunk, Line, chunk_of, judge_lines, lines_together
+from app.intake.judged_lines import Line, judge_lines, lines_together, observations_of
 from app.intake.quarantine import Quarantine, remove_oldest, sweep
+from app.intake.recording import Recording
 from app.intake.refusals import bounded_reasons
-from app.intake.standing_rows import StandingRows
-from app.ledger.batch import SAID_BY_ID
 from app.ledger.past import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
@@ -35,8 +34,7 @@ from app.serving.champions import Serving
 from app.settings import Settings
 from domain.blocks.ids import source_event_id
 from domain.errors import DocumentInvalid, RowsRefusedError, UnknownThing
-from domain.events.envelope import Recorded
-from domain.events.events import DatasetReceived, ObservationRecorded, Row, RowsRefused
+from domain.events.events import DatasetReceived, RowsRefused
 from domain.faults import Fault
 
 DOOR: Final = "datasets"
@@ -97,34 +95,34 @@ class Datasets:
         upload.file.seek(0)
         text = io.TextIOWrapper(upload.file, "utf-8-sig", errors="surrogateescape", newline="")
         try:
-            rows = csv_rows(text)
-            header = _header(rows, serving)
+            read = csv_rows(text)
+            header = _header(read, serving)
             intake = Intake(serving.model, upload.sha256)
             self._under_way[serving.model, upload.sha256] = intake
             stem = f"{serving.model}-{upload.sha256[:16]}"
-            with Quarantine(self._quarantine, stem, size, self._quarantine_bytes_max) as bad:
+            with (
+                Quarantine(self._quarantine, stem, size, self._quarantine_bytes_max) as bad,
+                Recording(self._ledger, intake, cause) as recording,
+            ):
                 keys = array("q")  # of the rows, hashed: eight bytes each, whatever the file holds
-                standing = StandingRows(self._ledger, serving.model)
                 mostly_refused = False
-                for lines in lines_together(rows, self._chunk_rows):
-                    good: list[tuple[int, Row]] = []
+                for lines in lines_together(read, self._chunk_rows):
                     intake.lines += len(lines)
                     told = [cells for _, cells in lines]
                     # Twenty thousand lines that are none are forty kilobytes, and much work.
                     giving_way = GivingWay() if mostly_refused else None
-                    judged_lines = judge_lines(serving, header, told, giving_way)
-                    for (line, cells), judged in zip(lines, judged_lines, strict=True):
-                        if isinstance(judged, RowsRefusedError):
-                            shown = None if serving.guard.personal else cells
-                            _refuse(intake, bad, line, header, shown, judged)
-                            if giving_way is not None:
-                                giving_way.pause()
-                        else:
-                            good.append((line, judged))
-                    mostly_refused = 2 * len(good) < len(lines)
-                    chunk = chunk_of(serving, intake.dataset_sha256, good)
-                    keys.extend(map(hash, chunk.identities))
-                    self._record(serving, chunk, standing, intake, cause)
+                    judged = judge_lines(serving, header, told, giving_way)
+                    for index, refusal in judged.refused.items():
+                        line, cells = lines[index]
+                        shown = None if serving.guard.personal else cells
+                        _refuse(intake, bad, line, header, shown, refusal)
+                        if giving_way is not None:
+                            giving_way.pause()
+                    mostly_refused = 2 * len(judged.accepted) < len(lines)
+                    numbers = [lines[index][0] for index in judged.accepted]
+                    rows = observations_of(serving, intake.dataset_sha256, numbers, judged.columns)
+                    keys.extend(map(hash, rows.identities))
+                    recording.record(rows)
             intake.repeated_keys = len(keys) - len(np.unique(np.asarray(keys)))
             intake.quarantine_file = bad.name if intake.quarantined else None
             if intake.quarantined:
@@ -158,66 +156,6 @@ class Datasets:
         intake.next_cycle = self._next_cycle(intake.model)
         return intake
 
-    def _record(
-        self,
-        serving: Serving,
-        chunk: Chunk,
-        standing: StandingRows,
-        intake: Intake,
-        cause: Cause,
-    ) -> None:
-        """Append the chunk's rows that do not stand so already."""
-        if not chunk.rows:
-            return
-        model, guard = serving.model, serving.guard
-        known = self._ledger.known(chunk.ids)
-        current, predicted = standing.look(chunk.identities)
-        new = []
-        corrections, labelled = set(), set()
-        said: dict[str, tuple[str, Row]] = {}  # id of an event -> what it says of which row
-        for source_id, id, identity, row in zip(
-            chunk.source_ids, chunk.ids, chunk.identities, chunk.rows, strict=True
-        ):
-            if id in known or current.get(identity) == row:
-                intake.already_known += 1
-                continue
-            if identity in current:
-                corrections.add(id)
-            if identity in predicted:
-                labelled.add(id)
-            current[identity] = row
-            said[id] = (identity, row)
-            event = ObservationRecorded(
-                model=model,
-                source=chunk.source,
-                source_id=source_id,
-                identity=identity,
-                row=row,
-                extensions={},
-            )
-            new.append(
-                NewEvent(
-                    event=event,
-                    id=id,
-                    occurred_at=guard.event_time_of(row),
-                    request_digest=SAID_BY_ID,
-                    personal=guard.personal,
-                    keys=guard.keys,
-                )
-            )
-        if new:
-            recorded = self._append(model, new, cause)
-            # Another upload of the same file may have been first, row by row, since we looked.
-            mine = {e.id for e in recorded if e.correlation_id == cause.correlation_id}
-            standing.recorded(
-                max(entry.position for entry in recorded),
-                dict(named for id, named in said.items() if id in mine),
-            )
-            intake.accepted += len(mine)
-            intake.already_known += len(new) - len(mine)
-            intake.corrections += len(corrections & mine)
-            intake.labelled_predictions += len(labelled & mine)
-
     def _received(self, intake: Intake, cause: Cause) -> int | None:
         """Append that the file was read to its end, unless that is known and nothing was new."""
         model, sha256 = intake.model, intake.dataset_sha256
@@ -245,11 +183,8 @@ class Datasets:
             also={name: getattr(intake, name) for name in ALSO},
         )
         events.append(NewEvent(event=received, id=id, occurred_at=now()))
-        return self._append(model, events, cause)[-1].position
-
-    def _append(self, model: str, events: list[NewEvent], cause: Cause) -> tuple[Recorded, ...]:
         append = StreamAppend(observations_stream(model), tuple(events), None)
-        return self._ledger.append([append], cause)
+        return self._ledger.append([append], cause)[-1].position
 
 
 def _header(rows: Iterator[Line], serving: Serving) -> list[str]:

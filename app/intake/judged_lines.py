@@ -9,12 +9,15 @@ from typing import Final
 
 from app.intake.csv_rows import BrokenLine
 from app.intake.giving_way import GivingWay
+from app.ledger.new_events import (
+    NewObservations,
+)
 from app.serving.champions import Serving
-from domain.blocks.ids import source_event_id
+from domain.blocks.ids import source_event_ids
 from domain.blocks.lines import objects_of
 from domain.canonical import sha256_hex
 from domain.errors import RowsRefusedError
-from domain.events.events import Row
+from domain.events.events import Row, RowColumns
 from domain.faults import Fault
 from domain.plain_text import unprintable
 
@@ -39,26 +42,52 @@ def lines_together(rows: Iterator[Line], lines_max: int) -> Iterator[list[Line]]
         yield part
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedLines:
+    """What became of some lines: the rows of the good ones, and why others have none."""
+
+    accepted: list[int]  # indexes of good lines, in order
+    columns: RowColumns  # of their rows, as the contract keeps them
+    refused: dict[int, RowsRefusedError]  # by index, in order
+
+
 def judge_lines(
     serving: Serving,
     header: list[str],
     lines: Sequence[list[str] | BrokenLine],
     giving_way: GivingWay | None = None,
-) -> list[Row | RowsRefusedError]:
-    """The row of each line, or why there is none; in order.
+) -> JudgedLines:
+    """The rows of the lines, and why some have none.
 
     `giving_way`: where most lines before were refused; with those of these it pauses.
     """
-    broken: dict[int, RowsRefusedError] = {}
+    refused: dict[int, RowsRefusedError] = {}
+    width = len(header)
     for index, cells in enumerate(lines):
+        if type(cells) is list and len(cells) == width and "".join(cells).isascii():
+            continue
         refusal = _refused_unread(header, cells)
         if refusal is not None:
-            broken[index] = refusal
+            refused[index] = refusal
             if giving_way is not None:
                 giving_way.pause()
-    whole = [cells for index, cells in enumerate(lines) if index not in broken]
-    rows = iter(_judged(serving, serving.guard.parse_csv_rows(header, whole), giving_way))  # type: ignore[arg-type]
-    return [broken[index] if index in broken else next(rows) for index in range(len(lines))]
+    guard = serving.guard
+    whole = [index for index in range(len(lines)) if index not in refused]
+    sent = guard.parse_csv_columns(header, [lines[index] for index in whole])  # type: ignore[misc]
+    columns = guard.accepted_columns(sent, len(whole), labelled=True) if whole else {}
+    if columns is not None:
+        return JudgedLines(whole, columns, refused)
+    rows = [dict(zip(sent, row, strict=True)) for row in zip(*sent.values(), strict=True)]
+    accepted: list[int] = []
+    kept: list[Row] = []
+    for index, judged in zip(whole, _judged(serving, rows, giving_way), strict=True):
+        if isinstance(judged, RowsRefusedError):
+            refused[index] = judged
+        else:
+            accepted.append(index)
+            kept.append(judged)
+    by_name = {name: [row[name] for row in kept] for name in (kept[0] if kept else ())}
+    return JudgedLines(accepted, by_name, dict(sorted(refused.items())))
 
 
 def _judged(
@@ -66,14 +95,13 @@ def _judged(
 ) -> Iterator[Row | RowsRefusedError]:
     """The rows as the contract keeps them, or why it does not; few at a time where some are bad."""
     guard = serving.guard
-    accepted = guard.accepted_together(rows, labelled=True)
-    if accepted is not None:
-        yield from accepted
-    elif len(rows) > _FEW:
-        for start in range(0, len(rows), _FEW):
-            yield from _judged(serving, rows[start : start + _FEW], giving_way)
-    else:
-        for row in rows:
+    for start in range(0, len(rows), _FEW):
+        few = rows[start : start + _FEW]
+        accepted = guard.accepted_together(few, labelled=True)
+        if accepted is not None:
+            yield from accepted
+            continue
+        for row in few:
             try:
                 yield guard.check_row(row, labelled=True)
             except RowsRefusedError as refusal:
@@ -97,37 +125,29 @@ def _refused_unread(header: list[str], cells: list[str] | BrokenLine) -> RowsRef
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some accepted rows of a file, and what names each."""
-
-    source: str
-    rows: list[Row]
-    identities: list[str]
-    source_ids: list[str]
-    ids: list[str]  # of their events
-
-
-def chunk_of(serving: Serving, dataset_sha256: str, good: Sequence[tuple[int, Row]]) -> Chunk:
-    """The accepted rows of these lines, each with its number."""
-    rows = [row for _, row in good]
+def observations_of(
+    serving: Serving, dataset_sha256: str, lines: Sequence[int], columns: RowColumns
+) -> NewObservations:
+    """The accepted rows of a file's lines with these numbers."""
+    guard = serving.guard
     source = f"/models/{serving.model}/datasets/{dataset_sha256}"
-    source_ids = [
-        f"{line}:{told[:_TOLD]}"
-        for (line, _), told in zip(good, _distinctions(serving, rows), strict=True)
-    ]
-    ids = [source_event_id(source, source_id) for source_id in source_ids]
-    return Chunk(source, rows, [*map(serving.guard.identity_of, rows)], source_ids, ids)
-
-
-def _distinctions(serving: Serving, rows: Sequence[Row]) -> list[str]:
-    """What tells each line's row from what another contract makes of it.
-
-    An entry's id is made of it and stays for ever, so a person's row is not to be guessed from it.
-    """
-    if serving.guard.personal:
-        return [serving.contract_digest] * len(rows)
-    return [sha256_hex(content) for content in objects_of(rows)]
+    if guard.personal:  # an id stays for ever, so the row is not to be guessed from it
+        source_ids = [f"{line}:{serving.contract_digest[:_TOLD]}" for line in lines]
+    else:  # what another contract makes of the same line is another row
+        told = map(sha256_hex, objects_of(columns))
+        source_ids = [f"{line}:{each[:_TOLD]}" for line, each in zip(lines, told, strict=True)]
+    return NewObservations(
+        model=serving.model,
+        source=source,
+        source_ids=source_ids,
+        digests=None,  # whoever has an id sent the same
+        ids=source_event_ids(source, source_ids),
+        identities=guard.identities_of(columns) if columns else [],
+        occurred_at=guard.event_times_of(columns) if columns else [],
+        columns=columns,
+        keys=guard.keys,
+        personal=guard.personal,
+    )
 
 
 def _unreadable(message: str, reason: str) -> RowsRefusedError:

@@ -7,7 +7,7 @@ row's identity. The same (`source`, `id`) with the same body gets the first answ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -25,10 +25,12 @@ from app.intake.judged_events import (
     made_of,
     parse_event,
 )
+from app.intake.labels_together import labels_of, read_labels
 from app.intake.named_predictions import NamedPredictions
 from app.intake.refusals import Refusals
 from app.intake.relayed_events import says_the_same
 from app.ledger.known import is_same_request
+from app.ledger.new_events import NewOutcomes
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream, predictions_stream
 from app.serving.champions import Champions
@@ -41,6 +43,7 @@ from domain.errors import (
 )
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded, PayloadErased
+from domain.events.expansion import expanded
 from domain.faults import Fault, summary
 
 DOOR: Final = "events"
@@ -56,6 +59,25 @@ class Taken:
     passed_over: dict[str, int]  # see `relayed_events`
 
 
+@dataclass(frozen=True, slots=True)
+class TakenTogether:
+    """Events as they were recorded just now: in one entry, by columns."""
+
+    entry: Recorded
+    rows: NewOutcomes
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What is to be appended for the events that were sent."""
+
+    ids: Sequence[str]  # of each, in order
+    known: dict[str, Recorded]  # what is recorded already, by id
+    appends: list[StreamAppend]
+    passed_over: dict[str, int]
+    together: NewOutcomes | None = None  # all that is appended, where it was judged together
+
+
 class Observations:
     """The use case of one process."""
 
@@ -69,7 +91,9 @@ class Observations:
         self._ledger_id = cache(ledger.ledger_id)  # asked for once it is needed
         self._judging_many = CapacityLimiter(1)
 
-    async def record_soon(self, sent: Sequence[object], *, batch: bool, cause: Cause) -> Taken:
+    async def record_soon(
+        self, sent: Sequence[object], *, batch: bool, cause: Cause
+    ) -> Taken | TakenTogether:
         """One recorded event for each one sent, in order, committed together.
 
         Of what another instance emitted, only labelled rows and labels are recorded.
@@ -86,19 +110,36 @@ class Observations:
             LedgerBusy: nothing was kept.
         """
         limiter = self._judging_many if len(sent) > FEW else None
-        ids, entries, appends, passed_over = await to_thread.run_sync(
-            self._judge, sent, batch, cause, limiter=limiter
-        )
-        if appends:
-            recorded = await self._ledger.append_soon(appends, cause)
-            entries.update((entry.id, entry) for entry in recorded)
-        return Taken([entries[id] for id in ids], passed_over)
+        judged = await to_thread.run_sync(self._judge, sent, batch, cause, limiter=limiter)
+        entries = judged.known
+        if judged.appends:
+            recorded = await self._ledger.append_soon(judged.appends, cause)
+            if judged.together is not None:
+                if all(entry is recorded[0] for entry in recorded):
+                    return TakenTogether(recorded[0], judged.together)
+                recorded = tuple(expanded({entry.id: entry for entry in recorded}.values()))
+            entries |= {entry.id: entry for entry in recorded}
+        return Taken([entries[id] for id in judged.ids], judged.passed_over)
 
-    def _judge(
-        self, sent: Sequence[object], batch: bool, cause: Cause
-    ) -> tuple[list[str], dict[str, Recorded], list[StreamAppend], dict[str, int]]:
-        """The id of each event, what is recorded already by id, what is to be appended, and what
-        is passed over."""
+    def _judge(self, sent: Sequence[object], batch: bool, cause: Cause) -> _Judged:
+        if len(sent) > FEW and (together := self._judge_together(sent)) is not None:
+            append = StreamAppend(observations_stream(together.model), (together,), None)
+            return _Judged(together.ids, {}, [append], {}, together)
+        return self._judge_each(sent, batch, cause)
+
+    def _judge_together(self, sent: Sequence[object]) -> NewOutcomes | None:
+        """The labels of an ordinary batch; None: it is to be judged event by event."""
+        labels = read_labels(sent, self._skew_seconds)
+        if labels is None:
+            return None
+        serving = self._champions.all().get(labels.model)
+        if serving is None or self._ledger.known(labels.ids):
+            return None
+        folded = _folded_for([labels.model] if labels.rows else [])
+        with self._ledger.connect(with_rows=folded) as connection:
+            return labels_of(labels, serving, connection)
+
+    def _judge_each(self, sent: Sequence[object], batch: bool, cause: Cause) -> _Judged:
         judged = JudgedEvents()
         parsed: list[ParsedEvent] = []
         giving_way = GivingWay()
@@ -123,9 +164,7 @@ class Observations:
         new: dict[str, NewEvent] = {}
         named = {str(each.event.data.get("model")) for each in parsed if asks_for_rows(each)}
         models = self._champions.all().keys() & named
-        # Whoever asks for the last prediction of a row must not be led to one that was erased.
-        asked = [PayloadErased.stream, *map(predictions_stream, models)] if models else []
-        with self._ledger.connect(with_rows=asked) as connection:
+        with self._ledger.connect(with_rows=_folded_for(models)) as connection:
             predictions = NamedPredictions(connection)
             outcomes = (e.event.data for e in parsed if e.event.type == OUTCOME)
             predictions.look_up(outcomes, self._champions)
@@ -162,7 +201,7 @@ class Observations:
             streams[_stream_of(each_new.event)].append(each_new)
         appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
         entries = {id: each.recorded for id, each in known.items()}
-        return ids, entries, appends, dict(judged.passed_over)
+        return _Judged(ids, entries, appends, dict(judged.passed_over))
 
     def _refuse_if_any(self, judged: JudgedEvents, sent: int, cause: Cause) -> None:
         """Raise what weighs most, with the first faults, by the events they stand in."""
@@ -190,6 +229,12 @@ _BY_WEIGHT: Final[Mapping[str, type[WhyledgerError]]] = {
         RowsRefusedError,
     )
 }
+
+
+def _folded_for(models: Collection[str]) -> list[str]:
+    """The streams that must be folded for who asks for the last prediction of rows of these models:
+    he must not be led to one that was erased."""
+    return [PayloadErased.stream, *map(predictions_stream, models)] if models else []
 
 
 def _index_of(path: str) -> int:

@@ -13,14 +13,16 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 from app.cause import Cause
 from app.clock import new_id
+from app.intake.quick_predictions import SentTogether, read_together
 from app.intake.refusals import Refusals
+from app.ledger.new_events import NewPredictions
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import predictions_stream
-from app.serving.champions import Champions, Loaded
+from app.serving.champions import Champions, Serving
 from domain.blocks.ids import keyed_event_id, prediction_ids
 from domain.canonical import digest_as_read
 from domain.contract.rows import RowGuard
@@ -32,7 +34,7 @@ from domain.errors import (
     WhyledgerError,
 )
 from domain.events.envelope import Recorded
-from domain.events.events import PredictionMade, Row
+from domain.events.events import PredictionMade, Row, RowColumns
 from domain.faults import FAULTS_MAX, Fault, Faults, pointer, summary
 
 DOOR: Final = "predictions"
@@ -78,12 +80,23 @@ class UnderWay:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeTogether:
+    """The predictions of one request as they were recorded just now: in one entry, by columns."""
+
+    entry: Recorded
+    rows: NewPredictions
+
+
+Made: TypeAlias = Sequence[Recorded] | MadeTogether  # one recorded `PredictionMade` a row
+
+
+@dataclass(frozen=True, slots=True)
 class PredictionRequest:
     """What a client asked: rows of one model, in order, and where they stand in its body."""
 
     model: str
     rows: list[Any]
-    pointers: tuple[str, ...] | None  # the single row's JSON pointer; None: /rows/<index>
+    pointer: str | None  # the single row's JSON pointer; None: /rows/<index>
     sent: object  # the whole body, for the request digest
 
 
@@ -124,7 +137,7 @@ def _read(body: object, rows_max: int) -> PredictionRequest:
     return PredictionRequest(
         str(model),
         [body["row"]] if single else list(rows or ()),
-        ("/row",) if single else None,
+        "/row" if single else None,
         body,
     )
 
@@ -141,12 +154,14 @@ class Predictions:
         self._rows_max = rows_max
         self._under_way = UnderWay()
 
-    def make(
-        self, body: object, *, idempotency_key: str | None, cause: Cause
-    ) -> Sequence[Recorded]:
+    def read(self, body: bytes) -> SentTogether | None:
+        """What `make` takes, of a body of many rows; None: it must be read with care."""
+        return read_together(body, self._champions, self._rows_max)
+
+    def make(self, body: object, *, idempotency_key: str | None, cause: Cause) -> Made:
         """One recorded `PredictionMade` for each row of `body`, in their order, committed.
 
-        `body` is `{"model", "row"}` or `{"model", "rows"}`.
+        `body` is `{"model", "row"}` or `{"model", "rows"}`; or, without a key, what `read` gave.
 
         Raises:
             RequestInvalid: it is neither; with its faults.
@@ -155,6 +170,10 @@ class Predictions:
             IdempotencyKeyReused, RequestInFlight: the key belongs to another request.
             LedgerBusy: nothing was kept.
         """
+        if isinstance(body, SentTogether):
+            new = _predictions(body.serving, body.columns, new_id(), cause, None)
+            append = _appending(new.model, new)
+            return _answered(append, self._ledger.append([append], cause))
         request = _read(body, self._rows_max)
         with self._under_way.claim(idempotency_key):
             sent = _digest_of(request, idempotency_key)
@@ -163,12 +182,12 @@ class Predictions:
                 if first is not None:
                     return first
             try:
-                append = self._judged(request, idempotency_key, cause.request_id, sent)
+                append = self._judged(request, idempotency_key, cause, sent)
             except RowsRefusedError as refusal:
                 self._count(request, refusal, cause)
                 raise
             try:
-                return self._ledger.append([append], cause)
+                return _answered(append, self._ledger.append([append], cause))
             except IdempotencyConflict:
                 raise _reused(idempotency_key) from None
 
@@ -179,7 +198,7 @@ class Predictions:
         idempotency_key: str | None,
         cause: Cause,
         alone: Callable[[], AbstractAsyncContextManager[object]],
-    ) -> Sequence[Recorded]:
+    ) -> Made:
         """As `make`, for an event loop and a short body: only what may take long leaves the loop.
 
         `alone`: the turn of whoever works long. A short body may hold a thousand empty rows, and
@@ -194,7 +213,7 @@ class Predictions:
                 )
                 if first is not None:
                     return first
-            judged = partial(self._judged, request, idempotency_key, cause.request_id, sent)
+            judged = partial(self._judged, request, idempotency_key, cause, sent)
             try:
                 if self._fits(request):
                     append = judged()
@@ -205,7 +224,7 @@ class Predictions:
                 await asyncio.to_thread(self._count, request, refusal, cause)
                 raise
             try:
-                return await self._ledger.append_soon([append], cause)
+                return _answered(append, await self._ledger.append_soon([append], cause))
             except IdempotencyConflict:
                 raise _reused(idempotency_key) from None
 
@@ -214,33 +233,23 @@ class Predictions:
         if len(request.rows) <= _FEW_ROWS:
             return True
         guard = self._champions.of(request.model).guard
-        return guard.accepted_together(request.rows, labelled=False) is not None
+        return guard.accepted_rows(request.rows, labelled=False) is not None
 
     def _judged(
-        self,
-        request: PredictionRequest,
-        key: str | None,
-        request_id: str | None,
-        sent: bytes | None,
+        self, request: PredictionRequest, key: str | None, cause: Cause, sent: bytes | None
     ) -> StreamAppend:
         """The predictions to record: rows held to the contract, the champion asked."""
         serving = self._champions.of(request.model)
-        champion = serving.ready()
-        rows = _accepted(serving.guard, request)
-        made = _predict(request.model, champion, serving.guard, rows, request_id)
+        serving.ready()
         first = new_id() if key is None else keyed_event_id(key, 0)
-        events = tuple(
-            NewEvent(
-                event=event,
-                id=id,
-                occurred_at=occurred_at,
-                request_digest=sent,
-                personal=serving.guard.personal,
-                keys=serving.guard.keys,
-            )
-            for id, (event, occurred_at) in zip(prediction_ids(first, len(made)), made, strict=True)
-        )
-        return StreamAppend(predictions_stream(request.model), events, None)
+        if len(request.rows) == 1:
+            row = _accepted(serving.guard, request)
+            return _appending(serving.model, _prediction(serving, row, first, cause, sent))
+        columns = serving.guard.accepted_rows(request.rows, labelled=False)
+        if columns is None:
+            rows = serving.guard.check_rows(request.rows, labelled=False, path="/rows")
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+        return _appending(serving.model, _predictions(serving, columns, first, cause, sent))
 
     def _first_answer(self, key: str, sent: bytes, rows: int) -> list[Recorded] | None:
         """What was answered before under this key; None when nothing was."""
@@ -262,46 +271,76 @@ class Predictions:
         self._refusals.count(request.model, DOOR, refusal.rows, refusal.reasons, cause)
 
 
-def _accepted(guard: RowGuard, request: PredictionRequest) -> list[Row]:
-    if request.pointers is None:
-        return guard.check_rows(request.rows, labelled=False, path="/rows")
-    return [guard.check_row(request.rows[0], labelled=False, path=request.pointers[0])]
-
-
 def _digest_of(request: PredictionRequest, key: str | None) -> bytes | None:
     """The request digest (32 bytes), which only a request with a key needs."""
     return None if key is None else bytes.fromhex(digest_as_read(request.sent))
 
 
-def _predict(
-    model: str, champion: Loaded, guard: RowGuard, rows: Sequence[Row], request_id: str | None
-) -> list[tuple[PredictionMade, str]]:
-    """Each row's event and when the row happened."""
-    plan = champion.plan
-    if guard.personal and len(rows) > 1:
-        request_id = None  # what rows share is hashed, and never erased
-    if len(rows) == 1:
-        one = plan.predict_row(rows[0])
-        native, unknown = [one.native], [one.unknown_categories]
-    else:
-        many = plan.predict_rows(rows)
-        native, unknown = many.native.tolist(), many.unknown_categories
-    return [
-        (
-            PredictionMade(
-                model=model,
-                model_version=champion.model_version,
-                plan_sha256=plan.sha256,
-                identity=guard.identity_of(row),
-                row=row,
-                prediction=prediction,
-                unknown_categories=tuple(names),
-                request_id=request_id,
-            ),
-            guard.event_time_of(row),
-        )
-        for row, prediction, names in zip(rows, native, unknown, strict=True)
-    ]
+def _accepted(guard: RowGuard, request: PredictionRequest) -> Row:
+    """The one row, as the contract keeps it."""
+    if request.pointer is None:
+        return guard.check_rows(request.rows, labelled=False, path="/rows")[0]
+    return guard.check_row(request.rows[0], labelled=False, path=request.pointer)
+
+
+def _prediction(serving: Serving, row: Row, id: str, cause: Cause, sent: bytes | None) -> NewEvent:
+    champion, guard = serving.ready(), serving.guard
+    made = champion.plan.predict_row(row)
+    event = PredictionMade(
+        model=serving.model,
+        model_version=champion.model_version,
+        plan_sha256=champion.plan.sha256,
+        identity=guard.identity_of(row),
+        row=row,
+        prediction=made.native,
+        unknown_categories=made.unknown_categories,
+        request_id=cause.request_id,
+    )
+    return NewEvent(
+        event=event,
+        id=id,
+        occurred_at=guard.event_time_of(row),
+        request_digest=sent,
+        personal=guard.personal,
+        keys=guard.keys,
+    )
+
+
+def _predictions(
+    serving: Serving, columns: RowColumns, first: str, cause: Cause, sent: bytes | None
+) -> NewPredictions:
+    """Of two rows at least. `first`: the id of the first one's event."""
+    champion, guard = serving.ready(), serving.guard
+    times = guard.event_times_of(columns)
+    made = champion.plan.predict_together(columns, len(times))
+    return NewPredictions(
+        model=serving.model,
+        model_version=champion.model_version,
+        plan_sha256=champion.plan.sha256,
+        ids=prediction_ids(first, len(times)),
+        identities=guard.identities_of(columns),
+        occurred_at=times,
+        columns=columns,
+        predictions=made.native.tolist(),
+        unknown_categories=made.unknown_categories,
+        # What rows share is hashed, and never erased.
+        request_id=None if guard.personal else cause.request_id,
+        request_digest=sent,
+        keys=guard.keys,
+        personal=guard.personal,
+    )
+
+
+def _appending(model: str, new: NewEvent | NewPredictions) -> StreamAppend:
+    return StreamAppend(predictions_stream(model), (new,), None)
+
+
+def _answered(append: StreamAppend, recorded: Sequence[Recorded]) -> Made:
+    """What was recorded for an append: of many rows the entry, unless another request was first."""
+    (new,) = append.events
+    if isinstance(new, NewPredictions) and recorded[0].rows_apart is not None:
+        return MadeTogether(recorded[0], new)
+    return recorded
 
 
 def _reused(key: str | None) -> IdempotencyKeyReused:

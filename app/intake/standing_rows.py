@@ -11,10 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from app.ledger.new_events import (
+    NewObservations,
+)
 from app.ledger.store import Connection, Ledger
 from app.projections.label_rows import latest_rows
 from app.projections.predictions import predicted_identities
 from domain.events.events import PayloadErased, Row
+from domain.identities import row_digest
 
 _REMEMBERED_MAX: Final = 10_000  # rows; then it waits for the fold
 
@@ -26,7 +30,7 @@ class StandingRows:
         self._ledger = ledger
         self._model = model
         self._begun_at = -1  # the position up to which all was folded when it began
-        self._recent: deque[tuple[int, dict[str, Row]]] = deque()  # position, rows by identity
+        self._recent: deque[_Remembered] = deque()
 
     def look(self, identities: Sequence[str]) -> tuple[dict[str, Row], frozenset[str]]:
         """The labelled row in force of each that has one, and those of which there is a prediction.
@@ -34,25 +38,25 @@ class StandingRows:
         Raises:
             LedgerBusy: what must be folded for it was not in time.
         """
+        asked = {row_digest(self._model, each): each for each in identities}
         with self._connected() as connection:
             folded = self._ledger.rows.folded(connection)
-            while self._recent and self._recent[0][0] <= folded:
+            while self._recent and self._recent[0].position <= folded:
                 self._recent.popleft()
-            current = latest_rows(connection, self._model, identities)
-            predicted = predicted_identities(connection, self._model, identities)
-        asked = set(identities)
-        for _, rows in self._recent:
-            current.update((each, rows[each]) for each in asked.intersection(rows))
+            current = latest_rows(connection, asked)
+            predicted = predicted_identities(connection, asked)
+        for each in self._recent:
+            current.update(each.among(identities))
         return current, predicted
 
-    def recorded(self, position: int, rows: dict[str, Row]) -> None:
+    def recorded(self, position: int, rows: NewObservations) -> None:
         """These rows were recorded by the upload, the last of them at `position`."""
-        self._recent.append((position, rows))
+        self._recent.append(_Remembered(position, rows))
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         """No fewer rows are folded than when it began, and no erased one stands there."""
-        remembered = sum(len(rows) for _, rows in self._recent)
+        remembered = sum(len(each.rows) for each in self._recent)
         if self._begun_at >= 0 and remembered <= _REMEMBERED_MAX:
             with self._ledger.connect(with_rows=[PayloadErased.stream]) as connection:
                 if self._ledger.rows.folded(connection) >= self._begun_at:
@@ -62,3 +66,17 @@ class StandingRows:
             if self._begun_at < 0:
                 self._begun_at = self._ledger.rows.folded(connection)
             yield connection
+
+
+class _Remembered:
+    """Rows that were recorded, until they are folded."""
+
+    def __init__(self, position: int, rows: NewObservations) -> None:
+        self.position = position
+        self.rows = rows
+        self._at = {identity: index for index, identity in enumerate(rows.identities)}
+
+    def among(self, identities: Sequence[str]) -> Iterator[tuple[str, Row]]:
+        """Those of `identities` that are among them, with the row that came last."""
+        for identity in self._at.keys() & set(identities):
+            yield identity, self.rows.row(self._at[identity])

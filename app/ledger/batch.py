@@ -1,48 +1,21 @@
-"""What is asked to be appended, and what of it is ready before the lock is taken."""
+"""What is ready of an append before the lock is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
+from app.ledger.new_events import NewEvent
 from domain.blocks.block import Block
-from domain.blocks.ids import RowKeys
 from domain.canonical import sha256_hex
 from domain.events.envelope import Recorded
 from domain.events.erasure import Payload
-from domain.events.events import Event, PredictionMade
 from domain.stored_damage import StoredDamage
 
-SAID_BY_ID: Final = b""  # a digest that need not be kept: whoever has the id sent the same
 UNPLACED: Final = -1  # position and version of an entry that has neither yet
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event that somebody wants in the ledger."""
-
-    event: Event
-    id: str  # UUID; UUIDv7 of ours, or UUIDv5 of what the client said
-    occurred_at: str
-    request_digest: bytes | None = None  # SHA-256 of what the client sent, 32 bytes; or SAID_BY_ID
-    personal: bool = False  # a row's event about a person: its data is kept apart, to be erasable
-    keys: RowKeys | None = None  # of a row's event that may share an entry with others
-
-
-@dataclass(frozen=True, slots=True)
-class StreamAppend:
-    """Events for one stream.
-
-    `expected_version` is the stream's version the decision was made on; -1: it must not exist yet;
-    None: whatever it is.
-    """
-
-    stream: str
-    events: tuple[NewEvent, ...]
-    expected_version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +32,10 @@ class PreparedRows:
     """The rows of an entry of many, as they will stand apart from it."""
 
     block: Block
-    events: tuple[NewEvent, ...]  # one a row
+    ids: Sequence[str]  # of the rows' events
+    have_ids_of_clients: bool  # they follow from what clients said; otherwise from the entry's id
     digests: bytes | None  # 16 bytes a row: the first half of its request digest; None: it has none
-
-    @property
-    def have_ids_of_clients(self) -> bool:
-        """Whether their ids follow from what clients said; otherwise from the entry's id."""
-        return not isinstance(self.events[0].event, PredictionMade)
+    events: tuple[NewEvent, ...] | None  # one a row; None: nobody asks for what each came to
 
 
 @dataclass(frozen=True, slots=True)

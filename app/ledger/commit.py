@@ -21,9 +21,16 @@ from app.ledger.batch import (
 from app.ledger.erasures import names_beyond
 from app.ledger.inserting import Placed, insert_placed, store_artefacts
 from app.ledger.joining import plain_rows
-from app.ledger.known import AskedFor, Known, is_same_request, known_under_lock
+from app.ledger.known import (
+    AskedFor,
+    Known,
+    each_row_known,
+    is_same_request,
+    known_under_lock,
+)
 from app.ledger.reading import head, stream_version
 from domain.errors import IdempotencyConflict, LedgerBusy, RequestInvalid, VersionConflict
+from domain.events.block_events import ObservationsRecorded, OutcomesRecorded
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ObservationRecorded,
@@ -72,8 +79,6 @@ class Project(Protocol):
 
     def __call__(self, connection: Connection, entries: Sequence[Recorded]) -> None:
         """Fold new entries, inside their append's transaction; what others left out before them.
-
-        Those of many rows come as the plain events of their rows.
 
         Raises ReadModelsBehind when they left out more than a page.
         """
@@ -127,7 +132,7 @@ def commit_all(
             answers.append(conflict)
     if batch.placed:
         insert_placed(connection, batch.placed)
-        project(connection, batch.rows)
+        project(connection, [recorded for recorded, _ in batch.placed])
     return answers
 
 
@@ -156,7 +161,6 @@ class _Batch:
 
     def __init__(self, connection: Connection, position: int, known: dict[str, Known]) -> None:
         self.placed: list[Placed] = []  # in order of position
-        self.rows: list[Recorded] = []  # the plain events of the same entries
         self._connection = connection
         self._position = position  # of the next entry
         self._known = known  # by id, those placed here included
@@ -169,7 +173,7 @@ class _Batch:
             VersionConflict, IdempotencyConflict: it may not be placed.
             RowsKnown: it must be prepared once more.
         """
-        fresh = _Fresh([], [], {}, {})
+        fresh = _Fresh([], {}, {})
         for part in append.streams:
             self._place_part(part, fresh)
             if part.stream == PayloadErased.stream:
@@ -179,7 +183,6 @@ class _Batch:
             if append.check is not None:
                 append.check(self._connection)
         self.placed += fresh.placed
-        self.rows += fresh.rows
         self._position += len(fresh.placed)
         self._versions.update(fresh.versions)
         self._known.update(fresh.told)
@@ -207,7 +210,15 @@ class _Batch:
         fresh.versions[part.stream] = version
 
     def _met(self, id: str, fresh: _Fresh) -> Known | None:
-        return fresh.told.get(id) or self._known.get(id)
+        """What is known under `id`; of what clients sent together just before, its own event."""
+        for told in (fresh.told, self._known):
+            known = told.get(id)
+            if known is None:
+                continue
+            if isinstance(known.recorded.event, ObservationsRecorded | OutcomesRecorded):
+                told.update(each_row_known(known))
+            return told[id]
+        return None
 
     def _are_met(self, entry: PreparedEntry, many: PreparedRows, fresh: _Fresh) -> bool:
         """Whether these rows are recorded, all of them, as the answer to the same request.
@@ -217,7 +228,7 @@ class _Batch:
             IdempotencyConflict: their key was used for others.
         """
         if many.have_ids_of_clients:
-            known = {new.id for new in many.events if self._met(new.id, fresh) is not None}
+            known = {id for id in many.ids if id in self._known or id in fresh.told}
             if known:
                 raise RowsKnown(known)
             return False
@@ -254,33 +265,39 @@ class _Fresh(NamedTuple):
     """What one append places, until it is known to be taken."""
 
     placed: list[Placed]
-    rows: list[Recorded]  # the plain events of the same entries
-    told: dict[str, Known]  # by id: what is answered
+    told: dict[str, Known]  # by id: what is answered; the whole entry where nobody asks for more
     versions: dict[str, int]  # of the streams it adds to
 
     def add(self, recorded: Recorded, entry: PreparedEntry) -> None:
         """One more entry, with its place."""
         self.placed.append((recorded, entry))
         if entry.many is None:
-            self.rows.append(recorded)
             self.told[recorded.id] = Known(recorded, entry.request_digest or None)
             return
-        for row, new in zip(plain_rows(recorded, entry.many), entry.many.events, strict=True):
-            self.rows.append(row)
+        if entry.many.events is None:
+            whole = Known(recorded, entry.request_digest or entry.many.digests)
+            self.told.update(dict.fromkeys(entry.many.ids, whole))
+            return
+        events = entry.many.events
+        for row, new in zip(plain_rows(recorded, events), events, strict=True):
             self.told[new.id] = Known(row, new.request_digest or None)
 
 
 def _asked_for(appends: Sequence[PreparedAppend]) -> AskedFor:
-    """The ids that the ledger may know, of everything that is to be placed."""
+    """The ids that the ledger may know, of everything that is to be placed.
+
+    What a client sent among others may stand alone there, and the other way about.
+    """
     entries = [e for append in appends for part in append.streams for e in part.entries]
-    of_clients = []
+    of_clients: list[str] = []
     for entry in entries:
         if entry.many is None:
             if isinstance(entry.recorded.event, ObservationRecorded | OutcomeRecorded):
                 of_clients.append(entry.recorded.id)
         elif entry.many.have_ids_of_clients:
-            of_clients += [new.id for new in entry.many.events]
-    return AskedFor([entry.recorded.id for entry in entries], of_clients)
+            of_clients += entry.many.ids
+    alone = [entry.recorded.id for entry in entries]
+    return AskedFor([*dict.fromkeys((*alone, *of_clients))], of_clients)
 
 
 def _check_same(entry: PreparedEntry, known: Known) -> None:

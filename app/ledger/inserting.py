@@ -104,8 +104,8 @@ def _block_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
 def _row_id_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
     """The ids that clients gave; those of predictions follow from their entry's."""
     return [
-        (id_bytes(new.id), recorded.position, row)
+        (id_bytes(id), recorded.position, row)
         for recorded, entry in placed
         if entry.many is not None and entry.many.have_ids_of_clients
-        for row, new in enumerate(entry.many.events)
+        for row, id in enumerate(entry.many.ids)
     ]

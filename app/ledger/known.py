@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
 from app.database.engine import fetch
-from app.ledger.batch import SAID_BY_ID
 from app.ledger.blocks import BlocksApart, digests_at, places_by_stored_ids, places_of
+from app.ledger.new_events import (
+    SAID_BY_ID,
+)
 from app.ledger.payloads import PayloadsApart
 from app.ledger.reading import read_entries
 from app.ledger.stored_bytes import as_bytes
@@ -121,13 +123,23 @@ def _in_entries_of_many(connection: Connection, ids: Sequence[str]) -> dict[str,
     places = places_by_stored_ids(connection, ids)
     digests = digests_at(connection, sorted({position for position, _ in places.values()}))
     return {
-        id: Known(recorded, _digest_at(digests, *places[id]))
+        id: Known(recorded, _digest_in(digests.get(places[id][0]), places[id][1]))
         for id, recorded in _at(connection, places)
     }
 
 
-def _digest_at(digests: Mapping[int, bytes | None], position: int, row: int) -> bytes | None:
-    kept = digests.get(position)
+def each_row_known(whole: Known) -> dict[str, Known]:
+    """What is known of each row of an entry of many, by id.
+
+    `whole`: the entry, and what is known of its rows' requests one behind the other.
+    """
+    return {
+        each.id: Known(each, _digest_in(whole.request_digest, each.row))
+        for each in expand(whole.recorded)
+    }
+
+
+def _digest_in(kept: bytes | None, row: int) -> bytes | None:
     digest = None if kept is None else kept[row * _HALF : (row + 1) * _HALF]
     return digest if digest and any(digest) else None  # of an erased row zeros are left
 

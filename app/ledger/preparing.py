@@ -9,13 +9,15 @@ from app.cause import Cause
 from app.clock import new_salt
 from app.ledger.batch import (
     UNPLACED,
-    NewEvent,
     PreparedEntry,
     PreparedStream,
-    StreamAppend,
     category,
 )
 from app.ledger.joining import joined, runs_of
+from app.ledger.new_events import (
+    NewEvent,
+    StreamAppend,
+)
 from domain.canonical import INTEGER_MAX, holds_nul, leaf_hash
 from domain.errors import NotCanonical, RequestInvalid
 from domain.events.envelope import Recorded, envelope_bytes, parse_entry, payload_of
@@ -51,7 +53,8 @@ def prepare(
         RequestInvalid: more events than one append may hold.
         ValueError: an event belongs into another category of streams.
     """
-    count = sum(len(append.events) for append in appends)
+    ids = [append.ids for append in appends]
+    count = sum(map(len, ids))
     if count > EVENTS_PER_APPEND_MAX:
         raise RequestInvalid(
             f"{count} events in one append; at most {EVENTS_PER_APPEND_MAX}. Send them in parts."
@@ -60,15 +63,15 @@ def prepare(
         PreparedStream(
             append.stream,
             tuple(
-                _prepare_entry(append.stream, run[0], cause, recorded_at)
-                if len(run) == 1
+                _prepare_entry(append.stream, run, cause, recorded_at)
+                if isinstance(run, NewEvent)
                 else joined(append.stream, run, cause, recorded_at)
                 for run in runs_of(append.events, apart)
             ),
             append.expected_version,
-            tuple(new.id for new in append.events),
+            asked,
         )
-        for append in appends
+        for append, asked in zip(appends, ids, strict=True)
     )
 
 

@@ -17,17 +17,15 @@ from app.cause import Cause
 from app.clock import monotonic_seconds, now
 from app.database.engine import busy_is_refused
 from app.database.locks import begin_beside, take_lock
-from app.ledger.batch import (
-    Artefact,
-    NewEvent,
-    PreparedAppend,
-    StreamAppend,
-    check_artefact,
-)
+from app.ledger.batch import Artefact, PreparedAppend, check_artefact
 from app.ledger.catching_up import CatchingUp, Progress
 from app.ledger.commit import Project, RowsKnown
 from app.ledger.known import Known, first_answer, known_of_clients
 from app.ledger.met_damage import OPTION, MetDamage
+from app.ledger.new_events import (
+    NewEvent,
+    StreamAppend,
+)
 from app.ledger.preparing import prepare
 from app.ledger.reading import (
     StreamHistory,
@@ -115,8 +113,10 @@ class Ledger:
         """Append to several streams, all or nothing; the entries, in the order they were given.
 
         An event whose id and request digest are in the ledger already comes back as it was
-        recorded, and nothing of it is appended. `check` runs under the lock, after the artefacts
-        and before the events, when there is anything to append; what it raises undoes everything.
+        recorded, and nothing of it is appended. Of `NewRows` the entry that they share comes for
+        each of them, and what is known as its own event. `check` runs under the lock, after the
+        artefacts and before the events, when there is anything to append; what it raises undoes
+        everything.
 
         Raises:
             VersionConflict: a stream is not at its expected version.

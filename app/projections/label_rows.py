@@ -7,7 +7,7 @@ label under the name that the target had then.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -28,7 +28,6 @@ from domain.blocks.ids import end_of, position_of
 from domain.blocks.layouts import in_canonical_order
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, PredictionMade, Row
-from domain.identities import row_digest
 from domain.packed import Packed, Packing, Whole
 
 _FETCHED_AT_ONCE: Final = 1_000
@@ -102,12 +101,11 @@ def each_labelled(
         )
 
 
-def latest_rows(connection: Connection, model: str, identities: Sequence[str]) -> dict[str, Row]:
-    """Row identity -> its labelled row in force, for those of `identities` that have one.
+def latest_rows(connection: Connection, digests: Collection[bytes]) -> dict[str, Row]:
+    """Row identity -> its labelled row in force, for those with these digests that have one.
 
     What an upload is compared with.
     """
-    digests = [row_digest(model, each) for each in identities]
     latest = sorted(place for (place,) in _LATEST(connection, digests) if place is not None)
     places = np.array(latest, np.int64)
     return {

@@ -6,7 +6,7 @@ it, and each takes some fifty bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -15,15 +15,18 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 from sqlalchemy import Connection
 
+from app.ledger.blocks import places_of
 from app.ledger.past import Past
 from app.projections.asked_rows import AskedRows
 from app.projections.read_model import ROWS_METADATA, table_of, unfit
-from app.projections.row_values import events_at
+from app.projections.row_values import events_at, predictions_at
+from domain.blocks.ids import ids_of_rows, place_of
 from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
 from domain.events.row_cells import answered_rows
 from domain.identities import row_digest
+from domain.packed import Whole
 
 _DAY: Final = len("1976-07-01")
 
@@ -104,24 +107,66 @@ def latest_predictions(
     connection: Connection, model: str, identities: Sequence[str]
 ) -> dict[str, MadePrediction]:
     """The model's last prediction of each of those rows that it made one of, by identity."""
-    last: dict[bytes, int] = {}
-    for digest, _, place, _ in last_of_each_version(
-        connection, [row_digest(model, each) for each in identities]
-    ):
-        last[digest] = max(place, last.get(digest, place))
     found = {}
-    for made in events_at(connection, np.array(sorted(last.values()), np.int64)):
+    for made in events_at(connection, _last_places(connection, model, identities)):
         event = cast(PredictionMade, made.event)
         found[event.identity] = _as_made(made, event)
     return found
 
 
-def predicted_identities(
+class NamedPrediction(NamedTuple):
+    """A prediction without what was asked and answered."""
+
+    id: str
+    identity: str
+    event_time: str  # of the row
+
+
+def named_with_ids(
+    connection: Connection, model: str, ids: Sequence[str]
+) -> dict[str, NamedPrediction]:
+    """As `find_predictions`, of rows of many alone, and without what they hold.
+
+    Raises:
+        ReadModelUnfit: one of `ids` is another event's.
+    """
+    places = sorted(place_of(*found) for found in places_of(connection, ids).values())
+    named = _named_at(connection, model, np.array(places, np.int64))
+    return {each.id: each for each in named}
+
+
+def latest_named(
     connection: Connection, model: str, identities: Sequence[str]
-) -> frozenset[str]:
-    """Those of `identities` that the model made a prediction of."""
-    digests = {row_digest(model, each): each for each in identities}
-    return frozenset(digests[digest] for digest, *_ in last_of_each_version(connection, [*digests]))
+) -> dict[str, NamedPrediction]:
+    """As `latest_predictions`, without what the rows hold."""
+    named = _named_at(connection, model, _last_places(connection, model, identities))
+    return {each.identity: each for each in named}
+
+
+def _named_at(connection: Connection, model: str, places: Whole) -> Iterator[NamedPrediction]:
+    for entry, rows, names in predictions_at(connection, places):
+        if cast(PredictionMade | PredictionsMade, entry.event).model == model:
+            ids = [entry.id] if entry.rows_apart is None else ids_of_rows(entry.id, rows)
+            for id, (identity, event_time) in zip(ids, names, strict=False):
+                yield NamedPrediction(id, identity, event_time)
+
+
+def _last_places(connection: Connection, model: str, identities: Sequence[str]) -> Whole:
+    """Where the last prediction of each of those rows stands that there is one of; they ascend."""
+    last: dict[bytes, int] = {}
+    for digest, _, place, _ in last_of_each_version(
+        connection, [row_digest(model, each) for each in identities]
+    ):
+        last[digest] = max(place, last.get(digest, place))
+    return np.array(sorted(last.values()), np.int64)
+
+
+def predicted_identities(connection: Connection, asked: Mapping[bytes, str]) -> frozenset[str]:
+    """Those of some identities that there is a prediction of.
+
+    `asked`: the digest of each (`row_digest`) -> it.
+    """
+    return frozenset(asked[digest] for digest, *_ in last_of_each_version(connection, [*asked]))
 
 
 class Prediction(NamedTuple):

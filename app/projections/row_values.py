@@ -60,11 +60,24 @@ def names_at(connection: Connection, places: Whole) -> Iterator[tuple[str, str]]
     Raises:
         ReadModelUnfit, StoredDamage: as `events_at`.
     """
+    for _, _, names in predictions_at(connection, places):
+        yield from names
+
+
+def predictions_at(
+    connection: Connection, places: Whole
+) -> Iterator[tuple[Recorded, list[int], list[tuple[str, str]]]]:
+    """Entries of predictions that stand at these places, which ascend: each with the rows that are
+    asked for, and identity and event time of these.
+
+    Raises:
+        ReadModelUnfit, StoredDamage: as `events_at`.
+    """
     for entry, rows in _entries(connection, places):
         names = names_of(entry, rows)
         if names is None:
             raise _gone()
-        yield from names
+        yield entry, rows, names
 
 
 def columns_at(connection: Connection, places: Whole, names: Sequence[str]) -> list[Packed]:

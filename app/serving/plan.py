@@ -104,16 +104,24 @@ class ServingPlan:
         Raises:
             RequestInvalid: as `predict_row`, for the first such row and feature.
         """
-        columns = self._prepared(rows)
-        unknown: list[tuple[str, ...]] = [()] * len(rows)
-        for each, codes in zip(self._inputs, columns, strict=True):
+        columns = {name: [row.get(name) for row in rows] for name in self.feature_names}
+        return self.predict_together(columns, len(rows))
+
+    def predict_together(
+        self, columns: Mapping[str, Sequence[Value]], rows: int
+    ) -> PlanPredictions:
+        """As `predict_rows`, of so many rows that are given by columns; one may lack in all."""
+        given = [columns.get(each.name) or [None] * rows for each in self._inputs]
+        prepared = [each.prepare_many(v) for each, v in zip(self._inputs, given, strict=True)]
+        unknown: list[tuple[str, ...]] = [()] * rows
+        for each, codes, values in zip(self._inputs, prepared, given, strict=True):
             if isinstance(each, NumberInput) or isinstance(codes, tuple):
                 continue
             for at in np.flatnonzero(codes == each.unseen).tolist():
-                if rows[at].get(each.name) is not None:
+                if values[at] is not None:
                     unknown[at] = (*unknown[at], each.name)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
-            transformed = self._estimator.score_many(columns, len(rows))
+            transformed = self._estimator.score_many(prepared, rows)
         native = [self._native(value) for value in transformed.tolist()]
         return PlanPredictions(transformed, np.array(native, np.float64), unknown)
 

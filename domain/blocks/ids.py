@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -45,6 +45,12 @@ def source_event_id(source: str, source_id: str) -> str:
     False
     """
     return _id_in(_space(f"source {source}"), source_id)
+
+
+def source_event_ids(source: str, source_ids: Iterable[str]) -> list[str]:
+    """`source_event_id` of each."""
+    space = _space(f"source {source}")
+    return [_id_in(space, each) for each in source_ids]
 
 
 def keyed_event_id(idempotency_key: str, index: int) -> str:
@@ -159,6 +165,16 @@ def identity_of(names: Iterable[str], row: Mapping[str, object]) -> str:
     'year=1976|car_id=129'
     """
     return "|".join(identity_part(name, row[name]) for name in names)
+
+
+def identities_of(names: Iterable[str], columns: Mapping[str, Sequence[object]]) -> list[str]:
+    """`identity_of` each of the accepted rows with these columns.
+
+    >>> identities_of(("year", "car_id"), {"car_id": [129, 130], "year": [1976, 1976]})
+    ['year=1976|car_id=129', 'year=1976|car_id=130']
+    """
+    parts = [[identity_part(name, value) for value in columns[name]] for name in names]
+    return parts[0] if len(parts) == 1 else [*map("|".join, zip(*parts, strict=True))]
 
 
 def identity_part(name: str, value: object) -> str:

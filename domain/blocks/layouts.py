@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from domain.blocks.ids import identity_part, ids_of_rows, source_event_id
+from domain.blocks.ids import identities_of, ids_of_rows, source_event_id
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import NotCanonical
 from domain.times import mid_year
@@ -105,11 +105,9 @@ class Layout:
         """The identity that each row is about."""
         if self.named_at is not None:
             return [str(line[self.named_at[0]]) for line in values]
-        parts = [
-            [identity_part(name, line[at]) for line in values]
-            for name, at in self._columns_at(shared, shared["identity"])
-        ]
-        return parts[0] if len(parts) == 1 else list(map("|".join, zip(*parts, strict=True)))
+        at = dict(self._columns_at(shared, shared["identity"]))
+        columns = {name: [line[at[name]] for line in values] for name in at}
+        return identities_of(shared["identity"], columns)
 
     def times(self, shared: Shared, values: Sequence[Line]) -> list[str]:
         """The event time of each row."""

@@ -34,40 +34,44 @@ def lines_of(rows: Sequence[Sequence[object]]) -> list[bytes]:
             back as another one (beyond 2^53 - 1). The message names its place in the row.
         ValueError: not all rows have as many values.
     """
-    odd: set[int] = set()
-    columns = []
-    for column in zip(*rows, strict=True):
-        written, others = _written(column)
-        columns.append(written)
-        odd.update(others)
-    written_rows = list(zip(*columns, strict=True))
+    return lines_of_columns([*zip(*rows, strict=True)])
+
+
+def lines_of_columns(columns: Sequence[Sequence[object]]) -> list[bytes]:
+    """As `lines_of`, of the rows whose first values are the first column, and so on."""
+    odd, written_rows = _written_rows(columns)
     lines = _as_json(written_rows, odd)
     for index in odd:
         _refuse_what_reads_back_as_another(written_rows[index])
-    if any(map(holds_nul, lines)):
+    if holds_nul(b"".join(lines)):
         raise NotCanonical(
             "a text of a row holds U+0000 (NUL), which not every database keeps. Leave it out."
         )
     return lines
 
 
-def objects_of(rows: Sequence[Mapping[str, object]]) -> list[bytes]:
-    """The canonical bytes (`canonical_bytes`) of rows that all have the same names, by columns.
+def objects_of(columns: Mapping[str, Sequence[object]]) -> list[bytes]:
+    """The canonical bytes (`canonical_bytes`) of rows, which are given by columns.
 
     Raises:
         NotCanonical: as `canonical_bytes`.
     """
-    if not rows:
-        return []
-    names = in_canonical_order(rows[0])
+    names = in_canonical_order(columns)
+    odd, written_rows = _written_rows([columns[name] for name in names])
+    return _as_json([dict(zip(names, values, strict=True)) for values in written_rows], odd)
+
+
+def _written_rows(
+    columns: Sequence[Sequence[object]],
+) -> tuple[set[int], list[tuple[object, ...]]]:
+    """The rows with whole floats as integers, and those in which orjson needs help."""
     odd: set[int] = set()
-    columns = []
-    for name in names:
-        written, others = _written([row[name] for row in rows])
-        columns.append(written)
+    written_columns = []
+    for column in columns:
+        written, others = _written(column)
+        written_columns.append(written)
         odd.update(others)
-    objects = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    return _as_json(objects, odd)
+    return odd, list(zip(*written_columns, strict=True))
 
 
 def _as_json(values: Sequence[object], odd: Set[int]) -> list[bytes]:

@@ -50,18 +50,17 @@ class CsvCells:
             for name, cell in cells.items()
         }
 
-    def rows(
+    def columns(
         self, header: Sequence[str], lines: Sequence[Sequence[str]]
-    ) -> list[dict[str, object]]:
-        """What `row` makes of each of these lines, which have a cell for each column of the header
-        and no line break in one."""
+    ) -> dict[str, Sequence[object]]:
+        """What `row` makes of each of these lines, by columns.
+
+        They have a cell for each column of the header, and no line break in one.
+        """
         if not lines:
-            return []
-        columns = [
-            self._column(name, cells)
-            for name, cells in zip(header, zip(*lines, strict=True), strict=True)
-        ]
-        return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
+            return {name: () for name in header}
+        columns = zip(header, zip(*lines, strict=True), strict=True)
+        return {name: self._column(name, cells) for name, cells in columns}
 
     def _column(self, name: str, cells: Sequence[str]) -> Sequence[object]:
         read = self._types.get(name)

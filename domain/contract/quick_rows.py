@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 
 from domain.canonical import INTEGER_MAX
@@ -25,8 +25,8 @@ from domain.contract.contract import (
     Range,
     TargetSpec,
 )
+from domain.events.events import RowColumns
 
-_Column = tuple[Value, ...]
 _ANY: Final = Range(min=-INTEGER_MAX, max=INTEGER_MAX)
 
 
@@ -44,6 +44,9 @@ class QuickRows:
             each.name: each for each in (*contract.features, *contract.columns, contract.target)
         }
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+        self._kinds: dict[str, Any] = {}
+        self._optional: dict[str, int] = {}  # columns that a row need not have, and where they are
+        self._ignored = frozenset(column.name for column in contract.ignored)
         self._others: list[tuple[int, Check]] = []  # columns that are not held by their type alone
         self._numbers: list[int] = []
         for index, (name, check) in enumerate(checks.items()):
@@ -56,38 +59,95 @@ class QuickRows:
             else:
                 self._others.append((index, check))
             missing = not isinstance(spec, TargetSpec) and spec.missing == "allowed"
-            fields.append((f"c{index}", kind | None, None) if missing else (f"c{index}", kind))
+            if missing:
+                self._optional[name] = index
+                kind |= None
+            self._kinds[name] = list[kind]  # type: ignore[valid-type]
+            field = (f"c{index}", kind | UnsetType, UNSET) if missing else (f"c{index}", kind)
+            fields.append(field)
         for index in range(len(contract.ignored)):
-            fields.append((f"i{index}", Any, None))
+            fields.append((f"i{index}", Any, UNSET))
         spelt = {f"c{index}": name for index, name in enumerate(self._names)}
         spelt |= {f"i{index}": column.name for index, column in enumerate(contract.ignored)}
         sent_row = msgspec.defstruct(
             "SentRow", fields, rename=spelt, kw_only=True, forbid_unknown_fields=True, gc=False
         )
         self._rows: Any = list[sent_row]  # type: ignore[valid-type]
+        self._reader = msgspec.json.Decoder(self._rows)
 
-    def accepted(self, rows: Sequence[object]) -> list[dict[str, Value]] | None:
-        """The rows as the contract keeps them, in order; None: some must be looked at alone."""
+    def accepted(self, rows: Sequence[object]) -> RowColumns | None:
+        """The rows as the contract keeps them, by columns; None: some must be looked at alone."""
         if not rows:
-            return []
+            return {name: [] for name in self._names}
         try:
             sent = msgspec.convert(rows, self._rows)
         except (msgspec.ValidationError, OverflowError):
             return None
-        columns: list[_Column] = list(zip(*map(astuple, sent), strict=True))
+        columns: list[Sequence[Any]] = [*zip(*map(astuple, sent), strict=True)]
+        return self._checked(self._filled(columns[: len(self._names)])[0])
+
+    def read(self, content: bytes) -> tuple[RowColumns, int] | None:
+        """As `accepted`, of rows as a JSON array, and how many names they must have in it.
+
+        Where it has more, one stands twice in a row, which nobody can see any more. None: they must
+        be read with care, and looked at alone.
+        """
+        try:
+            sent = self._reader.decode(content)
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        columns: list[Sequence[Any]] = [*zip(*map(astuple, sent), strict=True)]
+        ignored = columns[len(self._names) :]
+        if not sent or any(column.count(UNSET) < len(sent) for column in ignored):
+            return None  # whatever stands there
+        filled, absent = self._filled(columns[: len(self._names)])
+        accepted = self._checked(filled)
+        return None if accepted is None else (accepted, len(sent) * len(filled) - absent)
+
+    def _filled(self, columns: list[Sequence[Any]]) -> tuple[list[Sequence[Value]], int]:
+        """The columns with None for what was not sent, and how many such values there are."""
+        absent = 0
+        for index in self._optional.values():
+            missing = columns[index].count(UNSET)
+            if missing:
+                absent += missing
+                columns[index] = [None if value is UNSET else value for value in columns[index]]
+        return columns, absent
+
+    def accepted_columns(
+        self, given: Mapping[str, Sequence[object]], rows: int
+    ) -> RowColumns | None:
+        """As `accepted`, of so many rows that are given by columns."""
+        if not self._ignored.union(self._names).issuperset(given):
+            return None
+        columns: list[Sequence[Value]] = []
+        for name, kind in self._kinds.items():
+            if name in given:
+                try:
+                    columns.append(msgspec.convert(given[name], kind))
+                except (msgspec.ValidationError, OverflowError):
+                    return None
+            elif name in self._optional:
+                columns.append([None] * rows)
+            else:
+                return None
+        return self._checked(columns)
+
+    def _checked(self, columns: list[Sequence[Value]]) -> RowColumns | None:
+        """The columns, whose values are of their kinds, as the contract keeps them; None: some
+        value is refused."""
         for index in self._numbers:
             if 0.0 in columns[index]:  # the ledger writes -0.0 as 0
-                columns[index] = tuple(
+                columns[index] = [
                     value if value is None else value + 0.0  # type: ignore[operator]
                     for value in columns[index]
-                )
+                ]
         for index, check in self._others:
             kept = {value: check(value) for value in set(columns[index])}
             if any(type(value) is Refusal for value in kept.values()):
                 return None
-            columns[index] = tuple(map(kept.__getitem__, columns[index]))  # type: ignore[arg-type]
-        names = self._names
-        return [dict(zip(names, row, strict=False)) for row in zip(*columns, strict=True)]
+            columns[index] = [*map(kept.__getitem__, columns[index])]  # type: ignore[list-item]
+        return dict(zip(self._names, columns, strict=True))
 
 
 def _type_of(spec: FeatureSpec | ColumnSpec | TargetSpec) -> Any:

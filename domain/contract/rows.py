@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, cast
 
-from domain.blocks.ids import RowKeys, identity_of
-from domain.contract.checks import CompiledRule, Refusal, column_checks, target_check
+from domain.blocks.ids import RowKeys, identities_of, identity_of
+from domain.contract.checks import CompiledRule, Refusal, Value, column_checks, target_check
 from domain.contract.contract import Contract
 from domain.contract.csv_cells import CsvCells
 from domain.contract.quick_rows import QuickRows
@@ -25,7 +25,7 @@ from domain.contract.refused_rows import (
     safe_value,
 )
 from domain.errors import RequestInvalid, RowsRefusedError
-from domain.events.events import Row
+from domain.events.events import Row, RowColumns
 from domain.faults import Fault, Faults, shown
 from domain.times import mid_year
 
@@ -134,15 +134,45 @@ class RowGuard:
         accepted = self._quick[labelled].accepted(rows)
         if accepted is None:
             return None
-        if self._latest is not None:
-            times = {row[self._time_column] for row in accepted}
-            latest = self._latest()
-            if any(ahead_of(time, latest) is not None for time in times):
-                return None
-        rules = (*self._rules, *(self._label_rules if labelled else ()))
-        if any(rule.judge(row) is not None for rule in rules for row in accepted):
+        kept = _rows_of(accepted)
+        return kept if self._allows(accepted, kept, labelled=labelled) else None
+
+    def accepted_rows(self, rows: Sequence[object], *, labelled: bool) -> RowColumns | None:
+        """As `accepted_together`, by columns."""
+        return self._allowed(self._quick[labelled].accepted(rows), labelled=labelled)
+
+    def read_rows(self, content: bytes) -> tuple[RowColumns, int] | None:
+        """As `accepted_rows`, of a JSON array of unlabelled rows; see `QuickRows.read`."""
+        read = self._quick[False].read(content)
+        return None if read is None or self._allowed(read[0], labelled=False) is None else read
+
+    def accepted_columns(
+        self, columns: Mapping[str, Sequence[object]], rows: int, *, labelled: bool
+    ) -> RowColumns | None:
+        """As `accepted_rows`, of so many rows that are given by columns, too."""
+        accepted = self._quick[labelled].accepted_columns(columns, rows)
+        return self._allowed(accepted, labelled=labelled)
+
+    def _allowed(self, accepted: RowColumns | None, *, labelled: bool) -> RowColumns | None:
+        if accepted is None or not self._allows(accepted, None, labelled=labelled):
             return None
         return accepted
+
+    def _allows(self, accepted: RowColumns, rows: Sequence[Row] | None, *, labelled: bool) -> bool:
+        """Whether no row is ahead of the latest time that is taken, and none breaks a rule.
+
+        `rows`: the same, where they are made.
+        """
+        if self._latest is not None:
+            latest = self._latest()
+            times = set(accepted[self._time_column])
+            if any(ahead_of(time, latest) is not None for time in times):
+                return False
+        rules = (*self._rules, *(self._label_rules if labelled else ()))
+        if not rules:
+            return True
+        judged = _rows_of(accepted) if rows is None else rows
+        return not any(rule.judge(row) is not None for rule in rules for row in judged)
 
     def judge_rows(self, rows: Iterable[object], *, labelled: bool, path: str = "") -> Judged:
         """As `check_rows`, without refusing: what would be accepted and what would not.
@@ -209,6 +239,15 @@ class RowGuard:
             Counter(counted_reason(self._target, r) for r in refusals),
         )
 
+    def accepted_labels(self, labels: Sequence[object]) -> list[float] | None:
+        """Each as `check_label` gives it; None: one must be checked by itself, with its row."""
+        if self._label_rules or not {*map(type, labels)} <= {int, float}:
+            return None
+        kept = {label: self._check_target(label) for label in {*labels}}
+        if any(isinstance(value, Refusal) for value in kept.values()):
+            return None
+        return [cast("float", kept[label]) for label in labels]
+
     def parse_csv_row(self, cells: Mapping[str, str | None]) -> dict[str, object]:
         """A CSV row with its cells typed as the contract names them; an empty cell is null.
 
@@ -216,15 +255,19 @@ class RowGuard:
         """
         return self._csv_cells.row(cells)
 
-    def parse_csv_rows(
+    def parse_csv_columns(
         self, header: Sequence[str], lines: Sequence[Sequence[str]]
-    ) -> list[dict[str, object]]:
-        """As `parse_csv_row`, of lines with a cell for each column of the header, in its order."""
-        return self._csv_cells.rows(header, lines)
+    ) -> dict[str, Sequence[object]]:
+        """As `parse_csv_row`, of lines with a cell for each column of the header, by columns."""
+        return self._csv_cells.columns(header, lines)
 
     def identity_of(self, row: Row) -> str:
         """The key that tells this accepted row from all others: `year=1976|car_id=129`."""
         return identity_of(self._identity, row)
+
+    def identities_of(self, columns: RowColumns) -> list[str]:
+        """`identity_of` each of the accepted rows with these columns."""
+        return identities_of(self._identity, columns)
 
     def check_identity(self, identity: Mapping[str, object], *, path: str = "") -> str:
         """The key, as `identity_of` gives it, of the row with these values of identity columns.
@@ -260,8 +303,13 @@ class RowGuard:
 
     def event_time_of(self, row: Row) -> str:
         """When this accepted row happened in the world: UTC, six decimals, `Z`."""
-        value = row[self.contract.event_time.column]
-        return value if isinstance(value, str) else mid_year(cast("int", value))
+        return _time(row[self._time_column])
+
+    def event_times_of(self, columns: RowColumns) -> list[str]:
+        """`event_time_of` each of the accepted rows with these columns."""
+        values = columns[self._time_column]
+        named = {value: _time(value) for value in set(values)}
+        return [*map(named.__getitem__, values)]
 
     def _judge(self, row: object, labelled: bool, latest: str | None) -> tuple[Row, list[Found]]:
         """The accepted row, and what is wrong with it: (field, value, why), none when accepted."""
@@ -329,3 +377,12 @@ class RowGuard:
             tuple(row_fault(path, *fault) for fault in found),
             Counter(counted_reason(field, refusal) for field, _, refusal in found),
         )
+
+
+def _time(value: Value) -> str:
+    """The event time that the value of its column says."""
+    return value if isinstance(value, str) else mid_year(cast("int", value))
+
+
+def _rows_of(columns: RowColumns) -> list[Row]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -7,6 +7,7 @@ in `block_events.py`; all join in `Event` and `EVENT_TYPES`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Struct
@@ -22,6 +23,8 @@ How = Literal["verified", "accepted"]  # damage is settled
 # A CloudEvent's further attributes, by name; and one row: column -> value, null where missing.
 Extensions = dict[str, str | CanonicalInteger | bool]
 Row = dict[str, float | CanonicalInteger | str | None]
+# Rows by columns: column -> a value for each of them.
+RowColumns = Mapping[str, Sequence[float | CanonicalInteger | str | None]]
 
 
 class LedgerCreated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):

@@ -20,7 +20,7 @@ from domain.faults import (
     STEP_LENGTH_MAX,
     Fault,
 )
-from domain.strict_json import _UNREAD, _read_quickly, read_json
+from domain.strict_json import UNREAD, read_json, read_json_quickly
 from tests.domain.fault_places import VALUES, broken, leads_nowhere
 from tests.steps import steps
 
@@ -87,7 +87,7 @@ def test_the_quick_reader_takes_what_the_other_takes_and_nothing_else(text: str)
     def read(quickly: bool) -> str:
         with pytest.MonkeyPatch.context() as patch:
             if not quickly:
-                patch.setattr("domain.strict_json._read_quickly", lambda _: _UNREAD)
+                patch.setattr("domain.strict_json.read_json_quickly", lambda _: UNREAD)
             try:
                 return repr(read_json(text, name="it"))
             except DocumentInvalid as refused:
@@ -101,7 +101,7 @@ def test_what_is_plain_is_read_by_the_quick_reader(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     numbers = re.findall(r"-?\d[\d.eE+-]*", text)
     plain = "\\u" not in text and all(abs(float(each)) < 1e15 for each in numbers)
-    assert (_read_quickly(text) is not _UNREAD) or not plain
+    assert (read_json_quickly(text) is not UNREAD) or not plain
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_many_items_are_looked_through_together_as_each_is(items: list[Any]) -> 
     """Of lists and objects with more items than are looked at one by one."""
     named = {f"{number}:": items[number % 2] for number in range(80)}
     for value in (items * 40, named, [items * 40, named]):
-        assert _read_quickly(json.dumps(value)) == value
+        assert read_json_quickly(json.dumps(value)) == value
     twice = json.dumps([*items * 40, named]).replace('"1:"', '"3:"')
-    assert _read_quickly(twice) is _UNREAD
+    assert read_json_quickly(twice) is UNREAD
     for beyond in (2**53, -(2**53)):
-        assert _read_quickly(json.dumps([*items * 40, beyond])) is _UNREAD
+        assert read_json_quickly(json.dumps([*items * 40, beyond])) is UNREAD
 
 
 def test_every_fault_is_named_at_once() -> None:

@@ -21,10 +21,13 @@ from app.http.documentation import refusals
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.request_shapes import Sent
 from app.http.strict_route import StrictRoute
+from app.intake.predictions import Made, MadeTogether
+from app.ledger.new_events import NewPredictions
 from app.process import Process
 from domain.errors import RequestInvalid
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
+from domain.events.expansion import expand
 from domain.events.unreadable import instead_of
 
 router = APIRouter(tags=["predictions"], route_class=StrictRoute)
@@ -115,32 +118,37 @@ async def create_predictions(request: Request) -> Response:
             "send a UUID, for one."
         )
     cause, receipts = cause_of(request), wants_receipts(request)
-    asked = await parsed(request, body)
+    # Of a request with a key the digest is needed, and so all of it.
+    asked = await parsed(request, body, quickly=None if key else process.predictions.read)
     if receipts or len(body) > INLINE_BYTES_MAX:
         content = await run_in_threadpool(_answer_many, process, asked, key, cause, receipts)
     else:
         made = await process.predictions.make_soon(
             asked, idempotency_key=key, cause=cause, alone=partial(alone, request)
         )
-        content = _answer(made, ())
+        content = _answer(made)
     return Response(content, media_type="application/json")
 
 
 def _answer_many(
     process: Process, asked: object, key: str | None, cause: Cause, receipts: bool
 ) -> bytes:
-    recorded = process.predictions.make(asked, idempotency_key=key, cause=cause)
-    proved = receipts_of(process, recorded) if receipts else ()
-    return _answer(recorded, proved)
+    made = process.predictions.make(asked, idempotency_key=key, cause=cause)
+    if not receipts:
+        return _answer(made)
+    recorded = [*expand(made.entry)] if isinstance(made, MadeTogether) else made
+    return _answer(recorded, receipts_of(process, recorded))
 
 
-def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | None]) -> bytes:
-    """The answer, made of the recorded events alone; with receipts where they were asked for.
+def _answer(made: Made, receipts: Sequence[dict[str, Any] | None] = ()) -> bytes:
+    """The answer, made of what was recorded alone; with receipts where they were asked for.
 
     Field by field, for speed: every prediction comes out here. A test holds it to what is declared.
     """
-    proofs = [{"receipt": receipt} for receipt in receipts] or [{}] * len(recorded)
-    first = _made(recorded[0])
+    if isinstance(made, MadeTogether):
+        return _answer_together(made.entry, made.rows)
+    proofs = [{"receipt": receipt} for receipt in receipts] or [{}] * len(made)
+    first = _made(made[0])
     return orjson.dumps(
         {
             "model": first.model,
@@ -149,18 +157,40 @@ def _answer(recorded: Sequence[Recorded], receipts: Sequence[dict[str, Any] | No
             "request_id": first.request_id,
             "predictions": [
                 {
-                    "prediction": made.prediction,
+                    "prediction": each.prediction,
                     "prediction_id": entry.id,
-                    "identity": made.identity,
+                    "identity": each.identity,
                     "position": entry.position,
                     "row": entry.row,
-                    "unknown_categories": made.unknown_categories,
+                    "unknown_categories": each.unknown_categories,
                     **proof,
                 }
-                for entry, made, proof in (
-                    (entry, _made(entry), proof)
-                    for entry, proof in zip(recorded, proofs, strict=True)
+                for entry, each, proof in (
+                    (entry, _made(entry), proof) for entry, proof in zip(made, proofs, strict=True)
                 )
+            ],
+        }
+    )
+
+
+def _answer_together(entry: Recorded, made: NewPredictions) -> bytes:
+    answers = zip(made.predictions, made.ids, made.identities, made.unknown_categories, strict=True)
+    return orjson.dumps(
+        {
+            "model": made.model,
+            "model_version": made.model_version,
+            "plan_digest": made.plan_sha256,
+            "request_id": made.request_id,
+            "predictions": [
+                {
+                    "prediction": prediction,
+                    "prediction_id": id,
+                    "identity": identity,
+                    "position": entry.position,
+                    "row": row,
+                    "unknown_categories": unknown,
+                }
+                for row, (prediction, id, identity, unknown) in enumerate(answers)
             ],
         }
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.cause import Cause
-from app.ledger.store import Ledger, StreamAppend
+from app.ledger.store import Ledger, NewEvent, StreamAppend
 from domain.events.envelope import Recorded
 
 
@@ -17,6 +17,13 @@ class Death(BaseException):
 def die() -> None:
     """Be killed here."""
     raise Death
+
+
+def types_of(appends: Sequence[StreamAppend]) -> set[str]:
+    """The types of the events that are appended each by itself."""
+    return {
+        new.event.type for append in appends for new in append.events if isinstance(new, NewEvent)
+    }
 
 
 class Interrupted(Ledger):
@@ -46,7 +53,7 @@ class Interrupted(Ledger):
         self, appends: Sequence[StreamAppend], cause: Cause, **how: Any
     ) -> tuple[Recorded, ...]:
         """As ever, but for what happens."""
-        types = {new.event.type for append in appends for new in append.events}
+        types = types_of(appends)
         if self._before in types and self._left:
             self._left -= 1
             self._then()

@@ -18,7 +18,7 @@ from app.settings import Settings
 from domain.decisions.cycle import Cycle
 from domain.events.envelope import Recorded
 from tests.app.car_ledger import CarLedger, bootstrapped, events_after, year_end
-from tests.app.cycle.interrupted import Death, Interrupted
+from tests.app.cycle.interrupted import Death, Interrupted, types_of
 
 Story = list[tuple[str, str, Mapping[str, Any]]]
 STEPS = [
@@ -114,7 +114,7 @@ class Photographed(Ledger):
         return recorded
 
     def _keep(self, moment: str, appends: Sequence[StreamAppend]) -> None:
-        for step in {new.event.type for append in appends for new in append.events} & set(STEPS):
+        for step in types_of(appends) & set(STEPS):
             shutil.copytree(self._state, self._album / f"{moment}-{step}")
 
 

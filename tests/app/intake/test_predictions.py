@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from app.http.routes.predictions import ROWS
 from app.intake.documents import parse_document
-from app.intake.predictions import _accepted, _read
+from app.intake.predictions import _read
 from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import RequestInvalid, RowsRefusedError
@@ -58,11 +58,14 @@ def takes(body: Any) -> bool:
     """Whether it is read as rows of a model, whatever the contract then says of their columns."""
     try:
         request = _read(body, ROWS_MAX)
-        _accepted(GUARD, request)
+        if request.pointer is None:
+            GUARD.check_rows(request.rows, labelled=False, path="/rows")
+        else:
+            GUARD.check_row(request.rows[0], labelled=False, path=request.pointer)
     except RequestInvalid:
         return False
     except RowsRefusedError as refusal:
-        places = request.pointers or [f"/rows/{index}" for index in range(len(request.rows))]
+        places = [request.pointer or f"/rows/{index}" for index in range(len(request.rows))]
         return not {fault.path for fault in refusal.faults} & set(places)
     return True
 

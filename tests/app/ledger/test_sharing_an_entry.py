@@ -14,8 +14,10 @@ from sqlalchemy import select
 
 from app.cause import Cause
 from app.clock import new_id
-from app.ledger.batch import SAID_BY_ID
 from app.ledger.joining import plain_rows, runs_of
+from app.ledger.new_events import (
+    SAID_BY_ID,
+)
 from app.ledger.preparing import prepare
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.tables import BLOCKS, ENTRIES, ROW_IDS
@@ -67,7 +69,7 @@ def record(ledger: Ledger, *events: NewEvent) -> tuple[Recorded, ...]:
 
 
 def sizes(*events: NewEvent, apart: Sequence[str] = ()) -> list[int]:
-    return [len(run) for run in runs_of(events, apart)]
+    return [1 if isinstance(run, NewEvent) else len(run) for run in runs_of(events, apart)]
 
 
 def test_rows_share_an_entry_when_kind_source_and_cause_of_trust_are_the_same() -> None:
@@ -124,7 +126,7 @@ def test_what_is_answered_is_what_is_read_back(
 
     read = parse_entry(entry.content, position=-1, stream_version=-1, blocks=lambda _: many.block)
     assert read == entry.recorded
-    assert expanded([read]) == list(plain_rows(entry.recorded, many))
+    assert expanded([read]) == list(plain_rows(entry.recorded, many.events or ()))
     assert [(each.id, each.event) for each in expanded([read])] == [
         (new.id, new.event) for new in events
     ]

@@ -101,7 +101,7 @@ def test_a_row_that_was_asked_about_again_and_again_costs_no_more(sqlite_ledger:
                 lambda: latest_predictions(connection, "cars", ["car=1"]),
                 lambda: labelled_in(connection, window, **until),
                 lambda: list(first_labels(connection, window, up_to=up_to)),
-                lambda: latest_rows(connection, "cars", ["car=1"]),
+                lambda: latest_rows(connection, [row_digest("cars", "car=1")]),
             ]
             return [machine_steps(connection, ask) for ask in asks]
 

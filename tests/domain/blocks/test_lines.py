@@ -62,13 +62,15 @@ def test_rows_with_names_have_the_bytes_of_their_objects(
 ) -> None:
     named = [dict(zip(names, row, strict=False)) for row in rows]
 
-    assert objects_of(named) == [canonical_bytes(row) for row in named]
+    columns = {name: [row[name] for row in named] for name in named[0]}
+
+    assert objects_of(columns) == [canonical_bytes(row) for row in named]
 
 
 def test_no_rows_have_no_bytes_and_what_is_no_json_is_refused() -> None:
-    assert objects_of([]) == []
+    assert objects_of({}) == objects_of({"a": []}) == []
     with pytest.raises(NotCanonical, match="a set"):
-        objects_of([{"a": 1.5}, {"a": {1}}])
+        objects_of({"a": [1.5, {1}]})
 
 
 @pytest.mark.parametrize("seed", range(4))

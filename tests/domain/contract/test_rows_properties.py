@@ -131,6 +131,35 @@ def test_rows_accepted_together_are_what_each_is_alone(
     assert [repr(row) for row in kept] == [repr(row) for row in judged.accepted], "types, too"
 
 
+@given(
+    st.lists(st.just(ROW) | nearly_good_rows, min_size=1, max_size=4),
+    st.sets(st.sampled_from([*ROW, "noise"]), max_size=2),
+    st.booleans(),
+)
+def test_rows_given_by_columns_are_accepted_as_what_they_are_together(
+    batch: list[dict[str, Any]], without: set[str], labelled: bool
+) -> None:
+    """A column that is not given is missing in every row, as it is where a header lacks it."""
+    names = dict.fromkeys(name for row in batch for name in row) | (LABEL if labelled else {})
+    columns = {
+        name: [row.get(name, LABEL.get(name)) for row in batch]
+        for name in names
+        if name not in without
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    together = GUARD.accepted_together(rows, labelled=labelled) if columns else None
+    accepted = GUARD.accepted_columns(columns, len(batch), labelled=labelled)
+    if together is None or accepted is None:
+        assert accepted is None
+        assert together is None
+        return
+    assert [*accepted] == [*together[0]]
+    rows_again = zip(*accepted.values(), strict=True)
+    assert [repr(row) for row in rows_again] == [repr((*row.values(),)) for row in together]
+    assert GUARD.identities_of(accepted) == [*map(GUARD.identity_of, together)]
+    assert GUARD.event_times_of(accepted) == [*map(GUARD.event_time_of, together)]
+
+
 CELLS = st.sampled_from(
     [
         "",
@@ -155,10 +184,10 @@ CELLS = st.sampled_from(
 def test_many_lines_of_a_csv_are_read_as_each_of_them_is(lines: list[list[str]]) -> None:
     header = sorted(ROW)
     each = [GUARD.parse_csv_row(dict(zip(header, cells, strict=True))) for cells in lines]
-    together = GUARD.parse_csv_rows(header, lines)
-    assert [[*map(repr, row.items())] for row in together] == [
-        [*map(repr, row.items())] for row in each
-    ]
+    columns = GUARD.parse_csv_columns(header, lines)
+    together = zip(*columns.values(), strict=True)
+    assert [[*map(repr, row)] for row in together] == [[*map(repr, row.values())] for row in each]
+    assert [*columns] == header
 
 
 def test_a_batch_of_good_rows_is_accepted_together_in_few_steps() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
 from app.clock import latest_taken, now
+from app.http.routes.events import EventsAnswer, RecordedEvent
 from app.projections.label_rows import labelled_rows
 from tests.app.http.routes.running import (
     AMC,
@@ -105,6 +107,21 @@ def test_a_later_label_is_a_correction_and_wins(service: TestClient) -> None:
     send(service, outcome("1", 5.2, prediction_id=made["prediction_id"]))
     send(service, outcome("2", 5.4, prediction_id=made["prediction_id"]))
     assert labels(service) == {"year=1976|car_id=129": 5.4}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "receipt"}])
+def test_an_answer_is_to_the_letter_what_is_declared_of_it(
+    service: TestClient, headers: dict[str, str]
+) -> None:
+    body = service.post(
+        "/events",
+        content=orjson.dumps([observation(f"{car}", car_id=car) for car in (1, 2)]),
+        headers={"Content-Type": CLOUDEVENTS, **headers},
+    ).json()
+    answer = EventsAnswer.model_validate(body, strict=True)
+    assert answer.model_dump(exclude_unset=True) == body
+    asked = {"receipt"} if headers else set()
+    assert set(body["recorded"][0]) == set(RecordedEvent.model_fields) - {"receipt"} | asked
 
 
 def test_the_same_event_again_gets_the_first_answer_and_appends_nothing(

@@ -290,6 +290,36 @@ def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
     assert len(taken) == turns
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "turns"),
+    [
+        (orjson.dumps(ONE).ljust(2_000), 200, 0),
+        (orjson.dumps(ONE).replace(b"US", b"\\u0055S").ljust(2_000), 200, 1),
+        (b"[" + b"NaN," * 2_000 + b"1]", 422, 1),
+        (b"[NaN]", 422, 0),
+        (b'"\xff"'.ljust(2_000), 422, 1),
+    ],
+)
+def test_a_body_of_some_length_that_must_be_read_with_care_takes_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+    lone_service: TestClient,
+    body: bytes,
+    status: int,
+    turns: int,
+) -> None:
+    """The careful reader takes ten times as long, and most of what it reads is refused."""
+    taken: list[Request] = []
+
+    def watched(request: Request) -> AbstractAsyncContextManager[object]:
+        taken.append(request)
+        return alone(request)
+
+    monkeypatch.setattr("app.http.bodies.alone", watched)
+    answer = lone_service.post("/predictions", content=body, headers={"Content-Type": JSON})
+    assert answer.status_code == status, answer.text[:300]
+    assert len(taken) == turns
+
+
 def test_members_of_gzip_that_hold_nothing_end_with_a_refusal(service: TestClient) -> None:
     def sent(body: bytes) -> tuple[int, str]:
         headers = {"Content-Type": JSON, "Content-Encoding": "gzip"}

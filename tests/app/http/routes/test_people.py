@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.cause import Cause
 from app.intake.erasure import erase
+from app.intake.observations import FEW
 from app.intake.standing_rows import StandingRows
 from app.ledger.store import Connection
 from app.settings import Settings
@@ -128,6 +129,29 @@ def test_a_label_for_an_erased_prediction_is_a_label_of_nothing(service: TestCli
     forget(service)
     answer = send(service, outcome("2", 4.9, prediction_id=made["prediction_id"]))
     assert (answer.status_code, "never made prediction" in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_batch_of_labels_with_one_of_an_erased_row_is_refused_for_that_one(
+    service: TestClient, monkeypatch: pytest.MonkeyPatch, by_id: bool
+) -> None:
+    """Given as many labels as are judged together, whichever way they name what they label, before
+    what is gone is folded."""
+    rows = [OWNED, *(OTHER | {"car_id": 200 + car} for car in range(FEW + 1))]
+    made = predict(service, *rows)["predictions"]
+    names = [
+        {"prediction_id": each["prediction_id"]}
+        if by_id
+        else {"identity": {name: row[name] for name in ("year", "car_id")}}
+        for each, row in zip(made, rows, strict=True)
+    ]
+    sent = [outcome(str(at), 4.9, **name) for at, name in enumerate(names)]
+    forget_unfolded(service, monkeypatch)
+    answer = send(service, sent)
+    assert (answer.status_code, "never made" in answer.text) == (422, True)
+    assert [fault["path"] for fault in answer.json()["faults"]] == ["/0/data"]
+    assert send(service, sent[1:]).status_code == 201
+    assert MARKER.encode() not in hashed(service)
 
 
 def test_a_row_that_was_erased_a_moment_ago_is_unknown_to_labels(

@@ -1,0 +1,58 @@
+"""A body of many rows read at once into the columns of its contract; or not, and nothing said.
+
+It takes what the careful way takes, with the same values, in a fifth of the time: no JSON value is
+made of the body, and no object of a row. A property test holds both to each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from app.serving.champions import Champions, Serving
+from domain.errors import WhyledgerError
+from domain.events.events import RowColumns
+
+_NAMES_AROUND: Final = 2  # "model" and "rows"
+_SPACES: Final = (b" :", b"\t:", b"\n:", b"\r:")
+_ESCAPE: Final = b"\\"
+
+
+@dataclass(frozen=True, slots=True)
+class SentTogether:
+    """Rows of one model that its contract takes, two at least."""
+
+    serving: Serving  # that took them
+    columns: RowColumns  # as the contract keeps them
+    rows: int
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: str
+    rows: msgspec.Raw
+
+
+def read_together(body: bytes, champions: Champions, rows_max: int) -> SentTogether | None:
+    """The rows in a body that is certain to be taken; None: it must be read with care.
+
+    The reader keeps one of two equal names and says nothing. So names are counted: a colon stands
+    right behind the quote of each, and of nothing else but a text that begins with a colon. Where
+    there are more than the rows must have, or a name may be written otherwise, it is not certain.
+    """
+    if _ESCAPE in body or any(space in body for space in _SPACES):
+        return None
+    try:
+        sent = msgspec.json.decode(body, type=_Body)
+        serving = champions.of(sent.model)
+    except (msgspec.MsgspecError, ValueError, WhyledgerError):
+        return None
+    read = serving.guard.read_rows(bytes(sent.rows))
+    if read is None:
+        return None
+    columns, names = read
+    rows = len(next(iter(columns.values())))
+    if body.count(b'":') != names + _NAMES_AROUND or not 1 < rows <= rows_max:
+        return None
+    return SentTogether(serving, columns, rows)
