@@ -23,6 +23,9 @@ from domain.strict_json import UNREAD, read_json, read_json_quickly
 
 JSON: Final = ("application/json",)
 _REFUSED_BYTES_PER_SECOND: Final = 20_000_000  # of large bodies that are refused unread, together
+_LARGE_BYTES: Final = 1_000_000  # as which a body counts that is too large, whatever it has
+_REFUSED_SHARE: Final = 2.0  # of the work on a large body that is refused, its pause is longer,
+_REFUSED_SECONDS_MAX: Final = 0.05  # but by no more than this
 INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
 _CAREFUL_BYTES_MAX: Final = 1024  # read at once, too, where it must be read with care
 GZIP: Final = ("gzip", "x-gzip")
@@ -98,17 +101,17 @@ async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
     if announced.isdecimal() and (
         len(announced) > _INTEGER_DIGITS_MAX or int(announced) > bytes_max
     ):
-        raise _too_large(bytes_max)
+        raise await _too_large(request, bytes_max)
     unpack = _unpacking(request)
     size = packed = 0
     async for received in request.stream():
         packed += len(received)
         if packed > bytes_max:  # of a packed body, too: what unpacks to nothing would never end
-            raise _too_large(bytes_max)
+            raise await _too_large(request, bytes_max)
         for chunk in unpack.pieces(received) if unpack else (received,):
             size += len(chunk)
             if size > bytes_max:
-                raise _too_large(bytes_max)
+                raise await _too_large(request, bytes_max)
             yield chunk
     if unpack:
         unpack.end()
@@ -249,18 +252,26 @@ async def alone(request: Request) -> AsyncIterator[Turn]:
     """Work for the interpreter on a large body, of which a process does one at a time.
 
     Several at once would end no sooner, and all others would wait for each of them. Before the next
-    one the others have the interpreter to themselves for as long as this one took.
+    one the others have the interpreter to themselves for as long as this one took; for longer where
+    it is refused, so that whoever sends such holds nobody up more than whoever sends good ones.
     """
     working: CapacityLimiter = request.app.state.working
     turn = Turn()
     await working.acquire_on_behalf_of(turn)
     began = monotonic_seconds()
+    longer = 0.0
     try:
         yield turn
+    except WhyledgerError:
+        longer = min((monotonic_seconds() - began) * _REFUSED_SHARE, _REFUSED_SECONDS_MAX)
+        raise
     finally:
-        pause = max(turn.pause_min, monotonic_seconds() - began)
+        pause = max(turn.pause_min, monotonic_seconds() - began + longer)
         asyncio.get_running_loop().call_later(pause, working.release_on_behalf_of, turn)
 
 
-def _too_large(bytes_max: int) -> BodyTooLarge:
+async def _too_large(request: Request, bytes_max: int) -> BodyTooLarge:
+    """The refusal, once it is this one's turn: to be refused costs its client next to nothing."""
+    async with alone(request) as turn:
+        turn.pause_min = _LARGE_BYTES / _REFUSED_BYTES_PER_SECOND
     return BodyTooLarge(f"the body has more than {bytes_max} bytes; send it in smaller parts.")

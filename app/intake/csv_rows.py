@@ -99,8 +99,9 @@ def csv_header(cells: list[str], contract: Contract) -> list[str]:
     ignored = {column.name for column in contract.ignored}
     known = {*contract.row_columns, contract.target.name} | ignored
     _separated_by_commas(cells, known)
+    twice = [n for n, c in Counter(cells).items() if c > 1] if len({*cells}) < len(cells) else []
     wrong = (
-        ("stands twice in the header; keep one", [n for n, c in Counter(cells).items() if c > 1]),
+        ("stands twice in the header; keep one", twice),
         (f"is no column of {contract.model!r}; remove it", [n for n in cells if n not in known]),
         (_ABSENT, sorted(required - set(cells))),
     )
