@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import io
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-from anyio import CapacityLimiter
-from fastapi import Request
 from fastapi.testclient import TestClient
 
 from app.http.bodies import (
-    INLINE_BYTES_MAX,
     UNPACKED_SHARE_MAX,
     UNPACKED_SPARE,
     Gzip,
-    alone,
-    parsed,
 )
 from app.intake.csv_rows import csv_rows
 from app.intake.documents import parse_document
@@ -268,58 +262,6 @@ def test_only_who_is_refused_waits_for_all_others(
     assert (len(slept) > len(batch)) == pauses
 
 
-@pytest.mark.parametrize(("row", "status", "turns"), [({}, 422, 1), (AMC, 200, 0)])
-def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
-    lone_service: TestClient,
-    monkeypatch: pytest.MonkeyPatch,
-    row: dict[str, object],
-    status: int,
-    turns: int,
-) -> None:
-    taken: list[Request] = []
-
-    def watched(request: Request) -> AbstractAsyncContextManager[object]:
-        taken.append(request)
-        return alone(request)
-
-    monkeypatch.setattr("app.http.routes.predictions.alone", watched)
-    short = orjson.dumps({"model": "car-price", "rows": [row] * 60})
-    assert len(short) <= INLINE_BYTES_MAX
-    answer = lone_service.post("/predictions", content=short, headers={"Content-Type": JSON})
-    assert answer.status_code == status, answer.text[:300]
-    assert len(taken) == turns
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "turns"),
-    [
-        (orjson.dumps(ONE).ljust(2_000), 200, 0),
-        (orjson.dumps(ONE).replace(b"US", b"\\u0055S").ljust(2_000), 200, 1),
-        (b"[" + b"NaN," * 2_000 + b"1]", 422, 1),
-        (b"[NaN]", 422, 0),
-        (b'"\xff"'.ljust(2_000), 422, 1),
-    ],
-)
-def test_a_body_of_some_length_that_must_be_read_with_care_takes_a_turn(
-    monkeypatch: pytest.MonkeyPatch,
-    lone_service: TestClient,
-    body: bytes,
-    status: int,
-    turns: int,
-) -> None:
-    """The careful reader takes ten times as long, and most of what it reads is refused."""
-    taken: list[Request] = []
-
-    def watched(request: Request) -> AbstractAsyncContextManager[object]:
-        taken.append(request)
-        return alone(request)
-
-    monkeypatch.setattr("app.http.bodies.alone", watched)
-    answer = lone_service.post("/predictions", content=body, headers={"Content-Type": JSON})
-    assert answer.status_code == status, answer.text[:300]
-    assert len(taken) == turns
-
-
 def test_members_of_gzip_that_hold_nothing_end_with_a_refusal(service: TestClient) -> None:
     def sent(body: bytes) -> tuple[int, str]:
         headers = {"Content-Type": JSON, "Content-Encoding": "gzip"}
@@ -374,19 +316,3 @@ def test_a_refused_document_costs_no_more_steps_than_its_bound() -> None:
         for count in (50_000, 200_000)
     }
     assert values[200_000] <= values[50_000] * 1.1, "the rest is not read"
-
-
-def test_after_a_large_body_the_others_have_as_long_for_themselves(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = iter((0.0, 3600.0))  # it took an hour
-    monkeypatch.setattr("app.http.bodies.monotonic_seconds", lambda: next(clock))
-    working = CapacityLimiter(1)
-    state = SimpleNamespace(state=SimpleNamespace(working=working))
-
-    async def read() -> tuple[Any, int]:
-        request = Request({"type": "http", "app": state})
-        value = await parsed(request, b"[1]" + b" " * INLINE_BYTES_MAX)
-        return value, working.borrowed_tokens
-
-    assert asyncio.run(read()) == ([1], 1)

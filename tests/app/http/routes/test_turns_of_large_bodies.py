@@ -1,0 +1,144 @@
+"""A large body, or one that takes long, waits for its turn, and the others have theirs between."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, suppress
+from itertools import chain, repeat
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from anyio import CapacityLimiter
+from fastapi import Request
+from fastapi.testclient import TestClient
+
+from app.http.bodies import INLINE_BYTES_MAX, alone, parsed, read_body
+from domain.errors import WhyledgerError
+from tests.app.http.routes.running import AMC
+
+JSON = "application/json"
+ONE = {"model": "car-price", "row": AMC}
+LARGE = b" " * INLINE_BYTES_MAX
+HEADER = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
+
+
+@pytest.mark.parametrize(("row", "status", "turns"), [({}, 422, 1), (AMC, 200, 0)])
+def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
+    lone_service: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    row: dict[str, object],
+    status: int,
+    turns: int,
+) -> None:
+    taken: list[Request] = []
+
+    def watched(request: Request) -> AbstractAsyncContextManager[object]:
+        taken.append(request)
+        return alone(request)
+
+    monkeypatch.setattr("app.http.routes.predictions.alone", watched)
+    short = orjson.dumps({"model": "car-price", "rows": [row] * 60})
+    assert len(short) <= INLINE_BYTES_MAX
+    answer = lone_service.post("/predictions", content=short, headers={"Content-Type": JSON})
+    assert answer.status_code == status, answer.text[:300]
+    assert len(taken) == turns
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "turns"),
+    [
+        (orjson.dumps(ONE).ljust(2_000), 200, 0),
+        (orjson.dumps(ONE).replace(b"US", b"\\u0055S").ljust(2_000), 200, 1),
+        (b"[" + b"NaN," * 2_000 + b"1]", 422, 1),
+        (b"[NaN]", 422, 0),
+        (b'"\xff"'.ljust(2_000), 422, 1),
+    ],
+)
+def test_a_body_of_some_length_that_must_be_read_with_care_takes_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+    lone_service: TestClient,
+    body: bytes,
+    status: int,
+    turns: int,
+) -> None:
+    """The careful reader takes ten times as long, and most of what it reads is refused."""
+    taken: list[Request] = []
+
+    def watched(request: Request) -> AbstractAsyncContextManager[object]:
+        taken.append(request)
+        return alone(request)
+
+    monkeypatch.setattr("app.http.bodies.alone", watched)
+    answer = lone_service.post("/predictions", content=body, headers={"Content-Type": JSON})
+    assert answer.status_code == status, answer.text[:300]
+    assert len(taken) == turns
+
+
+def pause_after(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, *, took: float, bytes_max: int = 10**6
+) -> tuple[float, int]:
+    """Seconds until the next large body has its turn, and how many have theirs until then."""
+    clock = chain((0.0,), repeat(took))
+    monkeypatch.setattr("app.http.bodies.monotonic_seconds", lambda: next(clock))
+    working = CapacityLimiter(1)
+    sent = {"type": "http.request", "body": body, "more_body": False}
+    waits: list[float] = []
+
+    async def receive() -> dict[str, Any]:
+        return sent
+
+    async def read() -> int:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "call_later", lambda seconds, *_: waits.append(seconds))
+        scope = {
+            "type": "http",
+            "headers": [],
+            "app": SimpleNamespace(state=SimpleNamespace(working=working)),
+        }
+        request = Request(scope, receive)
+        with suppress(WhyledgerError):
+            await parsed(request, await read_body(request, bytes_max))
+        return working.borrowed_tokens
+
+    taken = asyncio.run(read())
+    (seconds,) = waits
+    return seconds, taken
+
+
+def test_after_a_large_body_the_others_have_as_long_for_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert pause_after(monkeypatch, b"[1]" + LARGE, took=3600.0) == (3600.0, 1)
+
+
+def test_after_one_that_is_refused_they_have_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given work that took as long, three times that; a document that took long, a moment more."""
+    body = b"[NaN]" + LARGE
+    assert pause_after(monkeypatch, body, took=0.01)[0] == pytest.approx(0.03)
+    assert pause_after(monkeypatch, body, took=1.0)[0] == pytest.approx(1.05)
+
+
+@pytest.mark.parametrize("size", [1_001, 900_000])
+def test_one_that_is_too_large_waits_too_however_it_comes(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """To receive it is work, which nobody sees who only looks at what is done with it."""
+    assert pause_after(monkeypatch, b" " * size, took=0.0, bytes_max=1_000) == (0.05, 1)
+
+
+@pytest.mark.parametrize(("header", "status", "waits"), [("a,b\n", 422, 1), (HEADER, 200, 0)])
+def test_a_file_that_is_refused_as_a_whole_is_answered_a_moment_later(
+    lone_service: TestClient, monkeypatch: pytest.MonkeyPatch, header: str, status: int, waits: int
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("app.http.routes.datasets.sleep", sleep)
+    answer = lone_service.post(
+        "/models/car-price/datasets", content=header, headers={"Content-Type": "text/csv"}
+    )
+    assert (answer.status_code, len(slept)) == (status, waits)
