@@ -218,6 +218,7 @@ async def parsed(
             return value
         if len(body) <= _CAREFUL_BYTES_MAX:
             return parse_json(body)
+        quickly = None
     async with alone(request) as turn:
         why = refused(body)
         if why is not None:
