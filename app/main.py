@@ -115,6 +115,7 @@ def create_app(settings: Settings, edge: Sequence[Layer] = EDGE) -> FastAPI:
     app.state.process = None  # until it has started
     app.state.retry_after_seconds = settings.retry_after_seconds
     app.state.working = CapacityLimiter(1)  # on large bodies; see `bodies.alone`
+    app.state.refusing = CapacityLimiter(1)  # see `bodies.wait_as_refused`
     app.state.uploads = Semaphore(datasets.UPLOADS_AT_ONCE)
     app.state.taking_in = CapacityLimiter(datasets.UPLOADS_AT_ONCE)  # see `datasets.create_dataset`
     app.state.host_names = settings.names_of_host

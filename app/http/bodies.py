@@ -23,7 +23,8 @@ from domain.strict_json import UNREAD, read_json, read_json_quickly
 
 JSON: Final = ("application/json",)
 _REFUSED_BYTES_PER_SECOND: Final = 20_000_000  # of large bodies that are refused unread, together
-_LARGE_BYTES: Final = 1_000_000  # as which a body counts that is too large, whatever it has
+_REFUSED_SECONDS: Final = 0.05  # between two refusals that cost next to nothing,
+_REFUSED_WAITING_MAX: Final = 64  # for which so many wait at most
 _REFUSED_SHARE: Final = 2.0  # of the work on a large body that is refused, its pause is longer,
 _REFUSED_SECONDS_MAX: Final = 0.05  # but by no more than this
 INLINE_BYTES_MAX: Final = 16 * 1024  # larger bodies are worked on in a thread, so nobody waits
@@ -271,8 +272,20 @@ async def alone(request: Request) -> AsyncIterator[Turn]:
         asyncio.get_running_loop().call_later(pause, working.release_on_behalf_of, turn)
 
 
+async def wait_as_refused(request: Request) -> None:
+    """Wait a moment before a refusal that costs next to nothing, one behind the other.
+
+    Whoever is refused at once asks again at once, and to hear that out is work for the loop. Who is
+    taken never waits here; where many wait, nobody more does.
+    """
+    refusing: CapacityLimiter = request.app.state.refusing
+    if refusing.statistics().tasks_waiting < _REFUSED_WAITING_MAX:
+        turn = Turn()
+        await refusing.acquire_on_behalf_of(turn)
+        loop = asyncio.get_running_loop()
+        loop.call_later(_REFUSED_SECONDS, refusing.release_on_behalf_of, turn)
+
+
 async def _too_large(request: Request, bytes_max: int) -> BodyTooLarge:
-    """The refusal, once it is this one's turn: to be refused costs its client next to nothing."""
-    async with alone(request) as turn:
-        turn.pause_min = _LARGE_BYTES / _REFUSED_BYTES_PER_SECOND
+    await wait_as_refused(request)
     return BodyTooLarge(f"the body has more than {bytes_max} bytes; send it in smaller parts.")

@@ -9,9 +9,7 @@ from typing import Final
 
 from app.intake.csv_rows import BrokenLine
 from app.intake.giving_way import GivingWay
-from app.ledger.new_events import (
-    NewObservations,
-)
+from app.ledger.new_events import NewObservations
 from app.serving.champions import Serving
 from domain.blocks.ids import source_event_ids
 from domain.blocks.lines import objects_of

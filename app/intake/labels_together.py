@@ -18,7 +18,7 @@ from app.intake.cloud_events import OUTCOME
 from app.intake.quick_events import QuickEvent, QuickOutcome
 from app.ledger.new_events import NewOutcomes
 from app.ledger.store import Connection
-from app.projections.predictions import NamedPrediction, latest_named, named_with_ids
+from app.projections.predictions import PredictionName, latest_names, names_with_ids
 from app.serving.champions import Serving
 from domain.blocks.ids import source_event_ids
 from domain.canonical import digest_as_read
@@ -126,13 +126,13 @@ def labels_of(sent: SentLabels, serving: Serving, connection: Connection) -> New
 
 def _named(
     sent: SentLabels, serving: Serving, connection: Connection
-) -> list[NamedPrediction] | None:
+) -> list[PredictionName] | None:
     """The prediction that each labels; None: one labels none."""
     if sent.predictions is not None:
         wanted = sent.predictions
-        found = named_with_ids(connection, sent.model, wanted)
+        found = names_with_ids(connection, sent.model, wanted)
     else:
         wanted = [serving.guard.check_identity(each) for each in sent.rows or ()]
-        found = latest_named(connection, sent.model, wanted)
+        found = latest_names(connection, sent.model, wanted)
     named = [found[each] for each in wanted if each in found]
     return named if len(named) == len(wanted) else None

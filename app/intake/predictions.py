@@ -171,9 +171,12 @@ class Predictions:
             LedgerBusy: nothing was kept.
         """
         if isinstance(body, SentTogether):
-            new = _predictions(body.serving, body.columns, new_id(), cause, None)
-            append = _appending(new.model, new)
-            return _answered(append, self._ledger.append([append], cause))
+            serving = self._champions.of(body.serving.model)
+            if serving.guard is body.serving.guard:
+                new = _predictions(serving, body.columns, new_id(), cause, None)
+                append = _appending(new.model, new)
+                return _answered(append, self._ledger.append([append], cause))
+            body = body.as_sent()  # a contract was adopted since
         request = _read(body, self._rows_max)
         with self._under_way.claim(idempotency_key):
             sent = _digest_of(request, idempotency_key)
@@ -233,7 +236,7 @@ class Predictions:
         if len(request.rows) <= _FEW_ROWS:
             return True
         guard = self._champions.of(request.model).guard
-        return guard.accepted_rows(request.rows, labelled=False) is not None
+        return guard.columns_of_accepted(request.rows, labelled=False) is not None
 
     def _judged(
         self, request: PredictionRequest, key: str | None, cause: Cause, sent: bytes | None
@@ -245,7 +248,7 @@ class Predictions:
         if len(request.rows) == 1:
             row = _accepted(serving.guard, request)
             return _appending(serving.model, _prediction(serving, row, first, cause, sent))
-        columns = serving.guard.accepted_rows(request.rows, labelled=False)
+        columns = serving.guard.columns_of_accepted(request.rows, labelled=False)
         if columns is None:
             rows = serving.guard.check_rows(request.rows, labelled=False, path="/rows")
             columns = {name: [row[name] for row in rows] for name in rows[0]}

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from app.ledger.new_events import (
-    NewObservations,
-)
+from app.ledger.new_events import NewObservations
 from app.ledger.store import Connection, Ledger
 from app.projections.label_rows import latest_rows
 from app.projections.predictions import predicted_identities

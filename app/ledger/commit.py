@@ -29,6 +29,7 @@ from app.ledger.known import (
     known_under_lock,
 )
 from app.ledger.reading import head, stream_version
+from domain.canonical import INTEGER_MAX
 from domain.errors import IdempotencyConflict, LedgerBusy, RequestInvalid, VersionConflict
 from domain.events.block_events import ObservationsRecorded, OutcomesRecorded
 from domain.events.envelope import Recorded
@@ -38,6 +39,7 @@ from domain.events.events import (
     PayloadErased,
 )
 from domain.events.expansion import expand
+from domain.stored_damage import StoredDamage
 
 Committed: TypeAlias = tuple[Recorded, ...]  # all an append asked for, as recorded
 
@@ -117,13 +119,14 @@ def commit_all(
 
     Raises:
         ReadModelsBehind: more than a page of them is not folded; nothing was placed.
+        StoredDamage: an entry stands where none can.
     """
     if any(append.check is not None for append in appends) and project.is_behind(connection):
         folded, there = project.catch_up(connection)  # a check looks at read models
         if folded < there:
             raise ReadModelsBehind
     known = known_under_lock(connection, _asked_for(appends))
-    batch = _Batch(connection, head(connection) + 1, known)
+    batch = _Batch(connection, _head(connection) + 1, known)
     answers: list[Committed | Refused] = []
     for append in appends:
         try:
@@ -134,6 +137,16 @@ def commit_all(
         insert_placed(connection, batch.placed)
         project(connection, [recorded for recorded, _ in batch.placed])
     return answers
+
+
+def _head(connection: Connection) -> int:
+    last = head(connection)
+    if last >= INTEGER_MAX:  # a database may not even count on
+        raise StoredDamage(
+            f"an entry stands at position {last}, to which no ledger comes. Stop writing; restore "
+            "a back-up and compare."
+        )
+    return last
 
 
 def commit(

@@ -18,10 +18,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.ledger.batch import category
 from app.ledger.commit import commit
-from app.ledger.new_events import (
-    NewEvent,
-    StreamAppend,
-)
+from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.preparing import prepare
 from app.ledger.reading import StreamHistory, read_stream
 from app.ledger.store import Ledger

@@ -10,9 +10,7 @@ from sqlalchemy import Connection
 
 from app.database.engine import fetch
 from app.ledger.blocks import BlocksApart, digests_at, places_by_stored_ids, places_of
-from app.ledger.new_events import (
-    SAID_BY_ID,
-)
+from app.ledger.new_events import SAID_BY_ID
 from app.ledger.payloads import PayloadsApart
 from app.ledger.reading import read_entries
 from app.ledger.stored_bytes import as_bytes

@@ -28,10 +28,10 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRows:
-    """Rows of one request that somebody wants in the ledger, two at least: they share an entry.
+    """Rows of one request that somebody wants in the ledger: where they are two, in one entry.
 
     They are given by columns, for to make an event of each takes as long as all that is done with
-    them. The answer to them is that entry.
+    them. The answer to each is the entry that they share.
     """
 
     model: str
@@ -48,13 +48,13 @@ class NewRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPredictions(NewRows):
-    """Each a `PredictionMade`; their ids count on from the first."""
+    """Each a `PredictionMade`: two at least, whose ids count on from the first."""
 
     model_version: str
     plan_sha256: str
     request_id: str | None
     columns: RowColumns  # of the rows that were asked
-    predictions: Sequence[float]
+    predictions: Sequence[float]  # target's unit
     unknown_categories: Sequence[tuple[str, ...]]
     request_digest: bytes | None  # as `NewEvent.request_digest`
 

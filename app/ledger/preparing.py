@@ -14,10 +14,7 @@ from app.ledger.batch import (
     category,
 )
 from app.ledger.joining import joined, runs_of
-from app.ledger.new_events import (
-    NewEvent,
-    StreamAppend,
-)
+from app.ledger.new_events import NewEvent, StreamAppend
 from domain.canonical import INTEGER_MAX, holds_nul, leaf_hash
 from domain.errors import NotCanonical, RequestInvalid
 from domain.events.envelope import Recorded, envelope_bytes, parse_entry, payload_of

@@ -19,10 +19,7 @@ from app.database.read_only import judged_revision, look_at_database
 from app.database.rows_file import ledger_file, rows_file, show_rows
 from app.ledger.catching_up import Progress
 from app.ledger.damage import record_damage
-from app.ledger.new_events import (
-    NewEvent,
-    StreamAppend,
-)
+from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.store import Ledger
 from app.projections.keeping import Keeping
 from app.projections.rebuild import rebuild

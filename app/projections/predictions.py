@@ -114,7 +114,7 @@ def latest_predictions(
     return found
 
 
-class NamedPrediction(NamedTuple):
+class PredictionName(NamedTuple):
     """A prediction without what was asked and answered."""
 
     id: str
@@ -122,33 +122,33 @@ class NamedPrediction(NamedTuple):
     event_time: str  # of the row
 
 
-def named_with_ids(
+def names_with_ids(
     connection: Connection, model: str, ids: Sequence[str]
-) -> dict[str, NamedPrediction]:
+) -> dict[str, PredictionName]:
     """As `find_predictions`, of rows of many alone, and without what they hold.
 
     Raises:
         ReadModelUnfit: one of `ids` is another event's.
     """
     places = sorted(place_of(*found) for found in places_of(connection, ids).values())
-    named = _named_at(connection, model, np.array(places, np.int64))
+    named = _names_at(connection, model, np.array(places, np.int64))
     return {each.id: each for each in named}
 
 
-def latest_named(
+def latest_names(
     connection: Connection, model: str, identities: Sequence[str]
-) -> dict[str, NamedPrediction]:
+) -> dict[str, PredictionName]:
     """As `latest_predictions`, without what the rows hold."""
-    named = _named_at(connection, model, _last_places(connection, model, identities))
+    named = _names_at(connection, model, _last_places(connection, model, identities))
     return {each.identity: each for each in named}
 
 
-def _named_at(connection: Connection, model: str, places: Whole) -> Iterator[NamedPrediction]:
+def _names_at(connection: Connection, model: str, places: Whole) -> Iterator[PredictionName]:
     for entry, rows, names in predictions_at(connection, places):
         if cast(PredictionMade | PredictionsMade, entry.event).model == model:
             ids = [entry.id] if entry.rows_apart is None else ids_of_rows(entry.id, rows)
-            for id, (identity, event_time) in zip(ids, names, strict=False):
-                yield NamedPrediction(id, identity, event_time)
+            for id, (identity, event_time) in zip(ids, names, strict=True):
+                yield PredictionName(id, identity, event_time)
 
 
 def _last_places(connection: Connection, model: str, identities: Sequence[str]) -> Whole:

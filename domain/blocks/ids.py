@@ -48,7 +48,11 @@ def source_event_id(source: str, source_id: str) -> str:
 
 
 def source_event_ids(source: str, source_ids: Iterable[str]) -> list[str]:
-    """`source_event_id` of each."""
+    """`source_event_id` of each.
+
+    >>> source_event_ids("/cars", ["1"]) == [source_event_id("/cars", "1")]
+    True
+    """
     space = _space(f"source {source}")
     return [_id_in(space, each) for each in source_ids]
 

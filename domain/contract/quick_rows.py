@@ -94,7 +94,7 @@ class QuickRows:
         """
         try:
             sent = self._reader.decode(content)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         columns: list[Sequence[Any]] = [*zip(*map(astuple, sent), strict=True)]
         ignored = columns[len(self._names) :]

@@ -137,19 +137,19 @@ class RowGuard:
         kept = _rows_of(accepted)
         return kept if self._allows(accepted, kept, labelled=labelled) else None
 
-    def accepted_rows(self, rows: Sequence[object], *, labelled: bool) -> RowColumns | None:
+    def columns_of_accepted(self, rows: Sequence[object], *, labelled: bool) -> RowColumns | None:
         """As `accepted_together`, by columns."""
         return self._allowed(self._quick[labelled].accepted(rows), labelled=labelled)
 
     def read_rows(self, content: bytes) -> tuple[RowColumns, int] | None:
-        """As `accepted_rows`, of a JSON array of unlabelled rows; see `QuickRows.read`."""
+        """As `columns_of_accepted`, of a JSON array of unlabelled rows; see `QuickRows.read`."""
         read = self._quick[False].read(content)
         return None if read is None or self._allowed(read[0], labelled=False) is None else read
 
     def accepted_columns(
         self, columns: Mapping[str, Sequence[object]], rows: int, *, labelled: bool
     ) -> RowColumns | None:
-        """As `accepted_rows`, of so many rows that are given by columns, too."""
+        """As `columns_of_accepted`, of so many rows that are given by columns, too."""
         accepted = self._quick[labelled].accepted_columns(columns, rows)
         return self._allowed(accepted, labelled=labelled)
 

@@ -255,7 +255,7 @@ def test_a_route_that_may_not_answers_503_and_goes_on_once_it_may(
     random = Random(SEED)
     tried: Counter[tuple[str, str]] = Counter()
     faults = []
-    losses = [("quarantine", "may only be read")]
+    losses = [("quarantine", "may only be read"), ("", "is closed")]
     if soaking:
         losses += [
             (random.choice(PLACES), random.choice(list(WAYS))) for _ in range(ROUTE_LOSSES_LONG)

@@ -44,7 +44,7 @@ TEXTS = {
     29: "69c7e9af6723bb9d",
     30: "110251989a561525",
     31: "bc3eb1c69eca7f89",
-    32: "58a17e617f555ef6",
+    32: "e8e7fb5a82048adb",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

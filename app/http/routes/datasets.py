@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import IO, Annotated, Final
 
-from anyio import Semaphore, move_on_after, sleep, to_thread
+from anyio import Semaphore, move_on_after, to_thread
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.http import examples
-from app.http.bodies import read_chunks
+from app.http.bodies import read_chunks, wait_as_refused
 from app.http.declared_body import DeclaredBody
 from app.http.dependencies import Here, RequestCause
 from app.http.documentation import FaultBody, refusals
@@ -25,8 +25,6 @@ from domain.errors import DocumentInvalid, LedgerBusy
 
 # Files of a process that are read at a time; one more than one, so that a long one lets others by.
 UPLOADS_AT_ONCE: Final = 2
-# After a file that is refused as a whole: whoever sent such on and on would keep the loop busy.
-_REFUSED_SECONDS: Final = 0.05
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 _ROW: Final = (
     "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
@@ -105,15 +103,15 @@ async def create_dataset(here: Here, cause: RequestCause, request: Request, mode
         sha256 = await _receive(request, file, here.settings.dataset_bytes_max)
         # Reading takes as long as the file is: it has threads of its own, and no other route waits.
         seconds = here.settings.busy_timeout_seconds
-        async with _turn(request.app.state.uploads, seconds):
-            try:
+        try:
+            async with _turn(request.app.state.uploads, seconds):
                 return await to_thread.run_sync(
                     partial(here.datasets.take_in, serving, Upload(file, sha256), cause=cause),
                     limiter=request.app.state.taking_in,
                 )
-            except DocumentInvalid:
-                await sleep(_REFUSED_SECONDS)
-                raise
+        except DocumentInvalid:
+            await wait_as_refused(request)
+            raise
 
 
 @router.get(

@@ -9,10 +9,7 @@ import pytest
 from app.audit.value import ValueTold, value_told
 from app.cause import Cause
 from app.clock import new_id
-from app.ledger.new_events import (
-    NewEvent,
-    StreamAppend,
-)
+from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.store import Ledger
 from domain.events.cycle_events import (
     CandidateEvaluated,

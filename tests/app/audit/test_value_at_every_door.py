@@ -14,10 +14,7 @@ from app.audit.value import ValueTold, value_told
 from app.cause import Cause
 from app.cli.job_summary import summary
 from app.clock import new_id
-from app.ledger.new_events import (
-    NewEvent,
-    StreamAppend,
-)
+from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.store import Ledger
 from app.ledger.streams import model_stream
 from app.projections.cycles import list_cycles

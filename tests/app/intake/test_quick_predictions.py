@@ -67,7 +67,7 @@ def test_what_is_read_together_is_what_is_read_with_care(body: bytes) -> None:
         return
     sent = parse_json(body)
     assert sent.keys() == {"model", "rows"}
-    with_care = GUARD.accepted_rows(sent["rows"], labelled=False)
+    with_care = GUARD.columns_of_accepted(sent["rows"], labelled=False)
     assert with_care is not None
     assert repr(_tuples(together.columns)) == repr(_tuples(with_care)), "types, too"
     assert together.rows == len(sent["rows"])
@@ -100,6 +100,8 @@ def test_ordinary_bodies_are_read_together() -> None:
         orjson.dumps({"model": MODEL, "rows": [ROW, 1]}),
         orjson.dumps({"model": MODEL, "row": ROW}),
         b"\xef\xbb\xbf" + GOOD,
+        HEAD + b"[" * 100_000 + b"]" * 100_000 + b"]}",
+        GOOD.replace(b"}]}", b',"colour":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}"),
         b"[]",
     ],
 )

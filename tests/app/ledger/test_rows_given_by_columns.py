@@ -19,14 +19,16 @@ from app.ledger.new_events import (
     SAID_BY_ID,
     NewEvent,
     NewObservations,
+    NewOutcomes,
     NewPredictions,
+    NewSent,
     StreamAppend,
 )
 from app.ledger.preparing import prepare
 from app.ledger.store import Ledger
 from domain.blocks.ids import RowKeys, prediction_ids, source_event_ids
 from domain.errors import IdempotencyConflict
-from domain.events.block_events import ObservationsRecorded, PredictionsMade
+from domain.events.block_events import BlockEvent
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, PredictionMade
 from domain.events.expansion import expand
@@ -83,8 +85,25 @@ def predictions(
     )
 
 
-def one_by_one(rows: NewObservations | NewPredictions) -> list[NewEvent]:
-    if isinstance(rows, NewObservations):
+def outcomes(
+    cars: Sequence[int], source: str = "/labels", *, personal: bool = False
+) -> NewOutcomes:
+    common = _common(cars, None, personal)
+    del common["columns"]
+    told = [*map(str, cars)]
+    return NewOutcomes(
+        **common,
+        source=source,
+        source_ids=told,
+        ids=source_event_ids(source, told),
+        digests=[hashlib.sha256(each.encode()).digest() for each in told],
+        prediction_ids=[new_id() for _ in cars],
+        labels=[car / 7 for car in cars],
+    )
+
+
+def one_by_one(rows: NewSent | NewPredictions) -> list[NewEvent]:
+    if isinstance(rows, NewSent):
         return [rows.event(index) for index in range(len(rows))]
     return [
         NewEvent(
@@ -123,15 +142,15 @@ def prepared(*new: Any, apart: Sequence[str] = ()) -> PreparedAppend:
     return PreparedAppend(prepare([appending(*new)], cause, recorded_at=TIME, apart=apart))
 
 
-@given(CARS, CELLS, st.booleans(), st.sampled_from((UPLOADED, "/a-source")), st.booleans())
+@given(CARS, CELLS, st.booleans(), st.sampled_from((UPLOADED, "/a-source")), st.sampled_from("pob"))
 def test_they_share_the_entry_that_their_events_would_share(
-    cars: list[int], cell: Any, personal: bool, source: str, asked: bool
+    cars: list[int], cell: Any, personal: bool, source: str, kind: str
 ) -> None:
-    rows: NewObservations | NewPredictions = (
-        predictions(cars, new_id(), SENT, cell, personal=personal)
-        if asked
-        else observations(cars, cell, source, personal=personal)
-    )
+    rows: NewSent | NewPredictions = observations(cars, cell, source, personal=personal)
+    if kind == "p":
+        rows = predictions(cars, new_id(), SENT, cell, personal=personal)
+    elif kind == "o":
+        rows = outcomes(cars, source, personal=personal)
     ((entry,), (other,)) = (
         prepared(*new).streams[0].entries for new in ((rows,), one_by_one(rows))
     )
@@ -141,8 +160,8 @@ def test_they_share_the_entry_that_their_events_would_share(
     assert [*entry.many.ids] == [*other.many.ids]
     assert (entry.request_digest, entry.many.digests) == (other.request_digest, other.many.digests)
     shared, its = entry.recorded.event, other.recorded.event
-    assert isinstance(shared, ObservationsRecorded | PredictionsMade)
-    assert isinstance(its, ObservationsRecorded | PredictionsMade)
+    assert isinstance(shared, BlockEvent)
+    assert isinstance(its, BlockEvent)
     assert replace(shared, rows_root="") == replace(its, rows_root="")  # each has its own salts
     assert [each.event for each in expand(entry.recorded)] == [
         each.event for each in one_by_one(rows)
@@ -164,10 +183,10 @@ def _events(entry: Recorded) -> list[ObservationRecorded]:
     return [each.event for each in expand(entry) if isinstance(each.event, ObservationRecorded)]
 
 
-def test_rows_of_one_transaction_meet_each_other(ledger: Ledger) -> None:
-    """Given three who send the same file at once, the first has its entry, the second is told to
+@pytest.mark.parametrize("rows", [observations([1, 2, 3]), outcomes([1, 2, 3])])
+def test_rows_of_one_transaction_meet_each_other(ledger: Ledger, rows: NewSent) -> None:
+    """Given three who send the same at once, the first has its entry, the second is told to
     prepare again, and who has done so is given the first one's rows."""
-    rows = observations([1, 2, 3])
     appends = [prepared(rows), prepared(rows), prepared(rows, apart=rows.ids)]
     with ledger.writing() as connection:
         first, second, third = commit_all(connection, appends, ledger.project)

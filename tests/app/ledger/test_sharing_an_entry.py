@@ -15,9 +15,7 @@ from sqlalchemy import select
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.joining import plain_rows, runs_of
-from app.ledger.new_events import (
-    SAID_BY_ID,
-)
+from app.ledger.new_events import SAID_BY_ID
 from app.ledger.preparing import prepare
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.tables import BLOCKS, ENTRIES, ROW_IDS

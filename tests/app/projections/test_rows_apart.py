@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,25 @@ def test_who_waits_too_long_is_refused(ledger: Ledger, settings: Settings) -> No
         with ledger.rows.writing(), pytest.raises(LedgerBusy):
             identities(other, with_rows=True)
         assert identities(other) == ["car=1", "car=2"]
+
+
+def test_without_any_rows_nobody_is_answered_from_them(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given that nothing can be folded, as when the state directory is closed: who has some rows
+    answers as of these, and who has not even their tables is refused."""
+    tell(ledger, cars=2)
+
+    def busy(*_: object, **__: object) -> None:
+        raise LedgerBusy("nothing can be folded; try again.")
+
+    monkeypatch.setattr(ledger.rows, "catch_up", busy)
+    for folded, answered in ((ledger.size() - 2, True), (0, True), (-1, False)):
+        monkeypatch.setattr(ledger.rows, "folded", lambda _, at=folded: at)
+        with suppress(LedgerBusy), ledger.connect():
+            assert answered
+            continue
+        assert not answered
 
 
 def test_a_fold_that_is_cut_off_goes_on_with_whole_pages(

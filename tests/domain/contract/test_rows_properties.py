@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
+from domain.contract.contract import parse_contract
 from domain.contract.rows import RowGuard
 from domain.errors import RowsRefusedError
 from domain.faults import FAULTS_MAX
 from domain.plain_text import composed, text_refused
-from tests.domain.kettles import GUARD, ROW
+from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.steps import steps
 
 anything = (
@@ -188,6 +189,76 @@ def test_many_lines_of_a_csv_are_read_as_each_of_them_is(lines: list[list[str]])
     together = zip(*columns.values(), strict=True)
     assert [[*map(repr, row)] for row in together] == [[*map(repr, row.values())] for row in each]
     assert [*columns] == header
+
+
+@given(
+    st.lists(st.just(ROW) | nearly_good_rows, min_size=1, max_size=3),
+    st.sampled_from([{}, {"colour": "red"}, {"colour": None}]),
+)
+def test_rows_read_from_json_are_accepted_as_what_they_are_parsed(
+    batch: list[dict[str, Any]], more: dict[str, Any]
+) -> None:
+    """Nothing is said of an ignored column, so whoever sends one is read with care."""
+    batch = [{**batch[0], **more}, *batch[1:]]
+    try:
+        content = orjson.dumps(batch)
+    except TypeError:  # an integer beyond 64 bits
+        return
+    read = GUARD.read_rows(content)
+    accepted = GUARD.columns_of_accepted(orjson.loads(content), labelled=False)
+    if read is None:
+        assert accepted is None or more or any(map(_is_odd, batch))
+        return
+    columns, names = read
+    assert accepted is not None
+    assert not more
+    assert [(name, repr(tuple(column))) for name, column in columns.items()] == [
+        (name, repr(tuple(column))) for name, column in accepted.items()
+    ]
+    assert names == sum(map(len, batch))
+
+
+def _is_odd(row: dict[str, Any]) -> bool:
+    """Whether a number is written as another kind, which the careful way takes all the same."""
+    return any(type(value) in {int, float} for value in row.values())
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[1]", b"{}", b"[" * 100_000, b'[{"power":1}]'])
+def test_what_is_no_list_of_such_rows_is_not_read(content: bytes) -> None:
+    assert GUARD.read_rows(content) is None
+
+
+def test_rows_ahead_of_time_or_against_a_rule_are_not_read_together() -> None:
+    late = RowGuard(KETTLES, lambda: "2000-01-01T00:00:00.000000Z")
+    assert GUARD.read_rows(orjson.dumps([ROW])) is not None
+    assert late.read_rows(orjson.dumps([ROW])) is None
+    assert late.accepted_together([ROW], labelled=False) is None
+    assert GUARD.read_rows(orjson.dumps([{**ROW, "idle": 3000}])) is None
+    assert GUARD.accepted_columns({}, 1, labelled=False) is None
+    assert GUARD.accepted_columns({"more": [1]}, 1, labelled=False) is None
+    assert GUARD.columns_of_accepted([], labelled=False) == {name: [] for name in ROW}
+
+
+@given(st.lists(anything, max_size=3))
+def test_labels_are_accepted_together_as_each_is_alone(labels: list[Any]) -> None:
+    document = kettle_document() | {"rules": []}
+    guard = RowGuard(parse_contract(document))
+    assert GUARD.accepted_labels([50.0]) is None, "a rule joins it with its row"
+    together = guard.accepted_labels(labels)
+    if together is None:
+        assert any(not isinstance(each, float | int) or _is_refused(guard, each) for each in labels)
+        return
+    assert [repr(each) for each in together] == [
+        repr(guard.check_label(each, ROW)) for each in labels
+    ]
+
+
+def _is_refused(guard: RowGuard, label: object) -> bool:
+    try:
+        guard.check_label(label, ROW)
+    except RowsRefusedError:
+        return True
+    return isinstance(label, bool)
 
 
 def test_a_batch_of_good_rows_is_accepted_together_in_few_steps() -> None:

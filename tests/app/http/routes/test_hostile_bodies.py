@@ -87,6 +87,12 @@ HOSTILE: dict[str, tuple[str, str, str | bytes, int]] = {
     ),
     "signs that no database takes": ("/predictions", JSON, "[" + '"\\u0000",' * 90_000 + "1]", 422),
     "lists in lists": ("/predictions", JSON, "[" * 900_000, 422),
+    "rows in lists": (
+        "/predictions",
+        JSON,
+        '{"model":"car-price","rows":' + "[" * 400_000 + "]" * 400_000 + "}",
+        422,
+    ),
     "fields that nobody knows": ("/predictions", JSON, "{" + keys(80_000) + "}", 422),
     "columns that nobody knows": (
         "/predictions",

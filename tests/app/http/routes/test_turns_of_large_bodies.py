@@ -14,7 +14,8 @@ from anyio import CapacityLimiter
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from app.http.bodies import INLINE_BYTES_MAX, alone, parsed, read_body
+from app.http.bodies import INLINE_BYTES_MAX, alone, parsed, read_body, wait_as_refused
+from app.http.routes.datasets import UPLOADS_AT_ONCE
 from domain.errors import WhyledgerError
 from tests.app.http.routes.running import AMC
 
@@ -82,7 +83,7 @@ def pause_after(
     """Seconds until the next large body has its turn, and how many have theirs until then."""
     clock = chain((0.0,), repeat(took))
     monkeypatch.setattr("app.http.bodies.monotonic_seconds", lambda: next(clock))
-    working = CapacityLimiter(1)
+    working, refusing = CapacityLimiter(1), CapacityLimiter(1)
     sent = {"type": "http.request", "body": body, "more_body": False}
     waits: list[float] = []
 
@@ -92,15 +93,11 @@ def pause_after(
     async def read() -> int:
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "call_later", lambda seconds, *_: waits.append(seconds))
-        scope = {
-            "type": "http",
-            "headers": [],
-            "app": SimpleNamespace(state=SimpleNamespace(working=working)),
-        }
-        request = Request(scope, receive)
+        app = SimpleNamespace(state=SimpleNamespace(working=working, refusing=refusing))
+        request = Request({"type": "http", "headers": [], "app": app}, receive)
         with suppress(WhyledgerError):
             await parsed(request, await read_body(request, bytes_max))
-        return working.borrowed_tokens
+        return working.borrowed_tokens + refusing.borrowed_tokens
 
     taken = asyncio.run(read())
     (seconds,) = waits
@@ -124,21 +121,40 @@ def test_after_one_that_is_refused_they_have_longer(monkeypatch: pytest.MonkeyPa
 def test_one_that_is_too_large_waits_too_however_it_comes(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """To receive it is work, which nobody sees who only looks at what is done with it."""
+    """To receive it is work, which nobody sees who only looks at what is done with it; but no good
+    one waits behind it."""
     assert pause_after(monkeypatch, b" " * size, took=0.0, bytes_max=1_000) == (0.05, 1)
+
+
+def test_no_more_than_a_few_wait_to_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given many who leave without an answer, nothing of theirs is kept for long."""
+    refusing = CapacityLimiter(1)
+    app = SimpleNamespace(state=SimpleNamespace(refusing=refusing))
+
+    async def refuse() -> int:
+        request = Request({"type": "http", "headers": [], "app": app})
+        waiting = [asyncio.create_task(wait_as_refused(request)) for _ in range(200)]
+        await asyncio.sleep(0.01)
+        left = sum(not each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
+        return left
+
+    assert asyncio.run(refuse()) == 64
 
 
 @pytest.mark.parametrize(("header", "status", "waits"), [("a,b\n", 422, 1), (HEADER, 200, 0)])
 def test_a_file_that_is_refused_as_a_whole_is_answered_a_moment_later(
     lone_service: TestClient, monkeypatch: pytest.MonkeyPatch, header: str, status: int, waits: int
 ) -> None:
-    slept: list[float] = []
+    waited: list[Request] = []
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+    async def wait(request: Request) -> None:
+        assert lone_service.app.state.uploads.value == UPLOADS_AT_ONCE, "no place is held meanwhile"  # type: ignore[attr-defined]
+        waited.append(request)
 
-    monkeypatch.setattr("app.http.routes.datasets.sleep", sleep)
+    monkeypatch.setattr("app.http.routes.datasets.wait_as_refused", wait)
     answer = lone_service.post(
         "/models/car-price/datasets", content=header, headers={"Content-Type": "text/csv"}
     )
-    assert (answer.status_code, len(slept)) == (status, waits)
+    assert (answer.status_code, len(waited)) == (status, waits)
