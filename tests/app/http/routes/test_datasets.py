@@ -142,7 +142,7 @@ def test_a_row_that_stands_twice_in_a_file_is_taken_once(service: TestClient) ->
 
 
 def test_the_same_file_sent_twice_at_once_is_accepted_once_row_by_row(service: TestClient) -> None:
-    lines = [GOOD.replace("1971,129", f"1971,{number}") for number in range(1, 401)]
+    lines = [GOOD.replace("1971,129", f"1971,{number}") for number in range(1, 1_201)]
     with ThreadPoolExecutor(2) as senders:
         answers = [
             answer.json() for answer in senders.map(lambda _: upload(service, HEADER, *lines), "ab")

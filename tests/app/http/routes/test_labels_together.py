@@ -106,53 +106,73 @@ def _data(**fields: Any) -> Change:
     return lambda sent: sent[5]["data"].update(fields)
 
 
-OTHERWISE: dict[str, Change] = {
-    "an observation": lambda sent: sent.append(observation("o", car_id=99)),
-    "another source": _other(source="/others"),
-    "an attribute of its own": _other(team="a"),
-    "the same twice": lambda sent: sent.append(sent[4]),
-    "one id with two bodies": lambda sent: sent.append({**sent[4], "time": "2020-01-01T00:00:00Z"}),
-    "what is not printable": _other(id="a\tb"),
-    "what is not ASCII": _other(id="é"),
-    "a time to come": _other(time="2999-01-01T00:00:00Z"),
-    "no time": _other(time="soon"),
-    "no event": lambda sent: sent.append(7),
-    "another model": _data(model="nowhere"),
-    "a label that is none": _data(label=True),
-    "a label as text": _data(label="4"),
-    "an impossible label": _data(label=-1),
-    "no label": lambda sent: sent[5]["data"].pop("label"),
-    "a field too many": _data(more=1),
-    "both names": lambda sent: sent[5]["data"].update(
-        prediction_id="p", identity={"car_id": 5, "year": 1976}
+OTHERWISE: dict[str, tuple[Change, int]] = {  # what is changed, and how the batch is answered
+    "an observation": (lambda sent: sent.append(observation("o", car_id=99)), 201),
+    "another source": (_other(source="/others"), 201),
+    "an attribute of its own": (_other(team="a"), 201),
+    "the same twice": (lambda sent: sent.append(sent[4]), 201),
+    "one id with two bodies": (
+        lambda sent: sent.append({**sent[4], "time": "2020-01-01T00:00:00Z"}),
+        409,
     ),
-    "the other name": lambda sent: sent[5].update(
-        outcome("x", 4.0, identity={"car_id": 5, "year": 1976})
+    "what is not printable": (_other(id="a\tb"), 422),
+    "what is not ASCII": (_other(id="é"), 201),
+    "a time to come": (_other(time="2999-01-01T00:00:00Z"), 422),
+    "no time": (_other(time="soon"), 422),
+    "no event": (lambda sent: sent.append(7), 422),
+    "another model": (_data(model="nowhere"), 404),
+    "a label that is none": (_data(label=True), 422),
+    "a label as text": (_data(label="4"), 422),
+    "an impossible label": (_data(label=-1), 422),
+    "no label": (lambda sent: sent[5]["data"].pop("label"), 422),
+    "a field too many": (_data(more=1), 422),
+    "both names": (_data(prediction_id="p", identity={"car_id": 5, "year": 1976}), 422),
+    "a row nobody asked about": (
+        lambda sent: sent[5].update(outcome("x", 4.0, identity={"car_id": 555, "year": 1976})),
+        422,
     ),
-    "a row nobody asked about": lambda sent: sent[5].update(
-        outcome("x", 4.0, identity={"car_id": 555, "year": 1976})
+    "a prediction nobody made": (
+        lambda sent: sent[5].update(outcome("x", 4.0, prediction_id=new_id())),
+        422,
     ),
-    "a prediction nobody made": lambda sent: sent[5].update(
-        outcome("x", 4.0, prediction_id=new_id())
-    ),
-    "a prediction that is none": lambda sent: sent[5].update(
-        outcome("x", 4.0, prediction_id="none")
+    "a prediction that is none": (
+        lambda sent: sent[5].update(outcome("x", 4.0, prediction_id="none")),
+        422,
     ),
 }
 
 
-@pytest.mark.parametrize("change", OTHERWISE.values(), ids=OTHERWISE)
+@pytest.mark.parametrize(("change", "status"), OTHERWISE.values(), ids=OTHERWISE)
 @pytest.mark.parametrize("told", [by_row, by_id])
 def test_what_is_not_ordinary_is_left_to_who_judges_one_by_one(
-    lone_service: TestClient, told: Callable[[TestClient], list[dict[str, Any]]], change: Change
+    lone_service: TestClient,
+    told: Callable[[TestClient], list[dict[str, Any]]],
+    change: Change,
+    status: int,
 ) -> None:
-    """A batch by rows in which one more row is named as the others are is ordinary still."""
     sent = told(lone_service)
     change(sent)
-    observations = process_behind(lone_service).observations
-    together = observations._judge_together(sent)
-    if together is not None:
-        events = [together.event(index) for index in range(len(together))]
-        assert events == each_alone(observations, sent)
-        return
-    assert send(lone_service, sent).status_code in {201, 404, 409, 422}
+    assert process_behind(lone_service).observations._judge_together(sent) is None
+    assert send(lone_service, sent).status_code == status
+
+
+def test_labels_named_in_two_ways_are_judged_one_by_one(lone_service: TestClient) -> None:
+    sent = by_id(lone_service)[:10] + by_row(lone_service)[10:]
+    assert process_behind(lone_service).observations._judge_together(sent) is None
+    assert send(lone_service, sent).status_code == 201
+
+
+@pytest.mark.parametrize("known", [len(ROWS), 7, 1])
+def test_whoever_is_second_at_the_same_moment_is_answered_as_the_first(
+    service: TestClient, monkeypatch: pytest.MonkeyPatch, known: int
+) -> None:
+    """Given some of a batch that others recorded after the ledger was asked about them."""
+    sent = by_row(service)
+    first = send(service, sent[:known]).json()["recorded"]
+    monkeypatch.setattr(process_behind(service).ledger, "known", lambda _: {})
+    answer = send(service, sent)
+    assert answer.status_code == 201, answer.text
+    recorded = answer.json()["recorded"]
+    assert recorded[:known] == first
+    assert [each["source_id"] for each in recorded] == [each["id"] for each in sent]
+    assert [each["row"] for each in recorded[known:]] == [*range(len(sent) - known)]
