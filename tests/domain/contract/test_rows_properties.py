@@ -230,7 +230,9 @@ def test_what_is_no_list_of_such_rows_is_not_read(content: bytes) -> None:
 
 def test_rows_ahead_of_time_or_against_a_rule_are_not_read_together() -> None:
     late = RowGuard(KETTLES, lambda: "2000-01-01T00:00:00.000000Z")
-    assert GUARD.read_rows(orjson.dumps([ROW])) is not None
+    ruleless = RowGuard(parse_contract(kettle_document() | {"rules": []}))
+    for guard in (GUARD, ruleless):
+        assert guard.read_rows(orjson.dumps([ROW])) is not None
     assert late.read_rows(orjson.dumps([ROW])) is None
     assert late.accepted_together([ROW], labelled=False) is None
     assert GUARD.read_rows(orjson.dumps([{**ROW, "idle": 3000}])) is None
