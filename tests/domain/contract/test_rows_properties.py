@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_bytes
@@ -181,6 +181,8 @@ CELLS = st.sampled_from(
 ) | st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=4)
 
 
+@example([["12"] * len(ROW)] * 2)
+@example([["1.5"] * len(ROW)] * 2)
 @given(st.lists(st.lists(CELLS, min_size=len(ROW), max_size=len(ROW)), max_size=4))
 def test_many_lines_of_a_csv_are_read_as_each_of_them_is(lines: list[list[str]]) -> None:
     header = sorted(ROW)
