@@ -100,6 +100,7 @@ def joined(stream: str, run: Run, cause: Cause, recorded_at: str) -> PreparedEnt
         ValueError: the ids of predictions do not count on from the first.
     """
     if isinstance(run, NewPredictions):
+        _check_that_ids_count_on(run.ids)
         block, made = block_of_predictions(run)
         rows = PreparedRows(block, run.ids, False, None, None)
         return _entry(stream, made, rows, run.request_digest, cause, recorded_at)
@@ -113,8 +114,7 @@ def joined(stream: str, run: Run, cause: Cause, recorded_at: str) -> PreparedEnt
     block, shared = block_of_events(run, keys)
     ids = [new.id for new in run]
     if isinstance(run[0].event, PredictionMade):
-        if ids != prediction_ids(ids[0], len(ids)):
-            raise ValueError("predictions of one request whose ids do not count on from the first")
+        _check_that_ids_count_on(ids)
         rows = PreparedRows(block, ids, False, None, run)
         return _entry(stream, shared, rows, run[0].request_digest, cause, recorded_at)
     digests = None
@@ -122,6 +122,11 @@ def joined(stream: str, run: Run, cause: Cause, recorded_at: str) -> PreparedEnt
         digests = b"".join(_half(new.request_digest or b"") for new in run)
     rows = PreparedRows(block, ids, True, digests, run)
     return _entry(stream, shared, rows, None, cause, recorded_at)
+
+
+def _check_that_ids_count_on(ids: Sequence[str]) -> None:
+    if [*ids] != prediction_ids(ids[0], len(ids)):
+        raise ValueError("predictions of one request whose ids do not count on from the first")
 
 
 def _entry(

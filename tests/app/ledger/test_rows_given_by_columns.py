@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -214,6 +215,12 @@ def test_the_key_of_a_request_is_met_with_all_its_rows(ledger: Ledger) -> None:
         with pytest.raises(IdempotencyConflict):
             record(ledger, predictions([1, 2, 3], first, digest))
     assert ledger.first_answer(first) == ([*expand(made[0])], SENT)
+
+
+def test_predictions_have_ids_that_count_on() -> None:
+    rows = predictions([1, 2], new_id())
+    with pytest.raises(ValueError, match="count on"):
+        prepared(dataclasses.replace(rows, ids=rows.ids[::-1]))
 
 
 def test_ids_that_say_what_was_sent_need_no_digest() -> None:

@@ -25,6 +25,18 @@ LARGE = b" " * INLINE_BYTES_MAX
 HEADER = "year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
 
 
+def turns_taken(monkeypatch: pytest.MonkeyPatch, where: str) -> list[Request]:
+    """The requests that take a turn there, from now on."""
+    taken: list[Request] = []
+
+    def watched(request: Request) -> AbstractAsyncContextManager[object]:
+        taken.append(request)
+        return alone(request)
+
+    monkeypatch.setattr(where, watched)
+    return taken
+
+
 @pytest.mark.parametrize(("row", "status", "turns"), [({}, 422, 1), (AMC, 200, 0)])
 def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
     lone_service: TestClient,
@@ -33,13 +45,7 @@ def test_many_rows_in_a_short_body_wait_for_their_turn_where_they_are_refused(
     status: int,
     turns: int,
 ) -> None:
-    taken: list[Request] = []
-
-    def watched(request: Request) -> AbstractAsyncContextManager[object]:
-        taken.append(request)
-        return alone(request)
-
-    monkeypatch.setattr("app.http.routes.predictions.alone", watched)
+    taken = turns_taken(monkeypatch, "app.http.routes.predictions.alone")
     short = orjson.dumps({"model": "car-price", "rows": [row] * 60})
     assert len(short) <= INLINE_BYTES_MAX
     answer = lone_service.post("/predictions", content=short, headers={"Content-Type": JSON})
@@ -65,13 +71,7 @@ def test_a_body_of_some_length_that_must_be_read_with_care_takes_a_turn(
     turns: int,
 ) -> None:
     """The careful reader takes ten times as long, and most of what it reads is refused."""
-    taken: list[Request] = []
-
-    def watched(request: Request) -> AbstractAsyncContextManager[object]:
-        taken.append(request)
-        return alone(request)
-
-    monkeypatch.setattr("app.http.bodies.alone", watched)
+    taken = turns_taken(monkeypatch, "app.http.bodies.alone")
     answer = lone_service.post("/predictions", content=body, headers={"Content-Type": JSON})
     assert answer.status_code == status, answer.text[:300]
     assert len(taken) == turns
