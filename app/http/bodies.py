@@ -98,21 +98,30 @@ async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
         UnsupportedContentEncoding: it is compressed otherwise than with gzip.
         RequestInvalid: it is no gzip, ends too early, or unpacks to far more than came.
     """
+    try:
+        async for chunk in _chunks(request, bytes_max):
+            yield chunk
+    except (BodyTooLarge, RequestInvalid):  # to receive and unpack it was work, too
+        await wait_as_refused(request)
+        raise
+
+
+async def _chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (
         len(announced) > _INTEGER_DIGITS_MAX or int(announced) > bytes_max
     ):
-        raise await _too_large(request, bytes_max)
+        raise _too_large(bytes_max)
     unpack = _unpacking(request)
     size = packed = 0
     async for received in request.stream():
         packed += len(received)
         if packed > bytes_max:  # of a packed body, too: what unpacks to nothing would never end
-            raise await _too_large(request, bytes_max)
+            raise _too_large(bytes_max)
         for chunk in unpack.pieces(received) if unpack else (received,):
             size += len(chunk)
             if size > bytes_max:
-                raise await _too_large(request, bytes_max)
+                raise _too_large(bytes_max)
             yield chunk
     if unpack:
         unpack.end()
@@ -286,6 +295,5 @@ async def wait_as_refused(request: Request) -> None:
         loop.call_later(_REFUSED_SECONDS, refusing.release_on_behalf_of, turn)
 
 
-async def _too_large(request: Request, bytes_max: int) -> BodyTooLarge:
-    await wait_as_refused(request)
+def _too_large(bytes_max: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body has more than {bytes_max} bytes; send it in smaller parts.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from contextlib import AbstractAsyncContextManager, suppress
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -78,7 +79,12 @@ def test_a_body_of_some_length_that_must_be_read_with_care_takes_a_turn(
 
 
 def pause_after(
-    monkeypatch: pytest.MonkeyPatch, body: bytes, *, took: float, bytes_max: int = 10**6
+    monkeypatch: pytest.MonkeyPatch,
+    body: bytes,
+    *,
+    took: float,
+    bytes_max: int = 10**6,
+    encoding: bytes = b"identity",
 ) -> tuple[float, int]:
     """Seconds until the next large body has its turn, and how many have theirs until then."""
     clock = chain((0.0,), repeat(took))
@@ -94,7 +100,8 @@ def pause_after(
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "call_later", lambda seconds, *_: waits.append(seconds))
         app = SimpleNamespace(state=SimpleNamespace(working=working, refusing=refusing))
-        request = Request({"type": "http", "headers": [], "app": app}, receive)
+        headers = [(b"content-encoding", encoding)]
+        request = Request({"type": "http", "headers": headers, "app": app}, receive)
         with suppress(WhyledgerError):
             await parsed(request, await read_body(request, bytes_max))
         return working.borrowed_tokens + refusing.borrowed_tokens
@@ -124,6 +131,16 @@ def test_one_that_is_too_large_waits_too_however_it_comes(
     """To receive it is work, which nobody sees who only looks at what is done with it; but no good
     one waits behind it."""
     assert pause_after(monkeypatch, b" " * size, took=0.0, bytes_max=1_000) == (0.05, 1)
+
+
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"\n" * 10**6), gzip.compress(b"[1]")[:-1], b"none"], ids=len
+)
+def test_one_that_unpacks_to_nothing_good_waits_too(
+    monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """A bomb, one that ends before its end, and one that is none."""
+    assert pause_after(monkeypatch, body, took=0.0, encoding=b"gzip") == (0.05, 1)
 
 
 def test_no_more_than_a_few_wait_to_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
