@@ -9,12 +9,13 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from app.database.engine import fetch
+from app.database.engine import execute, fetch
+from app.database.packed_keys import each_key, keys_as_values
 from app.ledger.erasures import rows_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.unreadable import rows_missing
 from domain.blocks.block import Block
-from domain.blocks.ids import head_of, row_of_prediction
+from domain.blocks.ids import ID_BYTES, bytes_of_ids, head_of, row_of_prediction
 from domain.stored_damage import StoredDamage
 
 # The statements of every page are the drivers' own: building one costs more than running it.
@@ -27,10 +28,8 @@ _OF_PREDICTIONS: Final = (  # our own names. CROSS: in this order, or SQLite rea
     " WHERE e.id >= wanted.value || '0000' AND e.id <= wanted.value || 'ffff'"
     " AND e.type = 'predictions.predictions-made'"
 )
-_STORED: Final = 'SELECT id, "position", "row" FROM row_ids WHERE id {}'
 _UUID_LENGTH: Final = 36
-_A_FEW: Final = 8
-_AT_ONCE: Final = 500  # ids of one query
+_AT_ONCE: Final = 1_000  # ids of one query
 
 
 class BlocksApart:
@@ -130,33 +129,48 @@ def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int
 def places_by_stored_ids(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Those of `ids` that clients gave to rows of entries of many: id -> position and row."""
     found = {}
+    statement = _stored(connection.dialect.name)
     for start in range(0, len(ids), _AT_ONCE):
-        wanted = {id_bytes(id): id for id in ids[start : start + _AT_ONCE]}
-        for id, position, row in _stored(connection, list(wanted)):
-            found[wanted[as_bytes(id, "the id of a row")]] = (position, row)
+        some = ids[start : start + _AT_ONCE]
+        try:
+            keys = bytes_of_ids(some)
+        except ValueError:  # no row has an id that is no UUID
+            some = [id for id in some if _is_uuid(id)]
+            keys = bytes_of_ids(some)
+        for number, position, row in fetch(connection, statement, keys_as_values(connection, keys)):
+            found[some[number]] = (position, row)
     return found
 
 
-def _stored(connection: Connection, ids: list[bytes]) -> Iterable[tuple[Any, ...]]:
-    """The rows of `ROW_IDS` with these ids, `_AT_ONCE` at most."""
-    if connection.dialect.name == "postgresql":
-        return fetch(connection, _STORED.format("= ANY(%s)"), (ids,))
-    # Always as many marks, or few, so that the driver keeps both statements prepared.
-    marks = _AT_ONCE if len(ids) > _A_FEW else _A_FEW
-    return fetch(connection, _stored_on_sqlite(marks), (*ids, *[b""] * (marks - len(ids))))
-
-
 @cache
-def _stored_on_sqlite(marks: int) -> str:
-    return _STORED.format(f"IN ({', '.join(['?'] * marks)})")
+def _stored(dialect: str) -> str:
+    return (  # our own names. CROSS: in this order, or SQLite might read all ids first
+        f'SELECT asked.number, "position", "row" FROM {each_key(dialect)} AS asked'  # noqa: S608
+        " CROSS JOIN row_ids WHERE id = asked.key"
+    )
 
 
-def id_bytes(id: str) -> bytes:
-    """The 16 bytes of a UUID; of a text that is none, bytes that no row has."""
+def insert_row_ids(connection: Connection, position: int, ids: Sequence[str]) -> None:
+    """Note the ids that clients gave to the rows of the entry at `position`, all of them in order.
+
+    Raises:
+        ValueError: one is no UUID.
+    """
+    dialect = connection.dialect.name
+    mark = "?" if dialect == "sqlite" else "%s"
+    execute(
+        connection,
+        f'INSERT INTO row_ids (id, "position", "row")'  # noqa: S608 - our own names
+        f" SELECT each.key, {mark}, each.number FROM {each_key(dialect)} AS each",
+        (position, *keys_as_values(connection, bytes_of_ids(ids))),
+    )
+
+
+def _is_uuid(id: str) -> bool:
     try:
-        return bytes.fromhex(id.replace("-", ""))
+        return len(bytes_of_ids([id])) == ID_BYTES
     except ValueError:
-        return b""
+        return False
 
 
 def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Block]:

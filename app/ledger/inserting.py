@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import in_plain_words, insert_rows
 from app.ledger.batch import Artefact, PreparedEntry
-from app.ledger.blocks import id_bytes
-from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS, ROW_IDS
+from app.ledger.blocks import insert_row_ids
+from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS
 from app.ledger.tree import grow
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
@@ -30,7 +30,9 @@ def insert_placed(connection: Connection, placed: Sequence[Placed]) -> None:
         insert_rows(connection, ENTRIES, [_as_row(*each) for each in placed])
         insert_rows(connection, PAYLOADS, _payload_rows(placed))
         insert_rows(connection, BLOCKS, _block_rows(placed))
-        insert_rows(connection, ROW_IDS, _row_id_rows(placed))
+        for recorded, entry in placed:  # those of predictions follow from their entry's
+            if entry.many is not None and entry.many.have_ids_of_clients:
+                insert_row_ids(connection, recorded.position, entry.many.ids)
         grow(connection, placed[0][0].position, [entry.leaf_hash for _, entry in placed])
     except IntegrityError as error:
         raise StoredDamage(
@@ -99,13 +101,3 @@ def _block_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
             kept = (block.salts, block.content, digests, entry.request_digest)
             rows.append((recorded.position, recorded.rows, *kept))
     return rows
-
-
-def _row_id_rows(placed: Sequence[Placed]) -> list[tuple[object, ...]]:
-    """The ids that clients gave; those of predictions follow from their entry's."""
-    return [
-        (id_bytes(id), recorded.position, row)
-        for recorded, entry in placed
-        if entry.many is not None and entry.many.have_ids_of_clients
-        for row, id in enumerate(entry.many.ids)
-    ]

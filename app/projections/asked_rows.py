@@ -8,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table
 
 from app.database.engine import driver_name, fetch
+from app.database.packed_keys import each_key, keys_as_values
 
-_ROWS_PER_STATEMENT: Final = 500
+_ROWS_PER_STATEMENT: Final = 1_000
 
 
 class AskedRows:
@@ -26,22 +27,19 @@ class AskedRows:
     """
 
     def __init__(self, statement: str, *, first: str = "", **tables: Table) -> None:
-        said = f"WITH {first} asked(digest) AS ({{asked}}){statement}"
-        sqlite = {name: driver_name(table, "sqlite") for name, table in tables.items()}
-        marks = ", ".join(["(?)"] * _ROWS_PER_STATEMENT)
-        self._sqlite = said.format(asked=f"VALUES {marks}", mark="?", **sqlite)
-        postgresql = {name: driver_name(table, "postgresql") for name, table in tables.items()}
-        self._postgresql = said.format(asked="SELECT unnest(%s::bytea[])", mark="%s", **postgresql)
+        self._said = {
+            dialect: f"WITH {first} asked(digest) AS (SELECT key FROM {each_key(dialect)} AS each)"  # noqa: S608 - our own names
+            + statement.format(
+                mark=mark, **{name: driver_name(table, dialect) for name, table in tables.items()}
+            )
+            for dialect, mark in (("sqlite", "?"), ("postgresql", "%s"))
+        }
 
     def __call__(
         self, connection: Connection, digests: Iterable[bytes], *further: object
     ) -> Iterator[tuple[Any, ...]]:
         """What it says of the rows with these digests (`row_digest`), of each once."""
-        sqlite, rows = connection.dialect.name == "sqlite", list(dict.fromkeys(digests))
+        said, rows = self._said[connection.dialect.name], list(dict.fromkeys(digests))
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-            some = rows[start : start + _ROWS_PER_STATEMENT]
-            if sqlite:  # always as many, so that the driver keeps the statement prepared
-                some += [b""] * (_ROWS_PER_STATEMENT - len(some))
-                yield from fetch(connection, self._sqlite, (*some, *further))
-            else:
-                yield from fetch(connection, self._postgresql, (some, *further))
+            some = keys_as_values(connection, b"".join(rows[start : start + _ROWS_PER_STATEMENT]))
+            yield from fetch(connection, said, (*some, *further))

@@ -16,11 +16,11 @@ from app.cycle.promotions import roll_back
 from app.cycle.worker import begin_attempt
 from app.database.engine import create_database, insert_rows
 from app.database.migrating import upgrade
-from app.ledger.blocks import id_bytes
+from app.ledger.blocks import insert_row_ids
 from app.ledger.damage import record_damage, settle_known
 from app.ledger.met_damage import Met
 from app.ledger.store import Ledger
-from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS, ROW_IDS
+from app.ledger.tables import ARTEFACTS, BLOCKS, ENTRIES, PAYLOADS
 from app.projections.folding import digests
 from app.projections.opening import give_rows, open_ledger
 from app.projections.runner import READ_MODELS, apply
@@ -241,8 +241,7 @@ def place(
             stored = (entry.position, entry.rows, block.salts, block.content, None, None)
             insert_rows(connection, BLOCKS, [stored])
             if not isinstance(entry.event, PredictionsMade):
-                ids = [(id_bytes(row.id), row.position, row.row) for row in expand(entry)]
-                insert_rows(connection, ROW_IDS, ids)
+                insert_row_ids(connection, entry.position, [row.id for row in expand(entry)])
     return entries
 
 

@@ -6,11 +6,13 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.blocks.ids import (
     ROWS_MAX,
+    bytes_of_ids,
     entries_around,
     identity_of,
     keyed_event_id,
@@ -23,6 +25,7 @@ from domain.blocks.ids import (
     row_of_prediction,
     rows_at_places,
     source_event_id,
+    source_event_ids,
 )
 
 FIRST: Final = "0198f2a4-6d1e-7c3b-9a55-3f0f5f3dfffe"
@@ -62,6 +65,36 @@ def test_an_id_behind_the_last_row_or_of_another_block_is_none_of_its_rows() -> 
 def test_the_id_of_what_a_client_sends_is_the_uuid5_of_its_name(source: str, id: str) -> None:
     ours = UUID("6f0ee2a5-35c7-5d4c-8f1c-0f6d5a5b7f3e")
     assert source_event_id(source, id) == str(uuid5(uuid5(ours, f"source {source}"), id))
+
+
+@given(st.text(), st.lists(st.text(), max_size=4))
+def test_many_things_that_a_client_sends_have_the_ids_that_each_has(
+    source: str, ids: list[str]
+) -> None:
+    assert source_event_ids(source, ids) == [source_event_id(source, each) for each in ids]
+
+
+@given(st.lists(st.uuids(), max_size=4))
+def test_the_bytes_of_ids_stand_one_behind_the_other(ids: list[UUID]) -> None:
+    assert bytes_of_ids([*map(str, ids)]) == b"".join(each.bytes for each in ids)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        FIRST[:-1],
+        FIRST + "0",
+        FIRST.replace("-", "0"),
+        "0198f2a46d1e-7c3b-9a55-3f0f5f3dfffe-",  # as long, with as many dashes
+        FIRST[:-2] + "  ",  # Python passes over spaces between digits
+        FIRST[:-1] + "g",
+        FIRST[:-1] + "é",
+    ],
+)
+def test_what_is_no_uuid_has_no_bytes_nor_do_others_beside_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"UUID|fromhex"):
+        bytes_of_ids([FIRST, text])
 
 
 def test_what_a_client_sends_twice_has_one_id() -> None:
