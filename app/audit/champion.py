@@ -9,7 +9,7 @@ from app.ledger.known_damage import refuse_to_lack
 from app.ledger.reading import read_entries, stream_entries
 from app.ledger.store import Connection
 from app.ledger.streams import cycle_stream
-from app.projections.cycles import get_cycle
+from app.projections.cycles import cycles_kept
 from app.projections.models import ModelView
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateCompared
@@ -49,11 +49,12 @@ def _sentence(connection: Connection, model: ModelView) -> str:
 
 def _set_aside(connection: Connection, model: ModelView) -> str:
     """By whom, and why, the cycle that made who serves was set aside; empty: it counts."""
+    cycle = model.champion_cycle or ""
     try:
-        view = get_cycle(connection, model.champion_cycle or "")
+        kept = cycles_kept(connection, [cycle])[cycle]
     except UnknownThing:
         return ""  # a promotion by a cycle nobody started
-    return set_aside_sentence(view.set_aside_by, view.set_aside_reason)
+    return set_aside_sentence(kept.set_aside_by, kept.set_aside_reason)
 
 
 def _came_to_serve(connection: Connection, model: ModelView) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from app.audit.cycle import read_of
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
 from app.projections.contracts import adopted_contract, contract_of
-from app.projections.cycles import get_cycle
+from app.projections.cycles import cycles_kept
 from app.projections.models import ModelView
 from domain.decisions.cycle import Cycle
 from domain.decisions.rule_numbers import FIRST, form
 from domain.errors import UnknownThing
-from domain.events.cycle_events import CycleStarted
 from domain.target_scale import Transform
 
 
@@ -22,10 +22,9 @@ def champion_scale(connection: Connection, model: ModelView) -> Transform:
     if model.champion is None:
         return _in_force(model)
     try:
-        trained = get_cycle(
-            connection, get_champion(connection, model.model, model.champion).cycle
-        ).state[CycleStarted.type]
-        return _of_contract(connection, trained["contract_digest"])
+        cycle = get_champion(connection, model.model, model.champion).cycle
+        trained = read_of(cycles_kept(connection, [cycle])[cycle]).cycle.begun
+        return _of_contract(connection, trained.contract_digest)
     except UnknownThing:
         return _in_force(model)
 

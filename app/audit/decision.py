@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from operator import attrgetter
 from threading import Lock
 from typing import Any, Final, TypedDict, Unpack
 
-from cachetools import LRUCache, cached
+from cachetools import LRUCache
 
 from app.audit.clauses import Clause
 from app.audit.cycle import CycleTold, read_of
@@ -81,20 +82,37 @@ def decisions_told(connection: Connection, positions: Sequence[int]) -> dict[int
 
 def _told(connection: Connection, views: Sequence[DecisionView]) -> list[Decision]:
     cycles = cycles_kept(connection, [view.cycle for view in views])
-    return [_of_cycle(view, cycles[view.cycle]).decision for view in views]
+    return [_of_cycle(view, cycles[view.cycle]) for view in views]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """One decision, and how many characters it was told from."""
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """One decision, and what it was told from."""
 
+    view: DecisionView
+    kept: CycleKept
     decision: Decision
-    characters: int
+
+    @property
+    def characters(self) -> int:
+        return len(self.view.body) + len(self.kept.state)
 
 
-@cached(LRUCache(_CHARACTERS_REMEMBERED, attrgetter("characters")), lock=Lock())
-def _of_cycle(view: DecisionView, kept: CycleKept) -> _Told:
-    """It follows from both as they are kept alone, so it is remembered by them."""
+_LATELY: Final[LRUCache[int, _Remembered]] = LRUCache(
+    _CHARACTERS_REMEMBERED, attrgetter("characters")
+)
+_TELLING: Final = Lock()
+
+
+def _of_cycle(view: DecisionView, kept: CycleKept) -> Decision:
+    """It follows from both as they are kept alone, so it is remembered beside them.
+
+    They are compared, for to look them up by their texts takes ten times as long.
+    """
+    with _TELLING:
+        known = _LATELY.get(view.position)
+    if known is not None and known.view == view and known.kept == kept:
+        return known.decision
     told = read_of(kept).told
     decision = Decision(
         **{name: getattr(told, name) for name in _OF_CYCLE},
@@ -105,7 +123,9 @@ def _of_cycle(view: DecisionView, kept: CycleKept) -> _Told:
         earliest_retraining=_earliest_retraining(told),
         decision=object_of("body", DecisionView, view.body),
     )
-    return _Told(decision=decision, characters=len(view.body) + len(kept.state))
+    with _TELLING, suppress(ValueError):  # it may be larger than all that is remembered
+        _LATELY[view.position] = _Remembered(view, kept, decision)
+    return decision
 
 
 def _earliest_retraining(told: CycleTold) -> str | None:

@@ -117,6 +117,8 @@ def _statement(given: frozenset[str]) -> Select[Any]:
 
 def decisions_at(connection: Connection, positions: Sequence[int]) -> list[DecisionView]:
     """The decisions at these positions, oldest first."""
+    if not positions:
+        return []
     position = DECISIONS.c.position
     found = connection.execute(
         select(DECISIONS).where(position.in_(list(positions))).order_by(position)

@@ -149,29 +149,36 @@ def view_of(view: type[View], row: Row[*tuple[Any, ...]]) -> View:
     Raises:
         ReadModelUnfit: a column holds what no fold puts there.
     """
-    return _view(view, row._fields, row)
+    return views_of_rows(view, row._fields, [row])[0]
 
 
 def views_of(view: type[View], rows: Result[*tuple[Any, ...]]) -> list[View]:
     """The views of all rows that a statement found. Raises as `view_of`."""
-    names = tuple(rows.keys())
-    return [_view(view, names, row) for row in rows]
+    return views_of_rows(view, tuple(rows.keys()), rows.all())
 
 
-def _view(view: type[View], names: tuple[str, ...], row: Iterable[Any]) -> View:
-    values = dict(zip(names, row, strict=True))
-    for name, stored, nullable, read in _fields(cast(type, view)):
-        value = values[name]
-        if value is None and nullable:
-            continue
-        if type(value) is not stored and not (stored is float and type(value) is int):
+def views_of_rows(
+    view: type[View], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> list[View]:
+    """The views of rows with these columns, in any order. Raises as `view_of`.
+
+    They are looked at by columns, for a list has a hundred rows.
+    """
+    if not rows:
+        return []
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    for name, may_be, read in _fields(cast(type, view)):
+        column = columns[name]
+        if not may_be.issuperset(map(type, column)):
             raise unfit(name, f"a {cast(type, view).__name__}")
         if read is not None:
             try:
-                values[name] = read(value)
+                columns[name] = tuple(None if each is None else read(each) for each in column)
             except ValueError:
                 raise unfit(name, f"a {cast(type, view).__name__}") from None
-    return view(**values)
+    return [
+        view(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)
+    ]
 
 
 def object_of(name: str, view: type, text: str) -> dict[str, Any]:
@@ -259,8 +266,10 @@ _READ: Final[Mapping[type, Callable[[Any], Any]]] = {dict: _object_in, bool: _fl
 
 
 @cache
-def _fields(view: type) -> tuple[tuple[str, type, bool, Callable[[Any], Any] | None], ...]:
-    """Each field: name, what it is kept as, whether it may be null, and how it is read.
+def _fields(
+    view: type,
+) -> tuple[tuple[str, frozenset[type], Callable[[Any], Any] | None], ...]:
+    """Each field: name, the types of what a fold puts there, and how such a value is read.
 
     That raises ValueError for what no fold puts there; None: as it is kept.
     """
@@ -268,11 +277,15 @@ def _fields(view: type) -> tuple[tuple[str, type, bool, Callable[[Any], Any] | N
     return tuple(
         (
             name,
-            _STORED.get(kind, kind),
-            nullable,
+            frozenset(_kept_as(kind) + ((type(None),) if nullable else ())),
             partial(_among, get_args(hints[name]))
             if get_origin(hints[name]) is Literal
             else _READ.get(kind),
         )
         for name, (kind, nullable) in _kinds(view).items()
     )
+
+
+def _kept_as(kind: type) -> tuple[type, ...]:
+    """SQLite gives a whole number back as an integer."""
+    return (float, int) if kind is float else (_STORED.get(kind, kind),)
