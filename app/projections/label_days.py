@@ -6,7 +6,8 @@ version's latest prediction of it says. So whoever asks adds up days, and reads 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -51,15 +52,14 @@ LABEL_DAYS: Final = table_of(
 )
 
 
-class Stand(NamedTuple):
-    """How one row stands."""
-
-    labelled: bool
-    days: dict[str, str]  # version -> the day on which the row counts for it
+Version: TypeAlias = tuple[str, str]  # model, and which of its versions
 
 
-Row: TypeAlias = tuple[str, bytes]  # model, and the digest of the identity
-UNKNOWN: Final = Stand(labelled=False, days={})
+class Standing(NamedTuple):
+    """How some rows stand, by their digests."""
+
+    labelled: Set[bytes]  # those that have a label
+    days: Mapping[Version, Mapping[bytes, str]]  # the day on which a row counts for a version
 
 
 def day_of(event_time: str) -> str:
@@ -99,18 +99,19 @@ def _sum(name: str, counts: Sequence[object]) -> int:
     return found
 
 
-def recount(
-    connection: Connection, stood: Mapping[Row, Stand], stands: Mapping[Row, Stand]
-) -> None:
+def recount(connection: Connection, stood: Standing, stands: Standing) -> None:
     """Let the days say how rows stand, where they said how they stood."""
-    changes: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for sign, rows_then in ((-1, stood), (1, stands)):
-        for (model, _), stand in rows_then.items():
-            late = 0 if stand.labelled else sign
-            for version, day in stand.days.items():
-                rows, unlabelled = changes.get((model, version, day), (0, 0))
-                changes[model, version, day] = (rows + sign, unlabelled + late)
-    _add(connection, [(*key, *change) for key, change in changes.items() if change != (0, 0)])
+    rows: Counter[tuple[str, str, str]] = Counter()
+    unlabelled: Counter[tuple[str, str, str]] = Counter()
+    for sign, standing in ((-1, stood), (1, stands)):
+        for version, days in standing.days.items():
+            for day, count in Counter(days.values()).items():
+                rows[*version, day] += sign * count
+            late = (day for digest, day in days.items() if digest not in standing.labelled)
+            for day, count in Counter(late).items():
+                unlabelled[*version, day] += sign * count
+    changes = [(*key, count, unlabelled[key]) for key, count in rows.items()]
+    _add(connection, [each for each in changes if each[3:] != (0, 0)])
 
 
 def _add(connection: Connection, changes: list[tuple[str, str, str, int, int]]) -> None:

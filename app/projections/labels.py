@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, TypeAlias, cast
 
 from sqlalchemy import Connection, func, select
@@ -24,8 +25,8 @@ from domain.events.events import (
     PredictionMade,
 )
 from domain.events.expansion import expanded
-from domain.events.row_cells import observed_rows
-from domain.identities import row_digest
+from domain.events.row_cells import observed_together
+from domain.identities import digests_of_rows, row_digest
 
 _FETCHED_AT_ONCE: Final = 1_000
 
@@ -102,9 +103,11 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
         event = entry.event
         if isinstance(event, ObservationRecorded | ObservationsRecorded):
             model, target = event.model, targets.at(event.model, entry.position) or ""
-            for place, identity, time, label in observed_rows(entry, target):
-                digest = row_digest(model, identity)
-                rows.append((place, model, digest, identity, time, _number(label), None))
+            places, identities, times, labels = observed_together(entry, target)
+            digests = digests_of_rows(model, identities)
+            numbers = map(_number, labels)
+            told = zip(places, repeat(model), digests, identities, times, numbers, repeat(None))
+            rows.extend(told)
     for entry in outcomes:
         event, at = cast(OutcomeRecorded, entry.event), entry.position
         made = predictions.get(event.prediction_id)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import repeat
 from typing import Final, NamedTuple, cast
 
 import numpy as np
@@ -24,8 +25,8 @@ from domain.blocks.ids import ids_of_rows, place_of
 from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
-from domain.events.row_cells import answered_rows
-from domain.identities import row_digest
+from domain.events.row_cells import answered_together
+from domain.identities import digests_of_rows, row_digest
 from domain.packed import Whole
 
 _DAY: Final = len("1976-07-01")
@@ -169,34 +170,42 @@ def predicted_identities(connection: Connection, asked: Mapping[bytes, str]) -> 
     return frozenset(asked[digest] for digest, *_ in last_of_each_version(connection, [*asked]))
 
 
-class Prediction(NamedTuple):
-    """One prediction as it is folded."""
+class Predictions(NamedTuple):
+    """The predictions of one entry as they are folded, by columns."""
 
-    row: tuple[str, bytes]  # model, and the digest of the identity
+    model: str
     model_version: str
-    place: int
-    event_time: str
+    position: int  # of the entry
+    places: Sequence[int]
+    digests: Sequence[bytes]  # `row_digest` of each row
+    event_times: Sequence[str]
 
     @property
-    def day(self) -> str:
-        """The day of the row's event time, UTC: `1976-07-01`."""
-        return self.event_time[:_DAY]
+    def days(self) -> list[str]:
+        """The day of each row's event time, UTC: `1976-07-01`."""
+        return [time[:_DAY] for time in self.event_times]
 
-    def stored(self) -> tuple[bytes, str, int, int]:
-        """The row of `PREDICTIONS`."""
-        model, digest = self.row
-        version = self.model_version.removeprefix(model)
-        return digest, version, self.place, number_of_day(self.day)
+    def stored(self) -> Iterator[tuple[bytes, str, int, int]]:
+        """The rows of `PREDICTIONS`."""
+        version = self.model_version.removeprefix(self.model)
+        days = map(number_of_day, self.days)
+        return zip(self.digests, repeat(version), self.places, days)
 
 
-def predictions_in(entries: Iterable[Recorded]) -> Iterator[Prediction]:
-    """The predictions that these entries made, those of many rows, too."""
+def predictions_in(entries: Iterable[Recorded]) -> Iterator[Predictions]:
+    """The predictions that each of these entries made; nothing of one that has none left."""
     for entry in entries:
         event = cast(PredictionMade | PredictionsMade, entry.event)
-        model, version = event.model, event.model_version
-        for place, identity, event_time, _ in answered_rows(entry):
-            row = (model, row_digest(model, identity))
-            yield Prediction(row, version, place, event_time)
+        places, identities, event_times, _ = answered_together(entry)
+        if places:
+            yield Predictions(
+                event.model,
+                event.model_version,
+                entry.position,
+                places,
+                digests_of_rows(event.model, identities),
+                event_times,
+            )
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ one read model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, delete, or_, select, tuple_
@@ -16,7 +16,7 @@ from app.ledger.erasures import models_of_rows
 from app.ledger.past import Past
 from app.projections.answered_rows import answered_in_zone
 from app.projections.asked_rows import AskedRows
-from app.projections.label_days import LABEL_DAYS, UNKNOWN, Row, Stand, recount
+from app.projections.label_days import LABEL_DAYS, Standing, Version, recount
 from app.projections.labels import LABELS, told_labels
 from app.projections.predictions import (
     PREDICTIONS,
@@ -46,22 +46,26 @@ _LABELLED: Final = AskedRows(
 
 def _predicted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     made = list(predictions_in(entries))
-    stood = _standing(connection, (each.row for each in made))
-    insert_rows(connection, PREDICTIONS, [each.stored() for each in made])
-    stands = dict(stood)
+    models: dict[bytes, str] = {}
+    counted: dict[Version, dict[bytes, str]] = {}  # of a row predicted again the last day counts
     for each in made:
-        before = stands.get(each.row, UNKNOWN)
-        stands[each.row] = Stand(before.labelled, {**before.days, each.model_version: each.day})
-    recount(connection, stood, stands)
+        models.update(dict.fromkeys(each.digests, each.model))
+        days = zip(each.digests, each.days, strict=True)
+        counted.setdefault((each.model, each.model_version), {}).update(days)
+    stood = _standing(connection, models)
+    insert_rows(connection, PREDICTIONS, [row for each in made for row in each.stored()])
+    before = stood.days
+    stands = {version: {**before.get(version, {}), **days} for version, days in counted.items()}
+    recount(connection, stood, Standing(stood.labelled, {**before, **stands}))
     add_to_zones(connection, made)
 
 
 def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     told = told_labels(past, entries)
-    labelled = [(model, digest) for _, model, digest, _, _, label, _ in told if label is not None]
+    labelled = {digest: model for _, model, digest, _, _, label, _ in told if label is not None}
     stood = _standing(connection, labelled)
     insert_rows(connection, LABELS, told)
-    recount(connection, stood, {row: Stand(True, stand.days) for row, stand in stood.items()})
+    recount(connection, stood, Standing(labelled.keys(), stood.days))
 
 
 def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
@@ -73,7 +77,7 @@ def _erased(connection: Connection, past: Past, entries: Sequence[Recorded]) -> 
         lost = or_(labels.place.in_(places), labels.of_place.in_(places))
         of_labels = select(labels.identity_digest).where(lost).distinct()
         digests = {*connection.execute(of_labels).scalars(), *(digest for digest, _, _ in keys)}
-        touched = [(model, digest) for digest in digests]
+        touched = dict.fromkeys(digests, model)
         stood = _standing(connection, touched)
         key = tuple_(*PREDICTIONS.primary_key.columns)
         connection.execute(delete(PREDICTIONS).where(key.in_(keys)))
@@ -106,17 +110,17 @@ def _keys_at(connection: Connection, places: Sequence[int]) -> list[tuple[bytes,
     return [(digest, version, place) for digest, version, place in connection.execute(found)]
 
 
-def _standing(connection: Connection, rows: Iterable[Row]) -> dict[Row, Stand]:
-    """How those of `rows` stand that were predicted, or labelled."""
-    models = {digest: model for model, digest in rows}
-    found: dict[Row, Stand] = {
-        (models[digest], digest): Stand(True, {}) for (digest,) in _LABELLED(connection, [*models])
-    }
+def _standing(connection: Connection, models: Mapping[bytes, str]) -> Standing:
+    """How rows stand that were predicted, or labelled.
+
+    `models`: the digest of each row (`row_digest`) -> its model.
+    """
+    labelled = frozenset(digest for (digest,) in _LABELLED(connection, models))
+    days: dict[Version, dict[bytes, str]] = {}
     for digest, version, _, day in last_of_each_version(connection, [*models]):
         model = models[digest]
-        stand = found.setdefault((model, digest), Stand(False, {}))
-        stand.days[model + version] = _day(day)
-    return found
+        days.setdefault((model, model + version), {})[digest] = _day(day)
+    return Standing(labelled, days)
 
 
 def _day(number: Any) -> str:

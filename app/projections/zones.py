@@ -14,9 +14,8 @@ from typing import Final
 from sqlalchemy import Connection, delete, select
 
 from app.database.engine import driver_name, execute, insert_rows
-from app.projections.predictions import Prediction
+from app.projections.predictions import Predictions
 from app.projections.read_model import ROWS_METADATA, table_of, views_of
-from domain.blocks.ids import position_of
 
 ZONE_ENTRIES: Final = 512
 
@@ -84,24 +83,24 @@ def zones_with(
     return views_of(Zone, rows)
 
 
-def add_to_zones(connection: Connection, made: Iterable[Prediction]) -> None:
+def add_to_zones(connection: Connection, made: Iterable[Predictions]) -> None:
     """These predictions were made."""
     statement = _statement(connection.dialect.name)
     for zone in _zones_of(made):
         execute(connection, statement, zone)
 
 
-def write_zone(connection: Connection, model: str, zone: int, made: Iterable[Prediction]) -> None:
+def write_zone(connection: Connection, model: str, zone: int, made: Iterable[Predictions]) -> None:
     """The zone holds these predictions, and no others of the model."""
     connection.execute(delete(ZONES).where(ZONES.c.model == model, ZONES.c.zone == zone))
     insert_rows(connection, ZONES, _zones_of(made))
 
 
-def _zones_of(made: Iterable[Prediction]) -> list[tuple[str, str, int, str, str, int]]:
+def _zones_of(made: Iterable[Predictions]) -> list[tuple[str, str, int, str, str, int]]:
     times: dict[tuple[str, str, int], list[str]] = {}
     for each in made:
-        key = (each.row[0], each.model_version, zone_of(position_of(each.place)))
-        times.setdefault(key, []).append(each.event_time)
+        key = (each.model, each.model_version, zone_of(each.position))
+        times.setdefault(key, []).extend(each.event_times)
     return [(*key, min(those), max(those), len(those)) for key, those in times.items()]
 
 

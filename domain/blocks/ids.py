@@ -128,7 +128,9 @@ def prediction_ids(first: str, rows: int) -> list[str]:
 def ids_of_rows(first: str, rows: Iterable[int]) -> list[str]:
     """`prediction_id` of some rows."""
     head, low = first[:_HEAD], int(first[_HEAD:], 16)
-    return [f"{head}{(low + row) & _COUNTED:04x}" for row in rows]
+    counted = np.fromiter(rows, np.int64) + low & _COUNTED
+    digits = counted.astype(">u2").tobytes().hex()
+    return [head + digits[at : at + 4] for at in range(0, len(digits), 4)]
 
 
 def head_of(id: str) -> str:
@@ -211,8 +213,17 @@ def identities_of(names: Iterable[str], columns: Mapping[str, Sequence[object]])
     >>> identities_of(("year", "car_id"), {"car_id": [129, 130], "year": [1976, 1976]})
     ['year=1976|car_id=129', 'year=1976|car_id=130']
     """
-    parts = [[identity_part(name, value) for value in columns[name]] for name in names]
+    parts = [_parts(name, columns[name]) for name in names]
     return parts[0] if len(parts) == 1 else [*map("|".join, zip(*parts, strict=True))]
+
+
+def _parts(name: str, column: Sequence[object]) -> list[str]:
+    """`identity_part` of each; at once where none of them has a sign that keeps parts apart."""
+    texts = [value for value in column if isinstance(value, str)]
+    together = "".join(texts)
+    if "%" in together or "|" in together:
+        return [identity_part(name, value) for value in column]
+    return [f"{name}={value}" for value in column]
 
 
 def identity_part(name: str, value: object) -> str:

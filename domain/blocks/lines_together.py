@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.blocks.layouts import YEAR_MAX, Layout, Shared, is_time
+from domain.blocks.layouts import YEAR_MAX, Layout, Shared, are_times
 from domain.canonical import CanonicalInteger
 
 _CELL: Final = float | CanonicalInteger | str | None
@@ -53,7 +53,7 @@ def fit_together(layout: Layout, shared: Shared, values: Sequence[tuple[Any, ...
         if time["read_as"] == "mid-year":
             years = [line[at[time["column"]]] for line in values]
             return {*map(type, years)} == {int} and 1 <= min(years) <= max(years) <= YEAR_MAX
-    return all(is_time(each, shared) for each in {*layout.times(shared, values)})
+    return are_times({*layout.times(shared, values)})
 
 
 @lru_cache(maxsize=64)

@@ -30,8 +30,22 @@ class AnsweredRow(NamedTuple):
     prediction: float  # target's unit
 
 
+class AnsweredRows(NamedTuple):
+    """The same of many rows, by columns."""
+
+    places: Sequence[int]
+    identities: Sequence[str]
+    event_times: Sequence[str]
+    predictions: Sequence[float]
+
+
 def answered_rows(entry: Recorded) -> Iterator[AnsweredRow]:
     """The rows that an entry of predictions holds, in order; of erased ones none."""
+    return map(AnsweredRow, *answered_together(entry))
+
+
+def answered_together(entry: Recorded) -> AnsweredRows:
+    """The same by columns."""
     apart, rows = entry.rows_apart, range(entry.rows)
     shared, lines = _certain(entry, apart, rows)
     if apart is not None and lines is not None:
@@ -40,25 +54,27 @@ def answered_rows(entry: Recorded) -> Iterator[AnsweredRow]:
             apart.layout.times(shared, lines),
         )
         places = range(entry.place, entry.place + entry.rows)
-        answers = [line[0] for line in lines]
-        yield from map(AnsweredRow, places, identities, times, answers)
-        return
+        return AnsweredRows(places, identities, times, [line[0] for line in lines])
+    found = AnsweredRows([], [], [], [])
     for each in rows_of(entry, rows):
         event = each.event
         if isinstance(event, PredictionMade):
-            yield AnsweredRow(each.place, event.identity, each.occurred_at, event.prediction)
+            said = (each.place, event.identity, each.occurred_at, event.prediction)
+            for column, value in zip(found, said, strict=True):
+                column.append(value)  # type: ignore[attr-defined]
+    return found
 
 
-class LabelledRow(NamedTuple):
-    """One row that was observed, and its label."""
+class ObservedRows(NamedTuple):
+    """Rows that were observed, and their labels, by columns."""
 
-    place: int
-    identity: str
-    event_time: str
-    label: Value  # None where the row lacks it
+    places: Sequence[int]
+    identities: Sequence[str]
+    event_times: Sequence[str]
+    labels: Sequence[Value]  # None where a row lacks it
 
 
-def observed_rows(entry: Recorded, target: str) -> Iterator[LabelledRow]:
+def observed_together(entry: Recorded, target: str) -> ObservedRows:
     """The rows that an entry of observations holds, in order; of erased ones none.
 
     `target`: the column of the label.
@@ -69,15 +85,15 @@ def observed_rows(entry: Recorded, target: str) -> Iterator[LabelledRow]:
         layout = apart.layout
         identities, times = layout.identities(shared, lines), layout.times(shared, lines)
         places = range(entry.place, entry.place + entry.rows)
-        yield from map(
-            LabelledRow, places, identities, times, _column(apart, shared, lines, target)
-        )
-        return
+        return ObservedRows(places, identities, times, _column(apart, shared, lines, target))
+    found = ObservedRows([], [], [], [])
     for each in rows_of(entry, rows):
         event = each.event
         if isinstance(event, ObservationRecorded):
-            label = event.row.get(target)
-            yield LabelledRow(each.place, event.identity, each.occurred_at, label)
+            said = (each.place, event.identity, each.occurred_at, event.row.get(target))
+            for column, value in zip(found, said, strict=True):
+                column.append(value)  # type: ignore[attr-defined]
+    return found
 
 
 def names_of(entry: Recorded, rows: Sequence[int]) -> list[tuple[str, str]] | None:

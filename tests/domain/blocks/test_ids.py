@@ -14,6 +14,7 @@ from domain.blocks.ids import (
     ROWS_MAX,
     bytes_of_ids,
     entries_around,
+    identities_of,
     identity_of,
     keyed_event_id,
     place_of,
@@ -106,6 +107,17 @@ def test_what_a_client_sends_twice_has_one_id() -> None:
 def test_parts_of_an_identity_stay_apart_whatever_they_hold() -> None:
     assert identity_of(("serial", "at"), {"at": "b", "serial": "50%|"}) == "serial=50%25%7C|at=b"
     assert identity_of(("n",), {"n": 7}) == "n=7"
+
+
+PARTS: Final = st.text(max_size=3) | st.sampled_from(["%", "|", "50%|"]) | st.integers()
+
+
+@given(st.lists(st.tuples(PARTS, PARTS), max_size=3))
+def test_identities_of_many_rows_are_those_of_each(rows: list[tuple[str | int, str | int]]) -> None:
+    columns = {"car": [car for car, _ in rows], "at": [at for _, at in rows]}
+    named = [{"car": car, "at": at} for car, at in rows]
+    for names in (("car", "at"), ("at",)):
+        assert identities_of(names, columns) == [identity_of(names, row) for row in named]
 
 
 def test_many_places_are_taken_apart_together() -> None:

@@ -10,7 +10,14 @@ from domain.events import row_cells
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, PredictionMade
 from domain.events.expansion import expanded
-from domain.events.row_cells import AnsweredRow, answered_rows, cells_of, names_of, observed_rows
+from domain.events.row_cells import (
+    AnsweredRow,
+    answered_rows,
+    answered_together,
+    cells_of,
+    names_of,
+    observed_together,
+)
 from tests.domain.events.test_expansion import CARS, VECTORS, entry_of, read, stored
 
 NAMES = [(kind.type, kind.schema) for kind in (PredictionMade, ObservationRecorded)]
@@ -36,6 +43,7 @@ def test_answered_rows_are_those_of_the_plain_events() -> None:
     rows = list(answered_rows(entry))
     assert rows == list(said(entry))
     assert len(rows) == 3
+    assert [*zip(*answered_together(entry), strict=True)] == rows
     first = expanded([entry])[0]
     assert list(answered_rows(first)) == list(said(first)) == rows[:1]
 
@@ -85,17 +93,16 @@ def test_observed_rows_are_those_of_the_plain_events() -> None:
             for each in plain
             if isinstance(each.event, ObservationRecorded)
         ]
-        assert list(observed_rows(entry, target)) == expected
-        assert list(observed_rows(plain[0], target)) == expected[:1]
+        assert [*zip(*observed_together(entry, target), strict=True)] == expected
+        assert [*zip(*observed_together(plain[0], target), strict=True)] == expected[:1]
 
 
 def test_an_erased_observation_is_observed_no_more() -> None:
     vector = VECTORS["observations"]
     block = stored(vector).erased({0: vector["rows"][0]["id"]})
     entry = read(vector["envelope"].encode(), block)
-    assert [row.place & 0xFFFF for row in observed_rows(entry, "year")] == [
-        row for row in range(1, entry.rows)
-    ]
+    places = observed_together(entry, "year").places
+    assert [place & 0xFFFF for place in places] == [*range(1, entry.rows)]
 
 
 def test_an_outcome_has_no_columns() -> None:
