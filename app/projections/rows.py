@@ -7,6 +7,7 @@ one read model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, delete, or_, select, tuple_
@@ -37,6 +38,7 @@ from domain.events.events import (
 )
 
 _PLACES_PER_STATEMENT: Final = 500
+_DIGEST: Final = 2  # where the digest stands in a row of `LABELS`
 _LABELLED: Final = AskedRows(
     " SELECT digest FROM asked WHERE EXISTS"
     " (SELECT 1 FROM {labels} WHERE identity_digest = digest AND label IS NOT NULL)",
@@ -53,7 +55,8 @@ def _predicted(connection: Connection, past: Past, entries: Sequence[Recorded]) 
         days = zip(each.digests, each.days, strict=True)
         counted.setdefault((each.model, each.model_version), {}).update(days)
     stood = _standing(connection, models)
-    insert_rows(connection, PREDICTIONS, [row for each in made for row in each.stored()])
+    # By digest, as they are kept: so an index of many pages is walked through once.
+    insert_rows(connection, PREDICTIONS, sorted(row for each in made for row in each.stored()))
     before = stood.days
     stands = {version: {**before.get(version, {}), **days} for version, days in counted.items()}
     recount(connection, stood, Standing(stood.labelled, {**before, **stands}))
@@ -64,7 +67,7 @@ def _labelled(connection: Connection, past: Past, entries: Sequence[Recorded]) -
     told = told_labels(past, entries)
     labelled = {digest: model for _, model, digest, _, _, label, _ in told if label is not None}
     stood = _standing(connection, labelled)
-    insert_rows(connection, LABELS, told)
+    insert_rows(connection, LABELS, sorted(told, key=itemgetter(_DIGEST)))
     recount(connection, stood, Standing(labelled.keys(), stood.days))
 
 
