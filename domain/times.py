@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from domain.errors import RequestInvalid
@@ -15,6 +16,11 @@ _RFC_3339: Final = re.compile(
 _NEARLY_OURS: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(\.[0-9]{6})?Z"
 )
+_ONE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+_OURS: Final = re.compile(rf"{_ONE}(?:\n{_ONE})*+")
+_BREAK: Final = "\n"
+_LENGTH: Final = len("1976-07-01T00:00:00.000000Z")
+_DAY: Final = len("1976-07-01")
 _LEAP: Final = "60"  # the second that is put in at the end of some months
 
 
@@ -72,6 +78,23 @@ def normalise_time(text: str) -> str:
         else:
             return text if found[2] else f"{found[1]}.000000Z"
     return format_time(parse_time(text))
+
+
+def are_normal_times(texts: Collection[str]) -> bool:
+    """Whether each is a time in our one form: `normalise_time` gives it back.
+
+    Of many most share their days, so that only days are held to a calendar.
+    """
+    together = _BREAK.join(texts)
+    if not _OURS.fullmatch(together) or together.count(_BREAK) >= len(texts):
+        return not texts
+    starts = range(0, len(together), _LENGTH + len(_BREAK))
+    try:
+        for day in {together[at : at + _DAY] for at in starts}:
+            date.fromisoformat(day)
+    except ValueError:
+        return False  # 30 February
+    return True
 
 
 def mid_year(year: int) -> str:

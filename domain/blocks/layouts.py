@@ -6,10 +6,8 @@ plain event that has changed is another `row_schema`, and is brought up to date 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -17,16 +15,10 @@ import orjson
 from domain.blocks.ids import identities_of, ids_of_rows, source_event_id
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import NotCanonical
-from domain.times import mid_year
+from domain.times import are_normal_times, mid_year
 
 Shared = Mapping[str, Any]  # the data of a block's envelope, as JSON values
 Line = Sequence[Any]  # a row's JSON array
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-_CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
-_ONE_OF_THEM: Final = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_CLOCK}"
-_TIMES: Final = re.compile(rf"{_ONE_OF_THEM}(?:\n{_ONE_OF_THEM})*+")
-_DAY: Final = len("1976-07-01")
-_WITH_BREAK: Final = len("1976-07-01T00:00:00.000000Z\n")
 YEAR_MAX: Final = 9999
 
 
@@ -192,22 +184,7 @@ def _is_text(value: Any, _shared: Shared) -> bool:
 
 def is_time(value: Any, _shared: Shared) -> bool:
     """A time in our one form, and one that there is."""
-    if type(value) is not str or not _TIME.fullmatch(value):
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
-def are_times(values: Collection[str]) -> bool:
-    """Whether each `is_time`: most share their days, and only days are held to a calendar."""
-    together = "\n".join(values)
-    if not _TIMES.fullmatch(together) or together.count("\n") >= len(values):
-        return not values
-    days = {together[at : at + _DAY] for at in range(0, len(together), _WITH_BREAK)}
-    return all(is_time(f"{day}T00:00:00.000000Z", {}) for day in days)
+    return type(value) is str and are_normal_times((value,))
 
 
 def _is_texts(value: Any, _shared: Shared) -> bool:

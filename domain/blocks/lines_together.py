@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.blocks.layouts import YEAR_MAX, Layout, Shared, are_times
+from domain.blocks.layouts import YEAR_MAX, Layout, Shared
 from domain.canonical import CanonicalInteger
+from domain.times import are_normal_times
 
 _CELL: Final = float | CanonicalInteger | str | None
 _IDENTIFYING: Final = frozenset((str, int))
@@ -53,7 +54,7 @@ def fit_together(layout: Layout, shared: Shared, values: Sequence[tuple[Any, ...
         if time["read_as"] == "mid-year":
             years = [line[at[time["column"]]] for line in values]
             return {*map(type, years)} == {int} and 1 <= min(years) <= max(years) <= YEAR_MAX
-    return are_times({*layout.times(shared, values)})
+    return are_normal_times({*layout.times(shared, values)})
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import isfinite
 from operator import eq, ge, gt, le, lt, ne
 from typing import Final, NamedTuple
@@ -23,8 +23,8 @@ from domain.contract.contract import (
 )
 from domain.errors import RequestInvalid
 from domain.faults import shown
-from domain.plain_text import BIN_LABELS, composed, text_refused
-from domain.times import normalise_time
+from domain.plain_text import BIN_LABELS, TEXT_LENGTH_MAX, composed, text_refused
+from domain.times import are_normal_times, normalise_time
 
 
 class Refusal(NamedTuple):
@@ -158,6 +158,23 @@ def _category(feature: CategoryFeature, missing: bool) -> Check:
         return _wrong_type(value, name)
 
     return check
+
+
+def are_texts_as_they_are(values: Collection[Value]) -> bool:
+    """Whether the check of a text keeps each of these as it is: plain ones, and null. For many."""
+    texts = [value for value in values if isinstance(value, str)]
+    together = "".join(texts)
+    return (
+        together.isascii()
+        and together.isprintable()
+        and all(1 <= len(text) <= TEXT_LENGTH_MAX for text in texts)
+    )
+
+
+def are_times_as_they_are(values: Collection[Value]) -> bool:
+    """The same of the check of a timestamp, which takes no null."""
+    texts = [value for value in values if isinstance(value, str)]
+    return len(texts) == len(values) and are_normal_times(texts)
 
 
 def _timestamp(value: object) -> Value | Refusal:

@@ -7,7 +7,8 @@ row by row, in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import ceil, floor
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,7 +16,13 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 
 from domain.canonical import INTEGER_MAX
-from domain.contract.checks import Check, Refusal, Value
+from domain.contract.checks import (
+    Check,
+    Refusal,
+    Value,
+    are_texts_as_they_are,
+    are_times_as_they_are,
+)
 from domain.contract.contract import (
     CategoryFeature,
     ColumnSpec,
@@ -47,8 +54,10 @@ class QuickRows:
         self._kinds: dict[str, Any] = {}
         self._optional: dict[str, int] = {}  # columns that a row need not have, and where they are
         self._ignored = frozenset(column.name for column in contract.ignored)
-        self._others: list[tuple[int, Check]] = []  # columns that are not held by their type alone
+        # Columns that are not held by their type alone, and what says that all stay as they are.
+        self._others: list[tuple[int, Check, Callable[[Collection[Value]], bool] | None]] = []
         self._numbers: list[int] = []
+        stamped = contract.event_time.read_as == "timestamp"
         for index, (name, check) in enumerate(checks.items()):
             spec = specs[name]
             kind = _type_of(spec)
@@ -56,8 +65,13 @@ class QuickRows:
                 self._numbers.append(index)
                 possible = getattr(spec, "possible", None) or _ANY
                 kind = Annotated[float, Meta(ge=possible.min, le=possible.max)]
+            elif kind is int and isinstance(spec, ColumnSpec):
+                possible = spec.possible or _ANY
+                kind = Annotated[int, Meta(ge=ceil(possible.min), le=floor(possible.max))]
             else:
-                self._others.append((index, check))
+                stamp = stamped and name == contract.event_time.column
+                plain = are_times_as_they_are if stamp else are_texts_as_they_are
+                self._others.append((index, check, plain if isinstance(spec, ColumnSpec) else None))
             missing = not isinstance(spec, TargetSpec) and spec.missing == "allowed"
             if missing:
                 self._optional[name] = index
@@ -142,8 +156,11 @@ class QuickRows:
                     value if value is None else value + 0.0  # type: ignore[operator]
                     for value in columns[index]
                 ]
-        for index, check in self._others:
-            kept = {value: check(value) for value in set(columns[index])}
+        for index, check, stay in self._others:
+            values = set(columns[index])
+            if stay is not None and stay(values):
+                continue
+            kept = {value: check(value) for value in values}
             if any(type(value) is Refusal for value in kept.values()):
                 return None
             columns[index] = [*map(kept.__getitem__, columns[index])]  # type: ignore[list-item]

@@ -165,8 +165,8 @@ class RowGuard:
         """
         if self._latest is not None:
             latest = self._latest()
-            times = set(accepted[self._time_column])
-            if any(ahead_of(time, latest) is not None for time in times):
+            times = accepted[self._time_column]
+            if times and ahead_of(max(times), latest) is not None:  # type: ignore[type-var]
                 return False
         rules = (*self._rules, *(self._label_rules if labelled else ()))
         if not rules:
@@ -308,6 +308,8 @@ class RowGuard:
     def event_times_of(self, columns: RowColumns) -> list[str]:
         """`event_time_of` each of the accepted rows with these columns."""
         values = columns[self._time_column]
+        if self.keys.read_as == "timestamp":
+            return [*map(str, values)]
         named = {value: _time(value) for value in set(values)}
         return [*map(named.__getitem__, values)]
 

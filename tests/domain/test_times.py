@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.errors import RequestInvalid
 from domain.times import (
+    are_normal_times,
     days_between,
     format_time,
     hours_between,
@@ -89,3 +90,35 @@ def test_a_day_is_exactly_24_hours() -> None:
     assert hours_between("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z") == 24.0
     assert days_between("2024-01-01T00:00:00Z", "2024-01-02T12:00:00Z") == 1.5
     assert hours_between("2024-01-02T00:00:00.000001Z", "2024-01-02T00:00:00Z") < 0
+
+
+AT = "1976-07-01T00:00:00.000000Z"
+NEARLY = st.sampled_from(
+    [
+        "1976-02-30T00:00:00.000000Z",
+        "0000-07-01T00:00:00.000000Z",
+        "1976-07-01T24:00:00.000000Z",
+        "1976-07-01T23:60:00.000000Z",
+        "1976-07-01T23:59:60.000000Z",
+        "1976-07-01T00:00:00.000000z",
+        "1976-07-01T00:00:00Z",
+        f"{AT}\n",
+        f"{AT}\n{AT}",
+        "",
+    ]
+)
+
+
+def is_normal(text: str) -> bool:
+    try:
+        return normalise_time(text) == text
+    except RequestInvalid:
+        return False
+
+
+@given(st.lists(times.map(format_time), max_size=3), st.lists(NEARLY, max_size=1))
+def test_times_are_looked_at_together_as_each_is_by_itself(
+    normal: list[str], nearly: list[str]
+) -> None:
+    for texts in (normal, nearly, normal + nearly, nearly + normal):
+        assert are_normal_times(texts) == all(map(is_normal, texts))

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import pytest
 from hypothesis import example, given
-from hypothesis import strategies as st
 
 from domain.blocks.identity_search import search_for
 from domain.blocks.ids import identity_of
-from domain.blocks.layouts import LAYOUTS, are_times, is_canonical, is_time, shared_fault
+from domain.blocks.layouts import LAYOUTS, is_canonical, shared_fault
 from domain.blocks.lines import lines_of
 from tests.domain.blocks.test_lines import INTEGERS, TEXTS
 
@@ -140,30 +139,6 @@ def test_a_row_is_never_missed_by_looking_at_the_bytes_of_a_block(
         is_there = search_for(identity)
         for around in (b"%b", b"[0]\n%b", b"%b\n[0]", b"[0]\n%b\n[0]"):
             assert is_there(around % line)
-
-
-TIMES: Final = st.datetimes().map(lambda time: f"{time.isoformat(timespec='microseconds')}Z")
-NEARLY: Final = st.sampled_from(
-    [
-        "1976-02-30T00:00:00.000000Z",
-        "0000-07-01T00:00:00.000000Z",
-        "1976-07-01T24:00:00.000000Z",
-        "1976-07-01T23:60:00.000000Z",
-        "1976-07-01T23:59:60.000000Z",
-        "1976-07-01T00:00:00.000000z",
-        f"{AT}\n",
-        f"{AT}\n{AT}",
-        "",
-    ]
-)
-
-
-@given(st.lists(TIMES, max_size=3), st.lists(NEARLY, max_size=1))
-def test_times_are_looked_at_together_as_each_is_by_itself(
-    times: list[str], nearly: list[str]
-) -> None:
-    for values in (times, nearly, times + nearly, nearly + times):
-        assert are_times(values) == all(is_time(each, {}) for each in values)
 
 
 def test_values_of_two_rows_are_none_of_one() -> None:

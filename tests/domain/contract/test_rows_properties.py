@@ -265,6 +265,44 @@ def _is_refused(guard: RowGuard, label: object) -> bool:
     return isinstance(label, bool)
 
 
+STAMPS = st.sampled_from(
+    [
+        "2024-02-29T12:00:00Z",
+        "2024-02-29T12:00:00.000000Z",
+        "2023-12-01T23:59:59.999999Z",
+        "2023-02-29T12:00:00.000000Z",
+        "2024-02-29T24:00:00.000000Z",
+        "2024-02-29T12:00:00.000000+00:00",
+        None,
+    ]
+)
+SERIALS = st.sampled_from(["A", "a b", "", "Cafe\u0301", "\u200b", "x" * 200, "x" * 201, None])
+BATCHES = st.sampled_from([0, 1, 1.0, 12, 2**53 - 1, -1, 2**60])
+
+
+@pytest.mark.parametrize("bounds", [None, (0.5, 12.5), (1 - 2**53, 2**53 - 1), (2, 3)])
+@given(st.lists(st.tuples(STAMPS, SERIALS, BATCHES), min_size=1, max_size=3), st.booleans())
+def test_times_texts_and_integers_of_many_rows_are_kept_as_those_of_each(
+    bounds: tuple[float, float] | None,
+    cells: list[tuple[str | None, str | None, float]],
+    stamped_alike: bool,
+) -> None:
+    """They are looked at by columns: what may stay as it is, and bounds that are no integers."""
+    document = kettle_document()
+    if bounds is not None:
+        (batch,) = (each for each in document["columns"] if each["name"] == "batch")
+        batch |= {"possible": {"min": bounds[0], "max": bounds[1]}, "unit": "1"}
+    guard = RowGuard(parse_contract(document))
+    if stamped_alike:
+        cells = [(ROW["boiled_at"], serial, batch) for _, serial, batch in cells]
+    rows = [{**ROW, "boiled_at": a, "serial": b, "batch": c} for a, b, c in cells]
+    together = guard.accepted_together(rows, labelled=False)
+    judged = guard.judge_rows(rows, labelled=False)
+    if together is not None:
+        assert [repr(row) for row in together] == [repr(row) for row in judged.accepted]
+        assert not judged.refused
+
+
 def test_a_batch_of_good_rows_is_accepted_together_in_few_steps() -> None:
     def of_row(accept: Callable[[list[object]], object]) -> float:
         many, few = ([ROW] * count for count in (2000, 1000))
