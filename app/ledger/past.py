@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.ledger.known import recorded_rows
 from app.ledger.known_damage import refuse_to_lack
@@ -16,6 +16,16 @@ from domain.events.envelope import Recorded
 from domain.events.unreadable import Unreadable
 
 E = TypeVar("E")
+_NEWEST: Final = (  # made once: that takes longer than to run it
+    select(*STORED)
+    .where(
+        ENTRIES.c.stream == bindparam("of_stream"),
+        ENTRIES.c.type == bindparam("of_type"),
+        ENTRIES.c.position < bindparam("before"),
+    )
+    .order_by(ENTRIES.c.stream_version.desc())
+    .limit(1)
+)
 
 
 class Past:
@@ -33,16 +43,12 @@ class Past:
     def __init__(self, connection: Connection, *, lacking: bool = True) -> None:
         self.connection = connection
         self._lacking = lacking
+        self._latest: dict[tuple[str, type[Any], int], Any] = {}
 
     def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
         """The entries of one type in a stream with a position less than `before`."""
-        query = (
-            select(*STORED)
-            .where(ENTRIES.c.stream == stream, ENTRIES.c.type == kind.type)
-            .order_by(ENTRIES.c.stream_version.desc())
-            .limit(1)
-        )
-        while rows := self.connection.execute(query.where(ENTRIES.c.position < before)).all():
+        asked = {"of_stream": stream, "of_type": kind.type}
+        while rows := self.connection.execute(_NEWEST, {**asked, "before": before}).all():
             (entry,) = read_back(self.connection, rows)
             if not self._lacking:
                 refuse_to_lack(self.connection, [entry])
@@ -51,9 +57,16 @@ class Past:
             before = entry.position
 
     def latest(self, stream: str, kind: type[E], before: int) -> E | None:
-        """The last event of one type in a stream before a position; None when there is none."""
-        entry = next(self.newest_first(stream, kind, before), None)
-        return entry.event if entry is not None and isinstance(entry.event, kind) else None
+        """The last event of one type in a stream before a position; None when there is none.
+
+        Several read models ask the same of one entry.
+        """
+        asked = (stream, kind, before)
+        if asked not in self._latest:
+            entry = next(self.newest_first(stream, kind, before), None)
+            self._latest[asked] = None if entry is None else entry.event
+        event = self._latest[asked]
+        return event if isinstance(event, kind) else None
 
     def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
         """The plain events with those of `ids` that are recorded, wherever they stand."""

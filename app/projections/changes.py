@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -189,19 +189,16 @@ class _About:
     reason: str = ""
 
 
+_OF_ABOUT: Final = tuple(field.name for field in fields(_About))
+_OF_ENTRY: Final = ("position", "id", "occurred_at", "recorded_at", "actor")
+
+
 def _changed(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     rows = []
     for entry, about in _abouts(past, entries):
-        view = ChangeView(
-            **asdict(about),
-            position=entry.position,
-            id=entry.id,
-            occurred_at=entry.occurred_at,
-            recorded_at=entry.recorded_at,
-            actor=entry.actor,
-            body=event_data(entry.event),
-        )
-        row = asdict(view) | {"body": json_text(view.body)}
+        row: dict[str, object] = {name: getattr(entry, name) for name in _OF_ENTRY}
+        row |= {name: getattr(about, name) for name in _OF_ABOUT}
+        row["body"] = json_text(event_data(entry.event))
         rows.append(tuple(row[column.name] for column in CHANGES.columns))
     if rows:
         insert_rows(connection, CHANGES, rows)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from itertools import groupby
 from typing import Any, Final, Literal, cast
 
+import msgspec
 import orjson
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from app.database.engine import driver_name, fetch, insert_rows
 from app.ledger.past import Past
@@ -283,16 +285,27 @@ def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) ->
             connection.execute(update(CYCLES).where(counted).values(aside))
 
 
+_MINE: Final = CYCLES.c.cycle == bindparam("of")
+_STATE: Final = select(CYCLES.c.state).where(_MINE)
+_CHANGE: Final = update(CYCLES).where(_MINE)
+# What each step left stays as it is written: there may be much of it.
+_AS_KEPT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_IN_ORDER: Final = msgspec.json.Encoder(order="sorted")
+
+
 def _went_on(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
-    for entry in entries:
-        mine = CYCLES.c.cycle == cycle_of(entry)
-        before = connection.execute(select(CYCLES.c.state).where(mine)).scalar_one_or_none()
+    for of, steps in groupby(entries, key=cycle_of):
+        before = connection.execute(_STATE, {"of": of}).scalar_one_or_none()
         if before is None:
-            continue  # a step of a cycle nobody started: history happened, nothing is shown of it
-        state = orjson.loads(before)
-        state[entry.event.type] = event_data(entry.event)
-        changed = {"state": json_text(state), **_changed(entry)}
-        connection.execute(update(CYCLES).where(mine).values(changed))
+            continue  # steps of a cycle nobody started: history happened, nothing is shown of it
+        state: dict[str, msgspec.Raw] = _AS_KEPT.decode(before)
+        changed: dict[str, object] = {}
+        for entry in steps:
+            kept = json_text(event_data(entry.event))
+            state[entry.event.type] = msgspec.Raw(kept.encode())
+            changed |= _changed(entry)
+        changed["state"] = _IN_ORDER.encode(state).decode()
+        connection.execute(_CHANGE, {"of": of, **changed})
 
 
 def _changed(entry: Recorded) -> dict[str, object]:

@@ -47,7 +47,7 @@ from sqlalchemy.types import TypeEngine
 from app.database.engine import READ_MODELS_SCHEMA, ROWS_SCHEMA
 from app.ledger import tables as ledger_tables
 from app.ledger.past import Past
-from domain.canonical import INTEGER_MAX, canonical_bytes
+from domain.canonical import INTEGER_MAX, bytes_as_read
 from domain.errors import ReadModelUnfit
 from domain.events.envelope import Recorded
 
@@ -231,8 +231,8 @@ def by_place(column: ColumnElement[str]) -> ColumnElement[str]:
 
 
 def json_text(value: object) -> str:
-    """`value` as canonical JSON text: one value, one text, on every database."""
-    return canonical_bytes(value).decode()
+    """A JSON value that was read as canonical text: one value, one text, on every database."""
+    return bytes_as_read(value).decode()
 
 
 def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
