@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from app.cause import Cause
 from app.clock import now
@@ -19,6 +21,7 @@ from app.projections.models import get_model
 from app.serving.plan import load_plan
 from domain.decisions import lifecycle
 from domain.decisions.lifecycle import PromoteCandidate, RollBack
+from domain.errors import LedgerBusy, LedgerDamaged
 from domain.events.envelope import Recorded
 from domain.events.events import (
     CandidatePromoted,
@@ -26,6 +29,8 @@ from domain.events.events import (
     ModelEvent,
     ValueMeasured,
 )
+
+_LOG: Final = logging.getLogger("whyledger.cycle")
 
 
 def settle_promotion(
@@ -90,15 +95,26 @@ def roll_back(ledger: Ledger, model: str, *, to: str, reason: str, cause: Cause)
 
 
 def _ended(ledger: Ledger, model: str) -> ValueMeasured | None:
-    """What the champion is worth that a rollback is about to take away; None: nobody serves."""
-    with ledger.connect() as connection:
-        view, before = get_model(connection, model), head(connection) + 1
-        reign = reign_at(connection, model, before=before) if view else None
-        if view is None or reign is None:
-            return None
-        contract = contract_of(view.contract)
-        looked = Looked(occasion="rollback", as_of=now(), up_to=before - 1)
-        return measure_value(connection, reign, contract, looked)
+    """What the champion is worth that a rollback is about to take away.
+
+    None: nobody serves; or what it did is not folded in time, for no rollback waits for a figure.
+    """
+    try:
+        with ledger.connect(with_rows=True) as connection:
+            return _worth(connection, model)
+    except (LedgerBusy, LedgerDamaged) as error:
+        _LOG.warning("%s is rolled back unmeasured: %s", model, error.message)
+        return None
+
+
+def _worth(connection: Connection, model: str) -> ValueMeasured | None:
+    view, before = get_model(connection, model), head(connection) + 1
+    reign = reign_at(connection, model, before=before) if view else None
+    if view is None or reign is None:
+        return None
+    contract = contract_of(view.contract)
+    looked = Looked(occasion="rollback", as_of=now(), up_to=before - 1)
+    return measure_value(connection, reign, contract, looked)
 
 
 def _check_last(events: Sequence[ModelEvent], connection: Connection) -> None:

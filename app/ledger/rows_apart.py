@@ -13,7 +13,8 @@ from domain.errors import LedgerBusy
 from domain.stored_damage import StoredDamage
 
 Progress = Callable[[int, int], None]
-WithRows: TypeAlias = bool | Collection[str]  # all there are; or all of these streams
+# All there are; or all of these streams; or all up to this position, however long it takes.
+WithRows: TypeAlias = bool | int | Collection[str]
 
 
 class RowsApart(Protocol):
@@ -114,12 +115,19 @@ class NoRows:
         """Nothing to be closed."""
 
 
+def are_enough(with_rows: WithRows) -> bool:
+    """Whether those rows are enough that are folded by now, when others are not folded in time."""
+    return type(with_rows) is not int and not with_rows
+
+
 def needed_until(connection: Connection, rows: RowsApart, with_rows: WithRows) -> int:
     """The position up to which they must be folded for who asks for so much."""
     last = head(connection)
+    if isinstance(with_rows, int) and not isinstance(with_rows, bool):
+        return min(last, max(rows.least, with_rows))
     if with_rows is True or rows.always:
         return last
-    ends = (end_of_stream(connection, stream) for stream in with_rows or ())
+    ends = (end_of_stream(connection, stream) for stream in (with_rows or ()))
     return min(last, max((rows.least, *ends)))
 
 

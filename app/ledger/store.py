@@ -22,10 +22,7 @@ from app.ledger.catching_up import CatchingUp, Progress
 from app.ledger.commit import Project, RowsKnown
 from app.ledger.known import Known, first_answer, known_of_clients
 from app.ledger.met_damage import OPTION, MetDamage
-from app.ledger.new_events import (
-    NewEvent,
-    StreamAppend,
-)
+from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.preparing import prepare
 from app.ledger.reading import (
     StreamHistory,
@@ -35,7 +32,7 @@ from app.ledger.reading import (
     read_stream,
     stored_artefact,
 )
-from app.ledger.rows_apart import NoRows, RowsApart, WithRows, mending, needed_until
+from app.ledger.rows_apart import NoRows, RowsApart, WithRows, are_enough, mending, needed_until
 from app.ledger.stored_bytes import whole
 from app.ledger.tables import ENTRIES
 from app.ledger.writer import QUEUE_ROWS_MAX, Writer
@@ -228,7 +225,8 @@ class Ledger:
 
         Args:
             with_rows: for who must see what was just written: whether they hold every entry that
-                there is by now, or every one of some streams.
+                there is by now, or every one of some streams; or, for who decides, every one up to
+                a position, which is waited for.
 
         Raises:
             LedgerBusy: no connection came free, the database is out of reach, or others appended
@@ -251,10 +249,11 @@ class Ledger:
             if behind:
                 self.catch_up()
             if lacks_rows:
+                patience = None if type(with_rows) is int else self.busy_timeout_seconds
                 try:
-                    self.rows.catch_up(rows_until, within=self.busy_timeout_seconds)
+                    self.rows.catch_up(rows_until, within=patience)
                 except (LedgerBusy, LedgerDamaged):
-                    if with_rows or folded < min(self.rows.least, last):
+                    if not are_enough(with_rows) or folded < min(self.rows.least, last):
                         raise  # or there are no tables to answer from
                     may_lack_rows = True  # they answer as of the entry up to which they are folded
         raise LedgerBusy(

@@ -72,7 +72,7 @@ class Knowledge(Premises):
     def _window(self, *, by_time: bool) -> Window:
         if self.champion is None:
             return no_window()
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             found = window_predictions(
                 connection,
                 self.started.model,
@@ -95,7 +95,7 @@ class Knowledge(Premises):
 
     def labelled(self, window: Window) -> Labelled:
         """Those rows of a window that have a label in force, in its order."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return labelled_in(
                 connection,
                 window,
@@ -105,16 +105,16 @@ class Knowledge(Premises):
 
     def columns(self, window: Window, names: Sequence[str]) -> Columns:
         """These columns of the window's rows, each read when it is asked for."""
-        return prediction_columns(self.ledger.connect, window, names)
+        return prediction_columns(self.connect, window, names)
 
     def groups(self, window: Window, column: str) -> Whole:
         """The group of each of its rows, as a number, by the column that names it."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return groups_of(connection, window, column)
 
     def answered_by(self, model_version: str) -> int:
         """How many rows of the drift window, not clipped, another version answered last."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return rows_answered(
                 connection,
                 self.started.model,
@@ -128,7 +128,7 @@ class Knowledge(Premises):
     def trainable(self) -> Pool:
         """The rows of the contract's training pool that may train and judge, held to the contract
         of the cycle: the latest label per identity, before as_of, by event time and identity."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             labelled = each_labelled(
                 connection,
                 self.started.model,
@@ -142,7 +142,7 @@ class Knowledge(Premises):
 
     def as_sent(self, rows: LabelledColumns) -> LabelledColumns:
         """Those rows of the pool as they came in, which may hold what a later contract dropped."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             sent = columns_as_sent(connection, rows.places[0])
         return replace(rows, rows=Rows(sent, len(rows)))
 
@@ -150,7 +150,7 @@ class Knowledge(Premises):
     def _labels_within(self) -> tuple[Whole, Floats]:
         """Where the labels of rows in the window stand, and their values."""
         start, end = self.bounds
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return labelled_between(
                 connection, self.started.model, start=start, end=end, up_to=self.cutoff
             )
@@ -188,7 +188,7 @@ class Knowledge(Premises):
         names = self.contract.feature_names
         if self.champion is not None:
             return self.columns(self.window, names)
-        return label_columns(self.ledger.connect, self._labels_within[0], names)
+        return label_columns(self.connect, self._labels_within[0], names)
 
     @cached_property
     def new_samples(self) -> int:
@@ -199,7 +199,7 @@ class Knowledge(Premises):
         new. By the first form of rule `samples` only what had no label is new.
         """
         after, before = self.basis.consumed_until, self.basis.consumed_before
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             if after is None:
                 return labelled_count(
                     connection, self.started.model, before=self.started.as_of, up_to=self.cutoff
@@ -220,7 +220,7 @@ class Knowledge(Premises):
         """The rows the champion was trained on, as `trained_on` has them."""
         if self.champion is None:
             return Identities(self.started.model)
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return trained_on(connection, self.champion)
 
 

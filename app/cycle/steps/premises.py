@@ -6,6 +6,7 @@ As it stood when the cycle started: the position of `CycleStarted` is the cut-of
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -47,17 +48,24 @@ class Premises:
         self.started = started
         self.cutoff = cutoff
 
+    def connect(self) -> AbstractContextManager[Connection]:
+        """A connection on which every row is there that may be looked at, however long it takes.
+
+        They were when the cycle started; since then they may have been begun anew.
+        """
+        return self.ledger.connect(with_rows=self.cutoff)
+
     @cached_property
     def model(self) -> ModelView:
         """The model's read model. One cycle of a model runs at a time, so it stands still but for
         what this cycle's own steps did."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return model_now(connection, self.started.model)
 
     @cached_property
     def contract(self) -> Contract:
         """The contract in force when the cycle started."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return adopted_contract(connection, self.started.contract_digest)
 
     @cached_property
@@ -68,7 +76,7 @@ class Premises:
     @cached_property
     def policy_document(self) -> dict[str, Any]:
         """The policy in force when the cycle started."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return get_policy_document(connection, self.started.policy_digest)
 
     @cached_property
@@ -77,7 +85,7 @@ class Premises:
         one's cycle is set aside, who served last of those that cycles which count have made."""
         if self.started.champion is None:
             return None
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return get_champion(connection, self.started.model, self.started.champion)
 
     @cached_property
@@ -101,7 +109,7 @@ class Premises:
     @property
     def training_on_window(self) -> int:
         """Which training on windows that end on this day this one is, from 1."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return 1 + trainings_until(
                 connection,
                 self.started.model,
@@ -112,7 +120,7 @@ class Premises:
     @cached_property
     def counts(self) -> RowCounts:
         """Rows accepted and refused since the model's previous cycle started."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return rows_between(
                 connection, self.started.model, after=self.previous_cutoff, up_to=self.cutoff
             )
@@ -123,14 +131,14 @@ class Premises:
         if self.started.number == 1:
             return -1
         previous = f"{self.started.model}-{self.started.number - 1}"
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return get_cycle(connection, previous).started_position
 
     @cached_property
     def basis(self) -> Basis:
         """What the earlier cycles that count left: those that none has set aside."""
         number = self.started.number
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             aside = set_aside(connection, self.started.model, before_number=number)
             aside |= frozenset(self.started.sets_aside)
             return basis(
@@ -152,7 +160,7 @@ class Premises:
 
     def trained_under(self, champion: ChampionView) -> Contract:
         """The contract of the cycle that made this champion: what its reference was frozen by."""
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             started = get_cycle(connection, champion.cycle).state[CycleStarted.type]
             return adopted_contract(connection, started["contract_digest"])
 
@@ -164,7 +172,7 @@ class Premises:
         champion = self.champion
         if champion is None or champion.trained_from is None:
             return champion.trained_until if champion else None
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             trained = get_cycle(connection, champion.cycle).state[CandidateTrained.type]
         return str(trained["trained_until"])
 
@@ -173,7 +181,7 @@ class Premises:
         """Whether the champion's frozen reference was erased, so that drift cannot be measured."""
         if self.champion is None:
             return False
-        with self.ledger.connect() as connection:
+        with self.connect() as connection:
             return self.champion.reference_sha256 in erased_artefacts(connection)
 
 

@@ -140,7 +140,7 @@ def _model_and_champion(
 ) -> tuple[ModelView, ChampionView | None, bool, str | None]:
     """The model, who serves, whether drift found for it stands unanswered, and whom the next cycle
     judges."""
-    with known.ledger.connect() as connection:
+    with known.connect() as connection:
         model = model_now(connection, known.started.model)
         if model.champion is None:
             return model, None, False, None
@@ -151,7 +151,7 @@ def _model_and_champion(
 
 def _counts(known: Knowledge, model: ModelView) -> ModelCounts:
     """The model's counts, of the cycles that count; this one has not ended."""
-    with known.ledger.connect() as connection:
+    with known.connect() as connection:
         return model_counts(connection, model)
 
 
@@ -169,7 +169,7 @@ def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
     as_of, due = known.started.as_of, known.contract.health.labels_within_days
     overdue = unlabelled = 0
     labels, kept, in_window = array("d"), bytearray(), bytearray()
-    with known.ledger.connect() as connection:
+    with known.connect() as connection:
         window = no_window() if champion is None else _own_predictions(known, connection, champion)
         for time, label in dated_labels(connection, window, before=as_of, up_to=known.cutoff):
             late = days_between(time, as_of) > due
@@ -230,7 +230,7 @@ def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> V
     """
     if _first_form(known, "value"):
         return None
-    with known.ledger.connect() as connection:
+    with known.connect() as connection:
         reign = reign_at(connection, known.started.model, before=known.cutoff)
         if reign is None:
             return None
@@ -246,7 +246,7 @@ def _first_form(known: Knowledge, rule: Literal["health", "value"]) -> bool:
     """
     if rule in known.started.rules:
         return form(known.started, rule) == FIRST
-    with known.ledger.connect() as connection:
+    with known.connect() as connection:
         before = read_stream(connection, model_stream(known.started.model)).entries
     return not any(
         isinstance(entry.event, ValueMeasured) and entry.position < known.cutoff for entry in before

@@ -31,7 +31,7 @@ def with_residuals(work: Work, done: Done) -> Done:
     known = work.known
     if not isinstance(done.event, DriftMeasured):
         return done
-    with known.ledger.connect() as connection:
+    with known.connect() as connection:
         reign = reign_at(connection, known.started.model, before=known.cutoff)
         judged = known.started.champion  # another than who serves, where a cycle is set aside
         if reign is None or reign.champion.model_version != judged:

@@ -26,6 +26,7 @@ from domain.errors import (
 )
 from domain.events.events import ContractAdopted
 from tests.app.car_ledger import CarLedger, types_of, year_end
+from tests.app.cycle.held_up_rows import hold_up_rows
 from tests.app.cycle.interrupted import Interrupted
 from tests.ledger_events import contract_adopted, promoted, put, started
 
@@ -163,6 +164,23 @@ def test_any_earlier_champion_may_serve_again_with_a_reason(
                 reason="",
                 cause=Cause.unauthenticated("c"),
             )
+
+
+def test_a_rollback_waits_for_no_figure(cars: CarLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given rows that are not folded in time, it is made, and what its champion was worth is left
+    out rather than measured on fewer rows."""
+    cars.lives_through(1976, force="a second champion")
+    hold_up_rows(cars.ledger, monkeypatch)
+
+    roll_back(
+        cars.ledger, "car-price", to="car-price/1", reason="now", cause=Cause.unauthenticated("c")
+    )
+
+    assert cars.view().champion == "car-price/1"
+    assert types_of(cars.ledger, "model-car-price")[-2:] == [
+        "model.candidate-promoted",
+        "model.champion-rolled-back",
+    ]
 
 
 def test_a_rollback_to_a_plan_that_is_damaged_is_refused(cars: CarLedger) -> None:

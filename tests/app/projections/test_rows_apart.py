@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from app.clock import new_id
 from app.database.rows_file import rows_file, rows_files
 from app.ledger.payloads import delete_erased
 from app.ledger.store import Ledger
+from app.projections import rows_apart
 from app.projections.folding import digests
 from app.projections.labels import LABELS
 from app.projections.opening import open_ledger
@@ -92,6 +94,25 @@ def test_who_waits_too_long_is_refused(ledger: Ledger, settings: Settings) -> No
         with ledger.rows.writing(), pytest.raises(LedgerBusy):
             identities(other, with_rows=True)
         assert identities(other) == ["car=1", "car=2"]
+
+
+def test_who_decides_waits_for_the_rows_up_to_its_position_however_long_that_takes(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given rows that are begun anew, as by a new version, and pages of them that take longer than
+    anybody waits: who shows something lacks the last, who decides on them has all."""
+    tell(ledger)
+    monkeypatch.setattr(rows_apart, "_PAGE_ENTRIES", 3)
+    impatient = settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    with closing(open_ledger(impatient)) as other:
+        other.rows.begin_anew()  # type: ignore[attr-defined]
+        other.rows.catch_up(5)
+        clock = count(step=0.3)
+        monkeypatch.setattr(rows_apart, "monotonic_seconds", lambda: next(clock))
+        monkeypatch.setattr(rows_apart, "_PAUSE_SHARE", 0.0)
+        assert len(identities(other)) < CARS
+        with other.connect(with_rows=other.size() - 1) as connection:
+            assert len(connection.execute(select(LABELS.c.identity)).all()) == CARS
 
 
 def test_without_any_rows_nobody_is_answered_from_them(
