@@ -23,8 +23,8 @@ def champion_scale(connection: Connection, model: ModelView) -> Transform:
         return _in_force(model)
     try:
         cycle = get_champion(connection, model.model, model.champion).cycle
-        trained = read_of(cycles_kept(connection, [cycle])[cycle]).cycle.begun
-        return _of_contract(connection, trained.contract_digest)
+        begun = read_of(cycles_kept(connection, [cycle])[cycle]).cycle.begun
+        return _of_contract(connection, begun.contract_digest)
     except UnknownThing:
         return _in_force(model)
 

@@ -10,12 +10,12 @@ import orjson
 from sqlalchemy import Connection
 
 from app.database.engine import execute, fetch
-from app.database.packed_keys import each_key, keys_as_values
+from app.database.many_values import among, among_values, each_key, keys_as_values
 from app.ledger.erasures import rows_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.unreadable import rows_missing
 from domain.blocks.block import Block
-from domain.blocks.ids import ID_BYTES, bytes_of_ids, head_of, row_of_prediction
+from domain.blocks.ids import bytes_of_ids, head_of, row_of_prediction
 from domain.stored_damage import StoredDamage
 
 # The statements of every page are the drivers' own: building one costs more than running it.
@@ -168,9 +168,10 @@ def insert_row_ids(connection: Connection, position: int, ids: Sequence[str]) ->
 
 def _is_uuid(id: str) -> bool:
     try:
-        return len(bytes_of_ids([id])) == ID_BYTES
+        bytes_of_ids([id])
     except ValueError:
         return False
+    return True
 
 
 def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Block]:
@@ -183,7 +184,5 @@ def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Block]:
 def _fetch(connection: Connection, statement: str, positions: Sequence[int]) -> Iterable[Any]:
     if not positions:
         return ()
-    if connection.dialect.name == "sqlite":
-        in_list = statement.format("IN (SELECT value FROM json_each(?))")  # however many
-        return connection.exec_driver_sql(in_list, (orjson.dumps(list(positions)).decode(),))
-    return connection.exec_driver_sql(statement.format("= ANY(%s)"), (list(positions),))
+    in_list = statement.format(among(connection.dialect.name))
+    return connection.exec_driver_sql(in_list, among_values(connection, positions))

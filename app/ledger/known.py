@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-import orjson
 from sqlalchemy import Connection
 
 from app.database.engine import fetch
+from app.database.many_values import among, among_values
 from app.ledger.blocks import BlocksApart, digests_at, places_by_stored_ids, places_of
 from app.ledger.new_events import SAID_BY_ID
 from app.ledger.payloads import PayloadsApart
@@ -26,8 +26,6 @@ _KNOWN: Final = (
     ' FROM entries e LEFT JOIN payloads p ON p."position" = e."position"'
     ' LEFT JOIN blocks b ON b."position" = e."position" WHERE e.id {}'
 )
-_KNOWN_SQLITE: Final = _KNOWN.format("IN (SELECT value FROM json_each(?))")  # however many
-_KNOWN_POSTGRESQL: Final = _KNOWN.format("= ANY(%s)")
 _HALF: Final = 16  # bytes of a digest that are kept of a row of many
 
 
@@ -61,11 +59,8 @@ def is_same_request(sent: bytes | None, known: bytes | None) -> bool:
 
 def known_entries(connection: Connection, ids: Sequence[str]) -> dict[str, Known]:
     """The entries with those of `ids` that are recorded, those of many rows whole."""
-    if connection.dialect.name == "sqlite":
-        rows = fetch(connection, _KNOWN_SQLITE, (orjson.dumps(ids).decode(),))
-    else:
-        rows = fetch(connection, _KNOWN_POSTGRESQL, (list(ids),))
-    rows = list(rows)
+    statement = _KNOWN.format(among(connection.dialect.name))
+    rows = fetch(connection, statement, among_values(connection, ids))
     apart = PayloadsApart(connection, [row[0] for row in rows])
     blocks = BlocksApart(connection)
     found: dict[str, Known] = {}

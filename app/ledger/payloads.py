@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
+from app.database.many_values import among, among_values
 from app.ledger.block_erasure import erase_rows
 from app.ledger.erasures import positions_gone
 from app.ledger.stored_bytes import as_bytes
@@ -20,8 +20,6 @@ from domain.events.events import PayloadErased
 
 # The statement of every page read is the driver's own: building one costs more than running it.
 _READ: Final = 'SELECT "position", salt, bytes FROM payloads WHERE "position" {}'
-_READ_SQLITE: Final = _READ.format("IN (SELECT value FROM json_each(?))")  # however many
-_READ_POSTGRESQL: Final = _READ.format("= ANY(%s)")
 _ROWS_PER_DELETE: Final = 500
 _NOT_ALLOWED: Final = "42501"  # insufficient_privilege
 
@@ -97,11 +95,8 @@ def _delete(connection: Connection, column: Any, values: Sequence[object]) -> No
 
 
 def _read(connection: Connection, positions: Iterable[int]) -> dict[int, Payload]:
-    wanted = list(positions)
-    if connection.dialect.name == "sqlite":
-        rows = connection.exec_driver_sql(_READ_SQLITE, (orjson.dumps(wanted).decode(),))
-    else:
-        rows = connection.exec_driver_sql(_READ_POSTGRESQL, (wanted,))
+    statement = _READ.format(among(connection.dialect.name))
+    rows = connection.exec_driver_sql(statement, among_values(connection, [*positions]))
     return {
         at: Payload(as_bytes(salt, "the salt beside it", at), as_bytes(data, "its data", at))
         for at, salt, data in rows

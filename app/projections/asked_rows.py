@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table
 
 from app.database.engine import driver_name, fetch
-from app.database.packed_keys import each_key, keys_as_values
+from app.database.many_values import each_key, joined_keys, keys_as_values
 
 _ROWS_PER_STATEMENT: Final = 1_000
 
@@ -41,5 +41,6 @@ class AskedRows:
         """What it says of the rows with these digests (`row_digest`), of each once."""
         said, rows = self._said[connection.dialect.name], list(dict.fromkeys(digests))
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-            some = keys_as_values(connection, b"".join(rows[start : start + _ROWS_PER_STATEMENT]))
+            keys = joined_keys(rows[start : start + _ROWS_PER_STATEMENT])
+            some = keys_as_values(connection, keys)
             yield from fetch(connection, said, (*some, *further))

@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from app.database.engine import driver_name, fetch, insert_rows
+from app.database.many_values import among, among_values
 from app.ledger.past import Past
 from app.ledger.streams import cycle_of_stream
 from app.projections.read_model import json_text, table_of, view_of, views_of, views_of_rows
@@ -119,17 +120,16 @@ def _kept_with(connection: Connection, ids: list[str]) -> list[CycleKept]:
     """In the driver's own words: a page of a hundred is asked for again and again."""
     if not ids:
         return []
-    dialect = connection.dialect.name
-    asked: object = orjson.dumps(ids).decode() if dialect == "sqlite" else ids
-    rows = fetch(connection, _statement_with_ids(dialect), (asked,))
+    statement = _statement_with_ids(connection.dialect.name)
+    rows = fetch(connection, statement, among_values(connection, ids))
     return views_of_rows(CycleKept, _KEPT_NAMES, rows)
 
 
 @cache
 def _statement_with_ids(dialect: str) -> str:
     columns = ", ".join(f'"{name}"' for name in _KEPT_NAMES)
-    among = "IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else "= ANY(%s)"
-    return f"SELECT {columns} FROM {driver_name(CYCLES, dialect)} WHERE cycle {among}"  # noqa: S608 - our own names
+    table = driver_name(CYCLES, dialect)
+    return f"SELECT {columns} FROM {table} WHERE cycle {among(dialect)}"  # noqa: S608 - our own names
 
 
 def newest_cycles_kept(connection: Connection, model: str, *, limit: int) -> list[CycleKept]:

@@ -223,8 +223,8 @@ class Keeping:
     ) -> None:
         """Fold into each of those that are `behind` what it lacks up to a position."""
         done = min((positions[each.name] for each in behind), default=up_to)
-        past = Past(connection)
         for page in dense_pages(connection, done, up_to, PAGE_ENTRIES):
+            past = Past(connection)
             for each in behind:
                 since = positions[each.name]
                 fold([each], connection, past, [one for one in page if one.position > since])

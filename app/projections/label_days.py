@@ -52,14 +52,14 @@ LABEL_DAYS: Final = table_of(
 )
 
 
-Version: TypeAlias = tuple[str, str]  # model, and which of its versions
+ModelVersion: TypeAlias = tuple[str, str]  # model, and which of its versions
 
 
 class Standing(NamedTuple):
     """How some rows stand, by their digests."""
 
     labelled: Set[bytes]  # those that have a label
-    days: Mapping[Version, Mapping[bytes, str]]  # the day on which a row counts for a version
+    days: Mapping[ModelVersion, Mapping[bytes, str]]  # the day on which a row counts for a version
 
 
 def day_of(event_time: str) -> str:

@@ -21,11 +21,12 @@ from app.ledger.past import Past
 from app.projections.asked_rows import AskedRows
 from app.projections.labels import LABELS, Targets
 from app.projections.labels_in_force import number
-from app.projections.read_model import json_text, unfit
+from app.projections.read_model import unfit
 from app.projections.row_values import events_at, in_ledger_order
 from app.projections.windows import Columns
 from domain.blocks.ids import end_of, position_of
 from domain.blocks.layouts import in_canonical_order
+from domain.canonical import canonical_bytes
 from domain.events.envelope import Recorded
 from domain.events.events import ObservationRecorded, PredictionMade, Row
 from domain.packed import Packed, Packing, Whole
@@ -207,7 +208,7 @@ def _with_label(row: Row, target: str | None, label: float) -> Row:
     """The row of a prediction with its label, as one that came in with it would stand there."""
     if not target:
         return row
-    whole: Row = row | {target: orjson.loads(json_text(label))}
+    whole: Row = row | {target: orjson.loads(canonical_bytes(float(label)))}
     return {name: whole[name] for name in in_canonical_order(whole)}
 
 

@@ -17,7 +17,7 @@ from app.ledger.erasures import models_of_rows
 from app.ledger.past import Past
 from app.projections.answered_rows import answered_in_zone
 from app.projections.asked_rows import AskedRows
-from app.projections.label_days import LABEL_DAYS, Standing, Version, recount
+from app.projections.label_days import LABEL_DAYS, ModelVersion, Standing, recount
 from app.projections.labels import LABELS, told_labels
 from app.projections.predictions import (
     PREDICTIONS,
@@ -49,7 +49,7 @@ _LABELLED: Final = AskedRows(
 def _predicted(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     made = list(predictions_in(entries))
     models: dict[bytes, str] = {}
-    counted: dict[Version, dict[bytes, str]] = {}  # of a row predicted again the last day counts
+    counted: dict[ModelVersion, dict[bytes, str]] = {}  # a row predicted again: its last day
     for each in made:
         models.update(dict.fromkeys(each.digests, each.model))
         days = zip(each.digests, each.days, strict=True)
@@ -119,7 +119,7 @@ def _standing(connection: Connection, models: Mapping[bytes, str]) -> Standing:
     `models`: the digest of each row (`row_digest`) -> its model.
     """
     labelled = frozenset(digest for (digest,) in _LABELLED(connection, models))
-    days: dict[Version, dict[bytes, str]] = {}
+    days: dict[ModelVersion, dict[bytes, str]] = {}
     for digest, version, _, day in last_of_each_version(connection, [*models]):
         model = models[digest]
         days.setdefault((model, model + version), {})[digest] = _day(day)

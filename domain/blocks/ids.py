@@ -60,11 +60,13 @@ def source_event_ids(source: str, source_ids: Iterable[str]) -> list[str]:
     """
     space = _space(f"source {source}")
     drawn = [_drawn(space, each) for each in source_ids]
-    bits = np.frombuffer(b"".join(drawn), np.uint8).reshape(len(drawn), _SHA1_BYTES)[:, :16].copy()
+    bits = np.frombuffer(b"".join(drawn), np.uint8).reshape(len(drawn), _SHA1_BYTES)
+    bits = bits[:, :ID_BYTES].copy()
     bits[:, 6] = bits[:, 6] & 0x0F | 0x50  # the version, RFC 9562
     bits[:, 8] = bits[:, 8] & 0x3F | 0x80  # the variant
     whole = np.full((len(drawn), _ID_LENGTH), ord("-"), np.uint8)
-    whole[:, _DIGITS] = np.frombuffer(bits.tobytes().hex().encode(), np.uint8).reshape(-1, 32)
+    digits = np.frombuffer(bits.tobytes().hex().encode(), np.uint8)
+    whole[:, _DIGITS] = digits.reshape(-1, len(_DIGITS))
     text = whole.tobytes().decode()
     return [text[start : start + _ID_LENGTH] for start in range(0, len(text), _ID_LENGTH)]
 
@@ -127,7 +129,7 @@ def prediction_ids(first: str, rows: int) -> list[str]:
 
 def ids_of_rows(first: str, rows: Iterable[int]) -> list[str]:
     """`prediction_id` of some rows."""
-    head, low = first[:_HEAD], int(first[_HEAD:], 16)
+    head, low = first[:_HEAD], int(first[_HEAD:], 16) & _COUNTED
     counted = np.fromiter(rows, np.int64) + low & _COUNTED
     digits = counted.astype(">u2").tobytes().hex()
     return [head + digits[at : at + 4] for at in range(0, len(digits), 4)]

@@ -45,9 +45,10 @@ def lines_of_columns(columns: Sequence[Sequence[object]]) -> list[bytes]:
     """As `lines_of`, of the rows whose first values are the first column, and so on."""
     told = [_told(column) for column in columns]
     lines = _filled(b"[%b]" % b",".join(each.mark for each in told), told)
-    for index in {odd for each in told for odd in each.odd}:
-        row = tuple(each.written[index] for each in told)
+    odd = {index: tuple(each.written[index] for each in told) for index in _odd_of(told)}
+    for index, row in odd.items():
         lines[index] = canonical_bytes(row)
+    for row in odd.values():
         _refuse_what_reads_back_as_another(row)
     if holds_nul(b"".join(lines)):
         raise NotCanonical(
@@ -69,7 +70,7 @@ def objects_of(columns: Mapping[str, Sequence[object]]) -> list[bytes]:
         for name, each in zip(names, told, strict=True)
     ]
     objects = _filled(b"{%b}" % b",".join(members), told)
-    for index in {odd for each in told for odd in each.odd}:
+    for index in _odd_of(told):
         row = {name: each.written[index] for name, each in zip(names, told, strict=True)}
         objects[index] = canonical_bytes(row)
     return objects
@@ -86,6 +87,11 @@ class _Told(NamedTuple):
 
 _BARE: Final = b"%b"
 _QUOTED: Final = b'"%b"'
+
+
+def _odd_of(told: Sequence[_Told]) -> list[int]:
+    """The rows that have an odd value in one of the columns, in order: the first is refused."""
+    return sorted({index for each in told for index in each.odd})
 
 
 def _filled(template: bytes, told: Sequence[_Told]) -> list[bytes]:

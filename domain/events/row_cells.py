@@ -6,7 +6,7 @@ Only what is certain is read so: an entry with an erased row, or of an older sch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from domain.blocks.lines_together import values_together
@@ -18,6 +18,7 @@ from domain.events.upcasting import UPCASTERS
 from domain.packed import Value
 
 _Lines = list[tuple[Any, ...]]
+_COLUMNS: Final = 4  # place, identity, event time, and what was answered or observed
 _WITH_COLUMNS: Final = (PredictionMade, ObservationRecorded)
 
 
@@ -49,20 +50,16 @@ def answered_together(entry: Recorded) -> AnsweredRows:
     apart, rows = entry.rows_apart, range(entry.rows)
     shared, lines = _certain(entry, apart, rows)
     if apart is not None and lines is not None:
-        identities, times = (
-            apart.layout.identities(shared, lines),
-            apart.layout.times(shared, lines),
-        )
+        identities, times = _names(apart, shared, lines)
         places = range(entry.place, entry.place + entry.rows)
         return AnsweredRows(places, identities, times, [line[0] for line in lines])
-    found = AnsweredRows([], [], [], [])
-    for each in rows_of(entry, rows):
-        event = each.event
-        if isinstance(event, PredictionMade):
-            said = (each.place, event.identity, each.occurred_at, event.prediction)
-            for column, value in zip(found, said, strict=True):
-                column.append(value)  # type: ignore[attr-defined]
-    return found
+    return AnsweredRows(
+        *_columns(
+            (each.place, each.event.identity, each.occurred_at, each.event.prediction)
+            for each in rows_of(entry, rows)
+            if isinstance(each.event, PredictionMade)
+        )
+    )
 
 
 class ObservedRows(NamedTuple):
@@ -82,18 +79,16 @@ def observed_together(entry: Recorded, target: str) -> ObservedRows:
     apart, rows = entry.rows_apart, range(entry.rows)
     shared, lines = _certain(entry, apart, rows)
     if apart is not None and lines is not None:
-        layout = apart.layout
-        identities, times = layout.identities(shared, lines), layout.times(shared, lines)
+        identities, times = _names(apart, shared, lines)
         places = range(entry.place, entry.place + entry.rows)
         return ObservedRows(places, identities, times, _column(apart, shared, lines, target))
-    found = ObservedRows([], [], [], [])
-    for each in rows_of(entry, rows):
-        event = each.event
-        if isinstance(event, ObservationRecorded):
-            said = (each.place, event.identity, each.occurred_at, event.row.get(target))
-            for column, value in zip(found, said, strict=True):
-                column.append(value)  # type: ignore[attr-defined]
-    return found
+    return ObservedRows(
+        *_columns(
+            (each.place, each.event.identity, each.occurred_at, each.event.row.get(target))
+            for each in rows_of(entry, rows)
+            if isinstance(each.event, ObservationRecorded)
+        )
+    )
 
 
 def names_of(entry: Recorded, rows: Sequence[int]) -> list[tuple[str, str]] | None:
@@ -104,11 +99,7 @@ def names_of(entry: Recorded, rows: Sequence[int]) -> list[tuple[str, str]] | No
     apart = entry.rows_apart
     shared, lines = _certain(entry, apart, rows)
     if apart is not None and apart.layout.plain == PredictionMade.type and lines is not None:
-        identities, times = (
-            apart.layout.identities(shared, lines),
-            apart.layout.times(shared, lines),
-        )
-        return list(zip(identities, times, strict=True))
+        return list(zip(*_names(apart, shared, lines), strict=True))
     found = [
         (each.event.identity, each.occurred_at)
         for each in _plain(entry, apart, rows)
@@ -133,6 +124,16 @@ def cells_of(
     if len(held) < len(rows):
         return None
     return [[row.get(name) for row in held] for name in names]
+
+
+def _names(apart: RowsApart, shared: dict[str, Any], lines: _Lines) -> tuple[list[str], list[str]]:
+    """Identity and event time of such lines."""
+    return apart.layout.identities(shared, lines), apart.layout.times(shared, lines)
+
+
+def _columns(rows: Iterable[tuple[Any, Any, Any, Any]]) -> Sequence[Sequence[Any]]:
+    """The same by columns."""
+    return [*zip(*rows, strict=True)] or [()] * _COLUMNS
 
 
 def _column(apart: RowsApart, shared: dict[str, Any], lines: _Lines, name: str) -> list[Value]:

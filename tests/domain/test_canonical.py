@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from domain.canonical import (
     INTEGER_MAX,
+    bytes_as_read,
     canonical_bytes,
     digest,
     digest_as_read,
@@ -72,6 +73,14 @@ def test_of_what_was_read_the_digest_is_the_same(document: Any) -> None:
     except DocumentInvalid:
         reject()
     assert digest_as_read(read) == digest(read)
+
+
+@settings(max_examples=500)
+@example({"a": (1.0, -0.0), "\u20ac": 2**53 - 1, "é": 5.0})
+@given(DOCUMENTS)
+def test_what_is_folded_has_the_same_bytes_too(document: Any) -> None:
+    """Events hold tuples, and whole floats where they stand for numbers."""
+    assert bytes_as_read(document) == canonical_bytes(document)
 
 
 @settings(max_examples=500)

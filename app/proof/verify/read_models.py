@@ -47,10 +47,9 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
     last = max((positions[each.name] for each in standing), default=-1)
     if unknown or last > head(connection):
         return 0, [_unfounded(unknown, last, head(connection))]
-    past = Past(connection)
     with scratch(standing) as expected:
         for page in dense_pages(connection, -1, last, PAGE_ENTRIES):
-            rows = expanded(page)  # once for all of them
+            past, rows = Past(connection), expanded(page)  # once for all of them
             for each in standing:
                 up_to = positions[each.name]
                 fold([each], expected, past, [one for one in rows if one.position <= up_to])

@@ -100,6 +100,20 @@ def test_what_no_line_can_hold_is_refused_with_its_place(row: Sequence[object], 
         lines_of([(0,) * len(row), row])
 
 
+def test_the_first_of_several_bad_rows_is_refused() -> None:
+    good, nan, surrogate, large = (0, "a"), (math.nan, "a"), (0, "\ud800"), (2.0**60, "a")
+    with pytest.raises(NotCanonical, match="/0: nan"):
+        lines_of([*[good] * 5, nan, *[good] * 1018, surrogate])
+    with pytest.raises(NotCanonical, match="/0: nan"):
+        lines_of([large, nan])
+
+
+def test_columns_may_have_names_with_any_sign() -> None:
+    columns: dict[str, list[object]] = {"x%": [1, 2], "%b": ["a", "%"], 'a"b': [0.5, 1.5]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    assert objects_of(columns) == [canonical_bytes(row) for row in rows]
+
+
 def test_rows_of_one_block_have_as_many_values_each() -> None:
     with pytest.raises(ValueError, match="zip"):
         lines_of([(1,), (1, 2)])

@@ -172,6 +172,10 @@ CELLS = st.sampled_from(
         "5.",
         "1e400",
         "x",
+        ".",
+        "+",
+        "1.2.3",
+        "1+1",
         "nan",
         "1_0",
         "٣",
@@ -277,7 +281,7 @@ STAMPS = st.sampled_from(
     ]
 )
 SERIALS = st.sampled_from(["A", "a b", "", "Cafe\u0301", "\u200b", "x" * 200, "x" * 201, None])
-BATCHES = st.sampled_from([0, 1, 1.0, 12, 2**53 - 1, -1, 2**60])
+BATCHES = st.sampled_from([0, 1, 2, 3, 3.0, 12, 2**53 - 1, -1, 2**60])
 
 
 @pytest.mark.parametrize("bounds", [None, (0.5, 12.5), (1 - 2**53, 2**53 - 1), (2, 3)])
@@ -301,6 +305,16 @@ def test_times_texts_and_integers_of_many_rows_are_kept_as_those_of_each(
     if together is not None:
         assert [repr(row) for row in together] == [repr(row) for row in judged.accepted]
         assert not judged.refused
+
+
+def test_bounds_of_an_integer_that_are_none_are_those_within_them() -> None:
+    document = kettle_document()
+    (batch,) = (each for each in document["columns"] if each["name"] == "batch")
+    batch |= {"possible": {"min": 0.5, "max": 12.5}, "unit": "1"}
+    guard = RowGuard(parse_contract(document))
+    for value, accepted in ((0, False), (1, True), (12, True), (13, False)):
+        rows = [{**ROW, "batch": value, "serial": "x" * 200, "boiled_at": "2024-02-29T12:00:00Z"}]
+        assert (guard.accepted_together(rows, labelled=False) is not None) == accepted
 
 
 def test_a_batch_of_good_rows_is_accepted_together_in_few_steps() -> None:
