@@ -75,8 +75,15 @@ def sizes(found: Found) -> list[Figure]:
         line("first signing, s", lambda size: found.serving[size].signing_seconds),
         line("first signing, MB", lambda size: found.serving[size].signing_mb),
         line("serving, MB", lambda size: found.serving[size].serving_mb),
+        line("the process that folds, MB", lambda size: found.serving[size].folding_mb),
         *both("verify", found.verify),
         *both("rebuild, start of its process included", found.rebuild),
+        *both(
+            "the same beside predictions",
+            {size: each.rebuild for size, each in found.beside.items()},
+        ),
+        line("a prediction meanwhile, p95 ms", lambda size: found.beside[size].beside_ms),
+        line("a prediction before, p95 ms", lambda size: found.beside[size].alone_ms),
         *both("whyledger replay", found.replay),
         *both("keep cycle", found.cycle),
         *(pages(door) for door in DOORS),
@@ -182,6 +189,7 @@ def _memory(found: Found) -> Iterator[Figure]:
         ("first start", large.start_mb, small.start_mb),
         ("first signing", large.signing_mb, small.signing_mb),
         ("serving", large.serving_mb, small.serving_mb),
+        ("the process that folds", large.folding_mb, small.folding_mb),
     ):
         times = _over(ours, least)
         yield _line(

@@ -16,6 +16,7 @@ from app.projections.opening import open_ledger
 from app.settings import Settings
 from benchmarks.cars import fitted
 from benchmarks.growth.asking import client
+from benchmarks.growth.beside import REBUILDING, Beside, rebuilt_beside
 from benchmarks.growth.extent import Extent
 from benchmarks.growth.filling import Filling, copied, cycling, kept
 from benchmarks.growth.intake import (
@@ -27,7 +28,7 @@ from benchmarks.growth.intake import (
     uploads,
 )
 from benchmarks.growth.pages import DOORS, OVERVIEW, Waits, waits
-from benchmarks.growth.processes import Ran, bytes_below, command, peak_mb, program
+from benchmarks.growth.processes import Ran, bytes_below, command, family, peak_mb, program
 from benchmarks.growth.sold_cars import Rows
 from benchmarks.growth.told import Told
 from benchmarks.replay import peers_rate
@@ -59,6 +60,7 @@ class Serving:
     signing_seconds: float  # the first checkpoint
     signing_mb: float
     serving_mb: float  # after every page and some batches
+    folding_mb: float  # of the process beside it that folds rows, by then; 0 where none ran
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class Found:
     pages: Waits
     verify: dict[int, Ran]
     rebuild: dict[int, Ran]  # which says the seconds of the work alone
+    beside: dict[int, Beside]  # the same while the service answers predictions
     replay: dict[int, Ran]
     cycle: dict[int, Ran]
     uploads: Rates
@@ -86,13 +89,13 @@ def measured(directory: Path, extent: Extent) -> Found:
     filling = Filling()
     rows = Rows(filling.cars)
     filled = _fill(directory, filling, extent, told)
-    serving, pages = _served(directory, filled, rows, extent, told)
+    serving, pages, beside = _served(directory, filled, rows, extent, told)
     verify, rebuild, replay, cycle = {}, {}, {}, {}
     for size, each in filled.items():
         told("verify", size)
         verify[size] = command(each.settings, "verify", "--json")
         told("rebuild", size)
-        rebuild[size] = program("benchmarks.growth.rebuilding", each.settings)
+        rebuild[size] = program(REBUILDING, each.settings)
         told("replay", size)
         replay[size] = command(each.settings, "replay", "--json")
         told("cycle", size)
@@ -113,6 +116,7 @@ def measured(directory: Path, extent: Extent) -> Found:
             pages=pages,
             verify=verify,
             rebuild=rebuild,
+            beside=beside,
             replay=replay,
             cycle=cycle,
             uploads=uploads(port, rows, directory, extent, told),
@@ -157,7 +161,7 @@ def _fill(directory: Path, filling: Filling, extent: Extent, told: Told) -> dict
 
 def _served(
     directory: Path, filled: dict[int, Filled], rows: Rows, extent: Extent, told: Told
-) -> tuple[dict[int, Serving], Waits]:
+) -> tuple[dict[int, Serving], Waits, dict[int, Beside]]:
     """A service on each ledger, side by side, and the empty route beside them."""
     ports: dict[int, int] = {}
     started: dict[int, tuple[float, float, float, float]] = {}
@@ -189,15 +193,23 @@ def _served(
                 signing_seconds=found[2],
                 signing_mb=found[3],
                 serving_mb=_resident(filled[size]),
+                folding_mb=max(map(peak_mb, family(_pid(filled[size]))[1:]), default=0.0),
             )
             for size, found in started.items()
         }
-    return serving, pages
+        beside = {}
+        for size, each in filled.items():
+            told("rebuild", size)
+            beside[size] = rebuilt_beside(ports[size], each.settings, rows, extent)
+    return serving, pages, beside
 
 
 def _resident(filled: Filled) -> float:
-    pid = (filled.settings.state_dir / "service.pid").read_text(encoding="utf-8")
-    return peak_mb(int(pid))
+    return peak_mb(_pid(filled))
+
+
+def _pid(filled: Filled) -> int:
+    return int((filled.settings.state_dir / "service.pid").read_text(encoding="utf-8"))
 
 
 @contextmanager

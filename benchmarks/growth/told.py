@@ -42,7 +42,7 @@ class Told:
         self._said = 0.0
         self._done = self._current = 0.0
         parts: list[tuple[str, int]] = [("first decision", 0), ("disk", 0)]
-        parts += [(part, size) for size in extent.sizes for part in _EACH_SIZE]
+        parts += [(part, size) for size in extent.sizes for part in (*_EACH_SIZE, "rebuild")]
         parts += [("pages", 0)] * (extent.rounds * doors)
         parts += [("uploads", 0), ("outcomes", 0), ("batches", 0)] * extent.rounds
         parts += [("pyeventsourcing", 0)] * extent.peers

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
+from benchmarks.growth.beside import Beside
 from benchmarks.growth.intake import BURST, CONNECTIONS, FOLDING, Rates
 from benchmarks.growth.lines import sizes, targets, time_grows
 from benchmarks.growth.measuring import Filled, Found, Serving
@@ -33,7 +34,12 @@ def filled(rows: int) -> Filled:
 def found() -> Found:
     """A run in which every target is met, each just so."""
     serving = Serving(
-        start_seconds=2.0, start_mb=100.0, signing_seconds=0.1, signing_mb=110.0, serving_mb=120.0
+        start_seconds=2.0,
+        start_mb=100.0,
+        signing_seconds=0.1,
+        signing_mb=110.0,
+        serving_mb=120.0,
+        folding_mb=90.0,
     )
     page = dict.fromkeys(DOORS, 20.0) | {OVERVIEW: 60.0}
     return Found(
@@ -42,6 +48,10 @@ def found() -> Found:
         pages={EMPTY: {OVERVIEW: 1.0}, SMALL: page, LARGE: page},
         verify={SMALL: Ran(1.0, 90.0, {}), LARGE: Ran(50.0, 90.0, {})},
         rebuild={SMALL: Ran(2.0, 90.0, {"seconds": 1}), LARGE: Ran(20.0, 90.0, {"seconds": 10})},
+        beside={
+            size: Beside(rebuild=Ran(30.0, 90.0, {}), alone_ms=1.0, beside_ms=2.0)
+            for size in (SMALL, LARGE)
+        },
         replay={SMALL: Ran(1.0, 90.0, {}), LARGE: Ran(10.0, 90.0, {})},
         cycle={SMALL: Ran(2.0, 200.0, {}), LARGE: Ran(60.0, 300.0, {})},
         uploads=Rates(25_000.0, 100_000.0),
