@@ -45,7 +45,7 @@ TEXTS = {
     30: "110251989a561525",
     31: "bc3eb1c69eca7f89",
     32: "e8e7fb5a82048adb",
-    33: "5c8f0dd4443445e1",
+    33: "cfcad1926ef47283",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 
