@@ -13,7 +13,7 @@ from sqlalchemy import Table, delete, update
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.projections.cycles import CYCLES
+from app.projections.cycles import CYCLES, get_cycle
 from app.projections.folding import digests
 from app.projections.keeping import Keeping
 from app.projections.labels import LABELS
@@ -252,6 +252,29 @@ def test_both_databases_come_to_the_same_digests(
     assert found[0] == found[1]
     assert len(set(found[0].values())) == len(found[0])  # none of them is empty
     postgres.close()
+
+
+def test_steps_of_cycles_that_alternate_and_come_twice_are_told_alike_in_one_page(
+    ledger: Ledger,
+) -> None:
+    """Given two models' cycles whose steps come by turns, one of them twice (a training tried
+    again): folded one by one, and then all in one page."""
+    for model in ("cars", "vans"):
+        events.put(ledger, f"model-{model}", events.contract_adopted(model))
+        events.put(ledger, f"cycle-{model}-1", events.started(1, model))
+    for step in (events.attempted(), events.guarded(), events.attempted(2), events.halted()):
+        for model in ("cars", "vans"):
+            events.put(ledger, f"cycle-{model}-1", step)
+
+    rebuilt = rebuild(ledger)
+
+    assert rebuilt.differing == ()
+    with ledger.connect() as connection:
+        for cycle in ("cars-1", "vans-1"):
+            view = get_cycle(connection, cycle)
+            assert view.attempts == 2
+            assert list(view.state) == sorted(view.state)
+            assert view.state["cycle.attempt-started"]["attempt"] == 2
 
 
 def test_a_read_model_that_was_tampered_with_is_named_and_mended(full: Ledger) -> None:
