@@ -53,7 +53,8 @@ soak: $(READY) ## kill -9, full and slow disks, stopped databases: the long form
 	if test $$alone -eq 5; then exit $$beside; fi; \
 	if test $$beside -eq 5; then exit $$alone; fi; exit $$(( alone > beside ? alone : beside ))
 
-# What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong values.
+# What else has a long form: forgeries, permissions, clocks, erasures that are killed, requests, wrong
+# values, lines of rows.
 TRAINS := tests/soak/test_policies_compared.py tests/soak/test_reigns_of_the_demo.py \
   tests/app/cycle/test_run_story.py tests/long
 CASES := $(TRAINS) tests/app/proof/verify/test_random_forgeries.py \
@@ -61,7 +62,7 @@ CASES := $(TRAINS) tests/app/proof/verify/test_random_forgeries.py \
   tests/app/cycle/test_clock_jumps.py tests/app/intake/test_erasure_killed.py \
   tests/app/http/routes/test_openapi_generated.py tests/app/http/routes/test_hostile_bodies.py \
   tests/app/http/routes/test_wrong_values_everywhere.py \
-  tests/app/training/test_registry_full_or_locked.py
+  tests/app/training/test_registry_full_or_locked.py tests/domain/blocks/test_lines.py
 
 # What decides has no line and no branch that its own tests leave out.
 coverage: $(READY) ## every line and branch of domain/ and rules/, by their own tests
