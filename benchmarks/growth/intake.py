@@ -135,14 +135,23 @@ def outcomes(port: int, rows: Rows, directory: Path, extent: Extent, told: Told)
 
 def bytes_a_row(settings: Settings, rows: Rows, extent: Extent) -> float:
     """What a row of a batch adds to all files of the state directory, derived ones included."""
-    before = bytes_below(settings.state_dir)
+    before = bytes_at_rest(settings)
     sent = 0
     with service(settings.state_dir) as port, client(port) as asking:
         while sent < extent.kept:
             asking.post("/predictions", orjson.dumps(batch(rows, extent)))
             sent += extent.batch_rows
-    open_ledger(settings).close()  # what was not yet derived when the service ended
-    return (bytes_below(settings.state_dir) - before) / sent
+    return (bytes_at_rest(settings) - before) / sent
+
+
+def bytes_at_rest(settings: Settings) -> int:
+    """The bytes of all files, once everything is derived and the databases' logs are emptied."""
+    with closing(open_ledger(settings)) as ledger:
+        ledger.rows.catch_up()
+    for log in settings.state_dir.glob("*-wal"):
+        with closing(sqlite3.connect(log.with_name(log.name.removesuffix("-wal")))) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return bytes_below(settings.state_dir)
 
 
 def _rate(

@@ -21,6 +21,13 @@ def kills_asked(request: pytest.FixtureRequest) -> int | None:
     return asked and max(1, asked // 2)
 
 
+@pytest.fixture(autouse=True)
+def _rows_folded_beside(soaking: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the long form as it is by default: by a process beside each service."""
+    if soaking:
+        monkeypatch.setenv("WHYLEDGER_ROWS_FOLDED_BESIDE", "true")
+
+
 class StoppablePostgres:
     """A PostgreSQL server of one's own, which may be stopped, crashed and started."""
 

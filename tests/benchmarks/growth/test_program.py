@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from app.projections.opening import open_ledger
 from app.settings import Settings
 from benchmarks.growth.__main__ import main
 from benchmarks.growth.extent import SHORT, size_words, sizes_of
+from benchmarks.growth.intake import bytes_at_rest
 from benchmarks.growth.processes import command
 from benchmarks.growth.told import Told
 from benchmarks.tables import into
+from tests.app.many_rows import predictions, put_many
 from tests.repository import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "performance.md"
@@ -65,3 +70,21 @@ def test_a_part_of_a_part_is_told_no_more_than_every_few_seconds(
     first, *others = capsys.readouterr().err.splitlines()
     assert first == "growth: first decision; just begun"
     assert [line.partition("; about ")[0] for line in others] == ["growth: fill at 400 rows"]
+
+
+def test_bytes_at_rest_hold_nothing_that_a_log_does(tmp_path: Path) -> None:
+    """Given the files of a service that was killed, what its logs held is in them when they are
+    weighed, and weighing them again gives as much."""
+    running, killed = (Settings(state_dir=tmp_path / name) for name in ("running", "killed"))
+    with closing(open_ledger(running)) as ledger:
+        put_many(ledger, predictions(*range(500)))
+        ledger.rows.catch_up()
+        shutil.copytree(running.state_dir, killed.state_dir)
+
+    def logged() -> int:
+        return sum(log.stat().st_size for log in killed.state_dir.glob("*-wal"))
+
+    assert logged() > 0
+    weighed = bytes_at_rest(killed)
+    assert logged() == 0
+    assert bytes_at_rest(killed) == weighed
