@@ -39,7 +39,8 @@ def differing_read_models(connection: Connection) -> tuple[int, list[Break]]:
     positions = positions_of(connection)
     # Those that no process of this version has made yet are made from the entries at its start.
     there = tables_beside(connection) | tables_of_rows(connection)
-    unknown = [each.name for each in READ_MODELS if each.name in there - positions.keys()]
+    tables = [str(table.name) for table in tables_of(READ_MODELS)]
+    unknown = [name for name in tables if name in there - positions.keys()]
     standing = [each for each in READ_MODELS if each.name in positions]
     if positions.get(ROWS.name, -1) < _last_erasure(connection):
         # They lack it still, and hold what the entries do not give any more.

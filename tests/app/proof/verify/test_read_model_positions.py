@@ -7,9 +7,10 @@ import pytest
 from app.ledger.store import Ledger
 from app.projections.positions import POSITIONS
 from app.projections.refusals import REFUSALS
+from app.projections.zones import ZONES
 from app.proof.verify.verification import verify
 from tests.app.proof.forger import change, stored_as
-from tests.ledger_events import put, refused
+from tests.ledger_events import prediction, put, refused
 
 
 @pytest.fixture
@@ -43,6 +44,21 @@ def test_it_is_not_hidden_by_taking_away_how_far_it_is_folded(
     (only,) = verify(edited, None).breaks
     assert only.thing == "the positions up to which read models are folded"
     assert said in only.found
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_table_that_belongs_to_a_read_model_may_not_be_left_out_of_its_position(
+    ledger: Ledger,
+) -> None:
+    """Whoever goes on to fold would begin that read model anew; on SQLite it stands in another
+    file, which is removed then."""
+    put(ledger, "predictions-cars", prediction())
+    ledger.rows.catch_up()
+    assert verify(ledger, None).breaks == ()
+    named = f"SET read_models = replace(read_models, ' {ZONES.name}', '')"
+    change(ledger, f"UPDATE {stored_as(ledger, POSITIONS)} {named}")
+    (only,) = verify(ledger, None).breaks
+    assert only.found == f"{ZONES.name} without one"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
