@@ -14,8 +14,9 @@ PLACE = "before\n<!-- bench: growth -->\nold\n<!-- end -->\nafter\n"
 
 
 def test_the_whole_program_runs_and_writes_its_tables_into_the_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WHYLEDGER_ROWS_FOLDED_BESIDE", "true")  # as it is by default
     page = tmp_path / "page.md"
     page.write_text(PLACE, encoding="utf-8")
 
