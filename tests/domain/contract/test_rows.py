@@ -317,6 +317,13 @@ def test_the_event_time_is_a_time_stamp_or_the_middle_of_a_year() -> None:
     yearly = RowGuard(parse_contract(document))
     row = yearly.check_row({**ROW, "batch": 1976, "boiled_at": "any time"}, labelled=False)
     assert yearly.event_time_of(row) == "1976-07-01T00:00:00.000000Z"
+    for guard, sent in ((GUARD, ROW), (yearly, {**ROW, "batch": 1976})):
+        accepted = guard.columns_of_accepted([sent, sent], labelled=False)
+        assert accepted is not None
+        assert (
+            guard.event_times_of(accepted)
+            == [guard.event_time_of(guard.check_row(sent, labelled=False))] * 2
+        )
 
 
 CELLS: dict[str, Any] = {
