@@ -320,10 +320,8 @@ def test_the_event_time_is_a_time_stamp_or_the_middle_of_a_year() -> None:
     for guard, sent in ((GUARD, ROW), (yearly, {**ROW, "batch": 1976})):
         accepted = guard.columns_of_accepted([sent, sent], labelled=False)
         assert accepted is not None
-        assert (
-            guard.event_times_of(accepted)
-            == [guard.event_time_of(guard.check_row(sent, labelled=False))] * 2
-        )
+        alone = guard.event_time_of(guard.check_row(sent, labelled=False))
+        assert guard.event_times_of(accepted) == [alone] * 2
 
 
 CELLS: dict[str, Any] = {
