@@ -187,6 +187,8 @@ CELLS = st.sampled_from(
 
 @example([["12"] * len(ROW)] * 2)
 @example([["1.5"] * len(ROW)] * 2)
+@example([["+3.5e-2"] * len(ROW)] * 2)
+@example([["1+1"] * len(ROW)] * 2)
 @given(st.lists(st.lists(CELLS, min_size=len(ROW), max_size=len(ROW)), max_size=4))
 def test_many_lines_of_a_csv_are_read_as_each_of_them_is(lines: list[list[str]]) -> None:
     header = sorted(ROW)
