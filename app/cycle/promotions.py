@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
@@ -99,12 +100,13 @@ def _ended(ledger: Ledger, model: str) -> ValueMeasured | None:
 
     None: nobody serves; or what it did is not folded in time, for no rollback waits for a figure.
     """
-    try:
-        with ledger.connect(with_rows=True) as connection:
-            return _worth(connection, model)
-    except (LedgerBusy, LedgerDamaged) as error:
-        _LOG.warning("%s is rolled back unmeasured: %s", model, error.message)
-        return None
+    with ExitStack() as looking:
+        try:
+            connection = looking.enter_context(ledger.connect(with_rows=True))
+        except (LedgerBusy, LedgerDamaged) as error:
+            _LOG.warning("%s is rolled back unmeasured: %s", model, error.message)
+            return None
+        return _worth(connection, model)
 
 
 def _worth(connection: Connection, model: str) -> ValueMeasured | None:

@@ -98,33 +98,28 @@ async def read_chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
         UnsupportedContentEncoding: it is compressed otherwise than with gzip.
         RequestInvalid: it is no gzip, ends too early, or unpacks to far more than came.
     """
+    announced = request.headers.get("content-length", "")
+    size = packed = 0
     try:
-        async for chunk in _chunks(request, bytes_max):
-            yield chunk
+        if announced.isdecimal() and (
+            len(announced) > _INTEGER_DIGITS_MAX or int(announced) > bytes_max
+        ):
+            raise _too_large(bytes_max)
+        unpack = _unpacking(request)
+        async for received in request.stream():
+            packed += len(received)
+            if packed > bytes_max:  # of a packed body, too: what unpacks to nothing would never end
+                raise _too_large(bytes_max)
+            for chunk in unpack.pieces(received) if unpack else (received,):
+                size += len(chunk)
+                if size > bytes_max:
+                    raise _too_large(bytes_max)
+                yield chunk
+        if unpack:
+            unpack.end()
     except (BodyTooLarge, RequestInvalid):  # to receive and unpack it was work, too
         await wait_as_refused(request)
         raise
-
-
-async def _chunks(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and (
-        len(announced) > _INTEGER_DIGITS_MAX or int(announced) > bytes_max
-    ):
-        raise _too_large(bytes_max)
-    unpack = _unpacking(request)
-    size = packed = 0
-    async for received in request.stream():
-        packed += len(received)
-        if packed > bytes_max:  # of a packed body, too: what unpacks to nothing would never end
-            raise _too_large(bytes_max)
-        for chunk in unpack.pieces(received) if unpack else (received,):
-            size += len(chunk)
-            if size > bytes_max:
-                raise _too_large(bytes_max)
-            yield chunk
-    if unpack:
-        unpack.end()
 
 
 def _unpacking(request: Request) -> Gzip | None:

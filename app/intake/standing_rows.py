@@ -16,7 +16,7 @@ from app.ledger.store import Connection, Ledger
 from app.projections.label_rows import latest_rows
 from app.projections.predictions import predicted_identities
 from domain.events.events import PayloadErased, Row
-from domain.identities import row_digest
+from domain.identities import digests_of_rows
 
 _REMEMBERED_MAX: Final = 10_000  # rows; then it waits for the fold
 
@@ -36,7 +36,7 @@ class StandingRows:
         Raises:
             LedgerBusy: what must be folded for it was not in time.
         """
-        asked = {row_digest(self._model, each): each for each in identities}
+        asked = dict(zip(digests_of_rows(self._model, identities), identities, strict=True))
         with self._connected() as connection:
             folded = self._ledger.rows.folded(connection)
             while self._recent and self._recent[0].position <= folded:

@@ -20,12 +20,13 @@ from domain.events.envelope import Recorded
 from domain.events.expansion import expand, rows_of
 
 # The statements of every append are the drivers' own: building one costs more than running it.
-_KNOWN: Final = (
+_STATEMENT: Final = (
     'SELECT e."position", e.stream_version, e.bytes, e.leaf_hash, e.id, e.stream, e.type,'
     " coalesce(p.request_digest, b.request_digest, e.request_digest) AS request_digest"
     ' FROM entries e LEFT JOIN payloads p ON p."position" = e."position"'
     ' LEFT JOIN blocks b ON b."position" = e."position" WHERE e.id {}'
 )
+_KNOWN: Final = {dialect: _STATEMENT.format(among(dialect)) for dialect in ("sqlite", "postgresql")}
 _HALF: Final = 16  # bytes of a digest that are kept of a row of many
 
 
@@ -59,8 +60,7 @@ def is_same_request(sent: bytes | None, known: bytes | None) -> bool:
 
 def known_entries(connection: Connection, ids: Sequence[str]) -> dict[str, Known]:
     """The entries with those of `ids` that are recorded, those of many rows whole."""
-    statement = _KNOWN.format(among(connection.dialect.name))
-    rows = fetch(connection, statement, among_values(connection, ids))
+    rows = fetch(connection, _KNOWN[connection.dialect.name], among_values(connection, ids))
     apart = PayloadsApart(connection, [row[0] for row in rows])
     blocks = BlocksApart(connection)
     found: dict[str, Known] = {}

@@ -208,7 +208,7 @@ def _with_label(row: Row, target: str | None, label: float) -> Row:
     """The row of a prediction with its label, as one that came in with it would stand there."""
     if not target:
         return row
-    whole: Row = row | {target: orjson.loads(canonical_bytes(float(label)))}
+    whole: Row = row | {target: orjson.loads(canonical_bytes(label))}
     return {name: whole[name] for name in in_canonical_order(whole)}
 
 

@@ -26,7 +26,7 @@ from app.projections.labels import LABELS
 from app.projections.read_model import by_place, unfit
 from app.projections.windows import Window
 from domain.blocks.ids import end_of
-from domain.identities import Identities, each_digest, row_digest
+from domain.identities import Identities, digests_of_rows, each_digest
 from domain.packed import Flags, Floats, Whole, times_at
 
 _FETCHED_AT_ONCE: Final = 10_000
@@ -207,7 +207,7 @@ def corrected_among(
     many = (
         select(func.max(label.c.place).label("last"))
         .where(
-            label.c.identity_digest.in_([row_digest(model, each) for each in identities]),
+            label.c.identity_digest.in_(digests_of_rows(model, identities)),
             label.c.place < end_of(up_to),
             label.c.label.is_not(None),
         )

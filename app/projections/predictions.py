@@ -26,7 +26,7 @@ from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade, Row
 from domain.events.row_cells import answered_together
-from domain.identities import digests_of_rows, row_digest
+from domain.identities import digests_of_rows
 from domain.packed import Whole
 
 _DAY: Final = len("1976-07-01")
@@ -155,9 +155,7 @@ def _names_at(connection: Connection, model: str, places: Whole) -> Iterator[Pre
 def _last_places(connection: Connection, model: str, identities: Sequence[str]) -> Whole:
     """Where the last prediction of each of those rows stands that there is one of; they ascend."""
     last: dict[bytes, int] = {}
-    for digest, _, place, _ in last_of_each_version(
-        connection, [row_digest(model, each) for each in identities]
-    ):
+    for digest, _, place, _ in last_of_each_version(connection, digests_of_rows(model, identities)):
         last[digest] = max(place, last.get(digest, place))
     return np.array(sorted(last.values()), np.int64)
 

@@ -25,7 +25,7 @@ _COUNTED: Final = 0xFFFF
 _LOW: Final = re.compile(r"[0-9a-f]{4}")
 _ROW_BITS: Final = 16
 _SHA1_BYTES: Final = 20
-ID_BYTES: Final = 16
+_ID_BYTES: Final = 16
 _ID_LENGTH: Final = 36  # of a UUID as text: 32 digits and four dashes
 _DASHES: Final = [8, 13, 18, 23]
 _DIGITS: Final = [at for at in range(_ID_LENGTH) if at not in _DASHES]
@@ -61,7 +61,7 @@ def source_event_ids(source: str, source_ids: Iterable[str]) -> list[str]:
     space = _space(f"source {source}")
     drawn = [_drawn(space, each) for each in source_ids]
     bits = np.frombuffer(b"".join(drawn), np.uint8).reshape(len(drawn), _SHA1_BYTES)
-    bits = bits[:, :ID_BYTES].copy()
+    bits = bits[:, :_ID_BYTES].copy()
     bits[:, 6] = bits[:, 6] & 0x0F | 0x50  # the version, RFC 9562
     bits[:, 8] = bits[:, 8] & 0x3F | 0x80  # the variant
     whole = np.full((len(drawn), _ID_LENGTH), ord("-"), np.uint8)
@@ -84,7 +84,7 @@ def bytes_of_ids(ids: Sequence[str]) -> bytes:
         whole = np.frombuffer(text.encode(), np.uint8).reshape(-1, _ID_LENGTH)
         if (whole[:, _DASHES] == ord("-")).all():
             found = bytes.fromhex(whole[:, _DIGITS].tobytes().decode())
-            if len(found) == ID_BYTES * len(ids):  # spaces are passed over
+            if len(found) == _ID_BYTES * len(ids):  # spaces are passed over
                 return found
     raise ValueError(f"an id is no UUID, which has {_ID_LENGTH} signs")
 

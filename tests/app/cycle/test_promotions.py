@@ -183,6 +183,22 @@ def test_a_rollback_waits_for_no_figure(cars: CarLedger, monkeypatch: pytest.Mon
     ]
 
 
+def test_damage_that_is_met_while_a_figure_is_taken_refuses_a_rollback(
+    cars: CarLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cars.lives_through(1976, force="a second champion")
+
+    def damaged(*_: object) -> None:
+        raise LedgerDamaged("entry 7 was edited. Restore the database from a back-up.")
+
+    monkeypatch.setattr("app.cycle.promotions.measure_value", damaged)
+    with pytest.raises(LedgerDamaged, match="entry 7 was edited"):
+        roll_back(
+            cars.ledger, "car-price", to="car-price/1", reason="-", cause=Cause.unauthenticated("c")
+        )
+    assert cars.view().champion == "car-price/2"
+
+
 def test_a_rollback_to_a_plan_that_is_damaged_is_refused(cars: CarLedger) -> None:
     from sqlalchemy import text
 
