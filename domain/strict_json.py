@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import orjson
@@ -27,21 +27,29 @@ _TEXTS: Final = frozenset((str,))
 _COUNTED: Final = frozenset((int, float, dict, list))
 _TOLD: Final = frozenset((str, dict, list))
 _BROKEN: Final = re.compile("[\0\ud800-\udfff]")  # what no database or no UTF-8 takes
+# NUL and a colon, by their numbers: the one is refused, the other could hide a key that was dropped
+_ESCAPED: Final = re.compile(r"\\u00(?:00|3[aA])")
+_PAUSE_EVERY: Final = 64  # values that are looked at one by one
 
 
-def read_json(text: str, *, name: str) -> Any:
+def without_pause() -> None:
+    """Whoever reads a short text holds nobody up."""
+
+
+def read_json(text: str, *, name: str, pause: Callable[[], None] = without_pause) -> Any:
     """The JSON value that `text`, decoded from UTF-8, holds.
 
     Args:
         text: the JSON.
         name: what it is called in errors: a file name, "the body".
+        pause: called again and again while a text is read that is most likely refused.
 
     Raises:
         DocumentInvalid: it is no JSON, or not strictly; the first faults with their JSON pointers.
     """
     if (quick := read_json_quickly(text)) is not UNREAD:
         return quick
-    hooks = _Hooks()
+    hooks = _Hooks(pause)
     decoder = json.JSONDecoder(
         object_pairs_hook=hooks.object,
         parse_constant=hooks.constant,
@@ -61,7 +69,9 @@ def read_json(text: str, *, name: str) -> Any:
         raise _too_deep(name)
     # Only an escape brings in NUL, or what UTF-8 itself cannot hold.
     escapes = "\\u" in text
-    faults = _faults(value, hooks.refused, escapes) if hooks.refused or escapes else Faults()
+    faults = Faults()
+    if hooks.refused or escapes:
+        faults = _faults(value, hooks.refused, escapes, pause)
     if len(faults):
         raise DocumentInvalid(f"{name} is not taken: {summary(faults)}.", faults)
     return value
@@ -71,10 +81,9 @@ def read_json_quickly(text: str) -> Any:
     """What `read_json` gives, where it is certain that it is taken; `UNREAD` otherwise.
 
     A reader in C, which keeps one of two equal keys and says nothing. So the colons are counted:
-    each stands behind a key or in a text that was kept, or else something was dropped. Escapes of
-    signs by number could hide one, or bring in what is refused.
+    each stands behind a key or in a text that was kept, or else something was dropped.
     """
-    if "\\u" in text:
+    if "\\u" in text and _ESCAPED.search(text) is not None:
         return UNREAD
     try:
         value = orjson.loads(text)
@@ -156,10 +165,18 @@ _UNTOLD: Final = _Refused("is refused as others before it; correct it as those")
 class _Hooks:
     """What Python's JSON reader asks about each object and number."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: Callable[[], None]) -> None:
         self.refused = 0
+        self._pause = pause
+        self._asked = 0
+
+    def _ask(self) -> None:
+        self._asked += 1
+        if self._asked % _PAUSE_EVERY == 0:
+            self._pause()
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._ask()
         found = dict(pairs)
         if len(found) != len(pairs):
             seen: set[str] = set()
@@ -175,6 +192,7 @@ class _Hooks:
         return self._refuse("{} is not JSON; leave the field out, or send null", name)
 
     def integer(self, digits: str) -> int | _Refused:
+        self._ask()
         if len(digits) <= _INTEGER_LENGTH_MAX:
             number = int(digits)
             if -INTEGER_MAX <= number <= INTEGER_MAX:
@@ -186,6 +204,7 @@ class _Hooks:
         )
 
     def fraction(self, digits: str) -> float | _Refused:
+        self._ask()
         number = float(digits)
         if math.isfinite(number):
             return number
@@ -194,6 +213,7 @@ class _Hooks:
 
     def _refuse(self, why: str, what: str) -> _Refused:
         """A refusal; of more than can be listed none is worded."""
+        self._ask()
         self.refused += 1
         return _Refused(why.format(what[:100])) if self.refused <= FAULTS_MAX else _UNTOLD
 
@@ -203,19 +223,24 @@ class _Hooks:
 _Place = tuple[Any, str | int] | None
 
 
-def _faults(value: Any, refused: int, escapes: bool) -> Faults:
+def _faults(value: Any, refused: int, escapes: bool, pause: Callable[[], None]) -> Faults:
     """What is refused in `value`, in its order; looked for no longer than it has to be.
 
     Args:
         value: what was read.
         refused: how many values the hooks refused.
         escapes: whether some text may hold what is refused only now.
+        pause: called again and again.
     """
     found = Faults()
     listed = 0  # of those that the hooks refused
+    seen = 0
     waiting: list[Iterator[tuple[Any, _Place]]] = [iter([(value, None)])]
     while waiting:
         for here, place in waiting[-1]:
+            seen += 1
+            if seen % _PAUSE_EVERY == 0:
+                pause()
             if isinstance(here, dict):
                 waiting.append(_fields(here, place) if escapes else _plain_fields(here, place))
                 break

@@ -16,10 +16,11 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
 from app.clock import monotonic_seconds
+from app.intake.giving_way import GivingWay
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, RequestInvalid, WhyledgerError
 from domain.faults import Fault
-from domain.strict_json import UNREAD, read_json, read_json_quickly
+from domain.strict_json import UNREAD, read_json, read_json_quickly, without_pause
 
 JSON: Final = ("application/json",)
 _REFUSED_BYTES_PER_SECOND: Final = 20_000_000  # of large bodies that are refused unread, together
@@ -184,8 +185,12 @@ class Gzip:
             raise RequestInvalid("the gzip body ends before its end; send it again, whole.")
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, pause: Callable[[], None] = without_pause) -> Any:
     """The JSON value in `body`.
+
+    Args:
+        body: UTF-8.
+        pause: as in `read_json`.
 
     Raises:
         DocumentInvalid: not UTF-8, not JSON, or not strictly (see `read_json`).
@@ -194,7 +199,7 @@ def parse_json(body: bytes) -> Any:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentInvalid(f"the body is not UTF-8 at byte {error.start}; send UTF-8.") from None
-    return read_json(text, name="the body")
+    return read_json(text, name="the body", pause=pause)
 
 
 async def parsed(
@@ -243,7 +248,7 @@ def _parsed_quickly(body: bytes) -> Any:
 
 def _read(body: bytes, quickly: Callable[[bytes], object] | None) -> Any:
     read = None if quickly is None else quickly(body)
-    return parse_json(body) if read is None else read
+    return parse_json(body, GivingWay().pause) if read is None else read
 
 
 @dataclass(slots=True, eq=False)

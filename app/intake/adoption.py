@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from app.cause import Cause
 from app.intake.documents import parse_document
+from app.intake.giving_way import GivingWay
 from app.ledger.deciding import Decision, decide, folded
 from app.ledger.store import Ledger
 from app.ledger.streams import model_stream, policy_stream
@@ -13,9 +14,15 @@ from domain.contract.contract import contract_digest, parse_contract
 from domain.decisions import lifecycle, policy
 from domain.decisions.lifecycle import AdoptContract
 from domain.decisions.policy import AdoptPolicy
+from domain.errors import DocumentInvalid
 from domain.events.envelope import Recorded
 from domain.events.events import ContractAdopted, PolicyAdopted
+from domain.faults import pointer
 from rules.policy import parse_policy, policy_digest
+
+FIELDS_MAX: Final = 100  # of one object in a document; the top of a contract has about twenty
+ENTRIES_MAX: Final = 2_000  # of one list; a contract has at most a thousand features or categories
+_Place: TypeAlias = tuple[str | int, ...]  # from the top, step by step
 
 Adopted = TypeVar("Adopted", ContractAdopted, PolicyAdopted)
 
@@ -30,7 +37,7 @@ def adopt_contract(
         ContractInvalid: the contract has faults; all are listed.
         VersionConflict: three times somebody else was first.
     """
-    document = parse_document(text, name="the request")
+    document = _read(text)
     model = parse_contract(document, adopting=True).model
     command = AdoptContract(
         model=model, contract=document, contract_digest=contract_digest(document)
@@ -53,7 +60,7 @@ def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, P
         PolicyInvalid: the policy has faults, or its version was adopted with other words.
         VersionConflict: three times somebody else was first.
     """
-    document = parse_document(text, name="the request")
+    document = _read(text)
     parsed = parse_policy(document)
     command = AdoptPolicy(
         policy=parsed.id,
@@ -69,6 +76,25 @@ def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, P
         cause,
     )
     return _in_force(decision, PolicyAdopted)
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    """The document. Raises DocumentInvalid as `parse_document`, and where a list or an object has
+    more than any that is taken: each of its entries would be judged, and most refused, alone."""
+    document = parse_document(text, name="the request", pause=GivingWay().pause)
+    waiting: list[tuple[Any, _Place]] = [(document, ())]
+    while waiting:
+        here, place = waiting.pop()
+        steps = here.items() if isinstance(here, dict) else enumerate(here)
+        most = FIELDS_MAX if isinstance(here, dict) else ENTRIES_MAX
+        if len(here) > most:
+            kind = "fields" if isinstance(here, dict) else "entries"
+            raise DocumentInvalid(
+                f"{pointer(*place) or 'the request'} has {len(here)} {kind}; "
+                f"write at most {most} in one place."
+            )
+        waiting += [(item, (*place, step)) for step, item in steps if isinstance(item, dict | list)]
+    return document
 
 
 def _in_force(decision: Decision[Any], kind: type[Adopted]) -> tuple[Recorded, Adopted, bool]:

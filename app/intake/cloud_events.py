@@ -31,7 +31,6 @@ ModelName = Annotated[str, Field(pattern=MODEL_PATTERN, examples=["car-price"])]
 
 FIELDS_MAX: Final = 50  # of an event beside its extension attributes, or of its data
 EXTENSIONS_MAX: Final = 50  # attributes of one event beside those we know
-NAMES_MAX: Final = 10_000  # of fields, in one event, with all that stands in its data
 EXTENSION_LENGTH_MAX: Final = 1024  # characters of one
 _NAME: Final = re.compile(r"[a-z0-9]{1,64}")
 _JSON_TYPE: Final = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -67,29 +66,6 @@ def too_many_fields(item: object) -> str | None:
         if isinstance(there, Mapping) and len(there) > most:
             return f"{what}has {len(there)} fields; send at most {most}"
     return None
-
-
-def too_many_names(body: bytes, events_max: int) -> str | None:
-    """Why a body in JSON names more fields than its events may have; None otherwise.
-
-    Asked before a large one is read, for reading it holds the interpreter as long as it has names.
-    """
-    if b"\\u" in body:
-        return None  # a name may be written otherwise
-    events = max(1, min(events_max, body.count(b'"specversion"')))
-    names = names_in(body)
-    if names <= events * NAMES_MAX:
-        return None
-    return f"the body names {names} fields; send at most {NAMES_MAX} in an event"
-
-
-def names_in(body: bytes) -> int:
-    """How many fields a body in JSON names, quickly: no more than it has names and texts.
-
-    Behind a name stands a colon, but for spaces between; in a text a quote has a backslash. So a
-    text that begins with a colon counts as one, too.
-    """
-    return body.count(b'":') - body.count(b'\\":')
 
 
 class _Sent(BaseModel):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import yaml
 
 from domain.canonical import INTEGER_MAX, canonical_bytes
 from domain.errors import DocumentInvalid, NotCanonical
-from domain.strict_json import read_json
+from domain.strict_json import read_json, without_pause
 
 DOCUMENT_LENGTH_MAX: Final = 1_000_000  # a contract of 500 features has about 200,000
 VALUES_MAX: Final = 50_000  # keys and values; a contract of 500 features has about 15,000
+_PAUSE_EVERY: Final = 16  # events
 # libyaml where PyYAML was built with it: twenty times as fast, and the same events.
 _PARSER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 DEPTH_MAX: Final = 32  # levels; our own documents have six
@@ -32,12 +34,15 @@ _WORDS: Final = {
 }  # fmt: skip
 
 
-def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
+def parse_document(
+    text: bytes | str, *, name: str, pause: Callable[[], None] = without_pause
+) -> dict[str, Any]:
     """The JSON object that `text` holds. A text that begins with `{` is JSON, every other is YAML.
 
     Args:
         text: the document, UTF-8, at most 1,000,000 bytes (or characters) long.
         name: what it is called in errors: a file name, or "the request".
+        pause: called again and again while it is read.
 
     Raises:
         DocumentInvalid: it is broken, ambiguous or no object; the message names the line, of JSON
@@ -54,7 +59,7 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
             line = error.object[: error.start].count(b"\n") + 1
             raise DocumentInvalid(f"{name}, line {line}: not UTF-8; save it as UTF-8.") from None
     is_json = text.lstrip().startswith("{")
-    value = _from_json(text, name) if is_json else _from_yaml(text, name)
+    value = _from_json(text, name, pause) if is_json else _from_yaml(text, name, pause)
     if not isinstance(value, dict):
         raise DocumentInvalid(f"{name} holds no object; write `key: value` lines.")
     try:
@@ -64,17 +69,19 @@ def parse_document(text: bytes | str, *, name: str) -> dict[str, Any]:
     return value
 
 
-def _from_json(text: str, name: str) -> object:
+def _from_json(text: str, name: str, pause: Callable[[], None]) -> object:
     # Every value but the first stands after one of these; in a text they may stand for nothing.
     if text.count(",") + text.count(":") + text.count("[") > 2 * VALUES_MAX:
         raise _too_many(name)
-    return read_json(text, name=name)
+    return read_json(text, name=name, pause=pause)
 
 
-def _from_yaml(text: str, name: str) -> object:
+def _from_yaml(text: str, name: str, pause: Callable[[], None]) -> object:
     reader = _YamlReader(name)
     try:
-        for event in yaml.parse(text, Loader=_PARSER):
+        for number, event in enumerate(yaml.parse(text, Loader=_PARSER)):
+            if number % _PAUSE_EVERY == 0:
+                pause()
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1

@@ -21,7 +21,8 @@ from app.http.documentation import refusals
 from app.http.paging import PageQuery, link_next
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.strict_route import StrictRoute
-from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent, too_many_names
+from app.intake.cloud_events import OBSERVATION, OUTCOME, CloudEvent
+from app.intake.names_sent import too_many_names_of_events
 from app.intake.observations import Taken, TakenTogether
 from app.ledger.new_events import NewOutcomes
 from domain.errors import RequestInvalid
@@ -139,7 +140,7 @@ async def create_events(request: Request) -> Response:
     most = process.settings.rows_per_request_max
     attributes = binary_attributes(request.headers) if kind == EITHER else None
     events: list[object]
-    sent = await parsed(request, body, partial(too_many_names, events_max=most))
+    sent = await parsed(request, body, partial(too_many_names_of_events, events_max=most))
     if attributes is not None:
         events, batch = [binary_event(attributes, sent, body)], False
     else:

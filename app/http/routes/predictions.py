@@ -21,6 +21,7 @@ from app.http.documentation import refusals
 from app.http.prefer import PREFER_RECEIPT, RECEIPT, receipts_of, wants_receipts
 from app.http.request_shapes import Sent
 from app.http.strict_route import StrictRoute
+from app.intake.names_sent import too_many_names_of_rows
 from app.intake.predictions import Made, MadeTogether
 from app.ledger.new_events import NewPredictions
 from app.process import Process
@@ -119,7 +120,9 @@ async def create_predictions(request: Request) -> Response:
         )
     cause, receipts = cause_of(request), wants_receipts(request)
     # Of a request with a key the digest is needed, and so all of it.
-    asked = await parsed(request, body, quickly=None if key else process.predictions.read)
+    refused = partial(too_many_names_of_rows, rows_max=process.settings.rows_per_request_max)
+    quickly = None if key else process.predictions.read
+    asked = await parsed(request, body, refused, quickly)
     if receipts or len(body) > INLINE_BYTES_MAX:
         content = await run_in_threadpool(_answer_many, process, asked, key, cause, receipts)
     else:
