@@ -27,7 +27,6 @@ from app.intake.judged_lines import Line, judge_lines, lines_together, observati
 from app.intake.quarantine import Quarantine, remove_oldest, sweep
 from app.intake.recording import Recording
 from app.intake.refusals import bounded_reasons
-from app.ledger.past import Past
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream
 from app.serving.champions import Serving
@@ -143,7 +142,7 @@ class Datasets:
         if under_way is not None:
             return replace(under_way)
         with self._ledger.connect() as connection:
-            received = received_dataset(Past(connection, lacking=False), model, sha256)
+            received = received_dataset(connection, model, sha256)
         if received is None:
             raise UnknownThing(
                 f"no CSV with SHA-256 {sha256[:64]} was read to its end for {model!r}. Send it "

@@ -8,9 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
-from app.ledger.past import Past
-from app.ledger.streams import observations_stream
-from domain.canonical import INTEGER_MAX
+from sqlalchemy import Connection
+
+from app.ledger.known_damage import refuse_to_lack
+from app.ledger.reading import entries_at
+from app.projections.datasets import last_received
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, RowsRefused
 from domain.faults import Fault
@@ -44,16 +46,32 @@ class Intake:
 Received = tuple[Recorded, Recorded | None]
 
 
-def received_dataset(past: Past, model: str, sha256: str) -> Received | None:
+def received_dataset(connection: Connection, model: str, sha256: str) -> Received | None:
     """The last entry that says the file was read to its end, and the one before it that counts
-    the refused rows, if it has some; None when no entry says so."""
-    stream = observations_stream(model)
-    for entry in past.newest_first(stream, DatasetReceived, INTEGER_MAX):
-        if cast(DatasetReceived, entry.event).dataset_sha256 == sha256:
-            refused = next(past.newest_first(stream, RowsRefused, entry.position), None)
-            mine = refused is not None and refused.correlation_id == entry.correlation_id
-            return entry, refused if mine else None
-    return None
+    the refused rows, if it has some; None when no entry says so.
+
+    Raises:
+        StoredDamage: one of them is not what was written, and nobody accepted that.
+    """
+    position = last_received(connection, model, sha256)
+    if position is None:
+        return None
+    entry = _entry(connection, position)
+    if not isinstance(entry.event, DatasetReceived):
+        return None  # it was accepted that it says nothing any more
+    refused = _entry(connection, position - 1) if entry.event.quarantined else None
+    mine = (
+        refused is not None
+        and isinstance(refused.event, RowsRefused)
+        and refused.correlation_id == entry.correlation_id
+    )
+    return entry, refused if mine else None
+
+
+def _entry(connection: Connection, position: int) -> Recorded:
+    (entry,) = entries_at(connection, [position])
+    refuse_to_lack(connection, [entry])
+    return entry
 
 
 def intake_of(found: Received, quarantine: Path) -> Intake:

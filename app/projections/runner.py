@@ -9,6 +9,7 @@ from app.projections import (
     changes,
     contracts,
     cycles,
+    datasets,
     decisions,
     models,
     policies,
@@ -30,6 +31,7 @@ READ_MODELS: Final = (  # a digest is taken of each, in this order
     rows.ROWS,
     ReadModel(refusals.REFUSALS, refusals.APPLY),
     ReadModel(reigns.REIGNS, reigns.APPLY),
+    ReadModel(datasets.DATASETS, datasets.APPLY),
 )
 WITH_THE_LEDGER: Final = tuple(each for each in READ_MODELS if each is not rows.ROWS)
 apply: Final = Keeping(WITH_THE_LEDGER)

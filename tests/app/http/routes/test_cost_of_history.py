@@ -6,6 +6,7 @@ Counted in steps of SQLite's machine: the same statements are made for PostgreSQ
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -44,6 +45,10 @@ DAYS: Final = 10  # that the rows are of, so that their number alone grows
 GROWTH_MAX: Final = 1.2
 RARE: Final[Outcome] = "keep: no drift"
 USUAL: Final[Outcome] = "keep: rules not met"
+CSV: Final = (
+    b"year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
+    b"1971,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,4.935802\n"
+)
 DOORS: Final = (
     "/",
     "/models",
@@ -60,6 +65,8 @@ DOORS: Final = (
     "/audit/changes?limit=10",
     f"/audit/changes?limit=10&model={MODEL}",
     "/readyz",
+    SENT := f"/models/{MODEL}/datasets/{hashlib.sha256(CSV).hexdigest()}",
+    UNSENT := f"/models/{MODEL}/datasets/{'0' * 64}",
 )
 LEFT: Final = "what earlier cycles leave a next one to start from"
 
@@ -137,6 +144,10 @@ def measured(
     with running(settings) as client:
         adopt(client)
         serve_champion(client)
+        sent = client.post(
+            SENT.rpartition("/")[0], content=CSV, headers={"Content-Type": "text/csv"}
+        )
+        assert sent.json()["accepted"] == 1, sent.text
         ledger = process_behind(client).ledger
         steps = SqlSteps(ledger.engine)
         live(ledger, 1, FEW)
@@ -165,7 +176,7 @@ def left(ledger: Ledger, cycles: int) -> int:
 
 def asked(client: TestClient, door: str) -> Any:
     answer = client.get(door)
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code == (404 if door == UNSENT else 200), answer.text
     return answer
 
 
