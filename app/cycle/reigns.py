@@ -9,18 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from app.ledger.deciding import Look
 from app.ledger.erasures import erased_artefacts
-from app.ledger.reading import read_stream, stored_artefact
+from app.ledger.known_damage import refuse_to_lack
+from app.ledger.reading import StreamHistory, entries_at, stored_artefact, stream_version
 from app.ledger.store import Connection
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.projections.labels import labels_by_identity
+from app.projections.reigns import newest_reign, reigns_newest_first
 from app.projections.windows import Window, predictions_between
 from domain.canonical_lists import elements
+from domain.decisions.lifecycle import Lifecycle, fold
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateRefitted, CandidateTrained
-from domain.events.events import CandidatePromoted, ChampionRolledBack
 from domain.identities import Identities
 from domain.residuals.frozen import Residual, read_frozen
 
@@ -37,16 +40,31 @@ class Reign:
 
 def reign_at(connection: Connection, model: str, *, before: int) -> Reign | None:
     """The reign that lasted when the ledger had `before` entries; None: nobody served."""
-    for entry in reversed(read_stream(connection, model_stream(model)).entries):
-        event = entry.event
-        if entry.position < before and isinstance(event, CandidatePromoted | ChampionRolledBack):
-            return Reign(
-                model=model,
-                champion=get_champion(connection, model, event.model_version),
-                position=entry.position,
-                previous=event.replaced,
-            )
+    for reign in reigns_newest_first(connection, model, up_to=before - 1):
+        return Reign(
+            model=model,
+            champion=get_champion(connection, model, reign.model_version),
+            position=reign.since,
+            previous=reign.previous,
+        )
     return None
+
+
+def who_serves(model: str) -> Look[Lifecycle]:
+    """Looks at who serves alone: at the entry that the model's last reign began with.
+
+    Its stream says after every cycle what its champion is worth, so it is not read whole.
+    """
+
+    def look(connection: Connection) -> tuple[Lifecycle, StreamHistory]:
+        reign = newest_reign(connection, model)
+        began = tuple(entries_at(connection, [] if reign is None else [reign.since]))
+        refuse_to_lack(connection, began)
+        stream = model_stream(model)
+        history = StreamHistory(stream, began, stream_version(connection, stream))
+        return fold(entry.event for entry in began), history
+
+    return Look(look)
 
 
 def cycles_of(connection: Connection, reign: Reign, *, before: int) -> list[CycleView]:

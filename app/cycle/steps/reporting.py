@@ -10,12 +10,12 @@ import numpy as np
 
 from app.audit.health import drift_stands
 from app.cause import Cause
-from app.cycle.reigns import reign_at
+from app.cycle.reigns import reign_at, who_serves
 from app.cycle.steps.knowledge import Knowledge, Work
 from app.cycle.steps.premises import model_now
 from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.cycle.value import Looked, measure_value
-from app.ledger.deciding import decide, folded
+from app.ledger.deciding import decide
 from app.ledger.reading import read_stream
 from app.ledger.store import Connection, StreamHistory
 from app.ledger.streams import model_stream
@@ -49,7 +49,7 @@ def report(work: Work, history: StreamHistory, cause: Cause) -> None:
     measured = value_so_far(known, "cycle")
     decide(
         known.ledger,
-        folded(model_stream(known.started.model), lifecycle.fold),
+        who_serves(known.started.model),
         lifecycle.report,
         ReportHealth(measured=measured, health=health(work, measured)),
         cause,

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from app.cause import Cause
 from app.clock import new_id
+from app.cycle.reigns import reign_at, who_serves
 from app.ledger.store import Ledger, StreamAppend
 from app.projections.cycles_that_count import basis
 from app.projections.models import get_model
@@ -32,6 +33,7 @@ from domain.events.cycle_events import (
     HealthReported,
     Outcome,
 )
+from domain.events.events import ValueMeasured
 from domain.events.verdicts import verdict_sentence
 from tests import ledger_events as events
 from tests.app.http.routes.running import adopt, process_behind, running, serve_champion
@@ -69,6 +71,7 @@ DOORS: Final = (
     UNSENT := f"/models/{MODEL}/datasets/{'0' * 64}",
 )
 LEFT: Final = "what earlier cycles leave a next one to start from"
+SERVES: Final = "who serves and since when, which a cycle asks where it ends"
 
 
 def as_of(number: int) -> str:
@@ -106,6 +109,8 @@ def live(ledger: Ledger, first: int, last: int) -> None:
         events.put(
             ledger, f"cycle-{MODEL}-{number}", started, *steps, reported, occurred_at=as_of(number)
         )
+        worth = an(ValueMeasured, model=MODEL, model_version=model.champion)
+        events.put(ledger, f"model-{MODEL}", worth)
         answered(ledger, number, str(model.champion))
 
 
@@ -152,10 +157,10 @@ def measured(
         steps = SqlSteps(ledger.engine)
         live(ledger, 1, FEW)
         few = {door: steps.of(partial(asked, client, door)) for door in DOORS}
-        few[LEFT] = left(ledger, FEW)
+        few |= {LEFT: left(ledger, FEW), SERVES: serves(ledger)}
         live(ledger, FEW + 1, MANY)
         many = {door: steps.of(partial(asked, client, door)) for door in DOORS}
-        many[LEFT] = left(ledger, MANY)
+        many |= {LEFT: left(ledger, MANY), SERVES: serves(ledger)}
     found = {door: (few[door], many[door]) for door in few}
     return found.__getitem__
 
@@ -174,13 +179,24 @@ def left(ledger: Ledger, cycles: int) -> int:
         )
 
 
+def serves(ledger: Ledger) -> int:
+    with ledger.connect() as connection:
+        return machine_steps(
+            connection,
+            lambda: (
+                reign_at(connection, MODEL, before=ledger.size()),
+                who_serves(MODEL).at(connection),
+            ),
+        )
+
+
 def asked(client: TestClient, door: str) -> Any:
     answer = client.get(door)
     assert answer.status_code == (404 if door == UNSENT else 200), answer.text
     return answer
 
 
-@pytest.mark.parametrize("door", [*DOORS, LEFT])
+@pytest.mark.parametrize("door", [*DOORS, LEFT, SERVES])
 def test_a_door_takes_no_more_steps_after_four_times_as_much(
     measured: Callable[[str], tuple[int, int]], door: str
 ) -> None:
