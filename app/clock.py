@@ -67,6 +67,11 @@ def new_row_salts(rows: int) -> bytes:
     return os.urandom(ROW_SALT_BYTES * rows)
 
 
+def seconds_worked() -> float:
+    """The processor's time that the calling thread has had; only differences mean something."""
+    return time.thread_time()
+
+
 def monotonic_seconds() -> float:
     """Seconds on a clock that never goes back: for waiting and for durations, never recorded."""
     return time.monotonic()

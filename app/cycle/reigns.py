@@ -8,22 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import cast
 
 from app.ledger.deciding import Look
 from app.ledger.erasures import erased_artefacts
 from app.ledger.known_damage import refuse_to_lack
-from app.ledger.reading import StreamHistory, entries_at, stored_artefact, stream_version
+from app.ledger.reading import (
+    StreamHistory,
+    entries_at,
+    read_stream,
+    stored_artefact,
+    stream_version,
+)
 from app.ledger.store import Connection
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.projections.labels import labels_by_identity
-from app.projections.reigns import newest_reign, reigns_newest_first
+from app.projections.reigns import newest_reign
 from app.projections.windows import Window, predictions_between
 from domain.canonical_lists import elements
 from domain.decisions.lifecycle import Lifecycle, fold
 from domain.errors import UnknownThing
 from domain.events.cycle_events import CandidateRefitted, CandidateTrained
+from domain.events.envelope import Recorded
+from domain.events.events import CandidatePromoted, ChampionRolledBack
 from domain.identities import Identities
 from domain.residuals.frozen import Residual, read_frozen
 
@@ -39,15 +48,21 @@ class Reign:
 
 
 def reign_at(connection: Connection, model: str, *, before: int) -> Reign | None:
-    """The reign that lasted when the ledger had `before` entries; None: nobody served."""
-    for reign in reigns_newest_first(connection, model, up_to=before - 1):
-        return Reign(
-            model=model,
-            champion=get_champion(connection, model, reign.model_version),
-            position=reign.since,
-            previous=reign.previous,
-        )
-    return None
+    """The reign that lasted when the ledger had `before` entries; None: nobody served.
+
+    Raises:
+        StoredDamage: the entry it began with is not what was written, and nobody accepted that.
+    """
+    entry = _beginning(connection, model, before=before)
+    if entry is None:
+        return None
+    event = cast(CandidatePromoted | ChampionRolledBack, entry.event)
+    return Reign(
+        model=model,
+        champion=get_champion(connection, model, event.model_version),
+        position=entry.position,
+        previous=event.replaced,
+    )
 
 
 def who_serves(model: str) -> Look[Lifecycle]:
@@ -57,14 +72,38 @@ def who_serves(model: str) -> Look[Lifecycle]:
     """
 
     def look(connection: Connection) -> tuple[Lifecycle, StreamHistory]:
-        reign = newest_reign(connection, model)
-        began = tuple(entries_at(connection, [] if reign is None else [reign.since]))
-        refuse_to_lack(connection, began)
+        entry = _beginning(connection, model, before=None)
+        began = () if entry is None else (entry,)
         stream = model_stream(model)
         history = StreamHistory(stream, began, stream_version(connection, stream))
-        return fold(entry.event for entry in began), history
+        return fold(each.event for each in began), history
 
     return Look(look)
+
+
+def _beginning(connection: Connection, model: str, *, before: int | None) -> Recorded | None:
+    """The last promotion or rollback of the model before a position, None: of all.
+
+    The read model of reigns says where it stands; where it does not stand there any more, as when
+    it was accepted that it says nothing, the stream is read for it.
+    """
+    reign = newest_reign(connection, model, up_to=None if before is None else before - 1)
+    if reign is None:
+        return None
+    found = list(entries_at(connection, [reign.since]))
+    refuse_to_lack(connection, found)
+    if not found or not _begins_reign(found[0], model):
+        found = [
+            entry
+            for entry in read_stream(connection, model_stream(model)).entries
+            if _begins_reign(entry, model) and (before is None or entry.position < before)
+        ]
+    return found[-1] if found else None
+
+
+def _begins_reign(entry: Recorded, model: str) -> bool:
+    event = entry.event
+    return isinstance(event, CandidatePromoted | ChampionRolledBack) and event.model == model
 
 
 def cycles_of(connection: Connection, reign: Reign, *, before: int) -> list[CycleView]:

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from domain.canonical import DEPTH_MAX
 from domain.errors import RequestInvalid
 from domain.faults import Fault, pointer
-from domain.strict_json import is_deeper
+from domain.quick_json import is_deeper
 
 _PREFIX: Final = "ce-"
 _TELLS: Final = "ce-specversion"  # every event has it, and no other request

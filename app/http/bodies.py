@@ -9,7 +9,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from anyio import CapacityLimiter, to_thread
@@ -20,7 +20,8 @@ from app.intake.giving_way import GivingWay
 from domain.canonical import INTEGER_MAX
 from domain.errors import DocumentInvalid, RequestInvalid, WhyledgerError
 from domain.faults import Fault
-from domain.strict_json import UNREAD, read_json, read_json_quickly, without_pause
+from domain.quick_json import UNREAD, read_json_quickly
+from domain.strict_json import read_json, without_pause
 
 JSON: Final = ("application/json",)
 _REFUSED_BYTES_PER_SECOND: Final = 20_000_000  # of large bodies that are refused unread, together
@@ -235,7 +236,7 @@ async def parsed(
             # To receive the next one is work, too: without a pause there would be no end of it.
             turn.pause_min = len(body) / _REFUSED_BYTES_PER_SECOND
             raise RequestInvalid(f"{why}.", [Fault("", why)])
-        return await to_thread.run_sync(_read, body, quickly)
+        return await to_thread.run_sync(_read, body, quickly, turn.giving_way)
 
 
 def _parsed_quickly(body: bytes) -> Any:
@@ -246,9 +247,9 @@ def _parsed_quickly(body: bytes) -> Any:
         return UNREAD
 
 
-def _read(body: bytes, quickly: Callable[[bytes], object] | None) -> Any:
+def _read(body: bytes, quickly: Callable[[bytes], object] | None, giving_way: GivingWay) -> Any:
     read = None if quickly is None else quickly(body)
-    return parse_json(body, GivingWay().pause) if read is None else read
+    return parse_json(body, giving_way.pause) if read is None else read
 
 
 @dataclass(slots=True, eq=False)
@@ -256,6 +257,11 @@ class Turn:
     """The turn of a large body."""
 
     pause_min: float = 0.0  # seconds behind it, at least
+    giving_way: GivingWay = field(default_factory=GivingWay)  # of who works in it
+
+    def worked(self, began: float) -> float:
+        """The seconds since then, without those that it slept."""
+        return monotonic_seconds() - began - self.giving_way.slept
 
 
 @asynccontextmanager
@@ -263,21 +269,23 @@ async def alone(request: Request) -> AsyncIterator[Turn]:
     """Work for the interpreter on a large body, of which a process does one at a time.
 
     Several at once would end no sooner, and all others would wait for each of them. Before the next
-    one the others have the interpreter to themselves for as long as this one took; for longer where
-    it is refused, so that whoever sends such holds nobody up more than whoever sends good ones.
+    one the others have the interpreter to themselves for as long as this one worked; for longer
+    where it is refused, so that whoever sends such holds nobody up more than whoever sends good
+    ones.
     """
     working: CapacityLimiter = request.app.state.working
     turn = Turn()
     await working.acquire_on_behalf_of(turn)
     began = monotonic_seconds()
+    turn.giving_way = GivingWay()
     longer = 0.0
     try:
         yield turn
     except WhyledgerError:
-        longer = min((monotonic_seconds() - began) * _REFUSED_SHARE, _REFUSED_SECONDS_MAX)
+        longer = min(turn.worked(began) * _REFUSED_SHARE, _REFUSED_SECONDS_MAX)
         raise
     finally:
-        pause = max(turn.pause_min, monotonic_seconds() - began + longer)
+        pause = max(turn.pause_min, turn.worked(began) + longer)
         asyncio.get_running_loop().call_later(pause, working.release_on_behalf_of, turn)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 from app.cause import Cause
 from app.intake.documents import parse_document
-from app.intake.giving_way import GivingWay
 from app.ledger.deciding import Decision, decide, folded
 from app.ledger.store import Ledger
 from app.ledger.streams import model_stream, policy_stream
@@ -17,10 +18,11 @@ from domain.decisions.policy import AdoptPolicy
 from domain.errors import DocumentInvalid
 from domain.events.envelope import Recorded
 from domain.events.events import ContractAdopted, PolicyAdopted
-from domain.faults import pointer
+from domain.faults import Fault, pointer
+from domain.strict_json import without_pause
 from rules.policy import parse_policy, policy_digest
 
-FIELDS_MAX: Final = 100  # of one object in a document; the top of a contract has about twenty
+FIELDS_MAX: Final = 100  # of one object in a document; the top of a contract has twenty-five
 ENTRIES_MAX: Final = 2_000  # of one list; a contract has at most a thousand features or categories
 _Place: TypeAlias = tuple[str | int, ...]  # from the top, step by step
 
@@ -28,16 +30,18 @@ Adopted = TypeVar("Adopted", ContractAdopted, PolicyAdopted)
 
 
 def adopt_contract(
-    ledger: Ledger, text: bytes, cause: Cause
+    ledger: Ledger, text: bytes, cause: Cause, pause: Callable[[], None] = without_pause
 ) -> tuple[Recorded, ContractAdopted, bool]:
     """The entry that adopted the contract in `text`, its event, and whether it is new.
+
+    `pause`: see `parse_document`.
 
     Raises:
         DocumentInvalid: broken or ambiguous YAML or JSON.
         ContractInvalid: the contract has faults; all are listed.
         VersionConflict: three times somebody else was first.
     """
-    document = _read(text)
+    document = _read(text, pause)
     model = parse_contract(document, adopting=True).model
     command = AdoptContract(
         model=model, contract=document, contract_digest=contract_digest(document)
@@ -52,15 +56,19 @@ def adopt_contract(
     return _in_force(decision, ContractAdopted)
 
 
-def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, PolicyAdopted, bool]:
+def adopt_policy(
+    ledger: Ledger, text: bytes, cause: Cause, pause: Callable[[], None] = without_pause
+) -> tuple[Recorded, PolicyAdopted, bool]:
     """The entry that adopted the policy in `text`, its event, and whether it is new.
+
+    `pause`: see `parse_document`.
 
     Raises:
         DocumentInvalid: broken or ambiguous YAML or JSON.
         PolicyInvalid: the policy has faults, or its version was adopted with other words.
         VersionConflict: three times somebody else was first.
     """
-    document = _read(text)
+    document = _read(text, pause)
     parsed = parse_policy(document)
     command = AdoptPolicy(
         policy=parsed.id,
@@ -78,21 +86,21 @@ def adopt_policy(ledger: Ledger, text: bytes, cause: Cause) -> tuple[Recorded, P
     return _in_force(decision, PolicyAdopted)
 
 
-def _read(text: bytes) -> dict[str, Any]:
+def _read(text: bytes, pause: Callable[[], None]) -> dict[str, Any]:
     """The document. Raises DocumentInvalid as `parse_document`, and where a list or an object has
     more than any that is taken: each of its entries would be judged, and most refused, alone."""
-    document = parse_document(text, name="the request", pause=GivingWay().pause)
-    waiting: list[tuple[Any, _Place]] = [(document, ())]
+    document = parse_document(text, name="the request", pause=pause)
+    waiting: deque[tuple[Any, _Place]] = deque([(document, ())])
     while waiting:
-        here, place = waiting.pop()
-        steps = here.items() if isinstance(here, dict) else enumerate(here)
-        most = FIELDS_MAX if isinstance(here, dict) else ENTRIES_MAX
+        here, place = waiting.popleft()
+        in_object = isinstance(here, dict)
+        most = FIELDS_MAX if in_object else ENTRIES_MAX
         if len(here) > most:
-            kind = "fields" if isinstance(here, dict) else "entries"
-            raise DocumentInvalid(
-                f"{pointer(*place) or 'the request'} has {len(here)} {kind}; "
-                f"write at most {most} in one place."
-            )
+            kind = "fields" if in_object else "entries"
+            said = f"has {len(here)} {kind}; write at most {most} in one place"
+            path = pointer(*place)
+            raise DocumentInvalid(f"{path or 'the request'} {said}.", [Fault(path, said)])
+        steps = here.items() if in_object else enumerate(here)
         waiting += [(item, (*place, step)) for step, item in steps if isinstance(item, dict | list)]
     return document
 

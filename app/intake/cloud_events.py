@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import (
@@ -29,7 +28,6 @@ OUTCOME: Final = "org.whyledger.outcome.v1"
 ModelName = Annotated[str, Field(pattern=MODEL_PATTERN, examples=["car-price"])]
 
 
-FIELDS_MAX: Final = 50  # of an event beside its extension attributes, or of its data
 EXTENSIONS_MAX: Final = 50  # attributes of one event beside those we know
 EXTENSION_LENGTH_MAX: Final = 1024  # characters of one
 _NAME: Final = re.compile(r"[a-z0-9]{1,64}")
@@ -51,21 +49,6 @@ def _printable(text: str) -> str:
 
 
 Printable = Annotated[str, AfterValidator(_printable)]
-
-
-def too_many_fields(item: object) -> str | None:
-    """Why an event, or its data, has more fields than any that is taken; None otherwise.
-
-    Asked before they are looked at one by one: each of a hundred thousand would be refused alone.
-    """
-    data = item.get("data") if isinstance(item, Mapping) else None
-    for what, there, most in (
-        ("", item, FIELDS_MAX + EXTENSIONS_MAX),
-        ("its data ", data, FIELDS_MAX),
-    ):
-        if isinstance(there, Mapping) and len(there) > most:
-            return f"{what}has {len(there)} fields; send at most {most}"
-    return None
 
 
 class _Sent(BaseModel):

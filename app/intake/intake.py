@@ -8,13 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
-from sqlalchemy import Connection
-
 from app.ledger.known_damage import refuse_to_lack
 from app.ledger.reading import entries_at
-from app.projections.datasets import last_received
+from app.ledger.store import Connection
+from app.projections.datasets import received_at
+from app.projections.read_model import unfit
 from domain.events.envelope import Recorded
 from domain.events.events import DatasetReceived, RowsRefused
+from domain.events.unreadable import Unreadable
 from domain.faults import Fault
 from domain.path_parts import path_part
 
@@ -52,26 +53,34 @@ def received_dataset(connection: Connection, model: str, sha256: str) -> Receive
 
     Raises:
         StoredDamage: one of them is not what was written, and nobody accepted that.
+        ReadModelUnfit: somebody changed where they stand.
     """
-    position = last_received(connection, model, sha256)
-    if position is None:
-        return None
-    entry = _entry(connection, position)
-    if not isinstance(entry.event, DatasetReceived):
-        return None  # it was accepted that it says nothing any more
-    refused = _entry(connection, position - 1) if entry.event.quarantined else None
-    mine = (
-        refused is not None
-        and isinstance(refused.event, RowsRefused)
-        and refused.correlation_id == entry.correlation_id
-    )
-    return entry, refused if mine else None
+    for position in received_at(connection, model, sha256):
+        entry = _entry(connection, position)
+        event = entry.event
+        if isinstance(event, Unreadable):
+            continue  # it was accepted that it says nothing any more
+        if not isinstance(event, DatasetReceived) or (event.model, event.dataset_sha256) != (
+            model,
+            sha256,
+        ):
+            raise unfit("position", "a DatasetView")
+        refused = _entry(connection, position - 1) if event.quarantined else None
+        mine = (
+            refused is not None
+            and isinstance(refused.event, RowsRefused)
+            and refused.correlation_id == entry.correlation_id
+        )
+        return entry, refused if mine else None
+    return None
 
 
 def _entry(connection: Connection, position: int) -> Recorded:
-    (entry,) = entries_at(connection, [position])
-    refuse_to_lack(connection, [entry])
-    return entry
+    found = list(entries_at(connection, [position]))
+    if not found:
+        raise unfit("position", "a DatasetView")
+    refuse_to_lack(connection, found)
+    return found[0]
 
 
 def intake_of(found: Received, quarantine: Path) -> Intake:

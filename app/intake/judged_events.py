@@ -10,8 +10,9 @@ from typing import ClassVar
 from pydantic import ValidationError
 
 from app.clock import latest_taken, now
-from app.intake.cloud_events import OBSERVATION, Observation, too_many_fields
+from app.intake.cloud_events import OBSERVATION, Observation
 from app.intake.named_predictions import NamedPredictions
+from app.intake.names_sent import too_many_fields
 from app.intake.quick_events import (
     QuickObservation,
     SentEvent,
@@ -110,6 +111,22 @@ def parse_event(
         return None
     id = source_event_id(event.source, event.id)
     return ParsedEvent(pointer, event, id, request_digest, emitted)
+
+
+def refused_at_a_glance(item: object, champions: Champions, ledger_id: Callable[[], str]) -> bool:
+    """Whether an event is refused for what it holds; of what only the ledger knows, nothing."""
+    judged = JudgedEvents()
+    one = parse_event(item, "", judged, ledger_id)
+    if one is None or one.event.type != OBSERVATION:
+        return bool(judged.codes)
+    try:
+        data = read_data(one.event)
+        if isinstance(data, Observation | QuickObservation):
+            guard = champions.of(data.model).guard
+            guard.check_row(data.row, labelled=True, briefly=True)
+    except (ValidationError, WhyledgerError):
+        return True
+    return False
 
 
 def asks_for_rows(each: ParsedEvent) -> bool:

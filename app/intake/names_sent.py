@@ -1,13 +1,18 @@
-"""How many fields a body in JSON names, told before it is read.
+"""Whether what was sent names more fields than any that is taken, told at a glance.
 
-To read it holds the interpreter as long as it has names: most of the time in one call, during which
-nobody else is answered.
+To read a body holds the interpreter as long as it has names, most of the time in one call, during
+which nobody else is answered. The glance may miss some that name too many; it takes no good one for
+one of those.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from app.intake.cloud_events import EXTENSIONS_MAX
+
+FIELDS_MAX: Final = 50  # of an event beside its extension attributes, or of its data
 NAMES_MAX: Final = 10_000  # of fields, in one event or row, with all that stands in it
 
 
@@ -37,3 +42,18 @@ def names_in(body: bytes) -> int:
     text that begins with a colon counts as one, too.
     """
     return body.count(b'":') - body.count(b'\\":')
+
+
+def too_many_fields(item: object) -> str | None:
+    """Why an event, or its data, has more fields than any that is taken; None otherwise.
+
+    Asked before they are looked at one by one: each of a hundred thousand would be refused alone.
+    """
+    data = item.get("data") if isinstance(item, Mapping) else None
+    for what, there, most in (
+        ("", item, FIELDS_MAX + EXTENSIONS_MAX),
+        ("its data ", data, FIELDS_MAX),
+    ):
+        if isinstance(there, Mapping) and len(there) > most:
+            return f"{what}has {len(there)} fields; send at most {most}"
+    return None

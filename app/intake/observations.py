@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -24,12 +24,13 @@ from app.intake.judged_events import (
     asks_for_rows,
     made_of,
     parse_event,
+    refused_at_a_glance,
 )
 from app.intake.labels_together import labels_of, read_labels
 from app.intake.named_predictions import NamedPredictions
 from app.intake.refusals import Refusals
 from app.intake.relayed_events import says_the_same
-from app.ledger.known import Known, is_same_request
+from app.ledger.known import is_same_request
 from app.ledger.new_events import NewOutcomes
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import observations_stream, predictions_stream
@@ -76,23 +77,6 @@ class _Judged:
     appends: list[StreamAppend]
     passed_over: dict[str, int]
     together: NewOutcomes | None = None  # all that is appended, where it was judged together
-
-
-@dataclass(slots=True)
-class _SoFar:
-    """What is known of a batch that is judged event by event."""
-
-    judged: JudgedEvents = field(default_factory=JudgedEvents)
-    ids: list[str] = field(default_factory=list)  # of those that are taken, in order
-    known: dict[str, Known] = field(default_factory=dict)
-    first: dict[str, bytes | None] = field(default_factory=dict)  # digest of who used an id first
-    new: dict[str, NewEvent] = field(default_factory=dict)
-    _giving_way: GivingWay = field(default_factory=GivingWay)
-
-    def give_way(self) -> None:
-        """Let others go first, once it is known that nothing of it will be kept."""
-        if self.judged.codes:
-            self._giving_way.pause()
 
 
 class Observations:
@@ -157,46 +141,33 @@ class Observations:
             return labels_of(labels, serving, connection)
 
     def _judge_each(self, sent: Sequence[object], batch: bool, cause: Cause) -> _Judged:
-        """Judge few at first, then four times as many, and so on: one that is refused is met
-        early, and others are given way to from then on."""
-        so_far = _SoFar()
-        start, size = 0, FEW
-        while start < len(sent):
-            parsed = self._parse(sent[start : start + size], start, batch, so_far)
-            self._judge_parsed(parsed, so_far)
-            start, size = start + size, size * 4
-        self._refuse_if_any(so_far.judged, len(sent), cause)
-        streams: dict[str, list[NewEvent]] = defaultdict(list)
-        for each_new in so_far.new.values():
-            streams[_stream_of(each_new.event)].append(each_new)
-        appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
-        entries = {id: each.recorded for id, each in so_far.known.items()}
-        return _Judged(so_far.ids, entries, appends, dict(so_far.judged.passed_over))
-
-    def _parse(
-        self, sent: Sequence[object], start: int, batch: bool, so_far: _SoFar
-    ) -> list[ParsedEvent]:
-        """Those of `sent`, which begins at `start`, that can be read."""
-        judged = so_far.judged
+        judged = JudgedEvents()
         parsed: list[ParsedEvent] = []
+        giving_way = GivingWay()
+        # What is wrong with rows is only found behind this loop; others need not wait for it.
+        in_vain = len(sent) > FEW and any(
+            refused_at_a_glance(item, self._champions, self._ledger_id)
+            for item in sent[:: len(sent) // FEW]
+        )
+        full = False
         bare = 0  # of those beyond the list: to say what else is wrong would cost more than they
-        for index, item in enumerate(sent, start):
-            so_far.give_way()
-            if judged.faults.is_full and not (type(item) is dict and item.keys() >= _NEEDED):
+        for index, item in enumerate(sent):
+            if in_vain or judged.codes:
+                giving_way.pause()
+            if full and not (type(item) is dict and item.keys() >= _NEEDED):
                 bare += 1
                 continue
-            one = parse_event(item, f"/{index}" if batch else "", judged, self._ledger_id)
+            pointer = f"/{index}" if batch else ""
+            one = parse_event(item, pointer, judged, self._ledger_id)
             if one is not None:
                 parsed.append(one)
+            full = judged.faults.is_full
         judged.faults.count(bare)
-        return parsed
-
-    def _judge_parsed(self, parsed: Sequence[ParsedEvent], so_far: _SoFar) -> None:
-        judged, first, new = so_far.judged, so_far.first, so_far.new
         known = self._ledger.known([each.id for each in parsed])
-        so_far.known |= known
+        ids: list[str] = []
         # An erased event has no digest: nothing equals it, so its id is not taken again.
-        first.update((id, each.request_digest) for id, each in known.items())
+        first: dict[str, bytes | None] = {id: each.request_digest for id, each in known.items()}
+        new: dict[str, NewEvent] = {}
         named = {str(each.event.data.get("model")) for each in parsed if asks_for_rows(each)}
         models = self._champions.all().keys() & named
         with self._ledger.connect(with_rows=_folded_for(models)) as connection:
@@ -204,10 +175,11 @@ class Observations:
             outcomes = (e.event.data for e in parsed if e.event.type == OUTCOME)
             predictions.look_up(outcomes, self._champions)
             for each in parsed:
-                so_far.give_way()
+                if in_vain or judged.codes:
+                    giving_way.pause()
                 pointer, id, request_digest = each.pointer, each.id, each.request_digest
                 if each.relayed and id in known and says_the_same(known[id].recorded, each.relayed):
-                    so_far.ids.append(id)
+                    ids.append(id)
                     continue
                 if not is_same_request(request_digest, first.setdefault(id, request_digest)):
                     judged.refuse(
@@ -228,7 +200,14 @@ class Observations:
                         personal=guard.personal,
                         keys=guard.keys,
                     )
-                so_far.ids.append(id)
+                ids.append(id)
+        self._refuse_if_any(judged, len(sent), cause)
+        streams: dict[str, list[NewEvent]] = defaultdict(list)
+        for each_new in new.values():
+            streams[_stream_of(each_new.event)].append(each_new)
+        appends = [StreamAppend(name, tuple(each), None) for name, each in streams.items()]
+        entries = {id: each.recorded for id, each in known.items()}
+        return _Judged(ids, entries, appends, dict(judged.passed_over))
 
     def _refuse_if_any(self, judged: JudgedEvents, sent: int, cause: Cause) -> None:
         """Raise what weighs most, with the first faults, by the events they stand in."""

@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, bindparam, select
 
 from app.ledger.known import recorded_rows
-from app.ledger.known_damage import refuse_to_lack
 from app.ledger.reading import read_back
 from app.ledger.tables import ENTRIES
 from app.ledger.unreadable import STORED
@@ -36,13 +35,10 @@ class Past:
 
     Args:
         connection: that it is read on; who looks at more must not look behind the position.
-        lacking: whether a fold asks, which goes on without what was damaged; no, when an answer is
-            made of it: then that is raised.
     """
 
-    def __init__(self, connection: Connection, *, lacking: bool = True) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._lacking = lacking
         self._latest: dict[tuple[str, type[Any], int], Any] = {}
 
     def newest_first(self, stream: str, kind: type[Any], before: int) -> Iterator[Recorded]:
@@ -50,8 +46,6 @@ class Past:
         asked = {"of_stream": stream, "of_type": kind.type}
         while rows := self.connection.execute(_NEWEST, {**asked, "before": before}).all():
             (entry,) = read_back(self.connection, rows)
-            if not self._lacking:
-                refuse_to_lack(self.connection, [entry])
             if not isinstance(entry.event, Unreadable):
                 yield entry
             before = entry.position

@@ -66,11 +66,14 @@ def reigns_newest_first(
         before = rows[-1].since
 
 
-def newest_reign(connection: Connection, model: str) -> ReignView | None:
-    """The model's last reign; None before anybody served."""
-    row = connection.execute(
-        select(REIGNS).where(REIGNS.c.model == model).order_by(REIGNS.c.since.desc()).limit(1)
-    ).one_or_none()
+def newest_reign(
+    connection: Connection, model: str, *, up_to: int | None = None
+) -> ReignView | None:
+    """The model's last reign that began up to a position; None before anybody served."""
+    query = select(REIGNS).where(REIGNS.c.model == model)
+    if up_to is not None:
+        query = query.where(REIGNS.c.since <= up_to)
+    row = connection.execute(query.order_by(REIGNS.c.since.desc()).limit(1)).one_or_none()
     return None if row is None else view_of(ReignView, row)
 
 

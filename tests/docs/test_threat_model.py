@@ -11,7 +11,9 @@ from app.http.admission import PARAMETERS_MAX, QUERY_BYTES_MAX
 from app.http.bodies import UNPACKED_SHARE_MAX, UNPACKED_SPARE
 from app.http.connections import BODY_BYTES_PER_SECOND, HEAD_BYTES_MAX, HEADERS_MAX
 from app.http.pacing import WAITING_MAX
+from app.intake.adoption import ENTRIES_MAX, FIELDS_MAX
 from app.intake.documents import DOCUMENT_LENGTH_MAX, VALUES_MAX
+from app.intake.names_sent import NAMES_MAX
 from app.intake.quarantine import SHARE_MAX
 from app.proof import verify_bundle
 from app.proof.signer import TURN_SECONDS
@@ -31,7 +33,9 @@ SAID = (
     " second",
     f"an answer may stand unread for {SETTINGS.stall_seconds_max:g} s",
     f"An answer lists the first {WORDS[FAULTS_MAX]} faults",
-    f"has at most {DOCUMENT_LENGTH_MAX:,} bytes and {VALUES_MAX:,} keys and values",
+    f"has at most {DOCUMENT_LENGTH_MAX:,} bytes, {VALUES_MAX:,} keys and values,"
+    f" {ENTRIES_MAX:,} entries in a list and {FIELDS_MAX} fields in an object",
+    f"names more than {NAMES_MAX:,} fields an event or a row",
     f"Gzip may unpack to {WORDS[UNPACKED_SHARE_MAX]} times what came and"
     f" {UNPACKED_SPARE // KIB} KiB",
     f"nothing more of it while {WORDS[WAITING_MAX]} requests stand unanswered",

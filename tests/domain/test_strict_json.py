@@ -20,7 +20,8 @@ from domain.faults import (
     STEP_LENGTH_MAX,
     Fault,
 )
-from domain.strict_json import UNREAD, read_json, read_json_quickly
+from domain.quick_json import UNREAD, read_json_quickly
+from domain.strict_json import read_json
 from tests.domain.fault_places import VALUES, broken, leads_nowhere
 from tests.steps import steps
 
@@ -57,7 +58,10 @@ def test_what_json_has_not_is_refused_with_its_place(text: str, path: str, sayin
     assert saying in found[path]
 
 
-TEXTS = ('"a"', '"b:"', '"\\u003a"', '"a\\":"', '"é"', '":::"')
+TEXTS = (
+    *('"a"', '"b:"', '"\\u003a"', '"\\u003A"', '"a\\":"', '"é"', '":::"', '"\\u0061"'),
+    *('"\\\\u003a"', '"\\u0000"', '"\\\\u0000"', '"\\ud83d\\ude00"', '"\\udc00"', '"\\u00e9"'),
+)
 NUMBERS = (
     *("1", "-0", "-0.0", "1.50", "1E2", "1e300", "1e400", "9007199254740991", "9007199254740992"),
     *("18446744073709551616", "9007199254740993.0", "-9223372036854775809"),
@@ -96,12 +100,37 @@ def test_the_quick_reader_takes_what_the_other_takes_and_nothing_else(text: str)
     assert read(quickly=True) == read(quickly=False)
 
 
-@given(VALUES)
-def test_what_is_plain_is_read_by_the_quick_reader(value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    numbers = re.findall(r"-?\d[\d.eE+-]*", text)
-    plain = "\\u" not in text and all(abs(float(each)) < 1e15 for each in numbers)
+@example({"Größe": "ünï"}, True)
+@given(VALUES, st.booleans())
+def test_what_is_plain_is_read_by_the_quick_reader(value: Any, escaped: bool) -> None:
+    raw = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=escaped, separators=(",", ":"))
+    numbers = re.findall(r"-?\d[\d.eE+-]*", raw)
+    broken = re.search("[\ud800-\udfff]", raw) or "\\u0000" in raw
+    plain = not broken and all(abs(float(each)) < 1e15 for each in numbers)
     assert (read_json_quickly(text) is not UNREAD) or not plain
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("[" + "NaN," * 1000 + "1]", True),
+        ("[" + "1," * 1000 + "NaN]", True),
+        ("{" + '"a":1,' * 1000 + '"a":1}', True),
+        ("[" + '"\\u0000",' * 1000 + "1]", True),
+        ('["\\u00e9",' + "1," * 1000 + "1]", False),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_whoever_is_refused_gives_way_again_and_again_and_nobody_else(
+    text: str, refused: bool
+) -> None:
+    pauses: list[None] = []
+    try:
+        read_json(text, name="it", pause=lambda: pauses.append(None))
+    except DocumentInvalid:
+        assert refused
+    assert (len(pauses) > 10) == refused
 
 
 @pytest.mark.parametrize(

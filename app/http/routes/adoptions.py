@@ -57,8 +57,10 @@ async def create_contract(
 ) -> Recorded:
     """YAML or JSON. A wrong contract is refused with all its faults at once, 100 of them listed."""
     _, text = await CONTRACT.read(request, here.settings.body_bytes_max)
-    async with alone(request):
-        recorded, _, new = await run_in_threadpool(adopt_contract, here.ledger, text, cause)
+    async with alone(request) as turn:
+        recorded, _, new = await run_in_threadpool(
+            adopt_contract, here.ledger, text, cause, turn.giving_way.pause
+        )
     if new:
         await run_in_threadpool(here.champions.refresh)
     response.status_code = 201 if new else 200
@@ -79,7 +81,9 @@ async def create_policy(
 ) -> Recorded:
     """YAML or JSON. One version of a policy is one document for ever."""
     _, text = await POLICY.read(request, here.settings.body_bytes_max)
-    async with alone(request):
-        recorded, _, new = await run_in_threadpool(adopt_policy, here.ledger, text, cause)
+    async with alone(request) as turn:
+        recorded, _, new = await run_in_threadpool(
+            adopt_policy, here.ledger, text, cause, turn.giving_way.pause
+        )
     response.status_code = 201 if new else 200
     return recorded

@@ -27,11 +27,13 @@ from tests.app.many_rows import observations, predictions, put_many
 from tests.ledger_events import (
     artefact,
     contract_adopted,
+    decided,
     observation,
     policy_adopted,
     prediction,
     promoted,
     put,
+    received,
     refused,
     rolled_back,
     started,
@@ -81,7 +83,8 @@ def leaves_of(signer: FileSigner) -> bytes:
 
 
 def fill_further(ledger: Ledger, settings: Settings) -> Kept:
-    """After `fill`: rows of persons and of many an entry, of each one erased, and a rollback.
+    """After `fill`: rows of persons and of many an entry, of each one erased, a rollback, a
+    decision and an upload.
 
     Signed to the last entry.
     """
@@ -89,7 +92,8 @@ def fill_further(ledger: Ledger, settings: Settings) -> Kept:
     erased = put(ledger, "observations-cars", *people, personal=True)[0].position
     put(ledger, "predictions-cars", prediction("owner=9"), personal=True)
     put(ledger, "model-cars", rolled_back("cars/1", "cars/1"))
-    put(ledger, "cycle-cars-2", started(2, champion="cars/1"))
+    put(ledger, "cycle-cars-2", started(2, champion="cars/1"), decided("keep: no drift"))
+    put(ledger, "observations-cars", received())
     many = put_many(ledger, predictions(1, 2, 3)).position
     put_many(ledger, observations(4, 5))
     gone = replace(erasure_of(erased), rows=(RowPlace(position=many, row=1),))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.intake.adoption import ENTRIES_MAX, FIELDS_MAX
 from app.intake.documents import parse_document
 from domain.canonical import digest
 from tests.app.http.routes.running import (
@@ -136,3 +139,45 @@ def test_a_champion_that_needs_what_the_new_contract_lacks_is_503_and_an_alarm(
     assert "needs mpg (number)" in answer.json()["detail"]
     assert "needs mpg" in lone_service.get("/readyz").json()["alarms"]["car-price"]
     assert "needs mpg" in lone_service.get("/models/car-price/health").json()["alarm"]
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "place", "kind", "most"),
+    [
+        ("/policies", lambda n: {"clauses": [1] * n}, "/clauses", "entries", ENTRIES_MAX),
+        ("/contracts", lambda n: {"identity": ["a"] * n}, "/identity", "entries", ENTRIES_MAX),
+        ("/contracts", lambda n: {f"k{m}": 1 for m in range(n)}, "", "fields", FIELDS_MAX),
+        (
+            "/contracts",
+            lambda n: {"features": [{}, {f"k{m}": 1 for m in range(n)}]},
+            "/features/1",
+            "fields",
+            FIELDS_MAX,
+        ),
+    ],
+    ids=["a list", "another", "the top", "below"],
+)
+def test_a_document_that_is_crowded_in_one_place_is_refused_for_that_alone(
+    empty_service: TestClient,
+    path: str,
+    document: Callable[[int], object],
+    place: str,
+    kind: str,
+    most: int,
+) -> None:
+    said = f"has {most + 1} {kind}; write at most {most} in one place"
+    crowded = empty_service.post(path, json=document(most + 1)).json()
+    assert [(fault["path"], fault["message"]) for fault in crowded["faults"]] == [(place, said)]
+    assert said in crowded["detail"]
+    judged = empty_service.post(path, json=document(most)).json()
+    assert len(judged["faults"]) > 1, "what else is wrong is said then"
+
+
+def test_a_document_is_read_with_pauses_for_all_others(
+    empty_service: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("app.intake.giving_way._SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("app.intake.giving_way.time", SimpleNamespace(sleep=slept.append))
+    assert empty_service.post("/contracts", content=CAR_PRICE, headers=YAML).status_code == 201
+    assert len(slept) > CAR_PRICE.count(b"\n") / 10

@@ -19,6 +19,7 @@ from app.http.bodies import (
     UNPACKED_SPARE,
     Gzip,
 )
+from app.intake.adoption import ENTRIES_MAX
 from app.intake.csv_rows import csv_rows
 from app.intake.documents import parse_document
 from app.intake.names_sent import NAMES_MAX
@@ -159,7 +160,7 @@ HOSTILE: dict[str, tuple[str, str, str | bytes, int]] = {
         orjson.dumps(
             {
                 **parse_document(CAR_PRICE, name="the contract"),
-                "target": {"name": "price", "formerly": [f"n{n}" for n in range(20_000)]},
+                "target": {"name": "price", "formerly": [f"n{n}" for n in range(ENTRIES_MAX)]},
             }
         ),
         422,
@@ -170,13 +171,19 @@ HOSTILE: dict[str, tuple[str, str, str | bytes, int]] = {
         orjson.dumps(
             {
                 **parse_document(CAR_PRICE, name="the contract"),
-                "identity": [f"n{n}" for n in range(20_000)],
+                "identity": [f"n{n}" for n in range(ENTRIES_MAX)],
             }
         ),
         422,
     ),
     "a contract with a long name": ("/contracts", JSON, '{"model":"' + "m" * 900_000 + '"}', 422),
     "clauses that are none": (
+        "/policies",
+        JSON,
+        '{"id":"p","version":1,"clauses":[' + "1," * (ENTRIES_MAX - 1) + "1]}",
+        422,
+    ),
+    "clauses beyond any": (
         "/policies",
         JSON,
         '{"id":"p","version":1,"clauses":[' + "1," * 20_000 + "1]}",
