@@ -262,6 +262,18 @@ def test_events_beyond_the_list_are_counted_by_their_first_fault(
     assert problem["more_faults"] == judged_whole * columns - FAULTS_MAX + 1000 - judged_whole
 
 
+def test_of_a_refused_batch_what_weighs_most_is_said_and_listed_wherever_it_stands(
+    service: TestClient,
+) -> None:
+    rows = [{**observation(str(n)), "data": {"model": "car-price", "row": {}}} for n in range(300)]
+    batch = [*rows, {**observation("last"), "type": 7}]
+    problem = service.post(
+        "/events", content=orjson.dumps(batch), headers={"Content-Type": CLOUDEVENTS}
+    ).json()
+    assert problem["type"] == "urn:whyledger:problem:request-invalid"
+    assert problem["faults"][-1]["path"].startswith("/300/")
+
+
 @pytest.mark.parametrize("first", ["as the others", "without a field", "without a column"])
 def test_only_who_is_refused_waits_for_all_others_from_early_on(
     lone_service: TestClient, monkeypatch: pytest.MonkeyPatch, first: str

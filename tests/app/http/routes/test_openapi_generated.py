@@ -23,7 +23,9 @@ from tests.app.http.routes.running import process_behind
 from tests.app.many_rows import observations, put_many
 
 CASES_MIN = 2_500
-EXAMPLES = {True: 1500, False: 54}  # of each operation, valid ones and invalid ones, at most
+# Of each operation, valid ones and invalid ones, at most: on SQLite; on PostgreSQL so much fewer.
+EXAMPLES = {True: 1500, False: 54}
+FEWER = 9
 KNOWN = {"model": "car-price", "position": 3, "row": 1, "level": 0, "index": 0}
 CHECKED = [
     "not_a_server_error",
@@ -69,12 +71,14 @@ def ask(
 
 @pytest.mark.usefixtures("forked_workers")
 def test_no_generated_request_is_answered_with_a_5xx_or_with_what_is_not_declared(
-    lone_service: TestClient, soaking: bool
+    service: TestClient, soaking: bool
 ) -> None:
     load_all_checks()
-    many = put_many(process_behind(lone_service).ledger, observations(1, 2))
+    ledger = process_behind(service).ledger
+    fewer = 1 if ledger.engine.dialect.name == "sqlite" else FEWER
+    many = put_many(ledger, observations(1, 2))
     assert many.position == KNOWN["position"]
-    document = openapi.from_dict(lone_service.get("/openapi.json").json())
+    document = openapi.from_dict(service.get("/openapi.json").json())
     answered: dict[str, Counter[int]] = {}
     for found in document.get_all_operations():
         assert isinstance(found, Ok)
@@ -82,9 +86,9 @@ def test_no_generated_request_is_answered_with_a_5xx_or_with_what_is_not_declare
         answered[operation.label] = Counter()
         for mode in GenerationMode:
             try:
-                ask(lone_service, operation, mode, EXAMPLES[soaking], answered[operation.label])
+                ask(service, operation, mode, EXAMPLES[soaking] // fewer, answered[operation.label])
             except Unsatisfiable:  # what has no parameter cannot be asked for wrongly
                 assert mode is GenerationMode.NEGATIVE
     statuses = sum(answered.values(), Counter())
-    assert statuses.total() >= CASES_MIN
+    assert statuses.total() >= CASES_MIN // fewer
     assert set(statuses) > {200, 201, 404, 422}
