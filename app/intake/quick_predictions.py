@@ -6,6 +6,7 @@ made of the body, and no object of a row. A property test holds both to each oth
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,8 @@ from domain.events.events import RowColumns
 
 _NAMES_AROUND: Final = 2  # "model" and "rows"
 _SPACES: Final = (b" :", b"\t:", b"\n:", b"\r:")
-_ESCAPE: Final = b"\\"
+# A quote or a colon, written so that it would be counted or hide one that is; what is refused.
+_ESCAPED: Final = re.compile(rb'\\(?:"|u(?:00(?:00|22|3[aA])|[dD][89a-fA-F]))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,9 @@ def read_together(body: bytes, champions: Champions, rows_max: int) -> SentToget
 
     The reader keeps one of two equal names and says nothing. So names are counted: a colon stands
     right behind the quote of each, and of nothing else but a text that begins with a colon. Where
-    there are more than the rows must have, or a name may be written otherwise, it is not certain.
+    there are more than the rows must have, or one may be written otherwise, it is not certain.
     """
-    if _ESCAPE in body or any(space in body for space in _SPACES):
+    if (b"\\" in body and _ESCAPED.search(body)) or any(space in body for space in _SPACES):
         return None
     try:
         sent = msgspec.json.decode(body, type=_Body)

@@ -36,7 +36,8 @@ CHAMPIONS = OneModel(GUARD)
 WRITTEN = st.sampled_from(
     ["1", "1.0", "-0", "-0.0", "1e2", "1E400", "9007199254740991", "9007199254740993", "0.1", "01",
      "18446744073709551617", "true", "null", "NaN", "[]", "{}", '"a"', '":a"', '"\\u0061"', '"é"',
-     '"\u0000"', '"12:00"', '"a\\":"']
+     '"\u0000"', '"12:00"', '"a\\":"', '"\\u00e9"', '"\\u0000"', '"\\u003a"', '"\\u0022:"',
+     '"\\ud83d\\ude00"', '"\\udc00"', '"\\n"', '"\\\\":1,"tilt"', '"\\\\u0022"']
 )  # fmt: skip
 
 
@@ -54,7 +55,9 @@ def bodies(draw: st.DrawFn) -> bytes:
         pairs = pairs[draw(st.sampled_from([0, 0, 0, 1])) :]
         rows.append("{" + ", ".join(pairs) + "}")
     model = draw(st.sampled_from([MODEL, MODEL, MODEL, "another", "\\u0061"]))
-    more = draw(st.sampled_from(["", "", "", ',"rows":[]', ',"x":1', ' , "model":"a"']))
+    more = draw(
+        st.sampled_from(["", "", "", ',"rows":[]', ',"x":1', ' , "model":"a"', ',"\\u0072ows":[]'])
+    )
     end = draw(st.sampled_from(["}", "}\n", "", "}}"]))
     return f'{{"model":"{model}","rows":[{",".join(rows)}]{more}{end}'.encode()
 
@@ -81,7 +84,9 @@ GOOD = orjson.dumps({"model": MODEL, "rows": [ROW, ROW]})
 
 
 def test_ordinary_bodies_are_read_together() -> None:
-    for body in (GOOD, GOOD.replace(b'":', b'": ').replace(b",", b", "), GOOD + b"\n"):
+    spaced = GOOD.replace(b'":', b'": ').replace(b",", b", ")
+    escaped = GOOD.replace(b'"rows"', b'"\\u0072ows"').replace(b"K-1", b"K\\u002d\\u00e9")
+    for body in (GOOD, spaced, escaped, GOOD + b"\n"):
         read = read_together(body, CHAMPIONS, 10)
         assert read is not None
         assert read.rows == 2
@@ -93,7 +98,7 @@ def test_ordinary_bodies_are_read_together() -> None:
         GOOD.replace(b'"rows":', b'"rows" :'),
         GOOD.replace(b'{"model"', b'{"model":"x","model"'),
         GOOD.replace(b"}]}", b'},{"tilt":0,"tilt":0}]}'),
-        GOOD.replace(b'"rows"', b'"\\u0072ows"'),
+        GOOD.replace(b"]}", b'],"\\u0072ows":[]}'),
         GOOD.replace(MODEL.encode(), b"another"),
         orjson.dumps({"model": MODEL, "rows": [ROW]}),
         orjson.dumps({"model": MODEL, "rows": [ROW] * 11}),
