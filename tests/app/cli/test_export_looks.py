@@ -28,13 +28,13 @@ from app.projections.read_model import ReadModel
 from app.projections.runner import WITH_THE_LEDGER
 from app.settings import Settings
 from tests.app.cli.command_line import whyledger
-from tests.app.damaged import FORGED
+from tests.app.damaged import FORGED, everything
 from tests.app.proof.forger import change
 from tests.app.web.car_story import car_story, record
 from tests.ledger_events import put, refused
 from tests.nobody import as_nobody
 from tests.postgres import command
-from tests.told import ToldOnce, retold
+from tests.told import Story, ToldOnce, retold
 
 FORMS = ("jsonl", "csv", "html")
 FOLDING = "folding the read models beside the ledger …\n"
@@ -143,16 +143,20 @@ def test_an_older_schema_is_exported_and_stays_at_its_revision(
     assert exported(settings) == looked
 
 
-def test_read_models_that_are_behind_are_folded_beside_and_stay_behind(told: Settings) -> None:
-    folded = exported(told)
-    run(told, f"DELETE FROM {read_model(told, 'read_model_positions')}")
+@pytest.mark.parametrize("story", [tell, everything])
+def test_read_models_that_are_behind_are_folded_beside_and_stay_behind(
+    told_once: ToldOnce, settings: Settings, story: Story
+) -> None:
+    retold(told_once(story, settings), settings)
+    folded = exported(settings)
+    run(settings, f"DELETE FROM {read_model(settings, 'read_model_positions')}")
     for table in WITH_THE_LEDGER[0].tables:  # as before a process of this version has opened it
-        dialect = make_url(told.database_url).get_backend_name()
-        run(told, f"DROP TABLE {driver_name(table, dialect)}")
-    before = contents(told)
+        dialect = make_url(settings.database_url).get_backend_name()
+        run(settings, f"DROP TABLE {driver_name(table, dialect)}")
+    before = contents(settings)
 
-    assert exported(told) == folded
-    assert contents(told) == before
+    assert exported(settings) == folded
+    assert contents(settings) == before
 
 
 def test_folding_beside_is_told_where_it_takes_more_than_a_page(
