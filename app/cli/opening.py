@@ -17,10 +17,13 @@ from app.cause import Cause
 from app.cli.terminal import Advance, ArgumentInvalid, CommandRefused, note, progress
 from app.clock import new_id
 from app.database.migrating import has_schema
-from app.ledger.damage import record_damage
+from app.ledger.damage import record_damage, unknown
+from app.ledger.known_damage import known_damage
 from app.ledger.store import Ledger
+from app.projections.looked_at import LookedAt, look_at_read_models
 from app.projections.opening import look_at_ledger, open_ledger, open_unfolded
 from app.projections.putting_right import is_suspicious, put_right
+from app.proof.verify.read_models import differing_read_models
 from app.settings import Settings, unknown_names
 from domain.errors import NothingToDecide, ReadModelUnfit, RequestInvalid, WhyledgerError
 from domain.reported_faults import reported_faults
@@ -159,6 +162,54 @@ def looked_at(settings: Settings) -> Iterator[Ledger]:
 
 
 @contextmanager
+def looked_at_read_models(settings: Settings) -> Iterator[LookedAt]:
+    """As `looked_at`, with read models that hold every entry: nothing is folded into the ledger.
+
+    Damage that is met is said, and not recorded.
+
+    Raises:
+        NothingToDecide, CannotJudge, LedgerBusy: as `looked_at`.
+        LedgerDamaged, StorageFailed: as `look_at_read_models`.
+        ReadModelUnfit: whoever failed inside met a read model that somebody changed.
+    """
+    with looked_at(settings) as ledger, ExitStack() as stack:
+        stack.callback(_say_of_damage, ledger)
+        with _folding_told("folding the read models beside the ledger") as progress:
+            found = stack.enter_context(look_at_read_models(ledger, progress))
+        if found.size() == 0:
+            raise _no_ledger(settings)
+        try:
+            yield found
+        except Exception as error:
+            if not found.stand or not is_suspicious(error):
+                raise
+            with ledger.snapshot() as connection:
+                _, breaks = differing_read_models(connection)
+            if not breaks:
+                raise
+            raise ReadModelUnfit(
+                f"{breaks[0].sentence()} Somebody changed it behind the service, and to export "
+                "writes nothing. Put it right with `whyledger replay`, and export again."
+            ) from error
+
+
+def _say_of_damage(ledger: Ledger) -> None:
+    """What was met and the ledger itself does not say."""
+    met = ledger.met.all()
+    if not met:
+        return
+    with suppress(WhyledgerError):  # it may be what keeps it from being read
+        with ledger.snapshot() as connection:
+            met = tuple(unknown(met, known_damage(connection)))
+    if met:
+        more = f" {len(met) - 1} more were found." if len(met) > 1 else ""
+        note(
+            f"{met[0].said}{more} To export records nothing: `whyledger verify --record` lets the "
+            "ledger say what was found."
+        )
+
+
+@contextmanager
 def _saying_that_it_waits() -> Iterator[Callable[[], None]]:
     """A line on stderr once the database has not answered for a moment; gives who says it does."""
     timer = threading.Timer(_SILENT_SECONDS, note, ["waiting for the ledger's database …"])
@@ -172,17 +223,28 @@ def _saying_that_it_waits() -> Iterator[Callable[[], None]]:
 
 def _folded(settings: Settings, make: bool, answers: Callable[[], None]) -> Ledger:
     """The ledger, with a bar when its read models take more than a moment to fold."""
+    with _folding_told("folding the read models from the ledger", answers) as told:
+        return open_ledger(settings, begin=make, progress=told)
+
+
+@contextmanager
+def _folding_told(
+    words: str, answers: Callable[[], None] = lambda: None
+) -> Iterator[Callable[[int, int], None]]:
+    """What is told of a fold; a bar from the first time on, which says that the database answers.
+
+    `answers` is called before it.
+    """
     with ExitStack() as stack:
         bar: list[Advance] = []
 
         def told(done: int, of: int) -> None:
             if not bar:
                 answers()
-                words = "folding the read models from the ledger"
                 bar.append(stack.enter_context(progress(words, of, unit="entries")))
             bar[0](done, of)
 
-        return open_ledger(settings, begin=make, progress=told)
+        yield told
 
 
 def _refuse_without_ledger(settings: Settings) -> None:

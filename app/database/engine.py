@@ -31,7 +31,7 @@ _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
 _TAKES_WRITES: Final = {  # whether it is a file -> what to do when it takes none
     True: "Give this process the right to write the file, its -wal and -shm and their directory "
-    "(only `whyledger verify`, `repair --plan` and `export --bundle` do without)",
+    "(only `whyledger verify`, `repair --plan` and `export` do without)",
     False: "Let WHYLEDGER_DATABASE_URL name the server that takes writes, no stand-by",
 }
 _ROWS_PER_INSERT_MAX: Final = 64  # more values in one statement are parsed slower than inserted

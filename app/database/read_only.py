@@ -95,7 +95,8 @@ def may_read() -> Iterator[None]:
         raise CannotJudge(
             "this login of the database may not read everything: "
             f"{' '.join(str(error.orig).split())}. Let its owner GRANT USAGE on the schema and "
-            "SELECT on its tables, of read_models too, or leave those out with --no-read-models."
+            "SELECT on its tables, of read_models too, or let `verify` leave those out with "
+            "--no-read-models."
         ) from error
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Final, Protocol, Unpack
 
 import orjson
 from markupsafe import Markup
@@ -22,7 +23,7 @@ from app.audit.cycle import NOT_FINISHED
 from app.audit.decision import Bounds, Decision
 from app.audit.templates import templates
 from app.audit.value import ValueTold, value_told
-from app.ledger.store import Ledger
+from app.ledger.store import Connection
 from app.projections.models import list_models
 
 _TEMPLATES: Final = templates(Path(__file__).parent / "templates")
@@ -50,7 +51,20 @@ _CHANGE_COLUMNS: Final = (
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export_jsonl(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
+class Exported(Protocol):
+    """What an export is made of: a ledger, or one that is only looked at."""
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """A connection to its read models, at one moment."""
+
+    def ledger_id(self) -> str:
+        """As `Ledger.ledger_id`."""
+
+    def size(self) -> int:
+        """How many entries it has."""
+
+
+def export_jsonl(ledger: Exported, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """One JSON object a line, oldest first: its `kind`, and the decision or other change, whole.
 
     A decision's `conclusion` is how its cycle ended; null before the end. After them what the
@@ -66,7 +80,7 @@ def export_jsonl(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
         yield _json({"kind": "value", "model": model} | together)
 
 
-def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
+def export_csv(ledger: Exported, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """One line a clause of every decision, oldest first; without clauses, one line.
 
     Any other change is one line, and so, after them all, is what each reign was worth (kind
@@ -94,7 +108,7 @@ def export_csv(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[str]:
         yield _line(tuple(({"model": model} | cells).get(name) for name in columns))
 
 
-def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) -> Iterator[str]:
+def export_html(ledger: Exported, *, stylesheet: str, **bounds: Unpack[Bounds]) -> Iterator[str]:
     """A page to print, in one file: decisions with their clauses, and other changes, oldest first.
 
     `stylesheet` (CSS, ours) stands in it, so that a saved copy looks the same.
@@ -112,7 +126,7 @@ def export_html(ledger: Ledger, *, stylesheet: str, **bounds: Unpack[Bounds]) ->
     return iter(pieces)
 
 
-def _values(ledger: Ledger, bounds: Bounds) -> list[tuple[str, ValueTold]]:
+def _values(ledger: Exported, bounds: Bounds) -> list[tuple[str, ValueTold]]:
     """What the champions of each model were worth, of those that had one.
 
     Of one model, when only that is asked for; nothing when only the decisions with one outcome are.
@@ -126,7 +140,9 @@ def _values(ledger: Ledger, bounds: Bounds) -> list[tuple[str, ValueTold]]:
     return [(name, value) for name, value in found if value.reigns]
 
 
-def recorded(ledger: Ledger, **bounds: Unpack[Bounds]) -> Iterator[tuple[Change, Decision | None]]:
+def recorded(
+    ledger: Exported, **bounds: Unpack[Bounds]
+) -> Iterator[tuple[Change, Decision | None]]:
     """The changes within the bounds, oldest first; decisions whole beside theirs. Page by page."""
     after = -1
     while True:

@@ -20,7 +20,7 @@ from app.audit.decision_filters import check_model, check_outcome
 from app.audit.templates import moment
 from app.cli.commands.integrity import write_bundle
 from app.cli.cycle_tables import say_cycle
-from app.cli.opening import a_time, opened, read_settings
+from app.cli.opening import a_time, looked_at_read_models, opened, read_settings
 from app.cli.terminal import ArgumentInvalid, Json, note, progress, say, say_json, say_table
 from app.database.durable_files import file_aside
 from app.projections.cycles import get_cycle
@@ -128,14 +128,17 @@ def export(  # noqa: PLR0913, PLR0917 one an option
     ] = "",
     json: Json = False,
 ) -> None:
-    """Export every change, or with `--bundle` the ledger. `--json` means `--format jsonl`."""
+    """Export every change, or with `--bundle` the ledger. `--json` means `--format jsonl`.
+
+    The ledger is only looked at: nothing is written into it, migrated or folded.
+    """
     if bundle is not None:
         write_bundle(bundle, json, key)
         return
     write = _EXPORTS[Format.JSONL if json else format]
     start, end = a_time(since, "--since"), a_time(until, "--until")
     _check_outcome(outcome)
-    with opened(read_settings()) as ledger:
+    with looked_at_read_models(read_settings()) as ledger:
         with ledger.connect() as connection:
             check_model(connection, model)
         pieces = write(ledger, model=model, outcome=outcome, since=start, until=end)

@@ -167,7 +167,8 @@ def test_a_read_model_that_is_folded_anew_asks_for_another_try_and_not_for_an_en
 
 
 @pytest.mark.parametrize(
-    "command", [("state",), ("serve", "--port", "0"), ("repair", "--plan"), ("verify",)]
+    "command",
+    [("state",), ("serve", "--port", "0"), ("repair", "--plan"), ("verify",), ("export",)],
 )
 def test_a_newer_schema_cannot_be_judged_and_is_no_damage(
     sqlite_settings: Settings, command: tuple[str, ...]

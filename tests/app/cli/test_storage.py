@@ -44,7 +44,7 @@ COMMANDS: tuple[tuple[object, ...], ...] = (
     ("serve", "--port", "0"),
 )
 REASONS = ("cannot be used: ", "cannot write: ", "cannot be reached: ", "cannot be listened on: ")
-ONLY_LOOK = ("verify",)  # needs no file but those that are there
+ONLY_LOOK = ("verify", "export")  # need no file but those that are there
 named = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command[0]))
 
 
