@@ -46,6 +46,7 @@ TEXTS = {
     31: "bc3eb1c69eca7f89",
     32: "e8e7fb5a82048adb",
     33: "cfcad1926ef47283",
+    34: "b3341291044725d8",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 
