@@ -9,10 +9,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import psycopg
+from sqlalchemy import make_url
 
 _ROOM_BYTES: Final = 2 * 1024**3
 _SETTINGS: Final = (  # the tests kill our processes, never the database, so it need not sync
@@ -24,6 +26,7 @@ _SETTINGS: Final = (  # the tests kill our processes, never the database, so it 
     "max_connections = 200",
 )
 
+_NUMBERS: Final = count(1)
 _KEPT: Final[dict[str, psycopg.Connection]] = {}  # server -> a connection to it
 
 
@@ -68,6 +71,17 @@ def command(server: str, statement: str) -> None:
     if kept is None or kept.broken or kept.closed:
         kept = _KEPT[server] = psycopg.connect(server, autocommit=True)
     kept.execute(statement.encode())
+
+
+@contextmanager
+def logging_in(url: str, role: str) -> Iterator[str]:
+    """The database's URL for a new login that is a member of this role and nothing else."""
+    name = f"login_{next(_NUMBERS)}"
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute(f"CREATE ROLE {name} LOGIN IN ROLE {role}".encode())
+        yield make_url(url).set(username=name, password=None).render_as_string(hide_password=False)
+        superuser.execute(f"DROP OWNED BY {name}".encode())
+        superuser.execute(f"DROP ROLE {name}".encode())
 
 
 def named(server: str, name: str) -> str:

@@ -98,7 +98,7 @@ def exit_code_of(error: WhyledgerError, *, missing_is_undecided: bool = False) -
 
 
 def code_of(error: WhyledgerError) -> str:
-    """The error's code; a service's refusal carries its problem's."""
+    """The error's code; that of a service, or of a process, carries its problem's."""
     return getattr(error, "problem", "") or error.code
 
 

@@ -26,9 +26,13 @@ Progress = Callable[[int, int], None]  # cycles lived again, of how many, over a
 
 
 class WhatIfFailed(WhyledgerError):
-    """A what-if came to no end."""
+    """A what-if came to no end. `problem` is the code of what its process was refused by."""
 
     code = "what-if-failed"
+
+    def __init__(self, message: str, problem: str = "") -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class _Working:
             reason = said.get("refused") or (
                 f"its process ended with exit code {code}: {log.read_text()[-_LOG_TAIL:].strip()}"
             )
-        raise WhatIfFailed(f"{run.model} was not lived again: {reason}")
+        raise WhatIfFailed(f"{run.model} was not lived again: {reason}", said.get("code", ""))
 
     def end(self) -> None:
         """End every process, those too that are about to start."""

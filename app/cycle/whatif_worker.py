@@ -38,7 +38,7 @@ def main(model: str, directory: str, policy: bytes) -> int:
             scratch.close()
             ledger.close()
     except WhyledgerError as error:
-        _tell({"refused": error.message})
+        _tell({"refused": error.message, "code": error.code})
         return 1
     _tell({"found": found.to_document()})
     return 0

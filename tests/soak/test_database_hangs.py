@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import httpx2
+
 from app.projections.opening import open_ledger
 from app.settings import Settings
+from tests.app.cli.command_line import environment
+from tests.app.cli.served import served
 from tests.app.http.routes.every_route import EVERY
-from tests.app.http.routes.running import AMC, plan_bytes, promote
-from tests.patience import until
-from tests.soak.service import Service, cars, send
+from tests.app.http.routes.running import AMC, CAR_PRICE, plan_bytes, promote
+from tests.patience import HANGS_SECONDS, until
+from tests.soak.service import NOBODY, Service, cars, send
 from tests.soak.watching import Watch
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 1
 ROUNDS_LONG = 10
+PATIENT = {"WHYLEDGER_BUSY_TIMEOUT_SECONDS": "300", "WHYLEDGER_SHUTDOWN_SECONDS": "2"}
 PROMISED_SECONDS = BUSY_SECONDS + 1
 # A busy machine takes its time besides; what waits twice in a row takes twice as long, and fails.
 ANSWER_SECONDS_MAX = 1.75 * PROMISED_SECONDS
@@ -61,7 +69,30 @@ def test_a_database_that_hangs_is_answered_for_in_time_on_every_route(
             assert answer.status_code == 200, answer.text
             assert send(client, cars(0, 10)).status_code == 201
         assert service.process.poll() is None
+    if soaking:
+        assert_ends_while_the_database_hangs(settings, stoppable_postgres)
     watch = Watch(ledger)
     watch.look()
     ledger.close()
     print(f"\na database that hangs: {refused} requests answered 503, {watch.size} entries kept")  # noqa: T201
+
+
+def assert_ends_while_the_database_hangs(settings: Settings, server: StoppablePostgres) -> None:
+    """Told to end, with an append that would wait for as long as this test."""
+    theirs = environment(settings.state_dir) | settings.as_environment() | PATIENT
+    with served(theirs, stderr=subprocess.PIPE) as (process, address):
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as waiting:
+            server.hang()
+            try:
+                waiting.sendall(
+                    b"POST /contracts HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    b"Content-Type: application/yaml\r\nContent-Length: %d\r\n\r\n%b"
+                    % (len(CAR_PRICE), CAR_PRICE)
+                )
+                until(lambda: httpx2.get(f"{address}/healthz", verify=NOBODY).status_code == 200)
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=HANGS_SECONDS)
+            finally:
+                server.wake()
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)

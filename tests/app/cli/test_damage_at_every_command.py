@@ -39,8 +39,9 @@ COMMANDS: Final = (
     CYCLE,
     "settle --reason seen",
 )
-# The routes; a ledger of its own; what trains for minutes; and what has its own tests.
-NOT_ASKED: Final = {"serve", "demo", "whatif", "verify"}
+# What ends by itself only over damage; a ledger of its own; and what has its own tests.
+OVER_ENTRIES: Final = ("serve --port 0", f"whatif --policy challenger --model {MODEL}")
+NOT_ASKED: Final = {*(words.split()[0] for words in OVER_ENTRIES), "demo", "verify"}
 READING_TABLES: Final = {"decisions", "changes", "why {decision}", "settle --reason seen"}
 GOES_ON: Final = {IMPORT, ERASE}  # over entries that say nothing any more
 # No command but `verify` and `repair` looks at tiles.
@@ -74,3 +75,20 @@ def test_every_command_says_damage_or_what_does_not_rest_on_it(
         else:
             assert done.returncode == Exit.OK, (words, done.stderr)
     assert damaged == DAMAGED[edit]
+
+
+@pytest.mark.parametrize("words", OVER_ENTRIES)
+def test_who_serves_or_lives_years_again_says_in_one_line_that_entries_are_damaged(
+    told_once: ToldOnce, settings: Settings, words: str
+) -> None:
+    told = told_once(everything, settings)
+    ledger = open_ledger(retold(told, settings))
+    EDITS["entries"](ledger)
+    ledger.close()
+    done = whyledger(settings.state_dir, *words.split(), WHYLEDGER_DATABASE_URL=settings.ledger_url)
+    assert done.returncode == Exit.INTEGRITY, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "ledger entry 0: the stored bytes hash to" in last
+    for never in ("Traceback", "report it", FORGED):
+        assert never not in done.stdout + done.stderr

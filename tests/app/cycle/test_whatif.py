@@ -336,5 +336,7 @@ def test_a_model_nobody_knows_and_a_ledger_without_cycles_are_refused(
 def test_a_process_that_is_refused_says_why(
     sqlite_ledger: Ledger, sqlite_settings: Settings
 ) -> None:
-    with pytest.raises(WhatIfFailed, match="trams was not lived again: model 'trams' is unknown"):
+    said = "trams was not lived again: model 'trams' is unknown"
+    with pytest.raises(WhatIfFailed, match=said) as failed:
         what_ifs(sqlite_settings, [Run("trams", CHALLENGER, 1)])
+    assert failed.value.problem == UnknownModel.code

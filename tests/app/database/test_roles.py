@@ -21,6 +21,7 @@ from app.projections.rebuild import rebuild
 from app.settings import Settings
 from domain.errors import LedgerBusy
 from tests.ledger_events import TIME, artefact, contract_adopted, put, refused
+from tests.postgres import logging_in
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
@@ -96,12 +97,8 @@ REFUSALS = ("42501", "23001")  # no right to it, or refused by a guard
 @pytest.fixture
 def login(settings: Settings) -> Iterator[str]:
     """The name of a login that is a member of the application role and nothing else."""
-    name = f"serving_{next(_NUMBERS)}"
-    with psycopg.connect(settings.ledger_url, autocommit=True) as superuser:
-        superuser.execute(f"CREATE ROLE {name} LOGIN IN ROLE {APPLICATION}".encode())
-        yield name
-        superuser.execute(f"DROP OWNED BY {name}".encode())
-        superuser.execute(f"DROP ROLE {name}".encode())
+    with logging_in(settings.ledger_url, APPLICATION) as url:
+        yield str(make_url(url).username)
 
 
 @pytest.fixture

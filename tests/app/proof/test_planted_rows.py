@@ -14,29 +14,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import insert_rows
-from app.ledger.erasures import (
-    believed_erasures,
-    erased_artefacts,
-    positions_gone,
-    refuse_beyond_reach,
-)
 from app.ledger.store import Ledger
 from app.ledger.tables import CHECKPOINTS, PAYLOADS, TILES
 from app.proof.checkpoints import Checkpoints
 from app.proof.repair import plan_repair, repair
 from app.proof.signer import FileSigner
-from app.proof.verify.verification import verify
 from app.settings import Settings
-from domain.canonical import sha256_hex
-from domain.errors import LedgerDamaged, RequestInvalid, SigningRefused
+from domain.errors import LedgerDamaged, SigningRefused
 from domain.tree.notes import Checkpoint
 from tests.app.planting import erasure, plant_event
 from tests.app.proof.forger import change, rewrite
-from tests.app.proof.signed_ledger import Kept, checked, exported, fill, leaves_of, verified
+from tests.app.proof.signed_ledger import Kept, fill, leaves_of, verified
 from tests.ledger_events import TIME, observation, prediction, put, refused
 from tests.told import ToldOnce, retold
-
-OTHER_SHA = sha256_hex(b"of nobody")
 
 
 @pytest.fixture
@@ -46,76 +36,6 @@ def people(ledger: Ledger) -> Ledger:
     put(ledger, "predictions-cars", prediction("car=2"), personal=True)
     put(ledger, "observations-vans", observation("van=1", model="vans"), personal=True)
     return ledger
-
-
-BEYOND = {
-    "a later entry": erasure(entries=(9,)),
-    "itself": erasure(entries=(4,)),
-    "a negative position": erasure(entries=(-1,)),
-    "another model's row": erasure(entries=(3,)),
-    "what is no row": erasure(entries=(0,)),
-    "an artefact of nobody": erasure(artefacts=(OTHER_SHA,)),
-    "a cycle that never was": erasure(cycles=("cars-7",)),
-    "another model's cycle": erasure(cycles=("vans-1",)),
-}
-
-
-@pytest.mark.parametrize("named", BEYOND)
-def test_an_erasure_of_what_it_may_not_reach_is_not_appended(people: Ledger, named: str) -> None:
-    before = people.size()
-    with pytest.raises(RequestInvalid, match="an erasure may not name"):
-        put(people, "ledger", BEYOND[named])
-    assert people.size() == before
-
-
-@pytest.mark.parametrize("named", BEYOND)
-def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
-    people: Ledger, settings: Settings, tmp_path: Path, named: str
-) -> None:
-    with people.engine.begin() as connection:
-        position = plant_event(connection, BEYOND[named])
-    checkpoints = Checkpoints(people, settings)
-    people.catch_up()
-    note = checkpoints.sign().note
-    key = checkpoints.signer.key
-    checkpoints.close()
-    with people.snapshot() as connection:
-        believed = [(each.entries, each.artefacts) for each in believed_erasures(connection)]
-        assert believed == [((), ())]
-        assert positions_gone(connection) == frozenset()
-        assert erased_artefacts(connection) == frozenset()
-    with pytest.raises(LedgerDamaged, match=f"the erasure at entry {position} names"):
-        with people.snapshot() as connection:
-            refuse_beyond_reach(connection)
-    for statement in ("DELETE FROM payloads", "DELETE FROM artefacts"):
-        with people.engine.connect() as connection:
-            if statement.endswith("artefacts"):
-                connection.execute(
-                    text("INSERT INTO artefacts VALUES (:sha, 'reference', :content)"),
-                    {"sha": OTHER_SHA, "content": b"of nobody"},
-                )
-            with pytest.raises(DBAPIError, match="only grows"):
-                connection.execute(text(statement))
-    first = verify(people, key, retained=[note], read_models=False).breaks[0]
-    assert (first.position, first.thing) == (position, "what the erasure names")
-    kept = Kept(key, note, b"")
-    code, said = checked(exported(people, kept, tmp_path / "bundle"), kept, tmp_path, ["note"])
-    assert (code, f"BROKEN: position {position}: the erasure names" in said) == (1, True), said
-
-
-def test_an_erasure_that_the_head_has_not_taken_up_lets_nothing_go(people: Ledger) -> None:
-    with people.engine.connect() as connection:
-        plant_event(connection, erasure(entries=(1,)), taken_up=False)
-        with pytest.raises(DBAPIError, match="only grows"):
-            connection.execute(text("DELETE FROM payloads WHERE position = 1"))
-
-
-def test_what_may_be_erased_is_let_go(people: Ledger) -> None:
-    put(people, "ledger", erasure(entries=(1, 2)))
-    with people.engine.begin() as connection:
-        connection.execute(text("DELETE FROM payloads WHERE position IN (1, 2)"))
-    with people.snapshot() as connection:
-        assert positions_gone(connection) == {1, 2}
 
 
 PLANTED = {
