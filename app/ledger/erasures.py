@@ -156,7 +156,27 @@ def erased_artefacts(connection: Connection) -> frozenset[str]:
 
 def names_beyond(connection: Connection, event: PayloadErased, position: int) -> Iterator[str]:
     """What the erasure at `position` names and may not, in words."""
-    return beyond_reach(event, position, _Before(connection)(event, position))
+    yield from beyond_reach(event, position, _Before(connection)(event, position))
+    for each in _whole_entries(connection, [each for each in event.entries if each < position]):
+        yield f"entry {each}, whose data does not stand apart from it"
+
+
+def _whole_entries(connection: Connection, positions: Sequence[int]) -> Iterator[int]:
+    """Those of these entries that hold their data themselves: nothing of them can be erased."""
+    for start in range(0, len(positions), _AT_ONCE):
+        part = list(positions[start : start + _AT_ONCE])
+        query = select(ENTRIES.c.position, ENTRIES.c.bytes).where(ENTRIES.c.position.in_(part))
+        for row in connection.execute(query.order_by(ENTRIES.c.position)):
+            if not _stands_apart(row.bytes):
+                yield row.position
+
+
+def _stands_apart(content: bytes) -> bool:
+    try:
+        envelope = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(envelope, dict) and "data_commit" in envelope
 
 
 def _recorded(connection: Connection) -> list[PlacedErasure]:

@@ -102,6 +102,15 @@ def test_an_erasure_of_what_it_may_not_reach_is_not_appended(people: Ledger, nam
     assert people.size() == before
 
 
+def test_an_erasure_of_an_entry_that_holds_its_data_itself_is_not_appended(people: Ledger) -> None:
+    plain = put(people, "observations-cars", observation("car=3"))[-1].position
+    for each in (plain, CARS_MANY):
+        said = f"may not name entry {each}, whose data does not stand apart from it. Erase with"
+        with pytest.raises(RequestInvalid, match=said):
+            put(people, "ledger", erasure(entries=(1, each)))
+    put(people, "ledger", erasure(entries=(1, 2)))
+
+
 @pytest.mark.parametrize("named", BEYOND)
 def test_a_planted_erasure_erases_nothing_and_both_verifiers_name_it(
     people: Ledger, settings: Settings, tmp_path: Path, named: str
