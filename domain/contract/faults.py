@@ -16,6 +16,7 @@ from domain.faults import Fault, shown
 from domain.plain_text import BIN_LABELS, TEXT_LENGTH_MAX, composed, text_refused
 
 _NAMES_SHOWN_MAX: Final = 50
+_LENGTH_SHOWN_MAX: Final = 80  # characters; no name of a column has more
 _NOT_PLAIN: Final = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 
 
@@ -123,7 +124,7 @@ class _Columns:
         more = (
             f" (and {len(names) - _NAMES_SHOWN_MAX} more)" if len(names) > _NAMES_SHOWN_MAX else ""
         )
-        return ", ".join(names[:_NAMES_SHOWN_MAX]) + more
+        return ", ".join(map(_short, names[:_NAMES_SHOWN_MAX])) + more
 
 
 def _again(seen: dict[str, str], path: str, field: object) -> Iterator[Fault]:
@@ -247,7 +248,7 @@ def _keys(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
             if field.get("type") not in allowed:
                 yield Fault(
                     path,
-                    f"{name!r} is of type {field.get('type')}; name a column of type "
+                    f"{name!r} is of type {_short(field.get('type'))}; name a column of type "
                     f"{' or '.join(allowed)}",
                     name,
                 )
@@ -286,10 +287,16 @@ def _rules(document: Mapping[str, Any], columns: _Columns) -> Iterator[Fault]:
             elif columns.by_name[name].get("type") not in ("number", "integer"):
                 yield Fault(
                     path,
-                    f"{name!r} is of type {columns.by_name[name].get('type')}; rules compare "
-                    "numbers, name a number or an integer",
+                    f"{name!r} is of type {_short(columns.by_name[name].get('type'))}; rules "
+                    "compare numbers, name a number or an integer",
                     name,
                 )
+
+
+def _short(said: object) -> str:
+    """What a document says of itself, in a message that may be made for each of its fields."""
+    text = said if isinstance(said, str) else shown(said)
+    return text if len(text) <= _LENGTH_SHOWN_MAX else text[:_LENGTH_SHOWN_MAX] + "…"
 
 
 def _is_readable(text: str) -> bool:
