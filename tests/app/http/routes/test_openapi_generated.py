@@ -91,4 +91,4 @@ def test_no_generated_request_is_answered_with_a_5xx_or_with_what_is_not_declare
                 assert mode is GenerationMode.NEGATIVE
     statuses = sum(answered.values(), Counter())
     assert statuses.total() >= CASES_MIN // fewer
-    assert set(statuses) > {200, 201, 404, 422}
+    assert set(statuses) > {200, 404, 422} | ({201} if fewer == 1 else set())

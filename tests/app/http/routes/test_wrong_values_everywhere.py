@@ -7,6 +7,7 @@ them; `--soak` goes through all.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -66,6 +67,10 @@ VALUES: Final = (
 TABLES: Final = (*TRUTH, POSITIONS, *tables_of(READ_MODELS))
 COMMANDS: Final = (["state"], ["decisions"], ["changes"], ["verify"], ["repair", "--plan"])
 MANY: Final = 2 + TILE_HASHES  # where the entry of many rows stands
+CSV: Final = (
+    b"year,car_id,vintage_id,hpwt,mpd,mpg,space,air,region,price\n"
+    b"1971,129,AMGREM71,0.528997,1.888146,1.697,1.1502,0,US,4.935802\n1\n"
+)
 Case = tuple[Table, str, str]
 CASES: Final[list[Case]] = [
     (table, column.name, value) for table in TABLES for column in table.columns for value in VALUES
@@ -101,6 +106,9 @@ def told(ledger: Ledger, settings: Settings) -> list[str]:
         send(client, observation("3", hpwt="fast"))
         process_behind(client).refusals.flush()
         decision = record_cycle(client, 1)
+        csv = {"Content-Type": "text/csv"}
+        sent = client.post("/models/car-price/datasets", content=CSV, headers=csv)
+        assert sent.status_code == 200, sent.text
         assert client.get("/ledger/checkpoint?new=true").status_code == 200
         return routes(client, decision)
 
@@ -173,7 +181,7 @@ def routes(client: TestClient, decision: str) -> list[str]:
         "index": "0",
         "position": str(MANY),
         "row": "1",
-        "sha256": "0" * 64,
+        "sha256": hashlib.sha256(CSV).hexdigest(),
     }
     asks = {
         "/audit/export": ["?format=csv", "?format=jsonl", "?format=html"],

@@ -29,7 +29,7 @@ def test_an_edited_read_model_is_found(edited: Ledger) -> None:
 @pytest.mark.parametrize(
     ("forgery", "said"),
     [
-        ("DELETE FROM {}", f"{REFUSALS.name}, reigns_1 without one"),
+        ("DELETE FROM {}", f"{REFUSALS.name}, reigns_1, datasets_1 without one"),
         ("UPDATE {} SET position = position + 1", "2, and the last entry is 1"),
         (
             "UPDATE {} SET read_models = 'others_1' WHERE read_models LIKE '%refusals%'",
