@@ -37,7 +37,7 @@ from rules.policy import TREE, parse_policy
 from tests.domain.kettles import GUARD, KETTLES, ROW, kettle_document
 from tests.steps import bytes_held, lines, steps
 
-FEW: Final = 200
+FEW: Final = 100
 TIMES: Final = 4
 SPARE: Final = 1.25  # of what grows as the bytes; a square would need four
 NOTHING: Final = cast(Any, None)  # no process, since nothing comes as far
