@@ -198,33 +198,38 @@ def completed_trainings(connection: Connection, model: str, *, after: int) -> in
     ).scalar_one()
 
 
+_NEWEST_MEASURED: Final = (  # made once: that takes longer than to run it
+    select(CYCLES)
+    .where(
+        CYCLES.c.model == bindparam("of"),
+        CYCLES.c.number > bindparam("after_number"),
+        CYCLES.c.champion.is_not_distinct_from(bindparam("by")),
+        CYCLES.c.measured == 1,
+        CYCLES.c.set_aside_by.is_(None),
+    )
+    .order_by(CYCLES.c.number.desc())
+    .limit(1)
+)
+_UNFINISHED: Final = (
+    select(CYCLES)
+    .where(CYCLES.c.model == bindparam("of"), CYCLES.c.status == "open")
+    .order_by(CYCLES.c.number)
+    .limit(1)
+)
+
+
 def newest_measured(
     connection: Connection, model: str, champion: str | None, *, after_number: int
 ) -> CycleView | None:
     """The newest cycle that counts, above a number, and measured drift for `champion`."""
-    row = connection.execute(
-        select(CYCLES)
-        .where(
-            CYCLES.c.model == model,
-            CYCLES.c.number > after_number,
-            CYCLES.c.champion == champion,
-            CYCLES.c.measured == 1,
-            CYCLES.c.set_aside_by.is_(None),
-        )
-        .order_by(CYCLES.c.number.desc())
-        .limit(1)
-    ).one_or_none()
+    asked = {"of": model, "after_number": after_number, "by": champion}
+    row = connection.execute(_NEWEST_MEASURED, asked).one_or_none()
     return None if row is None else view_of(CycleView, row)
 
 
 def unfinished_cycle(connection: Connection, model: str) -> CycleView | None:
     """The model's cycle that has started and not ended; None when there is none."""
-    row = connection.execute(
-        select(CYCLES)
-        .where(CYCLES.c.model == model, CYCLES.c.status == "open")
-        .order_by(CYCLES.c.number)
-        .limit(1)
-    ).one_or_none()
+    row = connection.execute(_UNFINISHED, {"of": model}).one_or_none()
     return None if row is None else view_of(CycleView, row)
 
 

@@ -150,15 +150,18 @@ _OF_THOSE_SET_ASIDE: Final = select(
 ).where(CYCLES.c.model == bindparam("model"), ASIDE)
 
 
+_BY: Final = CYCLES.alias()
+_SET_ASIDE: Final = (  # made once: that takes longer than to run it
+    select(CYCLES.c.cycle)
+    .join(_BY, CYCLES.c.set_aside_by == _BY.c.cycle)
+    .where(CYCLES.c.model == bindparam("of"), ASIDE, _BY.c.number < bindparam("before_number"))
+)
+
+
 def set_aside(connection: Connection, model: str, *, before_number: int) -> frozenset[str]:
     """The model's cycles that one with a number below `before_number` has set aside."""
-    by = CYCLES.alias()
-    found = connection.execute(
-        select(CYCLES.c.cycle)
-        .join(by, CYCLES.c.set_aside_by == by.c.cycle)
-        .where(CYCLES.c.model == model, ASIDE, by.c.number < before_number)
-    )
-    return frozenset(found.scalars())
+    asked = {"of": model, "before_number": before_number}
+    return frozenset(connection.execute(_SET_ASIDE, asked).scalars())
 
 
 def basis(

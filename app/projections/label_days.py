@@ -14,7 +14,7 @@ from functools import cache
 from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.database.engine import driver_name, execute
 from app.projections.read_model import ROWS_METADATA, table_of, unfit
@@ -52,6 +52,13 @@ LABEL_DAYS: Final = table_of(
 )
 
 
+_DAYS_BETWEEN: Final = select(LABEL_DAYS.c["rows"], LABEL_DAYS.c.unlabelled).where(
+    LABEL_DAYS.c.model == bindparam("of"),
+    LABEL_DAYS.c.model_version == bindparam("by"),
+    LABEL_DAYS.c.day >= bindparam("first"),
+    LABEL_DAYS.c.day < bindparam("end"),
+)  # made once: that takes longer than to run it
+
 ModelVersion: TypeAlias = tuple[str, str]  # model, and which of its versions
 
 
@@ -74,18 +81,11 @@ def rows_in_whole_days(
 
     All of them, and those without a label.
     """
-    table = LABEL_DAYS.c
     first = day_of(start)
     if not start.endswith(_MIDNIGHT):
         first = day_of(format_time(parse_time(first + _MIDNIGHT) + timedelta(days=1)))
-    days = connection.execute(
-        select(table["rows"], table.unlabelled).where(
-            table.model == model,
-            table.model_version == model_version,
-            table.day >= first,
-            table.day < day_of(before),
-        )
-    ).all()
+    asked = {"of": model, "by": model_version, "first": first, "end": day_of(before)}
+    days = connection.execute(_DAYS_BETWEEN, asked).all()
     return _sum("rows", [day[0] for day in days]), _sum("unlabelled", [day[1] for day in days])
 
 
