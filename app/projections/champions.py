@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.ledger.past import Past
 from app.ledger.streams import cycle_stream
@@ -40,13 +40,15 @@ CHAMPIONS: Final = table_of(
 )
 
 
+_OF_VERSION: Final = select(CHAMPIONS).where(  # made once: that takes longer than to run it
+    CHAMPIONS.c.model == bindparam("of"), CHAMPIONS.c.model_version == bindparam("version")
+)
+
+
 def get_champion(connection: Connection, model: str, model_version: str) -> ChampionView:
     """That version. Raises UnknownThing when it never was promoted."""
-    row = connection.execute(
-        select(CHAMPIONS).where(
-            CHAMPIONS.c.model == model, CHAMPIONS.c.model_version == model_version
-        )
-    ).one_or_none()
+    asked = {"of": model, "version": model_version}
+    row = connection.execute(_OF_VERSION, asked).one_or_none()
     if row is None:
         raise UnknownThing(
             f"{model_version!r} never was champion of {model!r}. Who was: GET /audit/decisions."

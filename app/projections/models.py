@@ -101,9 +101,12 @@ class Answering:
     plan_sha256: str | None
 
 
+_OF_NAME: Final = select(MODELS).where(MODELS.c.model == bindparam("of"))  # made once
+
+
 def get_model(connection: Connection, model: str) -> ModelView | None:
     """The model; None when no contract was adopted under this name."""
-    row = connection.execute(select(MODELS).where(MODELS.c.model == model)).one_or_none()
+    row = connection.execute(_OF_NAME, {"of": model}).one_or_none()
     return None if row is None else view_of(ModelView, row)
 
 
