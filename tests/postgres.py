@@ -84,6 +84,19 @@ def logging_in(url: str, role: str) -> Iterator[str]:
         superuser.execute(f"DROP ROLE {name}".encode())
 
 
+@contextmanager
+def reading(url: str, *schemas: str) -> Iterator[str]:
+    """The database's URL for a new login that may read these schemas and nothing else."""
+    name = f"reader_{next(_NUMBERS)}"
+    command(url, f"CREATE ROLE {name} LOGIN")
+    for schema in schemas:
+        command(url, f"GRANT USAGE ON SCHEMA {schema} TO {name}")
+        command(url, f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}")
+    yield make_url(url).set(username=name).render_as_string(hide_password=False)
+    command(url, f"DROP OWNED BY {name}")
+    command(url, f"DROP ROLE {name}")
+
+
 def named(server: str, name: str) -> str:
     """The server's URL with another database."""
     return server.replace("/postgres?", f"/{name}?")

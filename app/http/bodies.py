@@ -277,7 +277,6 @@ async def alone(request: Request) -> AsyncIterator[Turn]:
     turn = Turn()
     await working.acquire_on_behalf_of(turn)
     began = monotonic_seconds()
-    turn.giving_way = GivingWay()
     longer = 0.0
     try:
         yield turn

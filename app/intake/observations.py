@@ -147,7 +147,7 @@ class Observations:
         # What is wrong with rows is only found behind this loop; others need not wait for it.
         in_vain = len(sent) > FEW and any(
             refused_at_a_glance(item, self._champions, self._ledger_id)
-            for item in sent[:: len(sent) // FEW]
+            for item in sent[:: -(-len(sent) // FEW)]
         )
         full = False
         bare = 0  # of those beyond the list: to say what else is wrong would cost more than they

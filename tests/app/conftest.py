@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from domain.events.events import Row
 from tests.app.car_ledger import CarLedger, bootstrapped
 from tests.app.cycle.forked_worker import start_forked_worker
 from tests.app.people import trained_on_people
+from tests.postgres import reading
 from tests.told import Story, copied
 
 
@@ -76,3 +78,15 @@ def of_people(registry_store: Path) -> Story:
         return trained_on_people(ledger, settings)[1]
 
     return tell
+
+
+@pytest.fixture
+def reader(settings: Settings) -> Iterator[Callable[..., Settings]]:
+    """Makes a PostgreSQL login that may only read these schemas."""
+    with ExitStack() as made:
+
+        def make(*schemas: str) -> Settings:
+            url = made.enter_context(reading(settings.database_url, *schemas))
+            return settings.model_copy(update={"database_url": url})
+
+        yield make

@@ -8,7 +8,6 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import count
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -33,12 +32,10 @@ from tests.app.proof.forger import change
 from tests.app.web.car_story import car_story, record
 from tests.ledger_events import put, refused
 from tests.nobody import as_nobody
-from tests.postgres import command
 from tests.told import Story, ToldOnce, retold
 
 FORMS = ("jsonl", "csv", "html")
 FOLDING = "folding the read models beside the ledger …\n"
-_NUMBERS = count(1)
 Done = CompletedProcess[str]
 
 
@@ -309,26 +306,3 @@ def test_what_a_login_may_not_read_is_not_judged(
 
     assert done.returncode == 21
     assert "this login of the database may not read everything" in done.stderr
-
-
-@pytest.fixture
-def reader(settings: Settings) -> Iterator[Callable[..., Settings]]:
-    """Makes a PostgreSQL login that may only read these schemas."""
-    made = []
-
-    def make(*schemas: str) -> Settings:
-        made.append(name := f"export_reader_{next(_NUMBERS)}")
-        command(settings.database_url, f"CREATE ROLE {name} LOGIN")
-        for schema in schemas:
-            command(settings.database_url, f"GRANT USAGE ON SCHEMA {schema} TO {name}")
-            command(
-                settings.database_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}"
-            )
-        url = make_url(settings.database_url).set(username=name)
-        given = url.render_as_string(hide_password=False)
-        return settings.model_copy(update={"database_url": given})
-
-    yield make
-    for name in made:
-        command(settings.database_url, f"DROP OWNED BY {name}")
-        command(settings.database_url, f"DROP ROLE {name}")

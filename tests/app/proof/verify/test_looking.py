@@ -8,12 +8,10 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
 from app.cli.opening import looked_at
 from app.cli.terminal import exit_code_of
@@ -29,10 +27,8 @@ from domain.errors import LedgerDamaged, NothingToDecide, WhyledgerError
 from tests.app.proof.forger import stored_as
 from tests.ledger_events import put, refused
 from tests.nobody import as_nobody
-from tests.postgres import command
 
 OLD = Path(__file__).parents[2] / "database" / "revision_0006"
-_NUMBERS = count(1)
 
 
 def run(settings: Settings, *statements: str) -> None:
@@ -186,30 +182,6 @@ def test_a_file_that_may_only_be_read_is_judged(read_only_file: Settings, tmp_pa
     assert (found.breaks, found.entries) == ((), 2)
     there = read_only_file.state_dir.parent
     assert [path.name for path in there.iterdir()] == ["ledger.db"]
-
-
-@pytest.fixture
-def reader(settings: Settings) -> Iterator[Callable[..., Settings]]:
-    """Makes a PostgreSQL login that may only read these schemas."""
-    made = []
-
-    def make(*schemas: str) -> Settings:
-        made.append(name := f"reader_{next(_NUMBERS)}")
-        command(settings.database_url, f"CREATE ROLE {name} LOGIN")
-        for schema in schemas:
-            command(settings.database_url, f"GRANT USAGE ON SCHEMA {schema} TO {name}")
-            command(
-                settings.database_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}"
-            )
-        url = make_url(settings.database_url).set(username=name)
-        return settings.model_copy(
-            update={"database_url": url.render_as_string(hide_password=False)}
-        )
-
-    yield make
-    for name in made:
-        command(settings.database_url, f"DROP OWNED BY {name}")
-        command(settings.database_url, f"DROP ROLE {name}")
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
