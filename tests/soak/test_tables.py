@@ -28,7 +28,7 @@ def test_each_place_in_the_page_has_its_program_and_each_program_its_place() -> 
     shown = {
         name.replace("{database}", each).replace("{ledger.engine.dialect.name}", each)
         for path in (REPOSITORY / "tests").rglob("test_*.py")
-        for name in re.findall(r'\bshow\(f?"([^"]+)"', path.read_text("utf-8"))
+        for name in re.findall(r'(?<!def )\bshow\((?!\))(?:f?"([^"]+)")?', path.read_text("utf-8"))
         for each in ("sqlite", "postgresql")
     }
     assert sorted(shown) == sorted(places)
