@@ -13,6 +13,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from collections.abc import Callable
@@ -118,9 +119,10 @@ def peers_rate(ledger: Ledger, directory: Path, events: int) -> float:
     contents = islice(ledger.stored_bytes(1, count), count)
     payloads = b"\n".join(orjson.dumps(orjson.loads(each)["data"]) for each in contents)
     program = Path(__file__).with_name("eventsourcing_replay.py")
-    done = subprocess.run(
-        [python, program, directory], input=payloads + b"\n", capture_output=True, check=False
-    )
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        done = subprocess.run(
+            [python, program, folder], input=payloads + b"\n", capture_output=True, check=False
+        )
     if done.returncode:
         raise RuntimeError(f"the peer failed: {done.stderr.decode()[-2000:]}")
     return float(done.stdout)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Final
 
 WAIT_SECONDS: Final = 600.0
+_LOOK_SECONDS: Final = 0.1
 JSON: Final = "application/json"
 
 
@@ -32,6 +35,19 @@ class Client:
     def post(self, path: str, content: bytes, kind: str = JSON) -> bytes:
         """What is answered to that. Raises RuntimeError: the answer is not 2xx."""
         return self._answer("POST", path, content, {"Content-Type": kind})
+
+    def wait_until_folded(self) -> None:
+        """Until our service has nothing to derive any more: what runs then has both cores.
+
+        Raises RuntimeError: that does not come.
+        """
+        ends = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < ends:
+            ready = json.loads(self.get("/readyz"))
+            if ready["rows"] == ready["size"]:
+                return
+            time.sleep(_LOOK_SECONDS)
+        raise RuntimeError(f"rows were not folded within {WAIT_SECONDS:g} s")
 
     def _answer(self, how: str, path: str, content: bytes | None, head: dict[str, str]) -> bytes:
         self._connection.request(how, path, content, head)

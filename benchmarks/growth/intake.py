@@ -60,7 +60,7 @@ def batches(
     """When and at how many connections -> rows a second; medians over the rounds.
 
     In a burst: the service had nothing to do before. While folding: after seconds of the same, so
-    that whatever is derived from the rows is being derived.
+    that whatever is derived from the rows is being derived. A peer is asked when nothing is.
 
     Args:
         port: where our service listens.
@@ -71,6 +71,7 @@ def batches(
     for _ in range(extent.rounds):
         told("batches")
         for connections in CONNECTIONS:
+            _folded(port)
             if mlflow is not None:
                 asked = _features(rows.cars, rows.take(extent.batch_rows))
                 bodies = [{"dataframe_records": asked}]
@@ -78,6 +79,7 @@ def batches(
                     _rate(mlflow, "/invocations", bodies, connections, extent, 0.5)
                 )
             for when, warm in ((BURST, 0.0), (FOLDING, extent.folding_seconds)):
+                _folded(port)
                 time.sleep(_IDLE_SECONDS)
                 sent: list[object] = [batch(rows, extent) for _ in range(_BODIES)]
                 ours.setdefault((when, connections), []).append(
@@ -104,6 +106,7 @@ def uploads(port: int, rows: Rows, directory: Path, extent: Extent, told: Told) 
     for number in range(extent.rounds):
         told("uploads")
         content = rows.cars.as_csv(rows.take(extent.uploaded))
+        _folded(port)
         peers.append(extent.uploaded / _inserted_csv(content, directory / f"csv-{number}.db"))
         with client(port) as asking:
             began = time.perf_counter()
@@ -125,12 +128,18 @@ def outcomes(port: int, rows: Rows, directory: Path, extent: Extent, told: Told)
         told("outcomes")
         with client(port) as asking:
             bodies = list(_label_bodies(asking, rows, extent, numbers))
+            asking.wait_until_folded()
             peers.append(extent.outcomes / _inserted_labels(bodies, directory / f"{number}.db"))
             began = time.perf_counter()
             for body in bodies:
                 asking.post("/events", body, _EVENTS)
             ours.append(extent.outcomes / (time.perf_counter() - began))
     return Rates(median(ours), median(peers))
+
+
+def _folded(port: int) -> None:
+    with client(port) as asking:
+        asking.wait_until_folded()
 
 
 def bytes_a_row(settings: Settings, rows: Rows, extent: Extent) -> float:

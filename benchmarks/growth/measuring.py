@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import orjson
@@ -91,24 +92,31 @@ def measured(directory: Path, extent: Extent) -> Found:
     filled = _fill(directory, filling, extent, told)
     serving, pages, beside = _served(directory, filled, rows, extent, told)
     verify, rebuild, replay, cycle = {}, {}, {}, {}
+    largest = filled[max(filled)]
+    peer: list[float] = []
+
+    def ask_peer() -> None:
+        if extent.peers:
+            told("pyeventsourcing")
+            with closing(open_ledger(largest.settings)) as ledger:
+                peer.append(peers_rate(ledger, directory, largest.entries))
+
     for size, each in filled.items():
         told("verify", size)
         verify[size] = command(each.settings, "verify", "--json")
+        if each is largest:
+            ask_peer()  # before and behind what it is held against
         told("rebuild", size)
         rebuild[size] = program(REBUILDING, each.settings)
+        if each is largest:
+            ask_peer()
         told("replay", size)
         replay[size] = command(each.settings, "replay", "--json")
         told("cycle", size)
         cycle[size] = command(each.settings, *cycling(each.as_of))
         kept(cycle[size].answer)
-    largest = filled[max(filled)]
     told("disk")
     weight = bytes_a_row(largest.settings, rows, extent)
-    peer = None
-    if extent.peers:
-        told("pyeventsourcing")
-        with closing(open_ledger(largest.settings)) as ledger:
-            peer = peers_rate(ledger, directory, largest.entries)
     with service(largest.settings.state_dir) as port, _mlflow(directory, extent) as mlflow:
         return Found(
             filled=filled,
@@ -123,7 +131,7 @@ def measured(directory: Path, extent: Extent) -> Found:
             outcomes=outcomes(port, rows, directory, extent, told),
             bytes_a_row=weight,
             batches=batches(port, mlflow, rows, extent, told),
-            peer_replays=peer,
+            peer_replays=median(peer) if peer else None,
             load=(begun, os.getloadavg()[0]),
         )
 

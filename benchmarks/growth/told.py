@@ -45,7 +45,7 @@ class Told:
         parts += [(part, size) for size in extent.sizes for part in (*_EACH_SIZE, "rebuild")]
         parts += [("pages", 0)] * (extent.rounds * doors)
         parts += [("uploads", 0), ("outcomes", 0), ("batches", 0)] * extent.rounds
-        parts += [("pyeventsourcing", 0)] * extent.peers
+        parts += [("pyeventsourcing", 0)] * (2 * extent.peers)
         self._whole = sum(map(_expected, parts))
 
     def __call__(self, part: str, size: int = 0, share: float = 0.0) -> None:
