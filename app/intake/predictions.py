@@ -23,7 +23,7 @@ from app.ledger.new_events import NewPredictions
 from app.ledger.store import Ledger, NewEvent, StreamAppend
 from app.ledger.streams import predictions_stream
 from app.serving.champions import Champions, Serving
-from domain.blocks.ids import keyed_event_id, prediction_ids
+from domain.blocks.ids import keyed_event_id
 from domain.canonical import digest_as_read
 from domain.contract.rows import RowGuard
 from domain.errors import (
@@ -320,7 +320,7 @@ def _predictions(
         model=serving.model,
         model_version=champion.model_version,
         plan_sha256=champion.plan.sha256,
-        ids=prediction_ids(first, len(times)),
+        first=first,
         identities=guard.identities_of(columns),
         occurred_at=times,
         columns=columns,

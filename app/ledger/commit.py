@@ -30,7 +30,7 @@ from app.ledger.known import (
 )
 from app.ledger.reading import head, stream_version
 from domain.canonical import INTEGER_MAX
-from domain.errors import IdempotencyConflict, LedgerBusy, RequestInvalid, VersionConflict
+from domain.errors import IdempotencyConflict, RequestInvalid, VersionConflict
 from domain.events.block_events import ObservationsRecorded, OutcomesRecorded
 from domain.events.envelope import Recorded
 from domain.events.events import (
@@ -53,14 +53,6 @@ class RowsKnown(Exception):
     def __init__(self, ids: Collection[str]) -> None:
         super().__init__(f"{len(ids)} rows are known")
         self.ids = frozenset(ids)
-
-    @staticmethod
-    def always(tries: int) -> LedgerBusy:
-        """The error for who found others known each time."""
-        return LedgerBusy(
-            f"others recorded some of the same rows meanwhile, {tries} times; nothing was kept. "
-            "Try again."
-        )
 
 
 Refused: TypeAlias = VersionConflict | IdempotencyConflict | RequestInvalid | RowsKnown

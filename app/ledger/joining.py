@@ -22,6 +22,7 @@ from app.ledger.new_events import (
     NewPredictions,
     NewRows,
     NewSent,
+    StreamAppend,
 )
 from domain.blocks.ids import ROWS_MAX, prediction_ids
 from domain.blocks.layouts import LAYOUTS
@@ -32,10 +33,35 @@ from domain.events.envelope import Recorded, envelope_bytes
 from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 from domain.events.rows_apart import RowsApart
 
+_TRIES: Final = 3
 ROW_DIGEST_BYTES: Final = 16  # of a row's request digest, its first half
 _Shared = tuple[object, ...]
 _Sent = TypeVar("_Sent", bound=NewSent)
 Run: TypeAlias = tuple[NewEvent, ...] | NewPredictions | NewSent  # of two rows at least
+
+
+class Apart:
+    """The ids of an append's events that must not share an entry with others, for they are known.
+
+    Others may record some of the same rows each time before it is committed. Rows that stand alone
+    cannot be in its way: so it is not tried for ever.
+
+    Args:
+        appends: all that is to be appended.
+    """
+
+    def __init__(self, appends: Sequence[StreamAppend]) -> None:
+        self.ids: frozenset[str] = frozenset()
+        self._appends = appends
+        self._tries = 0
+
+    def add(self, known: Collection[str]) -> None:
+        """These are known, as was found when it was tried; all stand apart after some tries."""
+        self._tries += 1
+        if self._tries < _TRIES:
+            self.ids = self.ids.union(known)
+        else:
+            self.ids = frozenset(id for each in self._appends for id in each.ids)
 
 
 def runs_of(
@@ -100,7 +126,6 @@ def joined(stream: str, run: Run, cause: Cause, recorded_at: str) -> PreparedEnt
         ValueError: the ids of predictions do not count on from the first.
     """
     if isinstance(run, NewPredictions):
-        _check_that_ids_count_on(run.ids)
         block, made = block_of_predictions(run)
         rows = PreparedRows(block, run.ids, False, None, None)
         return _entry(stream, made, rows, run.request_digest, cause, recorded_at)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self, TypeVar
 
-from domain.blocks.ids import RowKeys
+from domain.blocks.ids import RowKeys, prediction_ids
 from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, Row, RowColumns
 
 SAID_BY_ID: Final = b""  # a digest that need not be kept: whoever has the id sent the same
@@ -48,8 +48,10 @@ class NewRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPredictions(NewRows):
-    """Each a `PredictionMade`: two at least, whose ids count on from the first."""
+    """Each a `PredictionMade`: two at least."""
 
+    first: str  # the id of the first one's event; those of the others count on from it
+    ids: Sequence[str] = field(init=False)
     model_version: str
     plan_sha256: str
     request_id: str | None
@@ -57,6 +59,10 @@ class NewPredictions(NewRows):
     predictions: Sequence[float]  # target's unit
     unknown_categories: Sequence[tuple[str, ...]]
     request_digest: bytes | None  # as `NewEvent.request_digest`
+
+    def __post_init__(self) -> None:
+        """Make the ids that follow."""
+        object.__setattr__(self, "ids", prediction_ids(self.first, len(self.identities)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from app.database.locks import begin_beside, take_lock
 from app.ledger.batch import Artefact, PreparedAppend, check_artefact
 from app.ledger.catching_up import CatchingUp, Progress
 from app.ledger.commit import Project, RowsKnown
+from app.ledger.joining import Apart
 from app.ledger.known import Known, first_answer, known_of_clients
 from app.ledger.met_damage import OPTION, MetDamage
 from app.ledger.new_events import NewEvent, StreamAppend
@@ -53,7 +54,7 @@ __all__ = [
 ]
 
 _PAGE_ENTRIES: Final = 500
-_TRIES: Final = 3  # to find read models, or rows, as they were a moment ago, while others append
+_TRIES: Final = 3  # to find read models as they were a moment ago, while others append
 
 
 class Ledger:
@@ -122,27 +123,25 @@ class Ledger:
             NotCanonical: an event holds what JSON cannot.
             LedgerDamaged: an artefact is not what its digest says.
         """
-        apart: frozenset[str] = frozenset()
-        for _ in range(_TRIES):
-            prepared = self._prepared(appends, cause, recorded_at, artefacts, check, apart)
+        apart = Apart(appends)
+        while True:
+            prepared = self._prepared(appends, cause, recorded_at, artefacts, check, apart.ids)
             try:
                 return self._writer.append(prepared)
             except RowsKnown as known:
-                apart |= known.ids
-        raise RowsKnown.always(_TRIES)
+                apart.add(known.ids)
 
     async def append_soon(
         self, appends: Sequence[StreamAppend], cause: Cause
     ) -> tuple[Recorded, ...]:
         """As `append`, for an event loop, which goes on while the commit is awaited."""
-        apart: frozenset[str] = frozenset()
-        for _ in range(_TRIES):
-            prepared = self._prepared(appends, cause, None, (), None, apart)
+        apart = Apart(appends)
+        while True:
+            prepared = self._prepared(appends, cause, None, (), None, apart.ids)
             try:
                 return await self._writer.append_soon(prepared)
             except RowsKnown as known:
-                apart |= known.ids
-        raise RowsKnown.always(_TRIES)
+                apart.add(known.ids)
 
     def _prepared(
         self,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -35,6 +35,7 @@ from domain.events.events import ObservationRecorded, PredictionMade
 from domain.events.expansion import expand
 from tests.plausible import TIME, an
 
+ONE = Cause("somebody", "why")
 KEYS = RowKeys(("car",), "year", "mid-year")
 UPLOADED = f"/models/cars/datasets/{'5' * 64}"
 SENT, OTHER = (hashlib.sha256(text).digest() for text in (b"sent", b"other"))
@@ -76,7 +77,7 @@ def predictions(
 ) -> NewPredictions:
     return NewPredictions(
         **_common(cars, cell, personal),
-        ids=prediction_ids(first, len(cars)),
+        first=first,
         model_version="cars/1",
         plan_sha256="a" * 64,
         request_id="why",
@@ -139,8 +140,7 @@ def record(ledger: Ledger, new: Any) -> tuple[Recorded, ...]:
 
 
 def prepared(*new: Any, apart: Sequence[str] = ()) -> PreparedAppend:
-    cause = Cause("somebody", "why")
-    return PreparedAppend(prepare([appending(*new)], cause, recorded_at=TIME, apart=apart))
+    return PreparedAppend(prepare([appending(*new)], ONE, recorded_at=TIME, apart=apart))
 
 
 @given(CARS, CELLS, st.booleans(), st.sampled_from((UPLOADED, "/a-source")), st.sampled_from("pob"))
@@ -197,6 +197,25 @@ def test_rows_of_one_transaction_meet_each_other(ledger: Ledger, rows: NewSent) 
     assert third == tuple(expand(first[0]))
 
 
+def test_who_is_forestalled_each_time_is_not_turned_away(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given somebody who records one of the same rows before each try, at every one another."""
+    rows = observations([1, 2, 3, 4, 5, 6])
+    append = ledger._writer.append
+    first = iter(range(4))
+
+    def forestalled(prepared: PreparedAppend) -> tuple[Recorded, ...]:
+        for index in islice(first, 1):
+            append(PreparedAppend(prepare([appending(rows.event(index))], ONE, recorded_at=TIME)))
+        return append(prepared)
+
+    monkeypatch.setattr(ledger._writer, "append", forestalled)
+    found = record(ledger, rows)
+    assert [_events(each)[0].identity for each in found] == [*rows.identities]
+    assert ledger.size() == len(rows) + 1, "each once, behind the first entry"
+
+
 def test_rows_are_new_once_however_they_come(ledger: Ledger) -> None:
     rows = observations([1, 2])
     found = ledger.append([appending(rows, rows, rows.event(1))], Cause.unauthenticated(new_id()))
@@ -218,9 +237,8 @@ def test_the_key_of_a_request_is_met_with_all_its_rows(ledger: Ledger) -> None:
 
 
 def test_predictions_have_ids_that_count_on() -> None:
-    rows = predictions([1, 2], new_id())
-    with pytest.raises(ValueError, match="count on"):
-        prepared(dataclasses.replace(rows, ids=rows.ids[::-1]))
+    first = new_id()
+    assert predictions([1, 2], first).ids == prediction_ids(first, 2)
 
 
 def test_ids_that_say_what_was_sent_need_no_digest() -> None:
