@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,8 @@ from app.cause import Cause
 from app.clock import new_id
 from app.database.engine import create_database
 from app.database.locks import take_lock
+from app.ledger.batch import PreparedAppend
+from app.ledger.commit import commit_all
 from app.ledger.preparing import prepare
 from app.ledger.store import Connection, Ledger, StreamAppend
 from app.ledger.writer import DRAIN_ROWS_MAX, Writer
@@ -37,6 +40,7 @@ from domain.errors import (
 )
 from domain.events.envelope import Recorded, parse_entry
 from domain.events.events import Event
+from tests.app.ledger.test_rows_given_by_columns import predictions, record
 from tests.ledger_events import (
     TIME,
     artefact,
@@ -183,6 +187,37 @@ def test_a_full_queue_refuses_at_once_and_drops_nothing(ledger: Ledger) -> None:
     assert sorted(each.result()[0].position for each in taken) == [1, 2, 3, 4]
     small._writer.close()
     assert ledger.size() == 5
+
+
+def test_the_rows_of_an_entry_of_many_wait_each_for_itself(ledger: Ledger) -> None:
+    small = Ledger(ledger.engine, apply, busy_timeout_seconds=5, queue_rows_max=4)
+    with ThreadPoolExecutor(4) as pool, held(small, pool):
+        taken = pool.submit(record, small, predictions([1, 2, 3], new_id()))
+        until(lambda: waiting(small) == 1)
+        with pytest.raises(LedgerBusy, match="3 rows wait to be written and at most 4 may"):
+            record(small, predictions([4, 5], new_id()))
+        alone = pool.submit(put, small, "observations-cars", refused())
+        until(lambda: waiting(small) == 2)
+    assert (taken.result()[0].rows, alone.result()[0].rows) == (3, 1)
+    small._writer.close()
+
+
+def test_entries_of_many_rows_share_a_transaction_as_far_as_their_rows_fit(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transactions: list[int] = []
+
+    def committed(connection: Connection, appends: Sequence[PreparedAppend], project: Any) -> Any:
+        transactions.append(sum(each.rows for each in appends))
+        return commit_all(connection, appends, project)
+
+    with ThreadPoolExecutor(4) as pool, held(ledger, pool):
+        monkeypatch.setattr("app.ledger.writer.commit_all", committed)
+        cars = range(DRAIN_ROWS_MAX // 2)
+        asked = [pool.submit(record, ledger, predictions(cars, new_id())) for _ in range(3)]
+        until(lambda: waiting(ledger) == 3)
+    assert {each.result()[0].rows for each in asked} == {len(cars)}
+    assert transactions[-2:] == [DRAIN_ROWS_MAX, len(cars)]
 
 
 def test_an_append_larger_than_the_queue_is_taken_when_nothing_waits(ledger: Ledger) -> None:

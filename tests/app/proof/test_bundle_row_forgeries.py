@@ -337,6 +337,18 @@ def test_where_a_row_is_erased_the_times_bound_those_that_are_left(tmp_path: Pat
         assert verified(history, tmp_path / str(number))[0] == 0
 
 
+def test_times_that_do_not_bound_the_rows_that_are_left_are_found(tmp_path: Path) -> None:
+    early, late = predictions(1, year=1970), predictions(2, year=1990)
+    many = replace(early, values=[*early.values, *late.values], times=[*early.times, *late.times])
+    history = History()
+    block = history.add_many(many, FIRST)
+    history.say(0, occurred_from="1980-07-01T00:00:00.000000Z")  # 1970 is left
+    history.rows[0] = lines_of(0, block.erased({1: prediction_id(FIRST, 1)}))
+    history.erase((0, 1))
+    code, said = verified(history, tmp_path)
+    assert (code, "position 0: expected rows from 1980-07-01" in said) == (1, True), said
+
+
 @pytest.mark.parametrize("format", ["whyledger.bundle/1", "whyledger.bundle/2"])
 def test_the_file_of_rows_is_in_every_bundle_of_the_second_format_and_in_no_other(
     tmp_path: Path, format: str

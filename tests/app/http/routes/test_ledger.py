@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
@@ -14,6 +15,7 @@ from app.ledger.store import Ledger
 from app.main import create_app
 from app.proof.signer import check_ed25519
 from app.settings import Settings
+from domain.blocks.row_proofs import check_row_proof
 from domain.canonical import leaf_hash
 from domain.errors import SigningRefused
 from domain.tree.merkle import root_of
@@ -144,8 +146,11 @@ def test_what_is_not_there_is_a_problem(
 def test_a_prediction_can_be_asked_for_with_a_receipt_that_proves_it(service: TestClient) -> None:
     asked = {"model": "car-price", "rows": [AMC, {**AMC, "car_id": 7}]}
     answer = service.post("/predictions", json=asked, headers={"Prefer": "receipt"})
-    for made in answer.json()["predictions"]:
+    first, second = answer.json()["predictions"]
+    assert (first["row"], second["row"]) == (0, 1)
+    for made in (first, second):
         proves(service, made["receipt"], made["position"])
+        proves_row(service, made["receipt"], made)
     plain = service.post("/predictions", json=asked).json()["predictions"]
     assert all("receipt" not in made for made in plain)
 
@@ -175,6 +180,21 @@ def proves(service: TestClient, receipt: dict[str, Any], position: int) -> None:
         int(size),
         [bytes.fromhex(node) for node in receipt["proof"]],
         base64.b64decode(root),
+    )
+
+
+def proves_row(service: TestClient, receipt: dict[str, Any], made: dict[str, Any]) -> None:
+    """The receipt's row is the one that was answered, and leads to the root in its entry."""
+    assert receipt["row"] == made["row"]
+    assert receipt["envelope"].encode() == service.get(f"/ledger/events/{made['position']}").content
+    content = receipt["content"].encode()
+    assert orjson.loads(content)[0] == made["prediction"]
+    check_row_proof(
+        receipt["envelope"].encode(),
+        row=made["row"],
+        salt=bytes.fromhex(receipt["salt"]),
+        content=content,
+        proof=[bytes.fromhex(node) for node in receipt["row_proof"]],
     )
 
 

@@ -280,6 +280,25 @@ def test_where_a_row_is_erased_the_times_bound_those_that_are_left(rows: Ledger)
     assert looked_at(rows).breaks == ()
 
 
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (0, {"occurred_until": "1980-07-01T00:00:00.000000Z"}),  # 1990 is left
+        (1, {"occurred_from": "1980-07-01T00:00:00.000000Z"}),  # 1970 is left
+    ],
+)
+def test_times_that_do_not_bound_the_rows_that_are_left_are_found(
+    rows: Ledger, gone: int, said: dict[str, str]
+) -> None:
+    early, late = predictions(1, year=1970), predictions(2, year=1990)
+    many = replace(early, values=[*early.values, *late.values], times=[*early.times, *late.times])
+    block = written(many, FIRST)[1]
+    planted(rows, rooted(many, block, **said), many, block)
+    erase(rows, (6, gone))
+    (wrong,) = looked_at(rows).breaks
+    assert (wrong.position, wrong.thing) == (6, "the times of its rows")
+
+
 def test_rows_whose_data_stands_apart_twice_are_unreadable(rows: Ledger) -> None:
     many = outcomes((FIRST, "car=1"), (FIRST, "car=2"), source="/again")
     content, _ = written(many)
