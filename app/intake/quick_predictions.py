@@ -17,7 +17,7 @@ from domain.errors import WhyledgerError
 from domain.events.events import RowColumns
 
 _NAMES_AROUND: Final = 2  # "model" and "rows"
-_SPACES: Final = (b" :", b"\t:", b"\n:", b"\r:")
+_BLANKS: Final = (b" ", b"\t", b"\n", b"\r")
 # A quote or a colon, written so that it would be counted or hide one that is; what is refused.
 _ESCAPED: Final = re.compile(rb'\\(?:"|u(?:00(?:00|22|3[aA])|[dD][89a-fA-F]))')
 
@@ -51,7 +51,10 @@ def read_together(body: bytes, champions: Champions, rows_max: int) -> SentToget
     right behind the quote of each, and of nothing else but a text that begins with a colon. Where
     there are more than the rows must have, or one may be written otherwise, it is not certain.
     """
-    if (b"\\" in body and _ESCAPED.search(body)) or any(space in body for space in _SPACES):
+    if b"\\" in body and _ESCAPED.search(body):
+        return None
+    # One sign is found in a tenth of the time that two take, and most bodies have no such.
+    if any(blank in body and blank + b":" in body for blank in _BLANKS):
         return None
     try:
         sent = msgspec.json.decode(body, type=_Body)

@@ -15,7 +15,7 @@ from app.ledger.new_events import (
     NewPredictions,
     NewSent,
 )
-from domain.blocks.block import Block, block_of
+from domain.blocks.block import Block, block_of, block_of_content
 from domain.blocks.ids import RowKeys
 from domain.blocks.layouts import in_canonical_order
 from domain.blocks.lines import lines_of, lines_of_columns
@@ -80,8 +80,8 @@ def block_of_sent(new: NewSent) -> tuple[Block, BlockEvent]:
 
 
 def _block(columns: Sequence[Sequence[object]]) -> Block:
-    lines = lines_of_columns(columns)
-    return block_of(lines, new_row_salts(len(lines)))
+    rows = len(columns[0])
+    return block_of_content(lines_of_columns(columns), rows, new_row_salts(rows))
 
 
 def block_of_predictions(new: NewPredictions) -> tuple[Block, PredictionsMade]:

@@ -68,9 +68,9 @@ class NumberInput:
         if isinstance(values, Packed) and values.numbers is not None:
             missing, present = values.absent, values.numbers[~values.absent]
         else:
-            missing = np.fromiter((value is None for value in values), np.bool_, len(values))
-            given = [value for value in values if value is not None] if missing.any() else values
-            present = np.array(given, np.float64)
+            present = np.array(values, np.float64)  # None becomes NaN, which no row holds
+            missing = np.isnan(present)
+            present = present[~missing] if missing.any() else present
         if not missing.any():
             for step in self._many:
                 present = step(present)

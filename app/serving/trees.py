@@ -18,11 +18,12 @@ from app.serving.features import Codes, Floats, Input, Many, NumberInput
 from app.serving.plan_document import Tree, Trees
 
 LEAVES_MASKED_MAX: Final = 64  # leaves of one tree that fit the bits of one mask
+_LEAVES_NARROW_MAX: Final = 32  # that fit one of half as many bits, which takes half the memory
 TABLE_BYTES_MAX: Final = 32 * 2**20  # of all masks of one plan; beyond it trees are walked
 ROWS_AT_ONCE: Final = 1_024  # keeps the intermediate arrays within the processor's cache
 
 Masks = NDArray[np.uint64]
-_ONE: Final = np.uint64(1)
+NarrowMasks = NDArray[np.uint32]  # of trees that have at most 32 leaves, as most have
 _EVERY_LEAF: Final = np.uint64(2**64 - 1)
 _Split = tuple[int, float, np.uint64, bool]  # tree, threshold, mask when right, missing goes left
 
@@ -52,17 +53,22 @@ class MaskedTrees:
     def __init__(self, document: Trees, inputs: Sequence[Input]) -> None:
         splits = _splits_by_column(document.trees, sum(each.columns for each in inputs))
         count = len(document.trees)
-        self._tables: list[tuple[list[float] | None, NDArray[np.float64], Masks]] = []
+        values = [_leaf_values(tree) for tree in document.trees]
+        narrow = max(map(len, values)) <= _LEAVES_NARROW_MAX
+        kind = np.dtype(np.uint32 if narrow else np.uint64)
+        self._one = kind.type(1)
+        self._tables: list[tuple[list[float] | None, Floats, Masks | NarrowMasks]] = []
         start = 0
         for each in inputs:
             own = splits[start : start + each.columns]
             start += each.columns
             if isinstance(each, NumberInput):
                 thresholds, table = _number_table(each, own, count)
-                self._tables.append((thresholds, np.array(thresholds, np.float64), table))
+                edges = np.array(thresholds, np.float64)
+                self._tables.append((thresholds, edges, table.astype(kind, copy=False)))
             else:
-                self._tables.append((None, np.empty(0), _category_table(own, count)))
-        values = [_leaf_values(tree) for tree in document.trees]
+                table = _category_table(own, count)
+                self._tables.append((None, np.empty(0), table.astype(kind, copy=False)))
         sizes = np.array([len(each) for each in values])
         self._starts = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
         self._leaves = np.concatenate(values)
@@ -70,7 +76,7 @@ class MaskedTrees:
 
     def score(self, values: Sequence[float], missing: Sequence[bool]) -> float:
         """One row; see `Estimator.score`."""
-        mask: Masks | None = None
+        mask: Masks | NarrowMasks | None = None
         for (thresholds, _, table), value, gone in zip(self._tables, values, missing, strict=True):
             if thresholds is None:
                 own = table[int(value)]
@@ -78,7 +84,7 @@ class MaskedTrees:
                 own = table[-1 if gone else bisect_left(thresholds, value)]
             mask = own if mask is None else mask & own
         assert mask is not None  # noqa: S101 - a plan has at least one feature
-        leaf = np.bitwise_count(~mask & (mask - _ONE))
+        leaf = np.bitwise_count(~mask & (mask - self._one))
         return self._sum.one(self._leaves[self._starts + leaf])
 
     def score_many(self, columns: Sequence[Many], rows: int) -> Floats:
@@ -87,10 +93,14 @@ class MaskedTrees:
         cells = [self._cells(at, column) for at, column in enumerate(columns)]
         for start in range(0, rows, ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            mask = self._tables[0][2][cells[0][part]]
+            mask = self._tables[0][2].take(cells[0][part], axis=0)
+            own = np.empty_like(mask)
             for (_, _, table), cell in zip(self._tables[1:], cells[1:], strict=True):
-                mask &= table[cell[part]]
-            leaf = np.bitwise_count(~mask & (mask - _ONE))
+                table.take(cell[part], axis=0, out=own, mode="clip")  # no cell is outside
+                mask &= own
+            np.subtract(mask, self._one, out=own)
+            own &= ~mask
+            leaf = np.bitwise_count(own)
             scores[part] = self._sum.many(self._leaves[self._starts + leaf])
         return scores
 

@@ -29,6 +29,9 @@ _ERASED: Final = re.compile(rb'"([0-9a-f]{64}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[
 _ROW: Final = b"["
 _GONE: Final = b'"'
 _NEWLINE: Final = b"\n"
+_BETWEEN_ROWS: Final = _NEWLINE + _ROW
+# What every leaf's hash begins with: to copy that takes less than to begin a hash.
+_begun_leaf: Final = hashlib.sha256(b"\x00").copy
 
 
 class ErasedRow(NamedTuple):
@@ -59,11 +62,14 @@ class Block:
 
         Of a block that `fault` finds nothing in; of another they mean nothing.
         """
-        salts, sha256, leaves = self.salts, hashlib.sha256, []
+        salts, leaves = self.salts, []
         at = 0
         for line in self.lines:
             if line[:1] == _ROW:
-                leaves.append(sha256(b"\x00" + salts[at : at + SALT_BYTES] + line).digest())
+                leaf = _begun_leaf()
+                leaf.update(salts[at : at + SALT_BYTES])
+                leaf.update(line)
+                leaves.append(leaf.digest())
             else:
                 leaves.append(bytes.fromhex(line[1:65].decode()))
             at += SALT_BYTES
@@ -100,9 +106,11 @@ class Block:
             return f"a block of {rows} rows, which has {ROWS_MIN} to {ROWS_MAX}"
         if len(self.salts) != SALT_BYTES * rows:
             return f"{len(self.salts)} bytes of salts for {rows} rows of {SALT_BYTES} each"
+        if self.content.count(_NEWLINE) != rows - 1:
+            return f"{len(self.lines)} lines for {rows} rows"
+        if self.content.startswith(_ROW) and self.content.count(_BETWEEN_ROWS) == rows - 1:
+            return None  # each line begins as a row
         lines = self.lines
-        if len(lines) != rows:
-            return f"{len(lines)} lines for {rows} rows"
         for row, line in enumerate(lines):
             if line[:1] == _ROW:
                 continue
@@ -119,8 +127,13 @@ def block_of(lines: Sequence[bytes], salts: bytes) -> Block:
     Raises:
         RequestInvalid: they are not 2 to 10,000 rows.
     """
-    block = Block(salts, _NEWLINE.join(lines))
-    fault = block.fault(len(lines))
+    return block_of_content(_NEWLINE.join(lines), len(lines), salts)
+
+
+def block_of_content(content: bytes, rows: int, salts: bytes) -> Block:
+    """As `block_of`, of so many lines with a newline between two (`lines_of_columns`)."""
+    block = Block(salts, content)
+    fault = block.fault(rows)
     if fault is not None:
         raise RequestInvalid(f"no block: {fault}. Give 2 to {ROWS_MAX} rows, and a salt for each.")
     return block

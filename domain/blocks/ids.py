@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -155,10 +155,17 @@ def entries_around(id: str) -> tuple[str, str]:
 
 def row_of_prediction(id: str, first: str, rows: int) -> int | None:
     """Which row has the id `id` in the block of `rows` predictions from `first` on; None: none."""
-    if id[:_HEAD] != first[:_HEAD] or not _LOW.fullmatch(id[_HEAD:]):
-        return None
-    row = (int(id[_HEAD:], 16) - int(first[_HEAD:], 16)) & _COUNTED
-    return row if row < rows else None
+    return next((row for _, row in rows_of_predictions((id,), first, rows)), None)
+
+
+def rows_of_predictions(ids: Iterable[str], first: str, rows: int) -> Iterator[tuple[str, int]]:
+    """Those of `ids` that stand in such a block, each with its row."""
+    head, low = first[:_HEAD], int(first[_HEAD:], 16)
+    for id in ids:
+        if id[:_HEAD] == head and _LOW.fullmatch(id, _HEAD):
+            row = (int(id[_HEAD:], 16) - low) & _COUNTED
+            if row < rows:
+                yield id, row
 
 
 def place_of(position: int, row: int) -> int:

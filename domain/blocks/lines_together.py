@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.blocks.block import Block
 from domain.blocks.layouts import YEAR_MAX, Layout, Shared
 from domain.canonical import CanonicalInteger
 from domain.times import are_normal_times
@@ -20,26 +21,62 @@ _CELL: Final = float | CanonicalInteger | str | None
 _IDENTIFYING: Final = frozenset((str, int))
 
 
+def block_together(
+    layout: Layout, shared: Shared, block: Block
+) -> Sequence[tuple[Any, ...]] | None:
+    """As `values_together`, of all lines of a block.
+
+    Whoever reads an entry looks at all of its rows, and asks for some of them next: so what came of
+    the last blocks is remembered.
+    """
+    return _all_together(*_kinds_of(layout, shared), block.content)
+
+
+def rows_together(
+    layout: Layout, shared: Shared, block: Block, rows: Sequence[int]
+) -> Sequence[tuple[Any, ...]] | None:
+    """As `values_together`, of these rows of a block."""
+    whole = block_together(layout, shared, block)
+    if whole is not None:
+        return whole if rows == range(len(whole)) else [whole[row] for row in rows]
+    lines = block.lines
+    return values_together(layout, shared, [lines[row] for row in rows])
+
+
 def values_together(
     layout: Layout, shared: Shared, lines: Sequence[bytes]
-) -> list[tuple[Any, ...]] | None:
+) -> Sequence[tuple[Any, ...]] | None:
     """The values of each line, each of the kind that the layout wants; None: not certain.
 
     `shared` is one that `shared_fault` finds nothing in.
     """
-    joined = b",\n".join(lines)
+    return _together(*_kinds_of(layout, shared), b",\n".join(lines), len(lines))
+
+
+@lru_cache(maxsize=2)
+def _all_together(
+    kinds: tuple[Any, ...], cells: int, content: bytes
+) -> Sequence[tuple[Any, ...]] | None:
+    joined = content.replace(b"\n", b",\n")
+    return _together(kinds, cells, joined, content.count(b"\n") + 1)
+
+
+def _kinds_of(layout: Layout, shared: Shared) -> tuple[tuple[Any, ...], int]:
+    return layout.kinds(shared), len(shared["columns"]) if layout.has_columns else 0
+
+
+def _together(
+    kinds: tuple[Any, ...], cells: int, joined: bytes, lines: int
+) -> Sequence[tuple[Any, ...]] | None:
     # No text holds a newline, and no row a list that begins behind another one. So where each line
     # has its own brackets, each is one row, or the number of rows is another one.
-    if joined.count(b"],\n[") != len(lines) - 1 or joined[:1] != b"[" or joined[-1:] != b"]":
+    if joined.count(b"],\n[") != lines - 1 or joined[:1] != b"[" or joined[-1:] != b"]":
         return None
-    kinds = layout.kinds(shared)
     try:
-        values = _reader(kinds, len(shared["columns"]) if layout.has_columns else 0).decode(
-            b"[%b]" % joined
-        )
+        values: list[tuple[Any, ...]] = _reader(kinds, cells).decode(b"[%b]" % joined)
     except ValueError:
         return None
-    return values if len(values) == len(lines) else None
+    return values if len(values) == lines else None
 
 
 def fit_together(layout: Layout, shared: Shared, values: Sequence[tuple[Any, ...]]) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import count, repeat
 from typing import Any, Final
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, JsonValue
@@ -176,25 +178,27 @@ def _answer(made: Made, receipts: Sequence[dict[str, Any] | None] = ()) -> bytes
     )
 
 
+class _Predicted(msgspec.Struct, gc=False):
+    """As `PredictionAnswer`: made and written by the thousand in half the time of a dict."""
+
+    prediction: float
+    prediction_id: str
+    identity: str
+    position: int
+    row: int
+    unknown_categories: Sequence[str]
+
+
 def _answer_together(entry: Recorded, made: NewPredictions) -> bytes:
-    answers = zip(made.predictions, made.ids, made.identities, made.unknown_categories, strict=True)
-    return orjson.dumps(
+    answers = (made.predictions, made.ids, made.identities, repeat(entry.position), count())
+    predictions = [*map(_Predicted, *answers, made.unknown_categories)]
+    return msgspec.json.encode(
         {
             "model": made.model,
             "model_version": made.model_version,
             "plan_digest": made.plan_sha256,
             "request_id": made.request_id,
-            "predictions": [
-                {
-                    "prediction": prediction,
-                    "prediction_id": id,
-                    "identity": identity,
-                    "position": entry.position,
-                    "row": row,
-                    "unknown_categories": unknown,
-                }
-                for row, (prediction, id, identity, unknown) in enumerate(answers)
-            ],
+            "predictions": predictions,
         }
     )
 
