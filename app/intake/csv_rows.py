@@ -1,7 +1,7 @@
 """A CSV as it comes in: its lines, its header against the contract, and each line's cells.
 
 A row is one line: no contract takes a line break in a value, so a quote that stays open costs its
-own line and no other. Nothing is held but the line at hand, and no line grows without bound.
+own line and no other. Some lines are held at a time, and no line grows without bound.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from domain.contract.contract import Contract
@@ -21,6 +21,10 @@ FAULTS_SAID_MAX: Final = 5  # of a header, in the message
 _ABSENT: Final = "is missing from the header, and the contract refuses that; add it"
 # One cell with what ends it: quoted, with a quote inside written twice; or plain up to the comma.
 _CELL: Final = re.compile(r'\s*+(?:"([^"]*(?:""[^"]*)*)"\s*|([^",][^,]*)?)(,|\Z)')
+_CHARACTERS_AT_ONCE: Final = 65_536
+_BREAK: Final = "\n"
+# What `str.strip` takes away, of ASCII; no line holds a break.
+_BLANKS: Final = (" ", "\t", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f")
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -32,41 +36,76 @@ class BrokenLine(Exception):
         self.line = line
 
 
-def csv_rows(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str] | BrokenLine]]:
-    """Each row's line, as an editor numbers them from 1, with its cells or why it has none.
+def csv_rows(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str] | BrokenLine, int]]:
+    """Each row's line, as an editor numbers them from 1, with its cells or why it has none, and how
+    many characters the line has.
 
     A line without anything in its cells, if it has some, is no row.
     """
-    for number, line in enumerate(_lines(text), 1):
-        if line is None:
-            yield number, BrokenLine(f"has more than {LINE_LENGTH_MAX} characters; shorten it")
-            continue
-        if not line:
-            continue
-        try:
-            cells = csv_cells(line)
-        except BrokenLine as broken:
-            yield number, broken
-            continue
-        if any(cells):
-            yield number, cells
+    number = 0
+    for lines in _lines(text):
+        plain = _are_plain(lines)
+        for line in lines:
+            number += 1
+            if line is None:
+                broken = BrokenLine(f"has more than {LINE_LENGTH_MAX} characters; shorten it")
+                yield number, broken, 0
+                continue
+            if not line:
+                continue
+            try:
+                cells = line.split(",") if plain else csv_cells(line)
+            except BrokenLine as broken:
+                yield number, broken, len(line)
+                continue
+            if any(cells):
+                yield number, cells, len(line)
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[str | None]:
-    """The lines without their ends; None for one that is longer than LINE_LENGTH_MAX."""
-    whole = LINE_LENGTH_MAX + len("\r\n")
-    ahead = ""
-    while line := ahead if ahead == "\r" else ahead + text.readline(whole):
-        ahead = ""
-        bare = line.rstrip("\r\n")
-        if len(bare) <= LINE_LENGTH_MAX:
-            yield bare
-            continue
-        while line and not line.endswith(("\n", "\r")):
-            line = text.readline(whole)
-        if line.endswith("\r"):  # the last piece may have cut CR LF in two
-            ahead = text.read(1).removeprefix("\n")
-        yield None
+def _are_plain(lines: Sequence[str | None]) -> bool:
+    """Whether cells are what stands between commas: no quotes, and no space around them."""
+    together = _BREAK.join([line for line in lines if line is not None])
+    if not together.isascii() or '"' in together:
+        return False
+    edges = (_BREAK, ",")
+    return not any(
+        blank in together
+        and (
+            together.startswith(blank)
+            or together.endswith(blank)
+            or any(edge + blank in together or blank + edge in together for edge in edges)
+        )
+        for blank in _BLANKS
+    )
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[list[str | None]]:
+    """The lines without their ends, many at a time; None for one longer than LINE_LENGTH_MAX."""
+    begun = ""  # the last line, as far as it was read
+    too_long = False  # it is longer than may be, and the rest of it is passed over
+    while piece := text.read(_CHARACTERS_AT_ONCE):
+        read = begun + piece
+        # What follows it may be the other half of its end.
+        ends_in_return = read.endswith("\r")
+        if ends_in_return:
+            read = read[:-1]
+        if "\r" in read:
+            read = read.replace("\r\n", _BREAK).replace("\r", _BREAK)
+        lines: list[str | None] = [*read.split(_BREAK)]
+        begun = lines.pop() or ""
+        if lines and too_long:
+            lines[0] = None
+            too_long = False
+        if too_long or len(begun) > LINE_LENGTH_MAX:
+            begun, too_long = "", True
+        if ends_in_return:
+            begun += "\r"
+        if lines:
+            yield [None if line is None or len(line) > LINE_LENGTH_MAX else line for line in lines]
+    if too_long:
+        yield [None]
+    elif begun:
+        yield [begun.removesuffix("\r")]
 
 
 def csv_cells(line: str) -> list[str]:

@@ -107,12 +107,12 @@ class Datasets:
                 mostly_refused = False
                 for lines in lines_together(read, self._chunk_rows):
                     intake.lines += len(lines)
-                    told = [cells for _, cells in lines]
+                    told = [cells for _, cells, _ in lines]
                     # Twenty thousand lines that are none are forty kilobytes, and much work.
                     giving_way = GivingWay() if mostly_refused else None
                     judged = judge_lines(serving, header, told, giving_way)
                     for index, refusal in judged.refused.items():
-                        line, cells = lines[index]
+                        line, cells, _ = lines[index]
                         shown = None if serving.guard.personal else cells
                         _refuse(intake, bad, line, header, shown, refusal)
                         if giving_way is not None:
@@ -188,7 +188,7 @@ class Datasets:
 
 def _header(rows: Iterator[Line], serving: Serving) -> list[str]:
     """The first row, held to the contract. Raises DocumentInvalid."""
-    line, cells = next(rows, (1, []))
+    line, cells, _ = next(rows, (1, [], 0))
     if isinstance(cells, BrokenLine):
         raise DocumentInvalid(f"the CSV's header, line {line}, {cells}. Nothing was kept.")
     if not cells:

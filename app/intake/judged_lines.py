@@ -19,7 +19,8 @@ from domain.events.events import Row, RowColumns
 from domain.faults import Fault
 from domain.plain_text import unprintable
 
-Line = tuple[int, list[str] | BrokenLine]  # its number, and its cells or why it has none
+# Its number, its cells or why it has none, and its length.
+Line = tuple[int, list[str] | BrokenLine, int]
 _CHARACTERS_AT_ONCE: Final = 1_000_000  # about; of lines that are held together
 _TOLD: Final = 16  # characters of what tells a line's row
 _FEW: Final = 25  # rows, of which some are bad, that are looked at one by one
@@ -30,9 +31,9 @@ def lines_together(rows: Iterator[Line], lines_max: int) -> Iterator[list[Line]]
     """The lines, so many at a time; fewer where they are long."""
     part: list[Line] = []
     held = 0
-    for line, cells in rows:
-        part.append((line, cells))
-        held += sum(map(len, cells)) if isinstance(cells, list) else 0
+    for line in rows:
+        part.append(line)
+        held += line[2]
         if len(part) == lines_max or held > _CHARACTERS_AT_ONCE:
             yield part
             part, held = [], 0
@@ -60,15 +61,13 @@ def judge_lines(
     `giving_way`: where most lines before were refused; with those of these it pauses.
     """
     refused: dict[int, RowsRefusedError] = {}
-    width = len(header)
-    for index, cells in enumerate(lines):
-        if type(cells) is list and len(cells) == width and "".join(cells).isascii():
-            continue
-        refusal = _refused_unread(header, cells)
-        if refusal is not None:
-            refused[index] = refusal
-            if giving_way is not None:
-                giving_way.pause()
+    if not _all_plain(lines, len(header)):
+        for index, cells in enumerate(lines):
+            refusal = _refused_unread(header, cells)
+            if refusal is not None:
+                refused[index] = refusal
+                if giving_way is not None:
+                    giving_way.pause()
     guard = serving.guard
     whole = [index for index in range(len(lines)) if index not in refused]
     sent = guard.parse_csv_columns(header, [lines[index] for index in whole])  # type: ignore[misc]
@@ -86,6 +85,13 @@ def judge_lines(
             kept.append(judged)
     by_name = {name: [row[name] for row in kept] for name in (kept[0] if kept else ())}
     return JudgedLines(accepted, by_name, dict(sorted(refused.items())))
+
+
+def _all_plain(lines: Sequence[list[str] | BrokenLine], width: int) -> bool:
+    """Whether each has so many cells, and no sign that is not ASCII."""
+    if {*map(type, lines)} != {list} or {*map(len, lines)} != {width}:  # type: ignore[arg-type]
+        return False
+    return "".join(map("".join, lines)).isascii()  # type: ignore[arg-type]
 
 
 def _judged(

@@ -7,7 +7,7 @@ It sees everything that was recorded before it began. It does not wait until its
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Final
 
@@ -43,8 +43,9 @@ class StandingRows:
                 self._recent.popleft()
             current = latest_rows(connection, asked)
             predicted = predicted_identities(connection, asked)
+        wanted = {*identities}
         for each in self._recent:
-            current.update(each.among(identities))
+            current.update(each.among(wanted))
         return current, predicted
 
     def recorded(self, position: int, rows: NewObservations) -> None:
@@ -74,7 +75,7 @@ class _Remembered:
         self.rows = rows
         self._at = {identity: index for index, identity in enumerate(rows.identities)}
 
-    def among(self, identities: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    def among(self, identities: Set[str]) -> Iterator[tuple[str, Row]]:
         """Those of `identities` that are among them, with the row that came last."""
-        for identity in self._at.keys() & set(identities):
+        for identity in self._at.keys() & identities:
             yield identity, self.rows.row(self._at[identity])

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.csv_rows import LINE_LENGTH_MAX, csv_header, csv_rows
+from app.intake.csv_rows import (
+    LINE_LENGTH_MAX,
+    BrokenLine,
+    csv_cells,
+    csv_header,
+    csv_rows,
+)
 from domain.errors import DocumentInvalid
 from tests.domain.kettles import KETTLES
 
@@ -30,7 +36,7 @@ def test_a_header_that_does_not_fit_says_what_to_send_and_how_much_more_is_wrong
 def rows_in(content: bytes) -> list[tuple[int, list[str] | str]]:
     """Each row's line and its cells, or why it has none."""
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", "surrogateescape", newline="")
-    return [(n, cells if isinstance(cells, list) else str(cells)) for n, cells in csv_rows(text)]
+    return [(n, cells if isinstance(cells, list) else str(cells)) for n, cells, _ in csv_rows(text)]
 
 
 @pytest.mark.parametrize(
@@ -93,3 +99,45 @@ def test_what_a_line_means_never_depends_on_another(lines: list[str], end: str) 
         for _, cells in rows_in(line.encode())
     ]
     assert together == alone
+
+
+# Ordinary cells, so that many files have no quote and no space, and what stands around them.
+files = st.lists(
+    st.sampled_from(["a", "b1", ",", ",", "\n", "\r", "\r\n", " ", '"', "é", "\x1c"]), max_size=30
+).map("".join)
+
+
+def rows_one_by_one(content: str) -> list[tuple[int, list[str] | str]]:
+    """What the rows are, said once more: each line by itself."""
+    lines = content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found: list[tuple[int, list[str] | str]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            cells = csv_cells(line)
+        except BrokenLine as broken:
+            found.append((number, str(broken)))
+        else:
+            found += [(number, cells)] * any(cells)
+    return found
+
+
+@given(files, st.integers(1, 40))
+def test_rows_do_not_depend_on_how_much_is_read_at_once(content: str, characters: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.intake.csv_rows._CHARACTERS_AT_ONCE", characters)
+        found = rows_in(content.encode())
+    assert found == rows_one_by_one(content)
+
+
+@given(st.lists(st.integers(0, 12), max_size=12), st.integers(1, 5), st.sampled_from("\n\r"))
+def test_a_long_line_is_one_line_however_it_is_read(
+    lengths: list[int], characters: int, end: str
+) -> None:
+    content = end.join("x" * length for length in lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.intake.csv_rows._CHARACTERS_AT_ONCE", characters)
+        patch.setattr("app.intake.csv_rows.LINE_LENGTH_MAX", 6)
+        found = rows_in(content.encode())
+    assert [(number, type(cells) is str) for number, cells in found] == [
+        (number, length > 6) for number, length in enumerate(lengths, 1) if length
+    ]

@@ -148,7 +148,7 @@ def file_judged(text: object) -> None:
     """Each line after the other, and then what became of them together."""
     content = str(text).encode("utf-8", "surrogateescape")
     file = io.TextIOWrapper(io.BytesIO(content), "utf-8", "surrogateescape", newline="")
-    judge_lines(SERVING, COLUMNS, [cells for _, cells in csv_rows(file)])
+    judge_lines(SERVING, COLUMNS, [cells for _, cells, _ in csv_rows(file)])
 
 
 def document_read(text: object) -> None:
