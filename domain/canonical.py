@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 import orjson
@@ -27,9 +27,11 @@ PLAIN_FLOAT_MAX: Final = 1e15  # between these two
 _NAMES: Final = frozenset((str,))  # what names are
 # Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
-# A number that ends in .0 or has an exponent; a text may look as if one stood in it.
-_WRITTEN_OTHERWISE: Final = re.compile(rb"[0-9](?:\.0|e[+-]?[0-9]+)(?:[,\]}]|\Z)")
-_POINT_ZERO: Final = re.compile(rb"(?<=[0-9])\.0(?=[,\]}]|\Z)")
+# How a number that is written otherwise ends; a text may look as if one stood in it. No digit is
+# asked for before: what begins with one sign is found ten times as quickly.
+_POINT_ZERO: Final = re.compile(rb"\.0(?=[,\]}]|\Z)")
+_EXPONENT: Final = re.compile(rb"e[+-]?[0-9]+(?:[,\]}]|\Z)")
+_BETWEEN_OBJECTS: Final = b"},{"
 _MINUS_ZERO: Final = b"-0.0"
 _BEYOND_FFFF: Final = re.compile(rb"[\xf0-\xff]")
 _NUL_WRITTEN: Final = b"\\u0000"
@@ -81,13 +83,28 @@ def digest_as_read(value: object) -> str:
     return sha256_hex(bytes_as_read(value))
 
 
+def digests_as_read(values: Sequence[object]) -> list[bytes]:
+    """`digest_as_read` of each, 32 bytes; of many objects together, in a fourth of the time."""
+    together = bytes_as_read(list(values))
+    if (
+        not together.startswith(b"[{")
+        or not together.endswith(b"}]")
+        or together.count(_BETWEEN_OBJECTS) != len(values) - 1  # so it stands in none of them
+    ):
+        return [hashlib.sha256(bytes_as_read(each)).digest() for each in values]
+    objects = together[2:-2].split(_BETWEEN_OBJECTS)
+    return [hashlib.sha256(b"{%b}" % each).digest() for each in objects]
+
+
 def _is_as_rfc_8785_writes(content: bytes) -> bool:
     """Whether no key may stand elsewhere, and no number is written otherwise; no may mean yes.
 
     Keys stand in the order of UTF-8 and not of UTF-16, which differ beyond U+FFFF alone.
     """
-    return _WRITTEN_OTHERWISE.search(content) is None and (
-        content.isascii() or _BEYOND_FFFF.search(content) is None
+    return (
+        _POINT_ZERO.search(content) is None
+        and _EXPONENT.search(content) is None
+        and (content.isascii() or _BEYOND_FFFF.search(content) is None)
     )
 
 

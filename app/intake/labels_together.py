@@ -21,7 +21,7 @@ from app.ledger.store import Connection
 from app.projections.predictions import PredictionName, latest_names, names_with_ids
 from app.serving.champions import Serving
 from domain.blocks.ids import source_event_ids
-from domain.canonical import digest_as_read
+from domain.canonical import digests_as_read
 from domain.errors import NotCanonical, RequestInvalid, WhyledgerError
 from domain.times import normalise_time
 
@@ -53,7 +53,7 @@ def read_labels(sent: Sequence[object], skew_seconds: float) -> SentLabels | Non
         events: list[QuickEvent] = msgspec.convert(sent, _EVENTS)
         said: list[QuickOutcome] = msgspec.convert([each.data for each in events], _OUTCOMES)
         times = _times([each.time for each in events], skew_seconds)
-        digests = [bytes.fromhex(digest_as_read(each)) for each in sent]
+        digests = digests_as_read(sent)
     except (msgspec.ValidationError, NotCanonical):
         return None
     if times is None or len({(each.type, each.source) for each in events}) != 1:
@@ -132,7 +132,7 @@ def _named(
         wanted = sent.predictions
         found = names_with_ids(connection, sent.model, wanted)
     else:
-        wanted = [serving.guard.check_identity(each) for each in sent.rows or ()]
+        wanted = serving.guard.identities_named(sent.rows or ())
         found = latest_names(connection, sent.model, wanted)
     named = [found[each] for each in wanted if each in found]
     return named if len(named) == len(wanted) else None

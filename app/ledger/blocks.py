@@ -15,7 +15,7 @@ from app.ledger.erasures import rows_gone
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.unreadable import rows_missing
 from domain.blocks.block import Block
-from domain.blocks.ids import bytes_of_ids, head_of, row_of_prediction
+from domain.blocks.ids import bytes_of_ids, head_of, rows_of_predictions
 from domain.stored_damage import StoredDamage
 
 # The statements of every page are the drivers' own: building one costs more than running it.
@@ -119,11 +119,8 @@ def places_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int
         statement = _OF_PREDICTIONS.format(wanted="unnest(%s::text[]) AS wanted(value)")
         asked = ([*alike],)
     for head, position, first, rows in connection.exec_driver_sql(statement, asked):
-        for id in alike[head]:
-            row = row_of_prediction(id, first, rows)
-            if row is not None:
-                found[id] = (position, row)
-    return found | places_by_stored_ids(connection, uuids)
+        found |= {id: (position, row) for id, row in rows_of_predictions(alike[head], first, rows)}
+    return found | places_by_stored_ids(connection, [id for id in uuids if id not in found])
 
 
 def places_by_stored_ids(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:

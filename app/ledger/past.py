@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
 
+from app.ledger.blocks import places_of
 from app.ledger.known import recorded_rows
-from app.ledger.reading import read_back
+from app.ledger.reading import entries_at, read_back
 from app.ledger.tables import ENTRIES
 from app.ledger.unreadable import STORED
 from domain.events.envelope import Recorded
+from domain.events.events import PredictionMade
+from domain.events.expansion import rows_of
+from domain.events.row_cells import names_of
 from domain.events.unreadable import Unreadable
 
 E = TypeVar("E")
@@ -25,6 +29,14 @@ _NEWEST: Final = (  # made once: that takes longer than to run it
     .order_by(ENTRIES.c.stream_version.desc())
     .limit(1)
 )
+
+
+class PredictionNamed(NamedTuple):
+    """Which row a prediction is of, and where it stands."""
+
+    place: int  # see `Recorded.place`
+    identity: str
+    event_time: str  # of the row
 
 
 class Past:
@@ -65,3 +77,31 @@ class Past:
     def with_ids(self, ids: Sequence[str]) -> dict[str, Recorded]:
         """The plain events with those of `ids` that are recorded, wherever they stand."""
         return recorded_rows(self.connection, ids)
+
+    def predictions_named(self, ids: Sequence[str]) -> dict[str, PredictionNamed]:
+        """The predictions with those of `ids` that are recorded, and are not erased."""
+        found: dict[str, PredictionNamed] = {}
+        at: dict[int, dict[int, str]] = {}  # position -> row -> id
+        places = places_of(self.connection, ids)
+        for id, (position, row) in places.items():
+            at.setdefault(position, {})[row] = id
+        for entry in entries_at(self.connection, sorted(at)):
+            asked = at[entry.position]
+            rows = sorted(row for row in asked if row < entry.rows)
+            named = names_of(entry, rows) if entry.rows_apart is not None else None
+            if named is None:  # some are erased, or no predictions, or nobody can read them
+                asked_for = [asked[row] for row in rows]
+                found |= _named_one_by_one(zip(asked_for, rows_of(entry, rows), strict=False))
+                continue
+            for row, (identity, time) in zip(rows, named, strict=True):
+                found[asked[row]] = PredictionNamed(entry.place + row, identity, time)
+        rest = self.with_ids([id for id in ids if id not in places])
+        return found | _named_one_by_one(rest.items())
+
+
+def _named_one_by_one(told: Iterable[tuple[str, Recorded]]) -> dict[str, PredictionNamed]:
+    return {
+        id: PredictionNamed(each.place, each.event.identity, each.occurred_at)
+        for id, each in told
+        if isinstance(each.event, PredictionMade)
+    }

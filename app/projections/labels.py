@@ -5,7 +5,7 @@ A later label for the same identity is a correction: it wins by its place, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, TypeAlias, cast
@@ -15,18 +15,16 @@ from sqlalchemy import Connection, func, select
 from app.ledger.past import Past
 from app.ledger.streams import model_stream
 from app.projections.read_model import ROWS_METADATA, table_of
-from domain.blocks.ids import end_of
+from domain.blocks.ids import end_of, position_of
 from domain.events.block_events import ObservationsRecorded, OutcomesRecorded
 from domain.events.envelope import Recorded
 from domain.events.events import (
     ContractAdopted,
     ObservationRecorded,
     OutcomeRecorded,
-    PredictionMade,
 )
-from domain.events.expansion import expanded
-from domain.events.row_cells import observed_together
-from domain.identities import digests_of_rows, row_digest
+from domain.events.row_cells import labelled_together, observed_together
+from domain.identities import digests_of_rows
 
 _FETCHED_AT_ONCE: Final = 1_000
 
@@ -93,10 +91,12 @@ def newest_label(connection: Connection, model: str) -> str | None:
 def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
     """The rows of `LABELS` that follow from these observations and outcomes, of many rows, too."""
     outcomes = [
-        each for each in expanded(_of_outcomes(entries)) if isinstance(each.event, OutcomeRecorded)
+        (each.event.model, labelled_together(each))
+        for each in entries
+        if isinstance(each.event, OutcomeRecorded | OutcomesRecorded)
     ]
-    wanted = {cast(OutcomeRecorded, each.event).prediction_id for each in outcomes}
-    predictions = past.with_ids(sorted(wanted)) if wanted else {}
+    wanted = {id for _, each in outcomes for id in each.prediction_ids}
+    predictions = past.predictions_named(sorted(wanted)) if wanted else {}
     targets = Targets(past, entries[0].position, entries[-1].position)
     rows: list[LabelValues] = []
     for entry in entries:
@@ -108,21 +108,20 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
             numbers = map(_number, labels)
             told = zip(places, repeat(model), digests, identities, times, numbers, repeat(None))
             rows.extend(told)
-    for entry in outcomes:
-        event, at = cast(OutcomeRecorded, entry.event), entry.position
-        made = predictions.get(event.prediction_id)
-        if made is None or made.position > at:
-            continue  # a label of nothing: history happened, no row follows from it
-        if not isinstance(made.event, PredictionMade):
-            continue  # no prediction, or one whose data was erased
-        model, identity = event.model, made.event.identity
-        named = (model, row_digest(model, identity), identity)
-        rows.append((entry.place, *named, made.occurred_at, event.label, made.place))
+    for model, labelled in outcomes:
+        # A label of nothing: history happened, no row follows from it. So of what was erased.
+        told_of = [
+            (place, made, label)
+            for place, id, label in zip(*labelled, strict=True)
+            if (made := predictions.get(id)) is not None
+            and position_of(made.place) <= position_of(place)
+        ]
+        digests = digests_of_rows(model, [made.identity for _, made, _ in told_of])
+        rows += [
+            (place, model, digest, made.identity, made.event_time, label, made.place)
+            for (place, made, label), digest in zip(told_of, digests, strict=True)
+        ]
     return rows
-
-
-def _of_outcomes(entries: Iterable[Recorded]) -> Iterator[Recorded]:
-    return (each for each in entries if isinstance(each.event, OutcomeRecorded | OutcomesRecorded))
 
 
 class Targets:

@@ -147,6 +147,18 @@ class QuickRows:
                 return None
         return self._checked(columns)
 
+    def accepted_of_some(self, given: Mapping[str, Sequence[object]]) -> RowColumns | None:
+        """Some columns alone, of which none may lack a value, as the contract keeps them; None: as
+        `accepted`."""
+        columns: list[Sequence[Value]] = []
+        for name, kind in self._kinds.items():
+            try:
+                columns.append(msgspec.convert(given[name], kind) if name in given else ())
+            except (msgspec.ValidationError, OverflowError):
+                return None
+        kept = self._checked(columns)
+        return None if kept is None else {name: kept[name] for name in given}
+
     def _checked(self, columns: list[Sequence[Value]]) -> RowColumns | None:
         """The columns, whose values are of their kinds, as the contract keeps them; None: some
         value is refused."""

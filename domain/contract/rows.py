@@ -301,6 +301,16 @@ class RowGuard:
             raise RequestInvalid(f"{faults[0].name} {faults[0].message}.", faults)
         return self.identity_of(row)
 
+    def identities_named(self, identities: Sequence[Mapping[str, object]]) -> list[str]:
+        """`check_identity` of each; together where that is certain. Raises as it does."""
+        named = self._identity_checks.keys()
+        if all(each.keys() == named for each in identities):
+            columns = {name: [each[name] for each in identities] for name in self._identity}
+            accepted = self._quick[False].accepted_of_some(columns)
+            if accepted is not None:
+                return self.identities_of(accepted)
+        return [*map(self.check_identity, identities)]
+
     def event_time_of(self, row: Row) -> str:
         """When this accepted row happened in the world: UTC, six decimals, `Z`."""
         return _time(row[self._time_column])

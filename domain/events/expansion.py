@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from domain.blocks.block import erased_row
 from domain.blocks.layouts import Layout
-from domain.blocks.lines_together import values_together
+from domain.blocks.lines_together import rows_together
 from domain.events.envelope import Recorded, event_data, event_from_data
 from domain.events.erasure import Erased
 from domain.events.events import Event, ObservationRecorded, OutcomeRecorded, PredictionMade
@@ -41,7 +41,7 @@ def rows_of(entry: Recorded, rows: Iterable[int]) -> Iterator[Recorded]:
     kind = None if name in UPCASTERS else _KINDS.get(name)
     asked = iter(rows)
     while chosen := list(islice(asked, _AT_ONCE)):
-        together = values_together(layout, shared, [lines[row] for row in chosen])
+        together = rows_together(layout, shared, entry.rows_apart.block, chosen)
         if kind is None or together is None:
             yield from (_plain(entry, layout, shared, row, lines[row]) for row in chosen)
             continue

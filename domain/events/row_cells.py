@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from domain.blocks.lines_together import values_together
+from domain.blocks.lines_together import block_together, rows_together
 from domain.events.envelope import Recorded, event_data
-from domain.events.events import ObservationRecorded, PredictionMade
+from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 from domain.events.expansion import rows_of
 from domain.events.rows_apart import RowsApart
 from domain.events.upcasting import UPCASTERS
 from domain.packed import Value
 
-_Lines = list[tuple[Any, ...]]
+_Lines = Sequence[tuple[Any, ...]]
 _COLUMNS: Final = 4  # place, identity, event time, and what was answered or observed
 _WITH_COLUMNS: Final = (PredictionMade, ObservationRecorded)
 
@@ -91,6 +91,32 @@ def observed_together(entry: Recorded, target: str) -> ObservedRows:
     )
 
 
+class LabelledRows(NamedTuple):
+    """Labels of predictions, by columns."""
+
+    places: Sequence[int]
+    prediction_ids: Sequence[str]
+    labels: Sequence[float]  # target's unit
+
+
+def labelled_together(entry: Recorded) -> LabelledRows:
+    """The labels that an entry of outcomes holds, in order; of erased ones none."""
+    apart = entry.rows_apart
+    if apart is not None:
+        shared = event_data(entry.event)
+        older = (apart.layout.plain, shared["row_schema"]) in UPCASTERS
+        values = None if older else block_together(apart.layout, shared, apart.block)
+        if values is not None:
+            _, _, ids, _, labels, _ = zip(*values, strict=True)
+            return LabelledRows(range(entry.place, entry.place + entry.rows), ids, labels)
+    told = [
+        (each.place, each.event.prediction_id, each.event.label)
+        for each in rows_of(entry, range(entry.rows))
+        if isinstance(each.event, OutcomeRecorded)
+    ]
+    return LabelledRows(*([*zip(*told, strict=True)] or [(), (), ()]))
+
+
 def names_of(entry: Recorded, rows: Sequence[int]) -> list[tuple[str, str]] | None:
     """Identity and event time of some rows of an entry of predictions.
 
@@ -155,7 +181,6 @@ def _certain(
     """What the rows of an entry of many share, and the values of these lines; None: not certain."""
     if apart is None or not apart.layout.has_columns:
         return {}, None
-    shared, lines = event_data(entry.event), apart.block.lines
+    shared = event_data(entry.event)
     older = (apart.layout.plain, shared["row_schema"]) in UPCASTERS
-    chosen = [lines[row] for row in rows]
-    return shared, None if older else values_together(apart.layout, shared, chosen)
+    return shared, None if older else rows_together(apart.layout, shared, apart.block, rows)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from domain.blocks.block import ROWS_MIN, Block, erased_row
 from domain.blocks.ids import ROWS_MAX
 from domain.blocks.layouts import LAYOUTS, Layout, shared_fault
-from domain.blocks.lines_together import fit_together, values_together
+from domain.blocks.lines_together import block_together, fit_together
 from domain.events.quick import Envelope
 from domain.stored_damage import StoredDamage
 
@@ -78,11 +78,10 @@ def checked_rows(
 
 def rows_fault(rows: RowsApart, shared: Mapping[str, Any]) -> str | None:
     """Why a row that is there is none of its layout, in words; None: all are."""
-    lines = rows.block.lines
-    together = values_together(rows.layout, shared, lines)
+    together = block_together(rows.layout, shared, rows.block)
     if together is not None and fit_together(rows.layout, shared, together):
         return None
-    for row, line in enumerate(lines):
+    for row, line in enumerate(rows.block.lines):
         if erased_row(line) is None and (fault := rows.layout.line_fault(shared, line)):
             return f"row {row}, which has {fault}"
     return None

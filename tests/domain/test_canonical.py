@@ -19,6 +19,7 @@ from domain.canonical import (
     canonical_bytes,
     digest,
     digest_as_read,
+    digests_as_read,
     leaf_hash,
     sha256_hex,
 )
@@ -73,6 +74,20 @@ def test_of_what_was_read_the_digest_is_the_same(document: Any) -> None:
     except DocumentInvalid:
         reject()
     assert digest_as_read(read) == digest(read)
+
+
+@settings(max_examples=300)
+@example([{"a": 1.0}, {"a": [{"b": 1}, {"b": 2}]}])
+@example([{"a": "},{"}, {"a": "1.0,"}, {"\ufb33": 1, "\U0001f600": 2}])
+@example([{"a": 5.0}, {"b": -0.0}, {"c": 1e-7}])
+@example([{}, {}])
+@given(st.lists(DOCUMENTS, max_size=4))
+def test_of_many_that_were_read_the_digests_are_the_same(documents: list[Any]) -> None:
+    try:
+        read = read_json(json.dumps(documents), name="it")
+    except DocumentInvalid:
+        reject()
+    assert [each.hex() for each in digests_as_read(read)] == [digest(each) for each in read]
 
 
 @settings(max_examples=500)

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.blocks.block import SALT_BYTES, block_of
 from domain.blocks.layouts import LAYOUTS, Layout
-from domain.blocks.lines_together import fit_together, values_together
+from domain.blocks.lines_together import (
+    block_together,
+    fit_together,
+    rows_together,
+    values_together,
+)
 from domain.canonical import INTEGER_MAX
 from tests.domain.tampering import tampered
 
@@ -89,6 +95,23 @@ def test_lines_are_read_together_as_one_by_one(
     found = told(layout, shared, lines)
     assert found is not None
     assert found == one_by_one(layout, shared, lines)
+
+
+@pytest.mark.parametrize(("layout", "shared", "lines"), CASES)
+def test_some_rows_of_a_block_are_its_lines_whether_or_not_another_is_erased(
+    layout: Layout, shared: dict[str, Any], lines: list[bytes]
+) -> None:
+    block = block_of(lines, bytes(SALT_BYTES * len(lines)))
+    every = values_together(layout, shared, lines)
+    assert every is not None
+    assert block_together(layout, shared, block) == every
+    gone = block.erased({1: FIRST})
+    assert block_together(layout, shared, gone) is None
+    assert rows_together(layout, shared, gone, [0, 1]) is None
+    for of in (block, gone):
+        assert rows_together(layout, shared, of, [0, 0]) == [every[0], every[0]]
+    for rows in (range(len(lines)), [1, 0]):
+        assert rows_together(layout, shared, block, rows) == [every[row] for row in rows]
 
 
 @settings(max_examples=600)

@@ -8,19 +8,22 @@ import pytest
 
 from domain.events import row_cells
 from domain.events.envelope import Recorded
-from domain.events.events import ObservationRecorded, PredictionMade
+from domain.events.events import ObservationRecorded, OutcomeRecorded, PredictionMade
 from domain.events.expansion import expanded
 from domain.events.row_cells import (
     AnsweredRow,
     answered_rows,
     answered_together,
     cells_of,
+    labelled_together,
     names_of,
     observed_together,
 )
 from tests.domain.events.test_expansion import CARS, VECTORS, entry_of, read, stored
 
-NAMES = [(kind.type, kind.schema) for kind in (PredictionMade, ObservationRecorded)]
+NAMES = [
+    (kind.type, kind.schema) for kind in (PredictionMade, ObservationRecorded, OutcomeRecorded)
+]
 
 
 def said(entry: Recorded) -> Iterator[AnsweredRow]:
@@ -56,6 +59,27 @@ def test_names_are_those_of_the_plain_events() -> None:
     assert names_of(entry, [2, 0, 2]) == [expected[2], expected[0], expected[2]]
     assert names_of(expanded([entry])[0], [0, 0]) == [expected[0]] * 2
     assert names_of(entry_of(VECTORS["observations"]), [0]) is None
+
+
+@pytest.mark.usefixtures("any_way")
+def test_labels_are_those_of_the_plain_events() -> None:
+    for gone in ({}, {1: VECTORS["outcomes"]["rows"][1]["id"]}):
+        block = stored(VECTORS["outcomes"]).erased(gone)
+        entry = read(VECTORS["outcomes"]["envelope"].encode(), block)
+        expected = [
+            (each.place, each.event.prediction_id, each.event.label)
+            for each in expanded([entry])
+            if isinstance(each.event, OutcomeRecorded)
+        ]
+        assert [*zip(*labelled_together(entry), strict=True)] == expected
+        assert len(expected) == entry.rows - len(gone)
+        first = expanded([entry])[0]
+        assert [*zip(*labelled_together(first), strict=True)] == expected[:1]
+    every = dict(enumerate(each["id"] for each in VECTORS["outcomes"]["rows"]))
+    entry = read(
+        VECTORS["outcomes"]["envelope"].encode(), stored(VECTORS["outcomes"]).erased(every)
+    )
+    assert [*zip(*labelled_together(entry), strict=True)] == []
 
 
 def test_an_erased_row_is_answered_no_more_and_has_no_cells() -> None:
