@@ -19,6 +19,7 @@ from app.intake.refusals import Refusals
 from app.ledger.catching_up import Progress
 from app.ledger.store import Ledger
 from app.projections.folding_process import FoldingProcess
+from app.projections.kept_scratch import forget_old_scratches, kept_scratches
 from app.projections.opening import open_ledger
 from app.projections.putting_right import ReadModelWatch, is_suspicious, put_right
 from app.proof.checkpoints import Checkpoints
@@ -113,6 +114,7 @@ class Process:
             says = partial(next_cycle, ledger, skew_seconds=settings.clock_skew_seconds_max)
             datasets = Datasets(ledger, settings, says)
             datasets.sweep()
+            forget_old_scratches(kept_scratches(settings))
             return cls(
                 settings=settings,
                 ledger=ledger,

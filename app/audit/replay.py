@@ -8,6 +8,7 @@ from typing import Final
 
 from app.clock import now
 from app.ledger.store import Ledger
+from app.projections.kept_scratch import kept_scratches
 from app.projections.models import list_models
 from app.projections.rebuild import rebuild
 from app.settings import Settings
@@ -62,7 +63,7 @@ def replay(
         LedgerBusy: another writer held the lock all the time.
         LedgerDamaged: the ledger has a gap, or an entry is not what its hash says.
     """
-    rebuilt = rebuild(ledger, progress)
+    rebuilt = rebuild(ledger, progress, kept=kept_scratches(settings))
     tree = Frontier()
     for first in range(0, rebuilt.position + 1, _PAGE_LEAVES):
         last = min(first + _PAGE_LEAVES - 1, rebuilt.position)

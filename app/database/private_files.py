@@ -23,7 +23,7 @@ _OF_SQLITE: Final = ("", "-wal", "-shm", "-journal")  # what stands beside a fil
 # What a state directory holds. Anything else in it is somebody's, and not ours to change.
 _OURS: Final = (
     *(f"{name}{end}" for name in ("ledger.db", "mlflow.db") for end in _OF_SQLITE),
-    *("keys", "locks", "logs", "merged", "mlartifacts", "quarantine", "registry"),
+    *("keys", "locks", "logs", "merged", "mlartifacts", "quarantine", "registry", "replay"),
     "service.log",  # the demo's
 )
 _ROWS: Final = f"ledger.db{ROWS_MARK}"  # and a version

@@ -1,4 +1,4 @@
-"""Scratch databases: SQLite files without a name, which end with whoever made them.
+"""Scratch databases: SQLite files without a name, which end with whoever made them; one has one.
 
 What does not fit in a few MiB of memory goes to the disk, to where the system keeps files of the
 moment (`SQLITE_TMPDIR`, `TMPDIR`, /var/tmp). Nobody else sees it, and who is killed leaves none.
@@ -6,7 +6,10 @@ moment (`SQLITE_TMPDIR`, `TMPDIR`, /var/tmp). Nobody else sees it, and who is ki
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
@@ -14,6 +17,15 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from app.database.engine import READ_MODELS_SCHEMA, ROWS_SCHEMA
 
 _CACHE_KIB: Final = 8192  # held in memory; what is more is on the disk
+
+_KEPT: Final = (
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA temp_store = FILE",
+    "BEGIN IMMEDIATE",
+    "COMMIT",
+)
 
 
 def scratch_file() -> sqlite3.Connection:
@@ -28,9 +40,34 @@ def scratch_file() -> sqlite3.Connection:
 
 def scratch_database() -> Engine:
     """As `scratch_file`, for tables of ours: an engine with one connection, for one thread."""
+    return _one_connection(scratch_file)
+
+
+def kept_database(path: Path) -> Engine:
+    """As `scratch_database`, in a file that is left to who goes on with it; for one at a time.
+
+    What is committed stays when the process is killed, not when the machine is. To connect raises
+    DBAPIError: another process has it, or it is no database.
+    """
+
+    def opened() -> sqlite3.Connection:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        file = sqlite3.connect(path, isolation_level=None, timeout=0.0)
+        try:
+            for statement in _KEPT:
+                file.execute(statement)
+        except sqlite3.Error:
+            file.close()
+            raise
+        return file
+
+    return _one_connection(opened)
+
+
+def _one_connection(opened: Callable[[], sqlite3.Connection]) -> Engine:
     engine = create_engine(
         "sqlite://",
-        creator=scratch_file,
+        creator=opened,
         poolclass=StaticPool,
         hide_parameters=True,  # an error must not show a person's row
         execution_options={"schema_translate_map": {READ_MODELS_SCHEMA: None, ROWS_SCHEMA: None}},

@@ -24,6 +24,7 @@ from app.ledger.reading import head, stream_version
 from app.ledger.store import Connection, Ledger, StreamHistory, stored_artefact
 from app.projections.cycles import CycleView, list_cycles, unfinished_cycle
 from app.projections.erasures import Traces, traces_of
+from app.projections.kept_scratch import forget_scratches
 from app.projections.models import get_model
 from app.settings import Settings
 from domain.blocks.ids import place_of, position_of
@@ -96,7 +97,7 @@ def erase(
     with ledger.connect() as connection:
         done = believed_erasures(connection)
     files, runs = _erase_files(settings, done)
-    left = _compacted(ledger, settings.busy_timeout_seconds) if done else None
+    left = _compacted(ledger, settings) if done else None
     affected = event is not None and kept.champion in event.model_versions
     return Erasure(
         position=decision.recorded[0].position if event else None,
@@ -112,10 +113,14 @@ def erase(
     )
 
 
-def _compacted(ledger: Ledger, seconds: float) -> str | None:
+def _compacted(ledger: Ledger, settings: Settings) -> str | None:
     """Rewrite the files, rows folded from what was erased among them; what is left to do."""
     ledger.rows.drop_others()
-    left = (ledger.rows.compact(), compact(ledger.engine, seconds))
+    left = (
+        forget_scratches(settings),
+        ledger.rows.compact(),
+        compact(ledger.engine, settings.busy_timeout_seconds),
+    )
     return "; ".join(each for each in left if each) or None
 
 

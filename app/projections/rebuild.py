@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -20,8 +22,10 @@ from app.ledger.known_damage import damages_of, not_accepted
 from app.ledger.past import Past
 from app.ledger.reading import dense_pages, head
 from app.ledger.store import Ledger
+from app.ledger.tables import ENTRIES
 from app.projections.differing_rows import put_rows_right
-from app.projections.folding import PAGE_ENTRIES, digests, fold, scratch
+from app.projections.folding import PAGE_ENTRIES, digests, fold
+from app.projections.kept_scratch import scratch_in
 from app.projections.read_model import ReadModel, tables_of
 from app.projections.runner import READ_MODELS
 from domain.errors import LedgerBusy, LedgerDamaged
@@ -52,13 +56,15 @@ def rebuild(
     *,
     read_models: Sequence[ReadModel] = READ_MODELS,
     page_entries: int = PAGE_ENTRIES,
+    kept: Path | None = None,
 ) -> Rebuilt:
     """Fold every read model again and put right those that differ; they answer all the time.
 
     The ledger's lock is held for a page of rows that differ, and no moment of the database but for
     a comparison. `progress` is told how many entries of how many are folded, after each page of
     `page_entries`, and of rows that are put right; what it raises ends it. Cut off while it folds,
-    nothing is changed; later, the rest stays as it was, for the next one.
+    nothing is changed; later, the rest stays as it was, for the next one. With a folder `kept` the
+    next one goes on where it was cut off.
 
     Raises:
         LedgerBusy: another writer held the lock all the time, or somebody goes on changing them.
@@ -67,8 +73,10 @@ def rebuild(
     """
     unreadable = _unreadable(ledger, read_models)
     readable = [each for each in read_models if each.name not in unreadable]
-    with scratch(read_models) as beside:
+    with scratch_in(kept, read_models, partial(_leaf_in, ledger)) as begun:
+        beside = begun.connection
         anew = _Anew(ledger, read_models, beside, page_entries)
+        anew.begin_behind(begun.done)
         last = -1
 
         def tell() -> None:
@@ -79,6 +87,8 @@ def rebuild(
         while anew.done < last:  # a transaction a page: a long one would keep what others delete
             with ledger.connect() as connection:
                 anew.take_page(connection, last)
+                if anew.lacking is None:  # who goes on must meet what this one met
+                    begun.reached(anew.done, _leaf_at(connection, anew.done))
             tell()
         with ledger.connect(with_rows=True) as moment:
             anew.go_on(moment)
@@ -151,6 +161,11 @@ class _Anew:
         """The last position folded."""
         return max((each.done for each in self._folded), default=-1)
 
+    def begin_behind(self, position: int) -> None:
+        """All up to there is folded already."""
+        for each in self._folded:
+            each.done = position
+
     def reached(self, connection: Connection) -> int:
         """Up to where all that stand are folded, at this moment."""
         return min((each.reached(connection) for each in self._folded), default=-1)
@@ -190,6 +205,18 @@ class _Folded:
     read_models: Sequence[ReadModel]
     reached: Callable[[Connection], int]
     done: int = -1
+
+
+def _leaf_in(ledger: Ledger, position: int) -> bytes | None:
+    with ledger.snapshot() as connection:
+        return _leaf_at(connection, position)
+
+
+def _leaf_at(connection: Connection, position: int) -> bytes | None:
+    leaf: bytes | None = connection.execute(
+        select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == position)
+    ).scalar_one_or_none()
+    return leaf
 
 
 def _unreadable(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[str]:

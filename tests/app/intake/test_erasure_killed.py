@@ -11,8 +11,12 @@ import signal
 import sys
 from types import FrameType
 
+import pytest
+
 from app.cause import Cause
 from app.intake.erasure import erase
+from app.ledger.store import Ledger
+from app.projections.kept_scratch import kept_scratches
 from app.projections.opening import open_ledger
 from app.projections.rebuild import rebuild
 from app.settings import Settings
@@ -24,6 +28,7 @@ from tests.told import Story, ToldOnce, retold
 
 OURS = (
     "intake/erasure.py",
+    "projections/kept_scratch.py",
     "training/erasing.py",
     "ledger/payloads.py",
     "ledger/finding_rows.py",
@@ -73,6 +78,17 @@ def is_recorded(cars: CarLedger) -> bool:
     return any(isinstance(entry.event, PayloadErased) for entry in entries)
 
 
+def leave_a_rebuild(ledger: Ledger, settings: Settings) -> None:
+    """One that folded everything and was cut off."""
+
+    def give_up(done: int, of: int) -> None:
+        if done == of:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(ledger, give_up, kept=kept_scratches(settings))
+
+
 def test_killed_at_any_call_an_erasure_is_whole_or_not_at_all_and_is_finished_by_the_next(
     settings: Settings, told_once: ToldOnce, of_people: Story, soaking: bool
 ) -> None:
@@ -87,6 +103,8 @@ def test_killed_at_any_call_an_erasure_is_whole_or_not_at_all_and_is_finished_by
         cars = CarLedger(ledger, settings)
         stands_among_many(cars, row)
         before = before or found_of(cars, row)
+        leave_a_rebuild(ledger, settings)
+        assert holders(kept_scratches(settings), key_of(row).encode()) != []
         ledger.close()
         call += STEP_LONG if soaking else STEP_SHORT
         environment = os.environ | settings.as_environment()

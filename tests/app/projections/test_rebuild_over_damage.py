@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Table
 
@@ -53,6 +55,20 @@ def test_a_rebuild_over_damaged_data_leaves_the_rows_that_hold_what_it_said(
     assert rows(damaged, PREDICTIONS) == 1
     (met,) = damaged.met.all()
     assert met.position == 2
+
+
+def test_a_rebuild_that_goes_on_meets_what_the_first_one_met(
+    damaged: Ledger, tmp_path: Path
+) -> None:
+    def give_up(done: int, of: int) -> None:
+        if done == of:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "kept"
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(damaged, give_up, page_entries=1, kept=folder)
+    with pytest.raises(LedgerDamaged, match=r"entry 2 .*they were left as they are"):
+        rebuild(damaged, page_entries=1, kept=folder)
 
 
 def test_nor_does_it_begin_anew_where_another_read_model_is_gone(
