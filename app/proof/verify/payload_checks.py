@@ -101,7 +101,7 @@ def _named_otherwise(position: int, beside: dict[str, Any], payload: Payload) ->
 def _stored(connection: Connection) -> Iterator[tuple[int, dict[str, Any], Payload]]:
     options = {"yield_per": _ROWS}
     with connection.exec_driver_sql(_PAYLOADS, execution_options=options) as rows:
-        for page in rows.partitions():
+        for page in rows.partitions(_ROWS):  # of text the option alone would fetch all
             for position, model, identity, salt, content in page:
                 beside = {"model": model, "identity": identity}
                 yield position, beside, Payload(bytes(salt), bytes(content))

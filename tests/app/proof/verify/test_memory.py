@@ -6,7 +6,9 @@ import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,10 @@ from app.ledger.store import Ledger
 from app.proof import signer, verify_bundle
 from app.proof.checkpoints import Checkpoints
 from app.proof.verify import payload_checks, verification
+from app.proof.verify.block_checks import BlockChecks
 from app.settings import Settings
 from domain.canonical import leaf_hash
+from tests.app.many_rows import observations, put_many
 from tests.app.proof.forger import change
 from tests.app.proof.signed_ledger import Kept, checked, exported, leaves_of, verified
 from tests.ledger_events import observation, put, refused
@@ -23,18 +27,21 @@ from tests.told import ToldOnce, retold
 
 FEW = 1000
 AT_ONCE = 100
+ROWS = 50  # of an entry of many
 TILE = 8192  # bytes
-# Of four times the entries. A list of 32 bytes for each would come to 1.7; what is above 1 is
-# garbage that was not collected yet, and depends on what ran before.
+# Of four times the entries. A list of 32 bytes for each would come to 1.7.
 GROWS_MAX = 1.3
 
 
 def grow_to(ledger: Ledger, size: int) -> None:
-    """Rows of everybody and, a third of them, of persons."""
+    """Rows of everybody and, a third of them, of persons; some share an entry."""
     while (missing := size - ledger.size()) > 0:
         part = min(missing, 300)
-        rows = [refused(1 + n % 7) for n in range(part - part // 3)]
+        many = part // 60
+        rows = [refused(1 + n % 7) for n in range(part - part // 3 - many)]
         put(ledger, "observations-cars", *rows)
+        for _ in range(many):
+            put_many(ledger, observations(*range(ROWS), source=f"/{ledger.size()}"))
         people = [observation(f"owner={ledger.size() + n}") for n in range(part // 3)]
         put(ledger, "observations-cars", *people, personal=True)
 
@@ -43,11 +50,27 @@ def peak(work: Callable[[], object]) -> int:
     """The most bytes that Python held for `work` at once."""
     work()  # what is loaded and kept once is not of the ledger
     gc.collect()
+    gc.freeze()  # what is there by now no collection looks at
     tracemalloc.start()
-    work()
-    held = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return held
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        gc.unfreeze()
+
+
+def collecting(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, behind a collection at every tenth time: what nobody collected yet is garbage,
+    and of tuples that are gone Python keeps two thousand of each length for the next ones."""
+    times = count()
+
+    def collected(*arguments: Any) -> Any:
+        if tracemalloc.is_tracing() and next(times) % 10 == 0:
+            gc.collect()
+        return work(*arguments)
+
+    return collected
 
 
 def of_few(ledger: Ledger, _: Settings) -> None:
@@ -68,6 +91,9 @@ def checkpoints(
     monkeypatch.setattr(verification, "_PAGE_ENTRIES", AT_ONCE)
     monkeypatch.setattr(signer, "_LEAVES_AT_ONCE", AT_ONCE)
     monkeypatch.setattr(payload_checks, "_ROWS", AT_ONCE)
+    monkeypatch.setattr(BlockChecks, "_check_block", collecting(BlockChecks._check_block))
+    named = payload_checks._named_otherwise
+    monkeypatch.setattr(payload_checks, "_named_otherwise", collecting(named))
     made = Checkpoints(ledger, settings)
     yield made
     made.close()
@@ -80,7 +106,14 @@ def kept_by(checkpoints: Checkpoints) -> Kept:
 
 def verify(ledger: Ledger, checkpoints: Checkpoints, note: str) -> None:
     key, memory = checkpoints.signer.key, checkpoints.signer.remembered_leaves()
-    found = verification.verify(ledger, key, retained=[note], remembered=memory, read_models=False)
+    found = verification.verify(
+        ledger,
+        key,
+        retained=[note],
+        remembered=memory,
+        read_models=False,
+        progress=collecting(lambda *_: None),
+    )
     assert (found.breaks, found.covered) == ((), ledger.size())
 
 
@@ -95,8 +128,6 @@ def sign_first(ledger: Ledger, checkpoints: Checkpoints) -> None:
     assert checkpoints.sign().checkpoint.size == ledger.size()
 
 
-# On PostgreSQL it still grew, from 366 to 803 kB at four times the entries; why is not known yet.
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_of_a_verification(ledger: Ledger, checkpoints: Checkpoints) -> None:
     held = []
     for times in (1, 4):
