@@ -8,7 +8,7 @@ from typing import Final
 
 from app.clock import now
 from app.ledger.store import Ledger
-from app.projections.kept_scratch import kept_scratches
+from app.projections.kept_scratch import forget_scratches, kept_scratches
 from app.projections.models import list_models
 from app.projections.rebuild import rebuild
 from app.settings import Settings
@@ -27,6 +27,7 @@ class Replayed:
     digests: dict[str, str]  # read model -> SHA-256 after the rebuild
     differing: tuple[str, ...]  # read models that did not follow from the ledger
     aliases: tuple[str, ...]  # what is wrong with the registry's aliases
+    gone_on_behind: int | None = None  # the entry up to which the last one, cut off, had folded
 
     @property
     def whole(self) -> bool:
@@ -37,9 +38,14 @@ class Replayed:
     def sentence(self) -> str:
         """What was folded again, and how much of it was as it must be."""
         equal = len(self.digests) - len(self.differing)
+        behind = (
+            ""
+            if self.gone_on_behind is None
+            else f"; gone on behind entry {self.gone_on_behind}, where the last one was cut off"
+        )
         return (
             f"{self.entries} entries, root {self.root}; "
-            f"{equal} of {len(self.digests)} digests equal"
+            f"{equal} of {len(self.digests)} digests equal{behind}"
         )
 
     @property
@@ -55,14 +61,22 @@ class Replayed:
 
 
 def replay(
-    ledger: Ledger, settings: Settings, progress: Callable[[int, int], None] = lambda done, of: None
+    ledger: Ledger,
+    settings: Settings,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    anew: bool = False,
 ) -> Replayed:
     """Rebuild the read models and check what else follows from the ledger.
+
+    `anew`: from the first entry on, whatever was cut off before.
 
     Raises:
         LedgerBusy: another writer held the lock all the time.
         LedgerDamaged: the ledger has a gap, or an entry is not what its hash says.
     """
+    if anew:
+        forget_scratches(settings)
     rebuilt = rebuild(ledger, progress, kept=kept_scratches(settings))
     tree = Frontier()
     for first in range(0, rebuilt.position + 1, _PAGE_LEAVES):
@@ -70,6 +84,7 @@ def replay(
         tree = tree.append(ledger.leaf_hashes(first, last))
     return Replayed(
         entries=rebuilt.position + 1,
+        gone_on_behind=rebuilt.gone_on_behind,
         root=tree.root().hex(),
         digests={str(name): digest for name, digest in rebuilt.after.items()},  # plain keys
         differing=tuple(str(name) for name in rebuilt.differing),

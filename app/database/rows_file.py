@@ -44,8 +44,11 @@ def rows_files(ledger: Path) -> list[Path]:
 
 def written_at(file: Path) -> float:
     """When somebody last wrote it, or its log; seconds since 1970, 0 when it is gone."""
-    logs = (file, file.with_name(f"{file.name}-wal"))
-    return max((each.stat().st_mtime for each in logs if each.exists()), default=0.0)
+    latest = 0.0
+    for each in (file, file.with_name(f"{file.name}-wal")):
+        with suppress(FileNotFoundError):
+            latest = max(latest, each.stat().st_mtime)
+    return latest
 
 
 def is_whole(file: Path) -> bool:

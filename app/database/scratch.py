@@ -1,7 +1,8 @@
-"""Scratch databases: SQLite files without a name, which end with whoever made them; one has one.
+"""Scratch databases: SQLite files without a name, which end with whoever made them.
 
 What does not fit in a few MiB of memory goes to the disk, to where the system keeps files of the
 moment (`SQLITE_TMPDIR`, `TMPDIR`, /var/tmp). Nobody else sees it, and who is killed leaves none.
+One kind has a name, for who goes on with what another was killed over.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ _CACHE_KIB: Final = 8192  # held in memory; what is more is on the disk
 _KEPT: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = OFF",
+    "PRAGMA synchronous = NORMAL",  # so it is older then, and never torn
+    "PRAGMA trusted_schema = OFF",
     "PRAGMA temp_store = FILE",
+    f"PRAGMA cache_size = -{_CACHE_KIB}",
     "BEGIN IMMEDIATE",
     "COMMIT",
 )
@@ -46,8 +49,8 @@ def scratch_database() -> Engine:
 def kept_database(path: Path) -> Engine:
     """As `scratch_database`, in a file that is left to who goes on with it; for one at a time.
 
-    What is committed stays when the process is killed, not when the machine is. To connect raises
-    DBAPIError: another process has it, or it is no database.
+    What is committed stays when the process is killed; of what was last, some may be gone when the
+    machine is. To connect raises DBAPIError: another process has it, or it is no database.
     """
 
     def opened() -> sqlite3.Connection:

@@ -1,7 +1,8 @@
 """What a rebuild folds, kept in a file: one that was cut off goes on where the last one was.
 
-The file holds what read models hold, of people, too. It is gone when the rebuild is done, with
-every erasure, and after a day; in a crash of the machine it may be torn, and is begun anew.
+The file holds what read models hold, of people, too. It is gone when a rebuild ends, whatever it
+ends with, unless it is killed or interrupted; with every erasure; and when a service starts, or
+another rebuild, a day later.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,8 @@ from app.projections.read_model import METADATA, ReadModel, tables_of
 from app.settings import Settings
 from domain.times import parse_time
 
+_PACKAGE: Final = "whyledger"
+_TRIES: Final = 3
 _KEPT_SECONDS: Final = 24 * 3600.0
 _HEX: Final = "[0-9a-f]"
 _NAME_LENGTH: Final = 16  # of the file of these read models
@@ -67,55 +71,64 @@ def kept_scratches(settings: Settings) -> Path:
 def forget_scratches(settings: Settings) -> str | None:
     """Remove what rebuilds left; why it could not be, as what is left to do."""
     folder = kept_scratches(settings)
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return f"{folder} could not be removed ({error.strerror}), and may hold it; remove it"
-    return None
+    why = ""
+    for _ in range(_TRIES):  # a rebuild that ends meanwhile removes its own
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            why = error.strerror or str(error)
+        if not folder.exists():
+            return None
+    return f"{folder} could not be removed ({why}), and may hold it; remove it"
 
 
 def forget_old_scratches(folder: Path) -> None:
     """Remove what nobody went on with for a day."""
     yesterday = parse_time(now()).timestamp() - _KEPT_SECONDS
-    for file in folder.glob(f"{_HEX * _NAME_LENGTH}.db"):
-        if written_at(file) < yesterday:
-            remove(file)
+    for file in folder.glob(f"{_HEX * _NAME_LENGTH}.db*"):
+        name, mark, _ = file.name.partition(".db")
+        if written_at(file.with_name(name + mark)) < yesterday:
+            remove(file.with_name(name + mark))
 
 
 @contextmanager
 def scratch_in(
-    folder: Path | None, read_models: Sequence[ReadModel], leaf_at: LeafAt
+    folder: Path | None, read_models: Sequence[ReadModel], leaf_at: LeafAt, up_to: int
 ) -> Iterator[Scratch]:
     """A database with these read models: where another rebuild was cut off, as it left them.
 
-    It is gone when the block ends, unless that raises.
+    It is gone when the block ends or fails, and stays when it is interrupted.
 
     Args:
         folder: of what is kept; None: nothing is, nor while another process rebuilds there.
         read_models: that are folded anew.
         leaf_at: see `LeafAt`.
+        up_to: a position; what was folded beyond it is begun anew.
     """
-    file, scratch = _opened(folder, read_models, leaf_at)
+    file, scratch = _opened(folder, read_models, leaf_at, up_to)
+    interrupted = False
     try:
         yield scratch
+    except Exception:
+        raise
+    except BaseException:
+        interrupted = True
+        raise
     finally:
         scratch.connection.close()
         scratch.connection.engine.dispose()
-    if file is not None:
-        remove(file)
+        if file is not None and not interrupted:
+            remove(file)
 
 
 def _opened(
-    folder: Path | None, read_models: Sequence[ReadModel], leaf_at: LeafAt
+    folder: Path | None, read_models: Sequence[ReadModel], leaf_at: LeafAt, up_to: int
 ) -> tuple[Path | None, Scratch]:
     tables = tables_of(read_models)
     if folder is not None:
-        names = "\n".join(sorted(str(table.name) for table in tables))
-        file = folder / f"{sha256(names.encode()).hexdigest()[:_NAME_LENGTH]}.db"
+        file = folder / f"{_name(tables)}.db"
         try:
-            return file, _kept(file, tables, leaf_at)
+            return file, _kept(file, tables, leaf_at, up_to)
         except (OSError, DBAPIError) as error:
             _LOG.warning(
                 "what is rebuilt is not kept in %s (%s): a rebuild that is cut off begins anew",
@@ -127,7 +140,13 @@ def _opened(
     return None, Scratch(connection)
 
 
-def _kept(file: Path, tables: Sequence[Table], leaf_at: LeafAt) -> Scratch:
+def _name(tables: Sequence[Table]) -> str:
+    """Of these tables, as this version folds them."""
+    named = (version(_PACKAGE), *sorted(str(table.name) for table in tables))
+    return sha256("\n".join(named).encode()).hexdigest()[:_NAME_LENGTH]
+
+
+def _kept(file: Path, tables: Sequence[Table], leaf_at: LeafAt, up_to: int) -> Scratch:
     """What another left in the file, or empty ones there. Raises OSError, DBAPIError."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     forget_old_scratches(file.parent)
@@ -135,11 +154,11 @@ def _kept(file: Path, tables: Sequence[Table], leaf_at: LeafAt) -> Scratch:
         connection = kept_database(file).connect()
     except OperationalError:  # another process has it
         raise
-    except DBAPIError:  # torn
+    except DBAPIError:  # no database
         pass
     else:
         done = _done(connection, leaf_at)
-        if done is not None:
+        if done is not None and done <= up_to:
             return Scratch(connection, done, keeps=True)
         connection.close()
         connection.engine.dispose()

@@ -41,6 +41,7 @@ class Rebuilt:
     """The digests of the read models' tables before and after, at the same position."""
 
     position: int  # of the last entry that was folded
+    gone_on_behind: int | None = None  # the entry up to which another one had; None: it began anew
     before: dict[str, str]  # table -> SHA-256 over its rows, or that it could not be read
     after: dict[str, str]
 
@@ -73,17 +74,14 @@ def rebuild(
     """
     unreadable = _unreadable(ledger, read_models)
     readable = [each for each in read_models if each.name not in unreadable]
-    with scratch_in(kept, read_models, partial(_leaf_in, ledger)) as begun:
+    last = _reached(ledger, read_models)
+    with scratch_in(kept, read_models, partial(_leaf_in, ledger), last) as begun:
         beside = begun.connection
-        anew = _Anew(ledger, read_models, beside, page_entries)
-        anew.begin_behind(begun.done)
-        last = -1
+        anew = _Anew(ledger, read_models, beside, page_entries, begun.done)
 
         def tell() -> None:
             progress(anew.done + 1, max(last, anew.done) + 1)
 
-        with ledger.connect(with_rows=True) as connection:
-            last = anew.reached(connection)
         while anew.done < last:  # a transaction a page: a long one would keep what others delete
             with ledger.connect() as connection:
                 anew.take_page(connection, last)
@@ -96,7 +94,12 @@ def rebuild(
                 tell()
             before, after = digests(moment, readable), digests(beside, read_models)
         before |= {name: _UNREADABLE for name in after if name not in before}
-        found = Rebuilt(position=anew.done, before=before, after=after)
+        found = Rebuilt(
+            position=anew.done,
+            gone_on_behind=begun.done if begun.done >= 0 else None,
+            before=before,
+            after=after,
+        )
         differing = found.differing
         if differing:
             _refuse(anew.lacking, differing)
@@ -146,29 +149,19 @@ class _Anew:
         read_models: Sequence[ReadModel],
         beside: Connection,
         page_entries: int,
+        done: int,
     ) -> None:
         self.lacking: StoredDamage | None = None  # of the first entry that may be missed in them
-        self._rows = ledger.rows
         self._beside = beside
         self._page_entries = page_entries
-        with_the_ledger = [each for each in read_models if each.name not in ledger.rows.names]
-        apart = [each for each in read_models if each.name in ledger.rows.names]
-        self._folded = [_Folded(with_the_ledger, head), _Folded(apart, ledger.rows.folded)]
-        self._folded = [each for each in self._folded if each.read_models]
+        self._folded = _folded_of(ledger, read_models)
+        for each in self._folded:
+            each.done = done
 
     @property
     def done(self) -> int:
         """The last position folded."""
         return max((each.done for each in self._folded), default=-1)
-
-    def begin_behind(self, position: int) -> None:
-        """All up to there is folded already."""
-        for each in self._folded:
-            each.done = position
-
-    def reached(self, connection: Connection) -> int:
-        """Up to where all that stand are folded, at this moment."""
-        return min((each.reached(connection) for each in self._folded), default=-1)
 
     def take_page(self, connection: Connection, up_to: int) -> None:
         """Fold the next page into all."""
@@ -205,6 +198,20 @@ class _Folded:
     read_models: Sequence[ReadModel]
     reached: Callable[[Connection], int]
     done: int = -1
+
+
+def _folded_of(ledger: Ledger, read_models: Sequence[ReadModel]) -> list[_Folded]:
+    with_the_ledger = [each for each in read_models if each.name not in ledger.rows.names]
+    apart = [each for each in read_models if each.name in ledger.rows.names]
+    folded = [_Folded(with_the_ledger, head), _Folded(apart, ledger.rows.folded)]
+    return [each for each in folded if each.read_models]
+
+
+def _reached(ledger: Ledger, read_models: Sequence[ReadModel]) -> int:
+    """Up to where all that stand are folded, at this moment."""
+    with ledger.connect(with_rows=True) as connection:
+        folded = _folded_of(ledger, read_models)
+        return min((each.reached(connection) for each in folded), default=-1)
 
 
 def _leaf_in(ledger: Ledger, position: int) -> bytes | None:

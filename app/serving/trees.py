@@ -1,8 +1,9 @@
 """Sums of trees, evaluated by numpy: the same bits for one row and for many.
 
 Trees of at most 64 leaves are evaluated by masks, after QuickScorer (Lucchese et al., SIGIR 2015):
-each value of a feature selects one row of 64-bit masks, the masks of all features are ANDed, and
-the lowest bit left is the leaf. Larger trees are walked, level by level.
+each value of a feature selects one row of masks (of 32 bits, where no tree has more leaves), the
+masks of all features are ANDed, and the lowest bit left is the leaf. Larger trees are walked, level
+by level.
 """
 
 from __future__ import annotations

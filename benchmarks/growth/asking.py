@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Final
 
-WAIT_SECONDS: Final = 600.0
+WAIT_SECONDS: Final = 1200.0
 _LOOK_SECONDS: Final = 0.1
 JSON: Final = "application/json"
 

@@ -94,7 +94,6 @@ class Filling:
                 end = min(self.rows + _ROWS_AT_ONCE, rows)
                 self._append(ledger, range(self.rows, end), labelled=True)
                 told(self.rows)
-            ledger.rows.catch_up()  # as a service would have, long before it is asked
             return ledger.size()
 
     def next_as_of(self) -> str:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -49,7 +49,7 @@ class Filled:
     decisions: int
     as_of: str  # of the next cycle
     seconds: float  # that filling it took, from the size before on
-    bytes: int  # of all its files
+    bytes: int  # of all its files, once everything is derived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,7 @@ def measured(directory: Path, extent: Extent) -> Found:
     rows = Rows(filling.cars)
     filled = _fill(directory, filling, extent, told)
     serving, pages, beside = _served(directory, filled, rows, extent, told)
+    filled = {size: _weighed(each) for size, each in filled.items()}
     verify, rebuild, replay, cycle = {}, {}, {}, {}
     largest = filled[max(filled)]
     peer: list[float] = []
@@ -161,7 +162,7 @@ def _fill(directory: Path, filling: Filling, extent: Extent, told: Told) -> dict
             decisions=filling.decisions,
             as_of=filling.next_as_of(),
             seconds=time.perf_counter() - began,
-            bytes=bytes_below(state),
+            bytes=0,
         )
         before = state
     return filled
@@ -191,6 +192,9 @@ def _served(
                     asking.post("/predictions", orjson.dumps(batch(rows, extent)))
                 for door in DOORS:
                     asking.get(door)
+        for port in ports.values():  # what was filled is derived beside the service, as always
+            with client(port) as asking:
+                asking.wait_until_folded()
         with client(empty) as asking:
             asking.get(OVERVIEW)
         pages = waits(ports, empty, extent, told)
@@ -210,6 +214,10 @@ def _served(
             told("rebuild", size)
             beside[size] = rebuilt_beside(ports[size], each.settings, rows, extent)
     return serving, pages, beside
+
+
+def _weighed(filled: Filled) -> Filled:
+    return replace(filled, bytes=bytes_below(filled.settings.state_dir))
 
 
 def _resident(filled: Filled) -> float:

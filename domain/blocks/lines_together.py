@@ -17,6 +17,7 @@ from domain.blocks.layouts import YEAR_MAX, Layout, Shared
 from domain.canonical import CanonicalInteger
 from domain.times import are_normal_times
 
+_REMEMBERED_BYTES: Final = 2**18  # of a block
 _CELL: Final = float | CanonicalInteger | str | None
 _IDENTIFYING: Final = frozenset((str, int))
 
@@ -26,20 +27,22 @@ def block_together(
 ) -> Sequence[tuple[Any, ...]] | None:
     """As `values_together`, of all lines of a block.
 
-    Whoever reads an entry looks at all of its rows, and asks for some of them next: so what came of
-    the last blocks is remembered.
+    Whoever reads an entry looks at all of its rows, and asks for most of them next: so what came of
+    the last blocks is remembered, of those that are not large.
     """
-    return _all_together(*_kinds_of(layout, shared), block.content)
+    read = _all_together if len(block.content) <= _REMEMBERED_BYTES else _all_together.__wrapped__
+    return read(*_kinds_of(layout, shared), block.content)
 
 
 def rows_together(
     layout: Layout, shared: Shared, block: Block, rows: Sequence[int]
 ) -> Sequence[tuple[Any, ...]] | None:
     """As `values_together`, of these rows of a block."""
-    whole = block_together(layout, shared, block)
-    if whole is not None:
-        return whole if rows == range(len(whole)) else [whole[row] for row in rows]
     lines = block.lines
+    if 2 * len(rows) >= len(lines):
+        whole = block_together(layout, shared, block)
+        if whole is not None:
+            return whole if rows == range(len(whole)) else [whole[row] for row in rows]
     return values_together(layout, shared, [lines[row] for row in rows])
 
 

@@ -47,7 +47,7 @@ TEXTS = {
     32: "e8e7fb5a82048adb",
     33: "cfcad1926ef47283",
     34: "b3341291044725d8",
-    35: "253c6cdd0562a056",
+    35: "71fdf6f88a0e0ef6",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

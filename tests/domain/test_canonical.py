@@ -81,6 +81,7 @@ def test_of_what_was_read_the_digest_is_the_same(document: Any) -> None:
 @example([{"a": "},{"}, {"a": "1.0,"}, {"\ufb33": 1, "\U0001f600": 2}])
 @example([{"a": 5.0}, {"b": -0.0}, {"c": 1e-7}])
 @example([{}, {}])
+@example([{"a": "},{},{"}, 5, {"b": 1}])
 @given(st.lists(DOCUMENTS, max_size=4))
 def test_of_many_that_were_read_the_digests_are_the_same(documents: list[Any]) -> None:
     try:

@@ -40,16 +40,22 @@ def serve(port: Port = None, json: Json = False) -> None:
     serve_settings(settings, announce)
 
 
-def replay(json: Json = False) -> None:
+def replay(
+    anew: Annotated[
+        bool, typer.Option("--anew", help="From the first entry on, also if one was cut off.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Fold the ledger again, compare the read models' digests, check the registry's aliases."""
     settings = read_settings()
     with opened(settings) as ledger, progress("replaying", unit="entries") as advance:
-        found = replay_ledger(ledger, settings, advance)
+        found = replay_ledger(ledger, settings, advance, anew=anew)
     if json:
         say_json(
             {
                 "sentence": found.sentence,
                 "entries": found.entries,
+                "gone_on_behind": found.gone_on_behind,
                 "root": found.root,
                 "equal": found.whole,
                 "digests": found.digests,

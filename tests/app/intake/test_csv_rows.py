@@ -129,7 +129,11 @@ def test_rows_do_not_depend_on_how_much_is_read_at_once(content: str, characters
     assert found == rows_one_by_one(content)
 
 
-@given(st.lists(st.integers(0, 12), max_size=12), st.integers(1, 5), st.sampled_from("\n\r"))
+@given(
+    st.lists(st.integers(0, 12), max_size=12),
+    st.integers(1, 5),
+    st.sampled_from(["\n", "\r", "\r\n"]),
+)
 def test_a_long_line_is_one_line_however_it_is_read(
     lengths: list[int], characters: int, end: str
 ) -> None:

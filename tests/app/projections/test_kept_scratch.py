@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import DBAPIError
 
 from app.audit.replay import replay
 from app.ledger.store import Ledger
@@ -21,6 +24,7 @@ from app.projections.kept_scratch import forget_scratches, kept_scratches
 from app.projections.opening import open_ledger
 from app.projections.rebuild import Rebuilt, rebuild
 from app.projections.refusals import REFUSALS
+from app.projections.rows_apart import FoldedRows
 from app.projections.runner import READ_MODELS
 from app.settings import Settings
 from tests import ledger_events as events
@@ -168,3 +172,68 @@ def test_what_was_left_can_be_removed_and_nothing_is_left_to_do(
     cut_off(full, kept_scratches(settings), 30)
     assert forget_scratches(settings) is None
     assert not kept_scratches(settings).exists()
+
+
+def test_what_is_damaged_further_in_is_gone_when_the_rebuild_fails_over_it(
+    full: Ledger, folder: Path
+) -> None:
+    cut_off(full, folder, 50)
+    (file, *_) = kept_in(folder)
+    with closing(sqlite3.connect(file)) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        opened.execute(f"DROP TABLE {REFUSALS.name}")
+        opened.commit()
+    with pytest.raises(DBAPIError):
+        gone_on(full, folder)
+    assert kept_in(folder) == []
+    assert gone_on(full, folder)[1] == PAGE
+
+
+def test_what_was_folded_beyond_what_stands_is_begun_anew(full: Ledger, folder: Path) -> None:
+    cut_off(full, folder, 50)
+    ledger_rows = full.rows
+    assert isinstance(ledger_rows, FoldedRows)
+    ledger_rows.begin_anew()
+    ledger_rows.always = False  # somebody else folds, and has come to the tenth entry
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.projections.rebuild._reached", lambda *_: 9)
+        assert gone_on(full, folder)[1] == PAGE
+
+
+def test_a_file_that_ends_while_it_is_removed_leaves_nothing(
+    full: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a rebuild that removes its own log between two looks of who removes all."""
+    folder = kept_scratches(settings)
+    cut_off(full, folder, 30)
+    removing = shutil.rmtree
+    times = count()
+
+    def forestalled(path: Path) -> None:
+        if next(times) == 0:
+            raise FileNotFoundError(2, "No such file or directory")
+        removing(path)
+
+    monkeypatch.setattr("app.projections.kept_scratch.shutil.rmtree", forestalled)
+    assert forget_scratches(settings) is None
+    assert not folder.exists()
+
+
+def test_what_cannot_be_removed_is_left_to_do(
+    full: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    cut_off(full, kept_scratches(settings), 30)
+    monkeypatch.setattr("app.projections.kept_scratch.shutil.rmtree", refused)
+    assert "could not be removed (Permission denied)" in (forget_scratches(settings) or "")
+
+
+def test_a_replay_says_that_it_went_on_and_need_not(full: Ledger, settings: Settings) -> None:
+    cut_off(full, kept_scratches(settings), 30)
+    assert replay(full, settings).sentence.endswith(
+        "; gone on behind entry 29, where the last one was cut off"
+    )
+    cut_off(full, kept_scratches(settings), 30)
+    assert replay(full, settings, anew=True).gone_on_behind is None
