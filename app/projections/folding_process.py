@@ -25,6 +25,7 @@ from app.settings import Settings
 
 _NICENESS: Final = 5  # serving goes first
 _LOOK_SECONDS: Final = 0.5
+_AGAIN_SECONDS: Final = 0.05  # after there was something: more may have come meanwhile
 _WATCH_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 10.0
 _LOG: Final = logging.getLogger("whyledger.rows")
@@ -93,22 +94,25 @@ class FoldingProcess:
 
 
 def main() -> None:
-    """Fold what is missing, about twice a second, until the service has ended."""
+    """Fold what is missing, and look for more about twice a second, until the service has ended."""
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="WARNING")
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_the_service, daemon=True).start()
     outage = Outage(_LOG, "rows cannot be folded", "rows are folded again")
     ledger: Ledger | None = None
     while True:
+        behind = False
         try:
             ledger = ledger or open_ledger(Settings(), begin=False)
-            if is_behind(ledger):
+            behind = is_behind(ledger)
+            if behind:
                 ledger.rows.catch_up()
         except Exception as error:  # noqa: BLE001 whatever it is: it is said, and tried again
+            behind = False
             outage.failed(error)
         else:
             outage.over()
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_AGAIN_SECONDS if behind else _LOOK_SECONDS)
 
 
 def is_behind(ledger: Ledger) -> bool:
