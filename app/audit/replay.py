@@ -75,9 +75,9 @@ def replay(
         LedgerBusy: another writer held the lock all the time.
         LedgerDamaged: the ledger has a gap, or an entry is not what its hash says.
     """
-    if anew:
-        forget_scratches(settings)
-    rebuilt = rebuild(ledger, progress, kept=kept_scratches(settings))
+    left = forget_scratches(settings) if anew else None
+    kept = kept_scratches(settings) if left is None else None  # what stays must not be gone on with
+    rebuilt = rebuild(ledger, progress, kept=kept)
     tree = Frontier()
     for first in range(0, rebuilt.position + 1, _PAGE_LEAVES):
         last = min(first + _PAGE_LEAVES - 1, rebuilt.position)

@@ -237,3 +237,14 @@ def test_a_replay_says_that_it_went_on_and_need_not(full: Ledger, settings: Sett
     )
     cut_off(full, kept_scratches(settings), 30)
     assert replay(full, settings, anew=True).gone_on_behind is None
+
+
+def test_a_replay_from_the_first_entry_on_is_that_also_where_nothing_can_be_removed(
+    full: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    cut_off(full, kept_scratches(settings), 30)
+    monkeypatch.setattr("app.projections.kept_scratch.shutil.rmtree", refused)
+    assert replay(full, settings, anew=True).gone_on_behind is None
