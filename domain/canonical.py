@@ -24,15 +24,16 @@ INTEGER_MAX: Final = 2**53 - 1  # beyond it, JSON readers that use doubles lose 
 CanonicalInteger = Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]  # one within it
 PLAIN_FLOAT_MIN: Final = 1e-5  # every writer of JSON and RFC 8785 write the same digits
 PLAIN_FLOAT_MAX: Final = 1e15  # between these two
+_TINY: Final = 1e-6  # below it both write an exponent, and between it and 1e-5 only orjson does
 _NAMES: Final = frozenset((str,))  # what names are
 # Where the walk stands, as (parent, key): text is made of it only for a refusal, which is rare.
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
 # How a number that is written otherwise ends; a text may look as if one stood in it. No digit is
 # asked for before: what begins with one sign is found ten times as quickly.
 _POINT_ZERO: Final = re.compile(rb"\.0(?=[,\]}]|\Z)")
-_EXPONENT: Final = re.compile(rb"e[+-]?[0-9]+(?:[,\]}]|\Z)")
+_EXPONENT: Final = re.compile(rb"e(?:\+?[0-9]+|-[1-6])(?:[,\]}]|\Z)")  # from e-7 on they agree
 _BETWEEN_OBJECTS: Final = b"},{"
-_MINUS_ZERO: Final = b"-0.0"
+_MINUS_ZERO: Final = re.compile(rb"-0\.0(?:[,\]}]|\Z)")
 _BEYOND_FFFF: Final = re.compile(rb"[\xf0-\xff]")
 _NUL_WRITTEN: Final = b"\\u0000"
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # behind no backslash that is one itself
@@ -70,7 +71,7 @@ def bytes_as_read(value: object) -> bytes:
     content = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     if _is_as_rfc_8785_writes(content):
         return content
-    if _MINUS_ZERO not in content:
+    if _MINUS_ZERO.search(content) is None:
         # Whole floats without their `.0`; that of a text must stay, so it is read again.
         content = _POINT_ZERO.sub(b"", content)
         if _is_as_rfc_8785_writes(content) and orjson.loads(content) == value:
@@ -207,6 +208,8 @@ def _check_float(value: float, path: _Path) -> bool:
     if not math.isfinite(value):
         raise _refused(path, value, "not a finite number", "leave it out, or send null")
     size = abs(value)
+    if size < _TINY:
+        return size > 0
     return PLAIN_FLOAT_MIN <= size < PLAIN_FLOAT_MAX and not value.is_integer()
 
 

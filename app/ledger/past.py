@@ -7,11 +7,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
 
+from app.database.engine import fetch
+from app.database.many_values import among, among_values
 from app.ledger.blocks import places_of
 from app.ledger.known import recorded_rows
 from app.ledger.reading import entries_at, read_back
 from app.ledger.tables import ENTRIES
-from app.ledger.unreadable import STORED
+from app.ledger.unreadable import STORED, STORED_COLUMNS
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
 from domain.events.expansion import rows_of
@@ -28,6 +30,10 @@ _NEWEST: Final = (  # made once: that takes longer than to run it
     )
     .order_by(ENTRIES.c.stream_version.desc())
     .limit(1)
+)
+_ALONE: Final = (
+    f"SELECT {STORED_COLUMNS} FROM entries"  # noqa: S608 - our own names
+    f" WHERE type = '{PredictionMade.type}' AND id {{}}"
 )
 
 
@@ -80,9 +86,9 @@ class Past:
 
     def predictions_named(self, ids: Sequence[str]) -> dict[str, PredictionNamed]:
         """The predictions with those of `ids` that are recorded, and are not erased."""
-        found: dict[str, PredictionNamed] = {}
+        found = self._alone(ids)
         at: dict[int, dict[int, str]] = {}  # position -> row -> id
-        places = places_of(self.connection, ids)
+        places = places_of(self.connection, [id for id in ids if id not in found])
         for id, (position, row) in places.items():
             at.setdefault(position, {})[row] = id
         for entry in entries_at(self.connection, sorted(at)):
@@ -95,8 +101,17 @@ class Past:
                 continue
             for row, (identity, time) in zip(rows, named, strict=True):
                 found[asked[row]] = PredictionNamed(entry.place + row, identity, time)
-        rest = self.with_ids([id for id in ids if id not in places])
-        return found | _named_one_by_one(rest.items())
+        return found
+
+    def _alone(self, ids: Sequence[str]) -> dict[str, PredictionNamed]:
+        """The predictions with those of `ids` that stand in entries of their own."""
+        statement = _ALONE.format(among(self.connection.dialect.name))
+        rows = fetch(self.connection, statement, among_values(self.connection, ids))
+        return {
+            entry.id: PredictionNamed(entry.place, entry.event.identity, entry.occurred_at)
+            for entry in read_back(self.connection, rows)
+            if isinstance(entry.event, PredictionMade)
+        }
 
 
 def _named_one_by_one(told: Iterable[tuple[str, Recorded]]) -> dict[str, PredictionNamed]:

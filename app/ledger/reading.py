@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from app.database.engine import fetch
+from app.database.many_values import among, among_values
 from app.ledger.batch import Artefact, check_artefact
 from app.ledger.blocks import BlocksApart, rows_at
 from app.ledger.known_damage import refuse_to_lack
 from app.ledger.payloads import PayloadsApart
 from app.ledger.stored_bytes import as_bytes
 from app.ledger.tables import ARTEFACTS, ENTRIES
-from app.ledger.unreadable import STORED, StoredRow, read_entry
+from app.ledger.unreadable import STORED_COLUMNS, StoredRow, read_entry
 from domain.errors import UnknownThing
 from domain.events.block_events import BLOCK_TYPES
 from domain.events.envelope import Recorded
@@ -29,14 +31,23 @@ from domain.events.unreadable import Unreadable
 from domain.stored_damage import StoredDamage
 
 PAGE_ROWS_MAX: Final = 20_000  # of one page, whose rows are held at once
+_Row: TypeAlias = Sequence[Any]  # the values of a `StoredRow`
 _AT_ONCE: Final = 500  # positions of one query
+_POSITION_MAX: Final = 2**63 - 1  # which a database can count to
 
-# The statements of every append are the drivers' own: building one costs more than running it.
+# The statements of every append, and of every page, are the drivers' own: building one costs more
+# than running it, and rows that SQLAlchemy makes cost more than those it gets.
 # No version is below 0 or beyond its entry's position. One that is, or none that SQLite took for a
 # number, was put there by somebody: it may not be in the way of who goes on from it.
 _IN_PLACE: Final = ' FROM entries WHERE stream = {} AND stream_version BETWEEN 0 AND "position"'
 _VERSION: Final = f"SELECT max(stream_version){_IN_PLACE}"
 _VERSION_SQLITE: Final = f"{_VERSION} AND typeof(stream_version) = 'integer'"
+_ENTRIES: Final = f"SELECT {STORED_COLUMNS} FROM entries WHERE "  # noqa: S608 - our own names
+_PAGE: Final = (
+    _ENTRIES + '"position" > {mark} AND "position" <= {mark} ORDER BY "position" LIMIT {mark}'
+)
+_AT: Final = _ENTRIES + '"position" {among} ORDER BY "position"'
+_OF_STREAM: Final = _ENTRIES + 'stream = {mark} ORDER BY "position"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +72,8 @@ def read_entries(
     connection: Connection, after: int, limit: int, *, up_to: int | None = None
 ) -> list[Recorded]:
     """As `Ledger.read`, on a connection that is open already."""
-    query = select(*STORED).where(ENTRIES.c.position > after)
-    if up_to is not None:
-        query = query.where(ENTRIES.c.position <= up_to)
-    rows = connection.execute(query.order_by(ENTRIES.c.position).limit(limit)).all()
+    last = _POSITION_MAX if up_to is None else up_to
+    rows = fetch(connection, _said(_PAGE, connection.dialect.name), (after, last, limit))
     return read_back(connection, _held_at_once(connection, rows))
 
 
@@ -76,9 +85,8 @@ def entries_at(connection: Connection, positions: Iterable[int]) -> Iterator[Rec
     """
     wanted = iter(positions)
     while part := list(islice(wanted, _AT_ONCE)):
-        query = select(*STORED).where(ENTRIES.c.position.in_(part))
-        rows: Sequence[Row[*tuple[Any, ...]]]
-        rows = connection.execute(query.order_by(ENTRIES.c.position)).all()
+        statement = _said(_AT, connection.dialect.name)
+        rows: Sequence[_Row] = fetch(connection, statement, among_values(connection, part))
         while rows:
             held = _held_at_once(connection, rows)
             yield from read_back(connection, held)
@@ -100,8 +108,8 @@ def read_stream(connection: Connection, stream: str) -> StreamHistory:
 def stream_entries(connection: Connection, stream: str) -> list[Recorded]:
     """The entries of one stream, oldest first; what nobody can read among them, for who looks for
     one entry and needs no other."""
-    query = select(*STORED).where(ENTRIES.c.stream == stream).order_by(ENTRIES.c.position)
-    return read_back(connection, connection.execute(query))
+    rows = fetch(connection, _said(_OF_STREAM, connection.dialect.name), (stream,))
+    return read_back(connection, rows)
 
 
 def dense_pages(
@@ -192,7 +200,7 @@ def end_of_stream(connection: Connection, stream: str) -> int:
     return -1 if found is None else int(found)
 
 
-def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Recorded]:
+def read_back(connection: Connection, rows: Iterable[_Row]) -> list[Recorded]:
     """The entries in rows of `STORED` columns, each checked against its leaf hash.
 
     What nobody can read, or is not what its hash says, comes back as `Unreadable`, and is noted as
@@ -201,20 +209,25 @@ def read_back(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> 
     Raises:
         LedgerDamaged: a newer version may have written one that this version cannot read.
     """
-    stored = [StoredRow(*row) for row in rows]
-    apart = PayloadsApart(connection, [row.position for row in stored])
-    blocks = BlocksApart(connection, [row.position for row in stored if row.type in BLOCK_TYPES])
+    stored = [*map(StoredRow._make, rows)]
+    apart = PayloadsApart(connection, [row[0] for row in stored])
+    blocks = BlocksApart(connection, [row[0] for row in stored if row.type in BLOCK_TYPES])
     return [read_entry(connection, row, apart, blocks) for row in stored]
 
 
-def _held_at_once(
-    connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]
-) -> Sequence[Row[*tuple[Any, ...]]]:
+@cache
+def _said(statement: str, dialect: str) -> str:
+    """A statement in the words of the database's driver."""
+    return statement.format(mark="?" if dialect == "sqlite" else "%s", among=among(dialect))
+
+
+def _held_at_once(connection: Connection, rows: Sequence[_Row]) -> Sequence[_Row]:
     """The first of these entries, one at least, with at most `PAGE_ROWS_MAX` rows together."""
-    many = rows_at(connection, [row.position for row in rows if row.type in BLOCK_TYPES])
+    of_many = [row[0] for row in rows if row[-1] in BLOCK_TYPES]
+    many = rows_at(connection, of_many) if of_many else {}
     held = 0
     for index, row in enumerate(rows if many else ()):
-        held += many.get(row.position, 1)
+        held += many.get(row[0], 1)
         if index and held > PAGE_ROWS_MAX:
             return rows[:index]
     return rows

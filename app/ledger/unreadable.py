@@ -25,7 +25,8 @@ from domain.events.rows_apart import BlockOf
 from domain.events.unreadable import EntryUnreadable, Unreadable, said
 from domain.stored_damage import StoredDamage
 
-STORED: Final = (  # the columns of a `StoredRow`
+STORED_COLUMNS: Final = '"position", stream_version, bytes, leaf_hash, id, stream, type'
+STORED: Final = (  # the same: the columns of a `StoredRow`
     ENTRIES.c.position,
     ENTRIES.c.stream_version,
     ENTRIES.c.bytes,
@@ -88,23 +89,23 @@ def read_entry(
     Raises:
         EntryUnreadable: it cannot be read, and a newer version may have written it.
     """
+    position, stream_version, stored, stored_hash, id, stream, kind = row
     try:
-        content = whole(row.position, row.bytes, row.leaf_hash)
         entry = parse_entry(
-            content,
-            position=row.position,
-            stream_version=row.stream_version,
+            whole(position, stored, stored_hash),
+            position=position,
+            stream_version=stream_version,
             apart=apart,
             blocks=blocks,
         )
     except (EntryUnreadable, StoredDamage) as error:
-        return _passed_over(connection, row.position, error)
-    if not (type(row.stream_version) is int and 0 <= row.stream_version <= row.position):
+        return _passed_over(connection, position, error)
+    if not (type(stream_version) is int and 0 <= stream_version <= position):
         why = "a place that no entry can have"
-        return _passed_over(connection, row.position, EntryUnreadable(row.position, why))
-    if (entry.id, entry.stream, entry.event.type) != (row.id, row.stream, row.type):
+        return _passed_over(connection, position, EntryUnreadable(position, why))
+    if entry.id != id or entry.stream != stream or entry.event.type != kind:
         why = "columns beside it that say another thing"
-        return _passed_over(connection, row.position, EntryUnreadable(row.position, why))
+        return _passed_over(connection, position, EntryUnreadable(position, why))
     return entry
 
 

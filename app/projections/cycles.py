@@ -264,10 +264,18 @@ def completes_training(entry: Recorded) -> bool | None:
             return None
 
 
+_MINE: Final = CYCLES.c.cycle == bindparam("of")
+_STATE: Final = select(CYCLES.c.state).where(_MINE)
+_CHANGE: Final = update(CYCLES).where(_MINE)
+# What each step left stays as it is written: there may be much of it.
+_AS_KEPT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_IN_ORDER: Final = msgspec.json.Encoder(order="sorted")
+
+
 def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:
     for entry in entries:
         event = cast(CycleStarted, entry.event)
-        if connection.execute(select(CYCLES.c.cycle).where(CYCLES.c.cycle == event.cycle)).first():
+        if connection.execute(_STATE, {"of": event.cycle}).first():
             continue  # no version starts one twice: somebody added that by hand
         row = {
             "cycle": event.cycle,
@@ -295,14 +303,6 @@ def _started(connection: Connection, past: Past, entries: Sequence[Recorded]) ->
             aside = {"set_aside_by": event.cycle, "set_aside_reason": event.reason}
             counted = CYCLES.c.cycle.in_(event.sets_aside) & CYCLES.c.set_aside_by.is_(None)
             connection.execute(update(CYCLES).where(counted).values(aside))
-
-
-_MINE: Final = CYCLES.c.cycle == bindparam("of")
-_STATE: Final = select(CYCLES.c.state).where(_MINE)
-_CHANGE: Final = update(CYCLES).where(_MINE)
-# What each step left stays as it is written: there may be much of it.
-_AS_KEPT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_IN_ORDER: Final = msgspec.json.Encoder(order="sorted")
 
 
 def _went_on(connection: Connection, past: Past, entries: Sequence[Recorded]) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, LargeBinary, Table, select
 from app.database.scratch import scratch_database
 from app.ledger.past import Past
 from app.projections.read_model import METADATA, Apply, ReadModel, tables_of
-from domain.blocks.lines import lines_of
+from domain.blocks.lines import lines_of_columns
 from domain.canonical import canonical_bytes
 from domain.errors import NotCanonical
 from domain.events.envelope import Recorded
@@ -73,27 +73,24 @@ def _digest(connection: Connection, table: Table) -> str:
     rows = connection.execute(query, execution_options={"yield_per": _DIGEST_ROWS})
     in_bytes = [at for at, each in enumerate(table.columns) if isinstance(each.type, LargeBinary)]
     for page in rows.partitions():
-        for line in _lines([_in_json(row, in_bytes) for row in page]):
-            found.update(line + b"\n")
+        columns: list[Sequence[object]] = [*zip(*page, strict=True)]
+        for at in in_bytes:
+            columns[at] = [_in_json(value) for value in columns[at]]
+        found.update(_lines(columns) + b"\n")
     return found.hexdigest()
 
 
-def _in_json(row: Sequence[object], in_bytes: Sequence[int]) -> list[object]:
-    """The row with text in place of bytes, which no other value of their column is."""
-    found = list(row)
-    for at in in_bytes:
-        value = found[at]
-        if type(value) is bytes:
-            found[at] = f"bytes {value.hex()}"
-    return found
+def _in_json(value: object) -> object:
+    """Text in place of bytes, which no other value of their column is."""
+    return f"bytes {value.hex()}" if type(value) is bytes else value
 
 
-def _lines(rows: list[list[object]]) -> Iterable[bytes]:
+def _lines(columns: Sequence[Sequence[object]]) -> bytes:
     """The canonical bytes of each row; of one that holds what we never store, bytes of no other."""
     try:
-        return lines_of(rows)
+        return lines_of_columns(columns)
     except (NotCanonical, ValueError):
-        return [_row_bytes(row) for row in rows]
+        return b"\n".join(_row_bytes([*row]) for row in zip(*columns, strict=True))
 
 
 def _row_bytes(row: list[object]) -> bytes:

@@ -5,7 +5,7 @@ A later label for the same identity is a correction: it wins by its place, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, TypeAlias, cast
@@ -24,7 +24,7 @@ from domain.events.events import (
     OutcomeRecorded,
 )
 from domain.events.row_cells import labelled_together, observed_together
-from domain.identities import digests_of_rows
+from domain.identities import digests_of_rows, row_digest
 
 _FETCHED_AT_ONCE: Final = 1_000
 
@@ -43,6 +43,7 @@ class Label:
 
 
 LabelValues: TypeAlias = tuple[int, str, bytes, str, str, float | None, int | None]
+_Outcome: TypeAlias = tuple[int, str, float]  # place, id of the prediction, label
 LABELS: Final = table_of(
     Label,
     "labels",
@@ -90,29 +91,26 @@ def newest_label(connection: Connection, model: str) -> str | None:
 
 def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
     """The rows of `LABELS` that follow from these observations and outcomes, of many rows, too."""
-    outcomes = [
-        (each.event.model, labelled_together(each))
-        for each in entries
-        if isinstance(each.event, OutcomeRecorded | OutcomesRecorded)
-    ]
-    wanted = {id for _, each in outcomes for id in each.prediction_ids}
-    predictions = past.predictions_named(sorted(wanted)) if wanted else {}
+    outcomes: dict[str, list[_Outcome]] = {}  # model -> what its outcomes say
     targets = Targets(past, entries[0].position, entries[-1].position)
     rows: list[LabelValues] = []
     for entry in entries:
         event = entry.event
-        if isinstance(event, ObservationRecorded | ObservationsRecorded):
-            model, target = event.model, targets.at(event.model, entry.position) or ""
-            places, identities, times, labels = observed_together(entry, target)
-            digests = digests_of_rows(model, identities)
-            numbers = map(_number, labels)
-            told = zip(places, repeat(model), digests, identities, times, numbers, repeat(None))
-            rows.extend(told)
-    for model, labelled in outcomes:
+        if isinstance(event, OutcomeRecorded):
+            said = (entry.place, event.prediction_id, event.label)
+            outcomes.setdefault(event.model, []).append(said)
+        elif isinstance(event, OutcomesRecorded):
+            together = zip(*labelled_together(entry), strict=True)
+            outcomes.setdefault(event.model, []).extend(together)
+        elif isinstance(event, ObservationRecorded | ObservationsRecorded):
+            rows += _observed(entry, event.model, targets.at(event.model, entry.position) or "")
+    wanted = {id for told in outcomes.values() for _, id, _ in told}
+    predictions = past.predictions_named(sorted(wanted)) if wanted else {}
+    for model, told in outcomes.items():
         # A label of nothing: history happened, no row follows from it. So of what was erased.
         told_of = [
             (place, made, label)
-            for place, id, label in zip(*labelled, strict=True)
+            for place, id, label in told
             if (made := predictions.get(id)) is not None
             and position_of(made.place) <= position_of(place)
         ]
@@ -122,6 +120,27 @@ def told_labels(past: Past, entries: Sequence[Recorded]) -> list[LabelValues]:
             for (place, made, label), digest in zip(told_of, digests, strict=True)
         ]
     return rows
+
+
+def _observed(entry: Recorded, model: str, target: str) -> Iterable[LabelValues]:
+    event = entry.event
+    if isinstance(event, ObservationRecorded):
+        identity, label = event.identity, _number(event.row.get(target))
+        return (
+            (
+                entry.place,
+                model,
+                row_digest(model, identity),
+                identity,
+                entry.occurred_at,
+                label,
+                None,
+            ),
+        )
+    places, identities, times, labels = observed_together(entry, target)
+    digests = digests_of_rows(model, identities)
+    numbers = map(_number, labels)
+    return zip(places, repeat(model), digests, identities, times, numbers, repeat(None))
 
 
 class Targets:

@@ -169,11 +169,10 @@ def predicted_identities(connection: Connection, asked: Mapping[bytes, str]) -> 
 
 
 class Predictions(NamedTuple):
-    """The predictions of one entry as they are folded, by columns."""
+    """Predictions by one version that follow one another, as they are folded, by columns."""
 
     model: str
     model_version: str
-    position: int  # of the entry
     places: Sequence[int]
     digests: Sequence[bytes]  # `row_digest` of each row
     event_times: Sequence[str]
@@ -191,19 +190,42 @@ class Predictions(NamedTuple):
 
 
 def predictions_in(entries: Iterable[Recorded]) -> Iterator[Predictions]:
-    """The predictions that each of these entries made; nothing of one that has none left."""
+    """The predictions that these entries made, in their order; nothing of what has none left.
+
+    Those of entries of one row come together, as far as one version made them one after another.
+    """
+    for alone, (model, version), some in _runs(entries):
+        if alone:
+            events = [cast(PredictionMade, each.event) for each in some]
+            places: Sequence[int] = [each.place for each in some]
+            identities: Sequence[str] = [event.identity for event in events]
+            event_times: Sequence[str] = [each.occurred_at for each in some]
+        else:
+            places, identities, event_times, _ = answered_together(some[0])
+        if places:
+            digests = digests_of_rows(model, identities)
+            yield Predictions(model, version, places, digests, event_times)
+
+
+def _runs(
+    entries: Iterable[Recorded],
+) -> Iterator[tuple[bool, tuple[str, str], Sequence[Recorded]]]:
+    """Whether entries have one row each, who made their predictions, and they; of many one."""
+    run: list[Recorded] = []
+    by: tuple[str, str] = ("", "")
     for entry in entries:
         event = cast(PredictionMade | PredictionsMade, entry.event)
-        places, identities, event_times, _ = answered_together(entry)
-        if places:
-            yield Predictions(
-                event.model,
-                event.model_version,
-                entry.position,
-                places,
-                digests_of_rows(event.model, identities),
-                event_times,
-            )
+        of = (event.model, event.model_version)
+        if run and (entry.rows_apart is not None or of != by):
+            yield True, by, run
+            run = []
+        if type(event) is PredictionMade:
+            run.append(entry)
+            by = of
+        else:
+            yield False, of, (entry,)
+    if run:
+        yield True, by, run
 
 
 @lru_cache(maxsize=4096)

@@ -51,6 +51,11 @@ _NEWEST: Final = (  # made once: that takes longer than to run it
 )
 
 
+_MEASUREMENT: Final = update(REIGNS).where(
+    REIGNS.c.since == bindparam("of_since"), REIGNS.c.model == bindparam("of_model")
+)
+
+
 def reigns_of(connection: Connection, model: str) -> list[ReignView]:
     """The model's reigns, oldest first."""
     rows = connection.execute(
@@ -106,23 +111,21 @@ def _measured(connection: Connection, past: Past, entries: Sequence[Recorded]) -
     for entry in entries:
         event = cast(ValueMeasured, entry.event)
         interval = event.interval
-        connection.execute(
-            update(REIGNS)
-            .where(REIGNS.c.since == event.since, REIGNS.c.model == event.model)
-            .values(
-                measured_position=entry.position,
-                as_of=event.as_of,
-                served_rows=event.served_rows,
-                labelled_rows=event.labelled_rows,
-                value=event.value,
-                low=interval.low if interval else None,
-                high=interval.high if interval else None,
-                groups=interval.groups if interval else None,
-                unit=event.unit,
-                retraining_cost=event.retraining_cost,
-                note=event.note,
-            )
-        )
+        measured = {
+            "measured_position": entry.position,
+            "as_of": event.as_of,
+            "served_rows": event.served_rows,
+            "labelled_rows": event.labelled_rows,
+            "value": event.value,
+            "low": interval.low if interval else None,
+            "high": interval.high if interval else None,
+            "groups": interval.groups if interval else None,
+            "unit": event.unit,
+            "retraining_cost": event.retraining_cost,
+            "note": event.note,
+        }
+        of = {"of_since": event.since, "of_model": event.model}
+        connection.execute(_MEASUREMENT, {**of, **measured})
 
 
 APPLY: Final = {

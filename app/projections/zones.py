@@ -6,7 +6,8 @@ grows by a line for as many entries as a zone has, however many rows they hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, delete, select
 from app.database.engine import driver_name, execute, insert_rows
 from app.projections.predictions import Predictions
 from app.projections.read_model import ROWS_METADATA, table_of, views_of
+from domain.blocks.ids import place_of, position_of
 
 ZONE_ENTRIES: Final = 512
 
@@ -99,9 +101,20 @@ def write_zone(connection: Connection, model: str, zone: int, made: Iterable[Pre
 def _zones_of(made: Iterable[Predictions]) -> list[tuple[str, str, int, str, str, int]]:
     times: dict[tuple[str, str, int], list[str]] = {}
     for each in made:
-        key = (each.model, each.model_version, zone_of(each.position))
-        times.setdefault(key, []).extend(each.event_times)
+        for zone, rows in _by_zone(each.places):
+            key = (each.model, each.model_version, zone)
+            times.setdefault(key, []).extend(each.event_times[rows])
     return [(*key, min(those), max(those), len(those)) for key, those in times.items()]
+
+
+def _by_zone(places: Sequence[int]) -> Iterator[tuple[int, slice]]:
+    """The zones of these places, which ascend, and which of them lie in each."""
+    begin = 0
+    while begin < len(places):
+        zone = zone_of(position_of(places[begin]))
+        end = bisect_left(places, place_of(span_of(zone)[1] + 1, 0), begin)
+        yield zone, slice(begin, end)
+        begin = end
 
 
 @cache

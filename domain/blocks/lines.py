@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import lru_cache
+from types import NoneType
 from typing import Final
 
 import msgspec
@@ -27,7 +28,8 @@ from domain.canonical import (
 )
 from domain.errors import NotCanonical
 
-_NO_NUMBERS: Final = frozenset((str, bool, type(None)))
+_NO_NUMBERS: Final = frozenset((str, bool, NoneType))
+_INTEGERS_OR_NONE: Final = frozenset((int, NoneType))
 _LISTS: Final = frozenset((list, tuple))
 _NEWLINE: Final = b"\n"
 _BETWEEN_ARRAYS: Final = b"],["
@@ -137,8 +139,10 @@ def _written(
     """The column with whole floats as integers, and the rows in which orjson needs help with it."""
     if kinds <= _NO_NUMBERS or (kinds <= _LISTS and not any(column)):
         return column, []
-    if kinds == {int} and -INTEGER_MAX <= min(column) and max(column) <= INTEGER_MAX:  # type: ignore[type-var,operator]
-        return column, []
+    if kinds <= _INTEGERS_OR_NONE:
+        there = column if NoneType not in kinds else [each for each in column if each is not None]
+        if -INTEGER_MAX <= min(there) and max(there) <= INTEGER_MAX:  # type: ignore[type-var,operator]
+            return column, []
     if kinds == {float}:
         numbers = np.array(column, dtype=np.float64)
         size, whole = np.abs(numbers), numbers == np.trunc(numbers)
