@@ -15,7 +15,7 @@ from pathlib import Path
 
 NOT_A_BENCHMARK = {"__main__", "report", "databases", "cars", "servers", "load_generator", "tables"}
 NOT_A_BENCHMARK |= {"eventsourcing_replay"}  # run by one of them
-WHEN_NAMED = {"growth"}  # minutes
+WHEN_NAMED = {"growth", "floors"}  # minutes
 
 
 def main(arguments: list[str]) -> int:

@@ -22,11 +22,12 @@ from app.ledger.reading import (
 )
 from app.ledger.store import Connection
 from app.ledger.streams import model_stream
+from app.projections.answered_rows import Reach
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles import CycleView, get_cycle, list_cycles
 from app.projections.labels import labels_by_identity
 from app.projections.reigns import newest_reign
-from app.projections.windows import Window, predictions_between
+from app.projections.windows import Answers, Window
 from domain.canonical_lists import elements
 from domain.decisions.lifecycle import Lifecycle, fold
 from domain.errors import UnknownThing
@@ -124,7 +125,13 @@ def cycles_of(connection: Connection, reign: Reign, *, before: int) -> list[Cycl
 
 
 def served_rows(
-    connection: Connection, reign: Reign, *, until: str, up_to: int, by_time: bool = False
+    connection: Connection,
+    reign: Reign,
+    *,
+    until: str,
+    up_to: int,
+    by_time: bool = False,
+    answers: Answers | None = None,
 ) -> Window:
     """The rows that the champion answered in its reign and never saw before: latest prediction.
 
@@ -134,16 +141,12 @@ def served_rows(
         until: event times before it.
         up_to: a position; nothing after it is looked at.
         by_time: in order of event time and identity, not of position.
+        answers: all that the champion answered within these bounds; None: they are read.
     """
-    answered = predictions_between(
-        connection,
-        reign.model,
-        model_version=reign.champion.model_version,
-        after=reign.position,
-        up_to=up_to,
-        before=until,
-        by_time=by_time,
-    )
+    if answers is None:
+        reach = Reach(start="", end=until, after=reign.position, up_to=up_to)
+        answers = Answers(connection, reign.model, reign.champion.model_version, reach)
+    answered = answers.window(after=reign.position, by_time=by_time)
     seen = trained_on(connection, reign.champion) | held_out(connection, reign.champion)
     return answered.without(seen.among_rows(answered.row_digests))
 

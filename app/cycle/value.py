@@ -13,7 +13,7 @@ from app.ledger.reading import stored_artefact
 from app.ledger.store import Connection
 from app.projections.champions import get_champion
 from app.projections.labels_in_force import labelled_in
-from app.projections.windows import Window, groups_of, prediction_columns
+from app.projections.windows import Answers, Window, groups_of, prediction_columns
 from app.serving.plan import load_plan
 from domain.contract.contract import Contract
 from domain.decisions.group_interval import INTERVAL_GROUPS_MIN, sum_interval
@@ -33,17 +33,22 @@ class Looked:
 
 
 def measure_value(
-    connection: Connection, reign: Reign, contract: Contract, looked: Looked
+    connection: Connection,
+    reign: Reign,
+    contract: Contract,
+    looked: Looked,
+    answers: Answers | None = None,
 ) -> ValueMeasured:
     """The sum of |previous error| - |champion's error| over the reign, in the contract's unit.
 
     Rows that the champion served in its reign and that got labels, never of either one's training
     or holdout; the label in force. Who served before is scored again on those rows. Where there is
-    no value, the note says why; it counts the rows that who served before had seen.
+    no value, the note says why; it counts the rows that who served before had seen. `answers`: as
+    `served_rows` takes them.
     """
     found = _Found()
     try:
-        _measure(found, connection, reign, contract, looked)
+        _measure(found, connection, reign, contract, looked, answers)
     except WhyledgerError as unusable:
         found.note = f"nothing could be measured: {unusable.message}"
     return ValueMeasured(
@@ -75,9 +80,16 @@ class _Found:
 
 
 def _measure(
-    found: _Found, connection: Connection, reign: Reign, contract: Contract, looked: Looked
+    found: _Found,
+    connection: Connection,
+    reign: Reign,
+    contract: Contract,
+    looked: Looked,
+    answers: Answers | None,
 ) -> None:
-    answered = served_rows(connection, reign, until=looked.as_of, up_to=looked.up_to)
+    answered = served_rows(
+        connection, reign, until=looked.as_of, up_to=looked.up_to, answers=answers
+    )
     served = _unseen_before(connection, reign, answered)
     labelled = labelled_in(connection, served, before=looked.as_of, up_to=looked.up_to)
     found.served_rows, found.labelled_rows = len(served), len(labelled)

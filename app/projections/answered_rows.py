@@ -6,6 +6,7 @@ what is asked for in another order is put into it in a scratch file, not in memo
 
 from __future__ import annotations
 
+import weakref
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
@@ -14,18 +15,18 @@ from itertools import islice
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from app.database.engine import fetch
 from app.database.scratch import scratch_file
 from app.ledger.known_damage import refuse_to_lack
 from app.ledger.payloads import PayloadsApart
 from app.ledger.reading import entries_at
 from app.ledger.streams import predictions_stream
-from app.ledger.tables import ENTRIES
-from app.ledger.unreadable import STORED, StoredRow, read_entry
-from app.projections.read_model import by_place
+from app.ledger.unreadable import STORED_COLUMNS, StoredRow, read_entry
 from app.projections.row_values import in_ledger_order, names_at
 from app.projections.zones import span_of, zones_with
+from domain.blocks.ids import place_of
 from domain.events.block_events import PredictionsMade
 from domain.events.envelope import Recorded
 from domain.events.events import PredictionMade
@@ -35,9 +36,15 @@ from domain.identities import RowDigests, as_row_digests, row_digests
 from domain.packed import Floats, Moments, Whole, moments_of
 
 _TYPES: Final = (PredictionMade.type, PredictionsMade.type)
+_IN_ZONE: Final = (  # made once: that takes longer than to run it. The text added to the stream's
+    # name keeps SQLite, which has no statistics, from its index: what is asked for is a range.
+    f'SELECT {STORED_COLUMNS} FROM entries WHERE "position" BETWEEN {{mark}} AND {{mark}}'  # noqa: S608 - ours
+    " AND stream || '' = {mark} AND type IN ({mark}, {mark}) ORDER BY \"position\""
+)
 # SQLite takes the other columns from the row that has the greatest place.
 _LATEST: Final = (
-    "SELECT max(place), prediction, identity, event_time FROM answered GROUP BY identity ORDER BY "
+    "SELECT max(place), prediction, identity, event_time FROM answered"
+    " WHERE place >= ? AND event_time >= ? GROUP BY identity ORDER BY "
 )
 _BY_PLACE: Final = f"{_LATEST} 1"
 _BY_TIME: Final = f"{_LATEST} event_time, identity"
@@ -82,10 +89,11 @@ def answered_within(
         first, last = span_of(number)
         ends = (max(first, reach.after + 1), min(last, reach.up_to))
         for version, entry in _entries_in(connection, model, *ends, reach, lacking=False):
-            if model_version in (None, version):
-                for row in answered_rows(entry):
-                    if reach.start <= row.event_time < reach.end:
-                        yield version, row
+            if model_version not in (None, version):
+                continue
+            for row in answered_rows(entry):
+                if reach.start <= row.event_time < reach.end:
+                    yield version, row
 
 
 def count_answered(connection: Connection, model: str, *, after: int, up_to: int) -> int:
@@ -138,16 +146,13 @@ def _entries_in(
         reach: of entries of many only those whose times reach into it. Their rows are read last.
         lacking: whether who asks goes on without what was damaged.
     """
-    query = select(*STORED).where(
-        ENTRIES.c.position.between(first, last),
-        by_place(ENTRIES.c.stream) == predictions_stream(model),
-        ENTRIES.c.type.in_(_TYPES),
-    )
-    rows = connection.execute(query.order_by(ENTRIES.c.position)).all()
+    statement = _IN_ZONE.format(mark="?" if connection.dialect.name == "sqlite" else "%s")
+    asked = (first, last, predictions_stream(model), *_TYPES)
+    rows = [*map(StoredRow._make, fetch(connection, statement, asked))]
     apart = PayloadsApart(connection, [row.position for row in rows])
     versions: dict[int, str] = {}  # position of an entry of many -> who answered
     for row in rows:
-        entry = read_entry(connection, StoredRow(*row), apart, _not_yet)
+        entry = read_entry(connection, row, apart, _not_yet)
         event = entry.event
         if isinstance(event, PredictionMade):
             yield event.model_version, entry
@@ -189,6 +194,8 @@ class LatestRows(AbstractContextManager["LatestRows"]):
         self._file.execute(
             "CREATE TABLE answered (place INTEGER, identity TEXT, event_time TEXT, prediction REAL)"
         )
+        self._file.execute("BEGIN")  # one transaction: beginning one each time costs more
+        weakref.finalize(self, self._file.close)
         self._waiting: list[AnsweredRow] = []
 
     def __exit__(self, *raised: object) -> None:
@@ -202,12 +209,19 @@ class LatestRows(AbstractContextManager["LatestRows"]):
         if len(self._waiting) == _ROWS_AT_ONCE:
             self._write()
 
-    def latest(self, *, by_time: bool) -> Answered:
-        """Them, in order of place, or of event time and identity."""
+    def latest(self, *, by_time: bool, after: int = -1, start: str = "") -> Answered:
+        """Them, in order of place, or of event time and identity.
+
+        Args:
+            by_time: the latter.
+            after: a position; of those alone that stand behind it,
+            start: and have an event time from this one on.
+        """
         self._write()
         places, predictions = array("q"), array("d")
         digests, moments = bytearray(), bytearray()
-        found = self._file.execute(_BY_TIME if by_time else _BY_PLACE)
+        asked = (place_of(after + 1, 0), start)
+        found = self._file.execute(_BY_TIME if by_time else _BY_PLACE, asked)
         while page := found.fetchmany(_ROWS_AT_ONCE):
             at, predicted, identities, times = zip(*page, strict=True)
             places.extend(at)
@@ -239,6 +253,7 @@ def named_rows(connection: Connection, places: Whole) -> Iterator[list[tuple[str
         return
     with closing(scratch_file()) as file:
         file.execute("CREATE TABLE named (at INTEGER PRIMARY KEY, identity TEXT, event_time TEXT)")
+        file.execute("BEGIN")
         at = iter(order.tolist())
         for page in _pages(rows):
             values = ((next(at), *row) for row in page)

@@ -19,11 +19,11 @@ from sqlalchemy import Connection, func, select
 
 from app.ledger.past import Past
 from app.projections.asked_rows import AskedRows
+from app.projections.kept_columns import Columns, Page
 from app.projections.labels import LABELS, Targets
 from app.projections.labels_in_force import number
 from app.projections.read_model import unfit
 from app.projections.row_values import events_at, in_ledger_order
-from app.projections.windows import Columns
 from domain.blocks.ids import end_of, position_of
 from domain.blocks.layouts import in_canonical_order
 from domain.canonical import canonical_bytes
@@ -122,30 +122,37 @@ def label_columns(
 ) -> Columns:
     """These columns of the labelled rows at these places, each read when it is asked for."""
 
-    def read(connection: Connection, some: Sequence[str]) -> Sequence[Packed]:
-        found = columns_as_sent(connection, places, some)
-        return [found[name] for name in some]
+    def read(connection: Connection, some: Sequence[str], keep: Callable[[Page], None]) -> Whole:
+        order = array("q")
+        page: list[Row] = []
+        for index, _, row in _Labels(connection, places).rows():
+            order.append(index)
+            page.append(row)
+            if len(page) == _ROWS_AT_ONCE:
+                keep([[row.get(name) for row in page] for name in some])
+                page = []
+        if page:
+            keep([[row.get(name) for row in page] for name in some])
+        return np.argsort(np.frombuffer(order, np.int64))
 
     return Columns(connect, read, len(places), names)
 
 
-def columns_as_sent(
-    connection: Connection, places: Whole, names: Sequence[str] | None = None
-) -> dict[str, Packed]:
+def columns_as_sent(connection: Connection, places: Whole) -> dict[str, Packed]:
     """The columns of the labelled rows at these places as they came in, in their order.
 
-    `names`: of these columns; None: of all that one of the rows has.
+    All that one of the rows has.
     """
-    columns = {name: Packing() for name in names or ()}
+    columns: dict[str, Packing] = {}
     order = array("q")
     page: list[Row] = []
     for index, _, row in _Labels(connection, places).rows():
         order.append(index)
         page.append(row)
         if len(page) == _ROWS_AT_ONCE:
-            _gather(columns, page, len(order), names is None)
+            _gather(columns, page, len(order))
             page = []
-    _gather(columns, page, len(order), names is None)
+    _gather(columns, page, len(order))
     back = np.argsort(np.frombuffer(order, np.int64))  # where each of them stands as it was read
     return {name: packing.packed().taken(back) for name, packing in columns.items()}
 
@@ -212,11 +219,10 @@ def _with_label(row: Row, target: str | None, label: float) -> Row:
     return {name: whole[name] for name in in_canonical_order(whole)}
 
 
-def _gather(columns: dict[str, Packing], page: Sequence[Row], read: int, every: bool) -> None:
-    if every:
-        for name in dict.fromkeys(name for row in page for name in row):
-            if name not in columns:
-                columns[name] = Packing()
-                columns[name].add_missing(read - len(page))
+def _gather(columns: dict[str, Packing], page: Sequence[Row], read: int) -> None:
+    for name in dict.fromkeys(name for row in page for name in row):
+        if name not in columns:
+            columns[name] = Packing()
+            columns[name].add_missing(read - len(page))
     for name, packing in columns.items():
         packing.add([row.get(name) for row in page])

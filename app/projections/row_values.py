@@ -18,6 +18,7 @@ from app.projections.read_model import unfit
 from domain.blocks.ids import positions_of, rows_at_places
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
+from domain.events.events import ObservationRecorded, PredictionMade
 from domain.events.expansion import rows_of
 from domain.events.row_cells import cells_of, names_of
 from domain.events.unreadable import Unreadable
@@ -88,45 +89,63 @@ def columns_at(connection: Connection, places: Whole, names: Sequence[str]) -> l
     """
     order, back = in_ledger_order(places)
     columns = [Packing() for _ in names]
-    waiting: list[list[Value]] = [[] for _ in names]
-    held = 0
-    for entry, rows in _entries(connection, places[order]):
-        cells = cells_of(entry, rows, names)
-        if cells is None:
-            raise _gone()
-        for some, values in zip(waiting, cells, strict=True):
-            some.extend(values)
-        held += len(rows)
-        if held >= _ROWS_AT_ONCE:
-            _pack(columns, waiting)
-            held = 0
-    _pack(columns, waiting)
+    for page in pages_of_columns(connection, places[order], names):
+        for packing, values in zip(columns, page, strict=True):
+            packing.add(values)
     return [packing.packed().taken(back) for packing in columns]
 
 
-def _pack(columns: Sequence[Packing], waiting: Sequence[list[Value]]) -> None:
-    for packing, some in zip(columns, waiting, strict=True):
-        packing.add(some)
-        some.clear()
+def pages_of_columns(
+    connection: Connection, places: Whole, names: Sequence[str]
+) -> Iterator[list[list[Value]]]:
+    """The same columns of the rows at places that ascend, some rows at a time.
+
+    Raises:
+        ReadModelUnfit, StoredDamage: as `events_at`.
+    """
+    page: list[list[Value]] = [[] for _ in names]
+    held = 0
+    for entry, rows in _entries(connection, places):
+        event = entry.event
+        if isinstance(event, PredictionMade | ObservationRecorded):
+            for values, name in zip(page, names, strict=True):
+                values.extend([event.row.get(name)] * len(rows))
+        else:
+            cells = cells_of(entry, rows, names)
+            if cells is None:
+                raise _gone()
+            for values, some in zip(page, cells, strict=True):
+                values.extend(some)
+        held += len(rows)
+        if held >= _ROWS_AT_ONCE:
+            yield page
+            page, held = [[] for _ in names], 0
+    if held:
+        yield page
 
 
 def _entries(connection: Connection, places: Whole) -> Iterator[tuple[Recorded, list[int]]]:
     """Each entry, and which of its rows are asked for."""
-    positions = positions_of(places)
+    positions, numbers = positions_of(places), rows_at_places(places)
     starts = np.flatnonzero(np.diff(positions, prepend=-1))
-    ends = [*starts[1:].tolist(), len(places)]
-    found = entries_at(connection, positions[starts].tolist())
-    for start, end in zip(starts.tolist(), ends if len(places) else [], strict=True):
-        entry = next(found, None)
-        if entry is None or entry.position != positions[start]:
-            raise _gone()
-        if isinstance(entry.event, Unreadable):
-            refuse_to_lack(connection, [entry])
-            raise _gone()
-        rows = rows_at_places(places[start:end]).tolist()
-        if isinstance(entry.event, Erased) or rows[-1] >= entry.rows:
-            raise _gone()
-        yield entry, rows
+    for first in range(0, len(starts), _ROWS_AT_ONCE):
+        begins = starts[first : first + _ROWS_AT_ONCE]
+        last = first + len(begins)
+        end = int(starts[last]) if last < len(starts) else len(places)
+        at = positions[begins].tolist()
+        rows = numbers[begins[0] : end].tolist()
+        cuts = [*(begins - begins[0]).tolist(), len(rows)]
+        found = entries_at(connection, at)
+        for position, begin, behind in zip(at, cuts, cuts[1:], strict=False):
+            entry = next(found, None)
+            if entry is None or entry.position != position:
+                raise _gone()
+            if isinstance(entry.event, Unreadable):
+                refuse_to_lack(connection, [entry])
+                raise _gone()
+            if isinstance(entry.event, Erased) or rows[behind - 1] >= entry.rows:
+                raise _gone()
+            yield entry, rows[begin:behind]
 
 
 def _gone() -> Exception:

@@ -7,7 +7,7 @@ when somebody looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -23,11 +23,11 @@ from app.projections.answered_rows import (
     answered_within,
     named_rows,
 )
-from app.projections.row_values import columns_at
+from app.projections.kept_columns import Columns, Page
+from app.projections.row_values import columns_at, in_ledger_order, pages_of_columns
 from domain.identities import as_row_digests
 from domain.packed import (
     Flags,
-    Packed,
     Whole,
     in_order_of_coming,
     moments_of,
@@ -41,7 +41,6 @@ TRAINED_ON: Final = "of a row that the champion was trained on"
 SUPERSEDED: Final = "a later prediction of the same row counts"
 
 _TIMES_AT_ONCE: Final = 1_000  # that are texts
-_VALUES_HELD_MAX: Final = 500_000  # of columns that are read together: some 5 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -90,55 +89,6 @@ def _window(rows: Answered, left_out: dict[str, int]) -> Window:
     )
 
 
-class Columns(Mapping[str, Packed]):
-    """The columns of some rows, read when one is asked for; of many rows only it, and not kept.
-
-    Columns of few rows are read with those that follow, and kept until another one is asked for.
-
-    Args:
-        connect: opens a connection to read on.
-        read: gives the columns of these names, on such a connection.
-        rows: how many there are.
-        names: of the columns; a row that lacks one is missing in it.
-    """
-
-    def __init__(
-        self,
-        connect: Callable[[], AbstractContextManager[Connection]],
-        read: Callable[[Connection, Sequence[str]], Sequence[Packed]],
-        rows: int,
-        names: Sequence[str],
-    ) -> None:
-        self._connect, self._read = connect, read
-        self._names = list(dict.fromkeys(names))
-        self._together = max(1, _VALUES_HELD_MAX // max(1, rows))
-        self._held: dict[str, Packed] = {}
-
-    def __getitem__(self, name: str) -> Packed:
-        """The column."""
-        if name not in self._held:
-            if name not in self._names:
-                raise KeyError(name)
-            self._held = {}  # before others are read
-            at = self._names.index(name)
-            names = self._names[at : at + self._together]
-            with self._connect() as connection:
-                self._held = dict(zip(names, self._read(connection, names), strict=True))
-        return self._held[name]
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is such a column; nothing is read."""
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        """The names."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Columns."""
-        return len(self._names)
-
-
 def window_predictions(
     connection: Connection,
     model: str,
@@ -179,22 +129,29 @@ def window_predictions(
     return _window(latest, left_out)
 
 
-def predictions_between(
-    connection: Connection,
-    model: str,
-    *,
-    model_version: str,
-    after: int,
-    up_to: int,
-    before: str,
-    by_time: bool,
-) -> Window:
-    """`model_version`'s predictions recorded behind one position and up to another.
+class Answers:
+    """What one version of a model answered, read once for several windows of it.
 
-    Event times before `before`; the latest prediction per row identity counts.
+    Args:
+        connection: what is asked.
+        model: whose predictions.
+        model_version: who answered.
+        reach: which of its predictions.
     """
-    reach = Reach(start="", end=before, after=after, up_to=up_to)
-    return _all_of(connection, model, model_version, reach, by_time=by_time)
+
+    def __init__(
+        self, connection: Connection, model: str, model_version: str, reach: Reach
+    ) -> None:
+        self._rows = LatestRows(model)
+        for _, row in answered_within(connection, model, reach, model_version):
+            self._rows.add(row)
+
+    def window(self, *, after: int = -1, start: str = "", by_time: bool = False) -> Window:
+        """Those recorded behind a position, with event time from `start` on; the latest per row.
+
+        `by_time`: in order of event time and identity, not of place.
+        """
+        return _window(self._rows.latest(by_time=by_time, after=after, start=start), {})
 
 
 def rows_answered(
@@ -202,16 +159,7 @@ def rows_answered(
 ) -> int:
     """How many rows the window of another version would hold."""
     reach = Reach(start=start, end=end, up_to=up_to)
-    return len(_all_of(connection, model, model_version, reach, by_time=False))
-
-
-def _all_of(
-    connection: Connection, model: str, model_version: str, reach: Reach, *, by_time: bool
-) -> Window:
-    with LatestRows(model) as found:
-        for _, row in answered_within(connection, model, reach, model_version):
-            found.add(row)
-        return _window(found.latest(by_time=by_time), {})
+    return len(Answers(connection, model, model_version, reach).window())
 
 
 def prediction_columns(
@@ -219,8 +167,11 @@ def prediction_columns(
 ) -> Columns:
     """These columns of the window's rows, each read when it is asked for."""
 
-    def read(connection: Connection, some: Sequence[str]) -> Sequence[Packed]:
-        return columns_at(connection, window.places, some)
+    def read(connection: Connection, some: Sequence[str], keep: Callable[[Page], None]) -> Whole:
+        order, back = in_ledger_order(window.places)
+        for page in pages_of_columns(connection, window.places[order], some):
+            keep(page)
+        return back
 
     return Columns(connect, read, len(window), names)
 

@@ -107,7 +107,7 @@ def uploads(port: int, rows: Rows, directory: Path, extent: Extent, told: Told) 
         told("uploads")
         content = rows.cars.as_csv(rows.take(extent.uploaded))
         _folded(port)
-        peers.append(extent.uploaded / _inserted_csv(content, directory / f"csv-{number}.db"))
+        peers.append(extent.uploaded / inserted_csv(content, directory / f"csv-{number}.db"))
         with client(port) as asking:
             began = time.perf_counter()
             answer = json.loads(asking.post(f"/models/{MODEL}/datasets", content, _CSV))
@@ -216,7 +216,7 @@ def _outcome(number: int, units: float, named: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _inserted_csv(content: bytes, path: Path) -> float:
+def inserted_csv(content: bytes, path: Path) -> float:
     """Seconds until `sqlite3` has the file's rows, by their identity."""
     began = time.perf_counter()
     lines = csv.reader(io.StringIO(content.decode(), newline=""))

@@ -42,6 +42,10 @@ class AnsweredRows(NamedTuple):
 
 def answered_rows(entry: Recorded) -> Iterator[AnsweredRow]:
     """The rows that an entry of predictions holds, in order; of erased ones none."""
+    event = entry.event
+    if type(event) is PredictionMade:
+        row = AnsweredRow(entry.place, event.identity, entry.occurred_at, event.prediction)
+        return iter((row,))
     return map(AnsweredRow, *answered_together(entry))
 
 

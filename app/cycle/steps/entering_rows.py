@@ -90,7 +90,12 @@ class ServedInReign:
     ) -> None:
         self._connection, self._entered = connection, entered
         self._window = served_rows(
-            connection, reign, until=known.started.as_of, up_to=known.cutoff, by_time=True
+            connection,
+            reign,
+            until=known.started.as_of,
+            up_to=known.cutoff,
+            by_time=True,
+            answers=known.answers(reign.champion.model_version),
         )
         self._up_to = known.cutoff
         self._log = log_scale(known, reign)

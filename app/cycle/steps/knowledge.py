@@ -19,6 +19,8 @@ from app.cycle.steps.labelled_columns import LabelledColumns, Rows
 from app.cycle.steps.pool import Pool, as_they_are, hold_to_contract
 from app.cycle.steps.premises import Premises
 from app.ledger.store import Artefact
+from app.projections.answered_rows import Reach
+from app.projections.kept_columns import Columns
 from app.projections.label_rows import columns_as_sent, each_labelled, label_columns
 from app.projections.labels_in_force import (
     Labelled,
@@ -29,7 +31,7 @@ from app.projections.labels_in_force import (
 )
 from app.projections.windows import (
     TRAINED_ON,
-    Columns,
+    Answers,
     Window,
     groups_of,
     no_window,
@@ -58,6 +60,8 @@ class Done:
 
 class Knowledge(Premises):
     """Everything one cycle looks at: what it starts from, and rows."""
+
+    _answers: tuple[str, Answers] | None = None  # who answered, and what
 
     @cached_property
     def window(self) -> Window:
@@ -111,6 +115,16 @@ class Knowledge(Premises):
         """The group of each of its rows, as a number, by the column that names it."""
         with self.connect() as connection:
             return groups_of(connection, window, column)
+
+    def answers(self, model_version: str) -> Answers:
+        """All that a version answered before `as_of`; of the last that was asked for it is kept."""
+        if self._answers is None or self._answers[0] != model_version:
+            self._answers = None  # before others are read
+            reach = Reach(start="", end=self.started.as_of, up_to=self.cutoff)
+            with self.connect() as connection:
+                read = Answers(connection, self.started.model, model_version, reach)
+            self._answers = (model_version, read)
+        return self._answers[1]
 
     def answered_by(self, model_version: str) -> int:
         """How many rows of the drift window, not clipped, another version answered last."""

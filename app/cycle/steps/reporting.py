@@ -17,13 +17,13 @@ from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.cycle.value import Looked, measure_value
 from app.ledger.deciding import decide
 from app.ledger.reading import read_stream
-from app.ledger.store import Connection, StreamHistory
+from app.ledger.store import StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
 from app.projections.labels_in_force import Labelled, dated_labels
 from app.projections.models import ModelView
-from app.projections.windows import Window, no_window, window_predictions
+from app.projections.windows import Window, no_window
 from domain.decisions import lifecycle
 from domain.decisions.cycle import Cycle, conclusion
 from domain.decisions.group_interval import rmse_difference_interval
@@ -170,7 +170,7 @@ def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
     overdue = unlabelled = 0
     labels, kept, in_window = array("d"), bytearray(), bytearray()
     with known.connect() as connection:
-        window = no_window() if champion is None else _own_predictions(known, connection, champion)
+        window = no_window() if champion is None else _own_predictions(known, champion)
         for time, label in dated_labels(connection, window, before=as_of, up_to=known.cutoff):
             late = days_between(time, as_of) > due
             overdue += late
@@ -188,15 +188,8 @@ def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
     )
 
 
-def _own_predictions(known: Knowledge, connection: Connection, champion: ChampionView) -> Window:
-    return window_predictions(
-        connection,
-        known.started.model,
-        model_version=champion.model_version,
-        start=champion.trained_until,
-        end=known.started.as_of,
-        up_to=known.cutoff,
-    )
+def _own_predictions(known: Knowledge, champion: ChampionView) -> Window:
+    return known.answers(champion.model_version).window(start=champion.trained_until)
 
 
 def _rmse(known: Knowledge, champion: ChampionView | None, rows: Labelled) -> float | None:
@@ -235,7 +228,8 @@ def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> V
         if reign is None:
             return None
         looked = Looked(occasion=occasion, as_of=known.started.as_of, up_to=known.cutoff)
-        return measure_value(connection, reign, known.contract, looked)
+        answers = known.answers(reign.champion.model_version)
+        return measure_value(connection, reign, known.contract, looked, answers)
 
 
 def _first_form(known: Knowledge, rule: Literal["health", "value"]) -> bool:

@@ -18,6 +18,7 @@ from app.ledger.past import Past
 from app.ledger.payloads import delete_erased
 from app.ledger.store import Connection, Ledger
 from app.projections import zones
+from app.projections.answered_rows import Reach
 from app.projections.folding import digests, fold, scratch
 from app.projections.label_days import LABEL_DAYS
 from app.projections.label_rows import columns_as_sent, labelled_rows
@@ -33,8 +34,8 @@ from app.projections.rebuild import rebuild
 from app.projections.runner import READ_MODELS
 from app.projections.windows import (
     SUPERSEDED,
+    Answers,
     grouped_rows,
-    predictions_between,
     window_predictions,
 )
 from app.settings import Settings
@@ -200,15 +201,9 @@ def test_up_to_a_position_are_all_rows_of_the_entry_there_and_none_behind_it(
 
         def since(after: int) -> int:
             return len(
-                predictions_between(
-                    connection,
-                    "cars",
-                    model_version="cars/1",
-                    after=after,
-                    up_to=4,
-                    before=FAR,
-                    by_time=True,
-                )
+                Answers(
+                    connection, "cars", "cars/1", Reach(start="", end=FAR, after=after, up_to=4)
+                ).window(by_time=True)
             )
 
         def new(had_up_to: int) -> int:

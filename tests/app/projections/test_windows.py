@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from app.cause import Cause
 from app.clock import new_id
 from app.ledger.store import Ledger, NewEvent, StreamAppend
-from app.projections import answered_rows, row_values, zones
-from app.projections.answered_rows import count_answered
+from app.projections import answered_rows, kept_columns, row_values, zones
+from app.projections.answered_rows import Reach, count_answered
 from app.projections.labels import LABELS
 from app.projections.labels_in_force import (
     corrected_among,
@@ -30,11 +30,11 @@ from app.projections.labels_in_force import (
     new_labelled_count,
 )
 from app.projections.windows import (
+    Answers,
     Window,
     event_times_of,
     groups_of,
     prediction_columns,
-    predictions_between,
     rows_answered,
     window_predictions,
 )
@@ -198,15 +198,10 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
             for by_time in (False, True)
         ]
         assert rows_answered(connection, told.model, **said) == len(windows[0])
-        between = predictions_between(
-            connection,
-            told.model,
-            model_version=version,
-            after=up_to - 6,
-            up_to=up_to,
-            before=end,
-            by_time=True,
-        )
+        between = Answers(
+            connection, told.model, version, Reach(start="", end=end, after=up_to - 6, up_to=up_to)
+        ).window(by_time=True)
+        every = Answers(connection, told.model, version, Reach(start="", end=end, up_to=up_to))
         answered = count_answered(connection, told.model, after=up_to - 6, up_to=up_to)
         labelled = labelled_in(connection, windows[0], before=end, up_to=up_to)
         first = [label for _, label in first_labels(connection, windows[0], up_to=up_to)]
@@ -233,9 +228,12 @@ def test_whatever_was_told_a_window_and_its_labels_are_what_plain_python_makes_o
         for each in known
         if each.version == version and each.position > up_to - 6 and each.time < end
     ]
-    _is(
-        between, told.model, sorted(told.window(later), key=lambda each: (each.time, each.identity))
-    )
+    later_by_time = sorted(told.window(later), key=lambda each: (each.time, each.identity))
+    _is(between, told.model, later_by_time)
+    # What is read once gives every window of it.
+    _is(every.window(after=up_to - 6, by_time=True), told.model, later_by_time)
+    _is(every.window(start=start), told.model, rows)
+    _is(every.window(after=up_to - 6), told.model, told.window(later))
     assert answered == sum(each.position > up_to - 6 for each in known)
 
     force, given_ = told.in_force(end, up_to), told.of_identity(up_to)
@@ -310,6 +308,7 @@ def test_a_window_four_times_as_large_takes_no_more_than_its_arrays(
         (row_values, "_ROWS_AT_ONCE"),
         (answered_rows, "_ROWS_AT_ONCE"),
         (packed, "_AT_ONCE"),
+        (kept_columns, "_VALUES_HELD_MAX"),  # of both sizes a column is in memory alone
     ):
         monkeypatch.setattr(module, name, 500)
     most = []
@@ -371,12 +370,4 @@ def test_a_label_or_a_zone_that_is_none_is_a_wrong_read_model(
         ledger.connect() as connection,
         pytest.raises(ReadModelUnfit, match="'rows' of a Zone holds"),
     ):
-        predictions_between(
-            connection,
-            "cars",
-            model_version="cars/1",
-            after=-1,
-            up_to=ledger.size(),
-            before=year(2),
-            by_time=False,
-        )
+        Answers(connection, "cars", "cars/1", Reach(start="", end=year(2), up_to=ledger.size()))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.ledger.store import Ledger
+from app.projections.answered_rows import Reach
 from app.projections.label_rows import latest_rows
 from app.projections.labels_in_force import (
     corrected_among,
@@ -15,7 +16,7 @@ from app.projections.labels_in_force import (
     new_labelled_count,
 )
 from app.projections.predictions import last_of_each_version, latest_predictions
-from app.projections.windows import predictions_between, rows_answered, window_predictions
+from app.projections.windows import Answers, rows_answered, window_predictions
 from domain.identities import row_digest
 from tests import ledger_events as events
 from tests.app.projections.test_windows import put, year
@@ -45,14 +46,13 @@ def test_a_window_is_found_by_index_and_what_came_since_by_position(sqlite_ledge
         up_to = ledger.size()
         within: dict[str, Any] = {"start": year(start), "end": year(start + 2), "up_to": up_to}
         until: dict[str, Any] = {"before": year(start + 2), "up_to": up_to}
+        since = Reach(start="", end=year(start + 2), after=after, up_to=up_to)
         with ledger.connect() as connection:
             window = window_predictions(connection, "cars", model_version="cars/1", **within)
             assert len(window) == 50
             asks: list[Callable[[], object]] = [
                 lambda: window_predictions(connection, "cars", model_version="cars/1", **within),
-                lambda: predictions_between(
-                    connection, "cars", model_version="cars/1", after=after, by_time=True, **until
-                ),
+                lambda: Answers(connection, "cars", "cars/1", since).window(by_time=True),
                 lambda: rows_answered(connection, "cars", model_version="cars/1", **within),
                 lambda: labelled_in(connection, window, **until),
                 lambda: labelled_between(connection, "cars", **within),
