@@ -23,7 +23,8 @@ from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.store import Ledger
 from app.projections.keeping import Keeping
 from app.projections.rebuild import rebuild
-from app.projections.rows_apart import VERSION, FoldedRows
+from app.projections.rows import VERSION
+from app.projections.rows_apart import FoldedRows
 from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged, VersionConflict, WhyledgerError

@@ -17,7 +17,7 @@ from app.ledger.store import Ledger
 from app.ledger.tables import ENTRIES
 from app.projections.opening import look_at_ledger, open_ledger
 from app.projections.rebuild import rebuild
-from app.projections.rows_apart import STATE
+from app.projections.rows import STATE
 from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.errors import LedgerUnwritable
