@@ -92,6 +92,12 @@ class StoppablePostgres:
             (theirs / left).unlink(missing_ok=True)  # of the one that was copied
         return StoppablePostgres(theirs)
 
+    def demote(self) -> None:
+        """Let it take no writes any more, as one that follows another does."""
+        self.stop()
+        (Path(self._server.pgdata) / "standby.signal").touch()
+        self.start()
+
     def promote(self) -> None:
         """Let it take writes from now on; it follows nobody any more."""
         self._run("promote")

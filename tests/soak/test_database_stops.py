@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CRASHES_SHORT = 3
 CRASHES_LONG = 60
 PAGE_ENTRIES = 2
+UNWRITABLE = "urn:whyledger:problem:ledger-unwritable"
 
 
 def test_a_service_outlives_its_database(
@@ -71,6 +72,33 @@ def test_a_service_outlives_its_database(
     assert len(acknowledged) == first
     assert rebuild(ledger).differing == ()
     ledger.close()
+
+
+def test_a_service_whose_server_becomes_a_stand_by_answers_who_reads_until_writes_are_taken_again(
+    stoppable_postgres: StoppablePostgres, tmp_path: Path
+) -> None:
+    """Given connections that have read before: the server does not let them begin a transaction
+    that writes."""
+    settings = Settings(
+        database_url=stoppable_postgres.url,
+        state_dir=tmp_path / "state",
+        busy_timeout_seconds=2,
+    )
+    with Service(settings) as service, service.client() as client:
+        service.adopt()
+        assert send(client, cars(0, 10)).status_code == 201
+        stoppable_postgres.demote()
+        until(lambda: client.get("/models").status_code == 200)
+        for _ in range(3):
+            assert client.get("/models/car-price/health").status_code == 200
+            answer = send(client, cars(10, 10))
+            assert (answer.status_code, answer.json()["type"]) == (503, UNWRITABLE), answer.text
+            assert "no stand-by" in answer.json()["detail"]
+        stoppable_postgres.promote()
+        until(lambda: send(client, cars(10, 10)).status_code == 201)
+        until(lambda: client.get("/readyz").status_code == 200)
+    with closing(open_ledger(settings)) as ledger:
+        assert rebuild(ledger).differing == ()
 
 
 def test_rows_that_were_folded_and_not_on_the_disk_are_folded_again_after_a_crash(
