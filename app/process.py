@@ -12,6 +12,7 @@ from app.audit.anchors_told import anchors_failing
 from app.cycle.next_cycle import next_cycle
 from app.cycle.starting import Cycles
 from app.database.private_files import narrow_state
+from app.database.read_only import refuse_to_serve_read_only
 from app.intake.datasets import Datasets
 from app.intake.observations import Observations
 from app.intake.predictions import Predictions
@@ -57,7 +58,7 @@ class Process:
         moment; what it raises ends the start. One that fails leaves nothing open.
 
         Raises:
-            LedgerBusy: the database is in use or out of reach.
+            LedgerBusy: the database is in use, out of reach, or can only be looked at.
             SigningRefused: the signing key cannot be used; the message says what to do.
         """
         try:
@@ -78,6 +79,8 @@ class Process:
                 settings, progress=progress, answers_within=settings.busy_timeout_seconds
             )
             made.callback(ledger.close)
+            with ledger.snapshot() as connection:
+                refuse_to_serve_read_only(connection)
             if settings.rows_folded_beside:
                 folding = FoldingProcess(ledger, settings)
                 made.callback(folding.close)

@@ -79,6 +79,7 @@ def create_database(url: str, settings: Settings, *, answers_within: float | Non
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
     else:
+        _begin_as_the_server_does(engine)
         end_waits(engine, answers_within, settings)
     return engine
 
@@ -226,6 +227,16 @@ def end_waits(engine: Engine, answers_within: float | None, settings: Settings) 
         _dialect: object, _record: object, arguments: list[Any], parameters: dict[str, Any]
     ) -> Any:
         return bound.connect(*arguments, **parameters)
+
+
+def _begin_as_the_server_does(engine: Engine) -> None:
+    """A connection that only read says nothing of writing when it is used again. SQLAlchemy lets it
+    ask for a transaction that writes, and a stand-by does not even begin one."""
+
+    @event.listens_for(engine, "checkin")
+    def forget(raw: Any, _record: object) -> None:
+        if raw is not None and not raw.closed and raw.read_only is False:
+            raw.read_only = None
 
 
 def _configure_sqlite(engine: Engine) -> None:

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database.engine import READ_MODELS_SCHEMA, ROWS_SCHEMA, end_waits
 from app.database.migrating import SCHEMA_REVISION, CannotJudge, schema_revision
 from app.settings import Settings
-from domain.errors import LedgerDamaged
+from domain.errors import LedgerDamaged, LedgerUnwritable
 from domain.faults import shown
 
+_TAKES_WRITES: Final = text(
+    "SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"
+)
 _NOT_ALLOWED: Final = "42501"  # PostgreSQL: insufficient_privilege
 
 
@@ -53,6 +56,35 @@ def look_at_database(url: str, settings: Settings) -> Engine:
     )
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def takes_writes(connection: Connection) -> bool:
+    """Whether PostgreSQL does: a stand-by does not, nor for who is set to read only.
+
+    A file of SQLite is asked by writing.
+    """
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.execute(_TAKES_WRITES).scalar_one())
+
+
+def refuse_to_serve_read_only(connection: Connection) -> None:
+    """Refuse a database that can only be looked at to who must record what he answers.
+
+    A stand-by has locks of its own: beside a service of the server that it follows another one
+    would sign, and run the same cycle.
+
+    Raises:
+        LedgerUnwritable: it takes no writes.
+    """
+    if not takes_writes(connection):
+        raise LedgerUnwritable(
+            "the ledger's database takes no writes: it is a stand-by (`pg_is_in_recovery`), or "
+            "`default_transaction_read_only` is 'on' for this login. A service records what it "
+            "answers. Let WHYLEDGER_DATABASE_URL name the server that takes writes, and start it "
+            "again. Whoever only looks needs no service: `whyledger state`, `decisions`, `why`, "
+            "`changes`, `export` and `verify` read this one."
+        )
 
 
 def judged_revision(connection: Connection) -> str | None:

@@ -73,8 +73,8 @@ class Keeping:
         self.read_models = tuple(read_models)
         self.page_entries = page_entries
         self.page_rows = page_rows
-        self._names = {str(table.name) for table in tables_of(read_models)}
-        self._ours = self._names | {str(table.name) for table in ROWS.tables}
+        self.names = frozenset(name for each in read_models for name in each.names)
+        self._ours = self.names | ROWS.names
         self._apart = apart
         self.together = _together(read_models)
 
@@ -176,11 +176,11 @@ class Keeping:
 
         The next catching up makes them, and folds from the first entry on.
         """
-        take_turns(connection, self._names)
-        for name in sorted(tables_beside(connection) & self._names):
+        take_turns(connection, self.names)
+        for name in sorted(tables_beside(connection) & self.names):
             Table(name, MetaData(schema=READ_MODELS_SCHEMA)).drop(connection)
         rows = position_rows(connection)
-        forget(connection, [row for row in rows if not self._names.isdisjoint(row.split())])
+        forget(connection, [row for row in rows if not self.names.isdisjoint(row.split())])
 
     def _catch_up(self, connection: Connection, until: int, *, new: int = 0) -> int:
         """Fold a page at most up to `until`, and when that is all, the `new` entries behind it.
@@ -271,7 +271,7 @@ class Keeping:
         """All of them are folded up to `last`: one row says so, and those for parts go."""
         put(connection, POSITIONS, {"read_models": self.together, "position": last})
         rows = position_rows(connection)
-        parts = [row for row in rows if self._names.issuperset(row.split())]
+        parts = [row for row in rows if self.names.issuperset(row.split())]
         forget(connection, [row for row in parts if row != self.together])
 
     def _fetch(
@@ -295,4 +295,4 @@ def _begin(connection: Connection, read_models: Iterable[ReadModel], last: int) 
 
 
 def _together(read_models: Iterable[ReadModel]) -> str:
-    return " ".join(sorted(str(table.name) for table in tables_of(read_models)))
+    return " ".join(sorted(name for each in read_models for name in each.names))

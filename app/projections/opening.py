@@ -15,7 +15,7 @@ from app.cause import Cause
 from app.clock import new_id, now
 from app.database.engine import create_database
 from app.database.migrating import migrate
-from app.database.read_only import judged_revision, look_at_database
+from app.database.read_only import judged_revision, look_at_database, takes_writes
 from app.database.rows_file import ledger_file, rows_file, show_rows
 from app.ledger.catching_up import Progress
 from app.ledger.damage import record_damage
@@ -23,7 +23,8 @@ from app.ledger.new_events import NewEvent, StreamAppend
 from app.ledger.store import Ledger
 from app.projections.keeping import Keeping
 from app.projections.rebuild import rebuild
-from app.projections.rows_apart import VERSION, FoldedRows
+from app.projections.rows import VERSION
+from app.projections.rows_apart import FoldedRows
 from app.projections.runner import apply
 from app.settings import Settings
 from domain.errors import LedgerBusy, LedgerDamaged, VersionConflict, WhyledgerError
@@ -196,6 +197,8 @@ def _drop_abandoned(ledger: Ledger, keeping: Keeping, rows: FoldedRows) -> None:
     with ledger.snapshot() as connection:
         if not keeping.others(connection, unfolded_before=limit):
             return  # who opens a ledger does not wait for those that append
+        if not takes_writes(connection):
+            return  # whoever opens the server that this one follows drops them
     with ledger.writing() as connection:
         dropped = keeping.drop_others(connection, unfolded_before=limit)
     if dropped:

@@ -83,6 +83,8 @@ class ReadModel:
     # Folded together with it. When one of them gets another number, all do: two versions of the
     # service may share what is folded alike, and nothing else.
     beside: tuple[Table, ...] = ()
+    # Nothing is folded into these; they are made and dropped with it.
+    kept_with: tuple[Table, ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,6 +95,11 @@ class ReadModel:
     def tables(self) -> tuple[Table, ...]:
         """All that it fills."""
         return (self.table, *self.beside)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all tables that go with it."""
+        return frozenset(str(table.name) for table in (*self.tables, *self.kept_with))
 
 
 def table_of(

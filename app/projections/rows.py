@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, delete, or_, select, tuple_
+from sqlalchemy import Column, Connection, LargeBinary, Table, delete, or_, select, tuple_
 
 from app.database.engine import insert_rows
 from app.ledger.erasures import models_of_rows
 from app.ledger.past import Past
+from app.ledger.tables import POSITION
 from app.projections.answered_rows import answered_in_zone
 from app.projections.asked_rows import AskedRows
 from app.projections.label_days import LABEL_DAYS, ModelVersion, Standing, recount
@@ -25,7 +26,7 @@ from app.projections.predictions import (
     last_of_each_version,
     predictions_in,
 )
-from app.projections.read_model import ReadModel, unfit
+from app.projections.read_model import ROWS_METADATA, ReadModel, unfit
 from app.projections.zones import ZONES, add_to_zones, write_zone, zone_of
 from domain.blocks.ids import place_of, position_of
 from domain.events.block_events import ObservationsRecorded, OutcomesRecorded, PredictionsMade
@@ -43,6 +44,15 @@ _LABELLED: Final = AskedRows(
     " SELECT digest FROM asked WHERE EXISTS"
     " (SELECT 1 FROM {labels} WHERE identity_digest = digest AND label IS NOT NULL)",
     labels=LABELS,
+)
+_TABLES: Final = (PREDICTIONS, ZONES, LABELS, LABEL_DAYS)
+VERSION: Final = ".".join(str(table.name).rpartition("_")[2] for table in _TABLES)
+# The last entry folded, and what its leaf hash was.
+STATE: Final = Table(
+    f"rows_state_{VERSION.replace('.', '_')}",
+    ROWS_METADATA,
+    Column("position", POSITION, primary_key=True, autoincrement=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
 )
 
 
@@ -144,5 +154,6 @@ ROWS: Final = ReadModel(
         OutcomesRecorded: _labelled,
         PayloadErased: _erased,
     },
-    beside=(ZONES, LABELS, LABEL_DAYS),
+    beside=_TABLES[1:],
+    kept_with=(STATE,),
 )

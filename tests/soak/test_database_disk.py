@@ -34,7 +34,7 @@ class SmallDisk:
         self.mounted = (
             not bound and not subprocess.run(command, check=False, capture_output=True).returncode
         )
-        self.postgres = StoppablePostgres(folder)
+        self.postgres = StoppablePostgres(folder / "data")
 
     def fill(self) -> None:
         """Leave `ROOM_BYTES`."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, delete, text
+from sqlalchemy import Connection, Engine, delete, make_url, text
 
 from app.database.engine import create_database
 from app.database.locks import take_lock
 from app.ledger.store import Ledger
 from app.projections.models import MODELS
+from app.projections.opening import open_ledger
 from app.settings import Settings
+from domain.errors import LedgerUnwritable
+from tests.ledger_events import put, refused
+from tests.postgres import command, logging_in
 
 
 def test_a_plain_postgresql_url_means_psycopg() -> None:
@@ -80,3 +85,19 @@ def test_a_reader_cannot_write_and_leaves_no_trace_on_its_connection(ledger: Led
         connection.execute(delete(MODELS))
     with ledger.writing() as connection:
         connection.execute(delete(MODELS))
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_connection_that_has_read_asks_the_server_for_no_more_than_a_new_one(
+    ledger: Ledger, settings: Settings
+) -> None:
+    """Given a login that is set to read only, as everybody is on a stand-by, and a connection that
+    has read: it is refused as a new one is, and does not ask for a transaction that writes."""
+    with logging_in(settings.ledger_url, "whyledger_app") as url:
+        role = make_url(url).username
+        command(settings.ledger_url, f"ALTER ROLE {role} SET default_transaction_read_only = on")
+        with closing(open_ledger(settings.model_copy(update={"database_url": url}))) as looking:
+            assert looking.size() == 1
+            with pytest.raises(LedgerUnwritable, match=r"read-only transaction.*no stand-by"):
+                put(looking, "observations-cars", refused())
+    assert ledger.size() == 1

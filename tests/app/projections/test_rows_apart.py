@@ -23,8 +23,8 @@ from app.projections.labels import LABELS
 from app.projections.opening import open_ledger
 from app.projections.predictions import PREDICTIONS, find_predictions, latest_predictions
 from app.projections.rebuild import rebuild
-from app.projections.rows import ROWS
-from app.projections.rows_apart import VERSION, FoldedRows
+from app.projections.rows import ROWS, VERSION
+from app.projections.rows_apart import FoldedRows
 from app.proof.verify.verification import verify
 from app.settings import Settings
 from domain.errors import LedgerBusy

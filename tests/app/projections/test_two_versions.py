@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    make_url,
     select,
     text,
     update,
@@ -42,6 +43,7 @@ from domain.errors import LedgerBusy
 from domain.events.envelope import Recorded
 from domain.events.events import RowsRefused
 from tests import ledger_events as events
+from tests.postgres import command, logging_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +229,20 @@ def test_numbers_that_nobody_keeps_up_are_dropped_after_a_week(
     refuse_long_ago(new)
     opened(settings, Keeping(LATER_MODELS))
     assert names_that_stand(new) == {"refusals_2"}
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_who_may_only_read_drops_nothing_and_is_not_refused_for_it(
+    settings: Settings, new: Ledger, opened: Callable[..., Ledger]
+) -> None:
+    refuse_long_ago(new)
+    with logging_in(settings.ledger_url, "whyledger_app") as url:
+        reads_only = f"ALTER ROLE {make_url(url).username} SET default_transaction_read_only = on"
+        command(settings.ledger_url, reads_only)
+        looking = opened(settings.model_copy(update={"database_url": url}), Keeping(LATER_MODELS))
+        assert refused_by_new(looking) == 8
+        looking.close()
+    assert names_that_stand(new) == {REFUSALS.name, LATER.name}
 
 
 def test_an_older_version_that_comes_back_after_all_folds_its_own_anew(

@@ -18,8 +18,7 @@ from app.database.engine import READ_MODELS_SCHEMA
 from app.database.migrating import CannotJudge
 from app.ledger.store import Ledger
 from app.projections.opening import open_ledger
-from app.projections.rows import ROWS
-from app.projections.rows_apart import STATE
+from app.projections.rows import ROWS, STATE
 from app.proof.verify.verification import Verified
 from app.settings import Settings
 from domain.errors import LedgerDamaged
