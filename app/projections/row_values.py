@@ -21,7 +21,7 @@ from domain.events.erasure import Erased
 from domain.events.expansion import rows_of
 from domain.events.row_cells import cells_of, names_of
 from domain.events.unreadable import Unreadable
-from domain.packed import Packed, Packing, Value, Whole
+from domain.packed import Packed, Packing, Value, Whole, one_by_one
 
 _ROWS_AT_ONCE: Final = 1_000  # that are objects at a time, of entries with one row
 
@@ -114,9 +114,9 @@ def _entries(connection: Connection, places: Whole) -> Iterator[tuple[Recorded, 
     """Each entry, and which of its rows are asked for."""
     positions = positions_of(places)
     starts = np.flatnonzero(np.diff(positions, prepend=-1))
-    ends = [*starts[1:].tolist(), len(places)]
-    found = entries_at(connection, positions[starts].tolist())
-    for start, end in zip(starts.tolist(), ends if len(places) else [], strict=True):
+    ends = np.append(starts[1:], len(places))[: len(starts)]
+    found = entries_at(connection, one_by_one(positions[starts]))
+    for start, end in zip(one_by_one(starts), one_by_one(ends), strict=True):
         entry = next(found, None)
         if entry is None or entry.position != positions[start]:
             raise _gone()
