@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from domain.packed import Flags
 
 RowDigests: TypeAlias = NDArray[np.bytes_]  # `row_digest` of each of some rows
 _DIGEST_BYTES: Final = 16  # two rows share one once in 2^64 tries, so nobody finds such a pair
+_AT_ONCE: Final = 8_192  # identities that are objects at a time
 
 
 def row_digest(model: str, identity: str) -> bytes:
@@ -36,8 +38,11 @@ def digests_of_rows(model: str, identities: Iterable[str]) -> list[bytes]:
 
 
 def row_digests(model: str, identities: Iterable[str]) -> RowDigests:
-    """The same, packed."""
-    return as_row_digests(b"".join(digests_of_rows(model, identities)))
+    """The same, packed; some thousand of them are objects at a time."""
+    found, given = bytearray(), iter(identities)
+    while page := list(islice(given, _AT_ONCE)):
+        found += b"".join(digests_of_rows(model, page))
+    return as_row_digests(found)
 
 
 def as_row_digests(content: bytes | bytearray) -> RowDigests:
@@ -67,7 +72,11 @@ class Identities:
 
     def add(self, identities: Iterable[str]) -> None:
         """These, too."""
-        self._added.append(row_digests(self._model, identities))
+        self.add_rows(row_digests(self._model, identities))
+
+    def add_rows(self, rows: RowDigests) -> None:
+        """The identities of these rows of the model, too."""
+        self._added.append(rows)
 
     def among(self, identities: Sequence[str]) -> Flags:
         """Which of these are in the set, one flag each."""

@@ -209,6 +209,50 @@ def in_order_of_coming(keys: NDArray[np.bytes_] | Whole) -> Whole:
     return number[place]
 
 
+class Numbering:
+    """`numbered`, of digests that come page by page: 24 bytes for each different one."""
+
+    def __init__(self) -> None:
+        self.keys: NDArray[np.bytes_] = text_digests([])  # each different one, in their order
+        self._numbers = np.empty(0, np.int64)  # of each of them
+
+    def of(self, page: NDArray[np.bytes_]) -> Whole:
+        """The number of each of these; those that have none get the next ones."""
+        at = np.searchsorted(self.keys, page)
+        known = np.zeros(len(page), np.bool_)
+        inside = at < len(self.keys)
+        known[inside] = self.keys[at[inside]] == page[inside]
+        fresh, first, place = np.unique(page[~known], return_index=True, return_inverse=True)
+        number = np.empty(len(fresh), np.int64)
+        number[np.argsort(first)] = np.arange(len(self.keys), len(self.keys) + len(fresh))
+        found = np.empty(len(page), np.int64)
+        found[known] = self._numbers[at[known]]
+        found[~known] = number[place]
+        where = np.searchsorted(self.keys, fresh)
+        self.keys = np.insert(self.keys, where, fresh)
+        self._numbers = np.insert(self._numbers, where, number)
+        return found
+
+
+class Texts:
+    """Texts in their order, in the bytes that each has and 8 more."""
+
+    def __init__(self) -> None:
+        self._bytes, self._ends = bytearray(), array("q")
+
+    def add(self, text: str) -> None:
+        """One more."""
+        self._bytes += text.encode()
+        self._ends.append(len(self._bytes))
+
+    def __iter__(self) -> Iterator[str]:
+        """Each of them."""
+        start = 0
+        for end in self._ends:
+            yield self._bytes[start:end].decode()
+            start = end
+
+
 def text_digests(texts: Iterable[str]) -> NDArray[np.bytes_]:
     """16 bytes that stand for each text: alike for the same text, different for others."""
     digests = bytearray()
@@ -231,7 +275,11 @@ def times_at(moments: Moments) -> list[str]:
     return [f"{each}Z" for each in np.datetime_as_string(moments, unit="us").tolist()]
 
 
-def one_by_one(numbers: Floats) -> Iterator[float]:
+@overload
+def one_by_one(numbers: Floats) -> Iterator[float]: ...
+@overload
+def one_by_one(numbers: Whole) -> Iterator[int]: ...
+def one_by_one(numbers: Floats | Whole) -> Iterator[float] | Iterator[int]:
     """The numbers as Python has them, some thousand in memory at a time."""
     for start in range(0, len(numbers), _AT_ONCE):
         yield from numbers[start : start + _AT_ONCE].tolist()

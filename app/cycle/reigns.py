@@ -24,7 +24,7 @@ from app.ledger.store import Connection
 from app.ledger.streams import model_stream
 from app.projections.answered_rows import Reach
 from app.projections.champions import ChampionView, get_champion
-from app.projections.cycles import CycleView, get_cycle, list_cycles
+from app.projections.cycles import CycleView, cycles_since, get_cycle
 from app.projections.labels import labels_by_identity
 from app.projections.reigns import newest_reign
 from app.projections.windows import Answers, Window
@@ -107,21 +107,12 @@ def _begins_reign(entry: Recorded, model: str) -> bool:
     return isinstance(event, CandidatePromoted | ChampionRolledBack) and event.model == model
 
 
-def cycles_of(connection: Connection, reign: Reign, *, before: int) -> list[CycleView]:
+def cycles_of(connection: Connection, reign: Reign, *, before: int) -> Iterator[CycleView]:
     """The cycle that the reign began after, and those that started in it before a position.
 
     Oldest first; the first of them started before the reign did, and gives it its first `as_of`.
     """
-    found: list[CycleView] = []
-    number: int | None = None
-    while page := list_cycles(connection, reign.model, before_number=number):
-        for view in page:
-            if view.started_position < before:
-                found.append(view)
-                if view.started_position < reign.position:
-                    return found[::-1]
-        number = page[-1].number
-    return found[::-1]
+    return cycles_since(connection, reign.model, since=reign.position, before=before)
 
 
 def served_rows(

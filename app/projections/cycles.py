@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import groupby
@@ -36,6 +36,8 @@ from domain.events.cycle_events import (
 )
 from domain.events.envelope import Recorded, event_data
 from domain.events.verdicts import NOT_DECIDED
+
+_CYCLES_AT_ONCE: Final = 10  # that are objects: some 200 KB each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,23 @@ def list_cycles(
     below = INTEGER_MAX if before_number is None else before_number
     asked = {"of": model, "below": below, "most": limit}
     return views_of(CycleView, connection.execute(_NEWEST_FIRST, asked))
+
+
+def cycles_since(
+    connection: Connection, model: str, *, since: int, before: int
+) -> Iterator[CycleView]:
+    """The model's cycles that started before the position `before`, oldest first, from the last
+    that started before the position `since` on: only some are held at a time, for each says much.
+    """
+    started = CYCLES.c.started_position
+    number, mine = CYCLES.c.number, CYCLES.c.model == model
+    last = select(number).where(mine, started < min(since, before)).order_by(number.desc()).limit(1)
+    first = connection.execute(last).scalar()
+    query = select(CYCLES).where(mine, started < before).order_by(number).limit(_CYCLES_AT_ONCE)
+    reached = -1 if first is None else int(first) - 1
+    while page := views_of(CycleView, connection.execute(query.where(number > reached))):
+        yield from page
+        reached = page[-1].number
 
 
 def trainings_until(connection: Connection, model: str, *, day: str, before_number: int) -> int:

@@ -26,7 +26,9 @@ from domain.events.envelope import Recorded
 from domain.events.expansion import expand
 
 PAGE_ENTRIES: Final = 500  # read, folded and forgotten at once
-_DIGEST_ROWS: Final = 1000  # fetched at once
+_DIGEST_ROWS_MAX: Final = 1000  # fetched at once,
+_DIGEST_BYTES: Final = 2**18  # as far as they have no more than this: a cycle's row has 30 KB
+_FIRST_ROWS: Final = 16  # while it is not known how long they are
 
 
 def fold(
@@ -70,13 +72,17 @@ def digests(connection: Connection, read_models: Iterable[ReadModel]) -> dict[st
 def _digest(connection: Connection, table: Table) -> str:
     found = hashlib.sha256()
     query = select(table).order_by(*table.primary_key.columns)
-    rows = connection.execute(query, execution_options={"yield_per": _DIGEST_ROWS})
     in_bytes = [at for at, each in enumerate(table.columns) if isinstance(each.type, LargeBinary)]
-    for page in rows.partitions():
-        columns: list[Sequence[object]] = [*zip(*page, strict=True)]
-        for at in in_bytes:
-            columns[at] = [_in_json(value) for value in columns[at]]
-        found.update(_lines(columns) + b"\n")
+    at_once = _FIRST_ROWS
+    with connection.execute(query, execution_options={"stream_results": True}) as rows:
+        while page := rows.fetchmany(at_once):
+            columns: list[Sequence[object]] = [*zip(*page, strict=True)]
+            for at in in_bytes:
+                columns[at] = [_in_json(value) for value in columns[at]]
+            lines = _lines(columns)
+            found.update(lines + b"\n")
+            fitting = _DIGEST_BYTES * len(page) // len(lines)
+            at_once = max(1, min(fitting, 2 * at_once, _DIGEST_ROWS_MAX))
     return found.hexdigest()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.events.residual_findings import ErrorIncrease
-from domain.packed import Floats, Whole, numbered, one_by_one
+from domain.packed import Floats, Whole, in_order_of_coming, one_by_one, text_digests
 from domain.residuals.frozen import Residual
 
 LABELLED_ROWS_MIN: Final = 50
@@ -40,11 +40,15 @@ class Errors:
     @classmethod
     def of(cls, rows: Iterable[Residual]) -> Errors:
         """Those of these rows."""
-        residuals, groups = array("d"), []
-        for row in rows:
-            residuals.append(row.residual)
-            groups.append(row.group)
-        return cls(np.frombuffer(residuals), numbered(groups))
+        residuals = array("d")
+
+        def groups() -> Iterator[str]:
+            for row in rows:
+                residuals.append(row.residual)
+                yield row.group
+
+        of = in_order_of_coming(text_digests(groups()))
+        return cls(np.frombuffer(residuals), of)
 
     @property
     def number_of_groups(self) -> int:

@@ -30,9 +30,13 @@ def test_it_answers_as_a_set_does(
 def test_what_is_kept_does_not_depend_on_how_long_the_names_are() -> None:
     rows = 20_000
     Identities("cars", ["1"])  # what NumPy imports for the first of them is none of theirs
-    tracemalloc.start()
-    found = Identities("cars", (f"{n}" * 20 for n in range(rows)))
-    kept, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(found) == rows
-    assert kept <= 20 * rows
+    held = []
+    for count in (rows, 4 * rows):
+        tracemalloc.start()
+        found = Identities("cars", (f"{n}" * 20 for n in range(count)))
+        kept, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        held.append(most)
+        assert len(found) == count
+        assert kept <= 20 * count
+    assert held[1] - held[0] <= 64 * 3 * rows, "as objects, digests alone take as much"

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import packed
-from domain.packed import Packed, Packing, Value, numbered, one_by_one, pack
+from domain.packed import (
+    Numbering,
+    Packed,
+    Packing,
+    Texts,
+    Value,
+    numbered,
+    one_by_one,
+    pack,
+    text_digests,
+)
 
 NUMBERS = st.none() | st.integers(-3, 3) | st.floats(-1e9, 1e9)
 COLUMNS = st.lists(NUMBERS, max_size=12) | st.lists(
@@ -112,3 +122,20 @@ def test_numbers_are_handed_out_as_python_has_them() -> None:
     found = list(one_by_one(given_numbers))
     assert found == given_numbers.tolist()
     assert type(found[0]) is float
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=5), max_size=6))
+def test_keys_that_come_page_by_page_get_the_numbers_of_all_at_once(pages: list[list[str]]) -> None:
+    numbering = Numbering()
+    found = [number for page in pages for number in numbering.of(text_digests(page)).tolist()]
+    together = [key for page in pages for key in page]
+    assert found == numbered(together).tolist()
+    assert numbering.keys.tolist() == sorted({*text_digests(together).tolist()})
+
+
+@given(st.lists(st.text(max_size=4), max_size=8))
+def test_packed_texts_are_the_texts_that_were_added(texts: list[str]) -> None:
+    found = Texts()
+    for text in texts:
+        found.add(text)
+    assert [*found] == texts

@@ -1,7 +1,8 @@
 """The rows of a reign as they enter its evidence: a page in memory at a time.
 
 A reign may serve millions of rows. Of each that it served, where it stands and its residual are
-kept, and of each that has entered, 16 bytes of its identity.
+kept, and of each that has entered, 16 bytes of its identity, and 16 more where its label was
+corrected since.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class EnteredRows:
     def __init__(self, known: Knowledge, connection: Connection) -> None:
         self._known, self._connection = known, connection
         self._identities = Identities(known.started.model)
-        self._corrected: set[str] = set()
+        self._corrected = Identities(known.started.model)
         self._latest: list[str] = []
 
     def passing(self, rows: Iterable[Residual]) -> Iterator[Residual]:
@@ -65,12 +66,14 @@ class EnteredRows:
             return
         started = self._known.started
         self._identities.add(self._latest)
-        self._corrected |= corrected_among(
-            self._connection,
-            started.model,
-            self._latest,
-            before=started.as_of,
-            up_to=self._known.cutoff,
+        self._corrected.add(
+            corrected_among(
+                self._connection,
+                started.model,
+                self._latest,
+                before=started.as_of,
+                up_to=self._known.cutoff,
+            )
         )
         self._latest = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from app.projections.cycles import CycleView
 from domain.decisions.rule_numbers import FIRST, form, form_in
 from domain.events.cycle_events import CycleStarted, DriftMeasured
 from domain.events.residual_findings import ResidualEvidence
-from domain.residuals.blocks import Alike, Hearing
+from domain.residuals.blocks import Alike, Hearing, set_of_blocks
 from domain.residuals.evidence import EVIDENCE_HOLDOUT_ROWS_MIN, Ranked, advance, begun, fact
 from domain.residuals.front import settle
 from domain.residuals.frozen import Residual
@@ -131,10 +131,10 @@ class _SoFar:
         self.wealth = begun(()).log_wealth
         self.front: str | None = None
         self.last = before.as_of  # `as_of` that the next stake is counted from
-        self.blocks: frozenset[str] = frozenset()  # that have entered, the holdout's among them
+        self.blocks = set_of_blocks()  # that have entered, the holdout's among them
         self._connection, self._entered, self._alike = connection, entered, alike
 
-    def values(self, holdout: Hearing, cycles: Sequence[CycleView]) -> Iterator[Ranked]:
+    def values(self, holdout: Hearing, cycles: Iterable[CycleView]) -> Iterator[Ranked]:
         """Of the promotion holdout, and of what has entered in the cycles since.
 
         What a cycle won by taking alike rows one by one, under an earlier form of this rule, is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Final
 
@@ -131,12 +131,13 @@ def error_increase(known: Knowledge, connection: Connection, reign: Reign) -> Er
 
 def counted_cycles(
     known: Knowledge, connection: Connection, reign: Reign
-) -> tuple[CycleView, list[CycleView]]:
-    """The cycle that the reign began after, and those since that none has set aside."""
-    before, *cycles = cycles_of(connection, reign, before=known.cutoff)
+) -> tuple[CycleView, Iterator[CycleView]]:
+    """The cycle that the reign began after, and those since that none has set aside; read once."""
+    cycles = cycles_of(connection, reign, before=known.cutoff)
+    before = next(cycles)
     aside = set_aside(connection, reign.model, before_number=known.started.number)
     aside |= frozenset(known.started.sets_aside)
-    return before, [view for view in cycles if view.cycle not in aside]
+    return before, (view for view in cycles if view.cycle not in aside)
 
 
 def log_scale(known: Knowledge, reign: Reign) -> bool:

@@ -24,7 +24,7 @@ from domain.blocks.ids import position_of
 from domain.events.events import PayloadErased
 from domain.events.expansion import expanded
 
-_ROWS: Final = 1000  # fetched at once
+_ROWS: Final = 100  # fetched at once: a cycle's has 30 KB
 _SHOWN: Final = 300  # characters of a differing row
 
 

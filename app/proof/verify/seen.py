@@ -60,9 +60,12 @@ class Seen:
     @contextmanager
     def begun(cls) -> Iterator[Seen]:
         """Nothing seen yet; forgotten at the end."""
-        seen = cls()
-        with closing(seen._file):
+        with closing(cls()) as seen:
             yield seen
+
+    def close(self) -> None:
+        """Forget it; to do so again does nothing."""
+        self._file.close()
 
     def add_ids(self, ids: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Take ids and their positions, in order; those that were seen before."""

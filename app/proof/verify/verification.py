@@ -156,6 +156,7 @@ def verify(
         breaks += wrong
         signed = 0 if pending is None else seen.largest_checkpoint()
         breaks += _check_end(connection, tree, signed, "ledger_head" in tables)
+        seen.close()  # to compare takes as much room again
         compared, differing = 0, list[Break]()
         if read_models and not breaks and revision == SCHEMA_REVISION:
             connection.rollback()  # rows stand in a file of their own, looked at before the ledger

@@ -10,6 +10,7 @@ from app.ledger.store import Ledger, StreamAppend
 from app.projections.champions import get_champion
 from app.projections.contracts import get_contract
 from app.projections.cycles import (
+    cycles_since,
     get_cycle,
     list_cycles,
     newest_measured,
@@ -305,3 +306,21 @@ def test_a_step_of_a_cycle_nobody_started_changes_no_read_model(ledger: Ledger) 
     assert model(ledger) == before
     with ledger.connect() as connection:
         assert list_decisions(connection) == []
+
+
+def test_the_cycles_since_a_position_come_oldest_first_from_the_last_before_it_on(
+    ledger: Ledger,
+) -> None:
+    for number in range(1, 26):  # more than are held at a time
+        cycle(ledger, number)
+    with ledger.connect() as connection:
+        at = {n: get_cycle(connection, f"cars-{n}").started_position for n in (3, 4, 25)}
+
+        def numbers(since: int, before: int) -> list[int]:
+            found = cycles_since(connection, "cars", since=since, before=before)
+            return [each.number for each in found]
+
+        assert numbers(at[4], at[25] + 1) == list(range(3, 26))
+        assert numbers(at[4], at[25]) == list(range(3, 25))
+        assert numbers(0, at[4]) == [1, 2, 3], "none started before it"
+        assert list(cycles_since(connection, "vans", since=at[4], before=at[25])) == []

@@ -31,8 +31,9 @@ from tests.app.proof.forged_rows import FIRST, erase, fill, forge
 from tests.app.proof.forger import change
 from tests.app.proof.signed_history import History, lines_of, true_history, verified
 from tests.app.proof.signed_ledger import Kept, checked, exported, zipped
-from tests.app.proof.verify.test_memory import GROWS_MAX, peak
+from tests.app.proof.verify.test_memory import GROWS_MAX
 from tests.ledger_events import observation, put
+from tests.peak import peak
 from tests.repository import REPOSITORY
 
 OLDER_VERIFIER = REPOSITORY / "tests" / "golden" / "verify_bundle-1.py.txt"

@@ -42,7 +42,7 @@ def test_a_group_enters_once_as_the_mean_of_its_rows_and_the_holdout_is_taken_al
     entered = Hearing(kept(cars, 2, "cycle.drift-measured"), "group")
     expected = advance(begun(holdout), entered, model_version="car-price/1", days=found.days)
     assert entered.rows >= 2 * entered.values > 2
-    assert not entered.blocks & holdout.blocks
+    assert len(entered.blocks | holdout.blocks) == entered.values + holdout.values
     assert (found.holdout_rows, found.entered) == (holdout.values, entered.values)
     assert found.memory == found.holdout_rows + found.entered
     assert found.log_days == pytest.approx(expected.log_days, abs=1e-12)

@@ -23,6 +23,7 @@ from tests.app.many_rows import observations, put_many
 from tests.app.proof.forger import change
 from tests.app.proof.signed_ledger import Kept, checked, exported, leaves_of, verified
 from tests.ledger_events import observation, put, refused
+from tests.peak import peak
 from tests.told import ToldOnce, retold
 
 FEW = 1000
@@ -44,20 +45,6 @@ def grow_to(ledger: Ledger, size: int) -> None:
             put_many(ledger, observations(*range(ROWS), source=f"/{ledger.size()}"))
         people = [observation(f"owner={ledger.size() + n}") for n in range(part // 3)]
         put(ledger, "observations-cars", *people, personal=True)
-
-
-def peak(work: Callable[[], object]) -> int:
-    """The most bytes that Python held for `work` at once."""
-    work()  # what is loaded and kept once is not of the ledger
-    gc.collect()
-    gc.freeze()  # what is there by now no collection looks at
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        gc.unfreeze()
 
 
 def collecting(work: Callable[..., Any]) -> Callable[..., Any]:
