@@ -32,8 +32,12 @@ _KEPT: Final = (
 
 
 def scratch_file() -> sqlite3.Connection:
-    """A connection to a new one, for one thread; closed, it is gone. Nothing in it is undone."""
-    file = sqlite3.connect("", isolation_level=None)  # the driver begins nothing on its own
+    """A connection to a new one, for one thread; closed, it is gone. Nothing in it is undone.
+
+    Another thread may close it: that one which collects what nobody holds any more.
+    """
+    # The driver begins nothing on its own.
+    file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     file.execute("PRAGMA journal_mode = OFF")
     file.execute("PRAGMA synchronous = OFF")
     file.execute("PRAGMA temp_store = FILE")  # what is sorted, too

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import cast
@@ -35,6 +37,19 @@ def columns_of(
         return np.argsort(np.array(order, np.int64))
 
     return Columns(lambda: nullcontext(cast(Connection, None)), read, len(rows), NAMES)
+
+
+def test_columns_that_nobody_holds_any_more_are_collected_by_any_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a cycle that failed, whose error holds them until it is told, a thread of a service may."""
+    monkeypatch.setattr(kept_columns, "_VALUES_HELD_MAX", 0)
+    held = [columns_of([(1, 2, 0.5, "a")], [0], 1, [])]
+    assert [*held[0]["text"]] == ["a"]
+    collecting = threading.Thread(target=held.clear)
+    collecting.start()
+    collecting.join()
+    gc.collect()  # what could not be closed would be told now
 
 
 @pytest.mark.parametrize("held", [0, 500_000], ids=["apart", "in memory"])
