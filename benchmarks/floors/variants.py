@@ -10,18 +10,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from app.cause import Cause
 from app.cli.main import main as whyledger
 from app.ledger import inserting, many_rows
-from app.ledger.new_events import NewRows, StreamAppend
+from app.ledger.new_events import NewPredictions, NewRows, StreamAppend
 from app.ledger.store import Ledger
 from app.settings import Settings
 from benchmarks.servers import free_port, process
 from domain.blocks.block import Block
+from domain.events.block_events import PredictionsMade, TimeColumn
 from domain.events.envelope import Recorded
 from domain.events.erasure import Erased
+from domain.events.rows_apart import RowsApart
 
 _append = Ledger.append
 
@@ -30,26 +32,26 @@ def _nothing_kept(
     ledger: Ledger, appends: Sequence[StreamAppend], cause: Cause, **chosen: Any
 ) -> tuple[Recorded, ...]:
     """Rows of many are answered as if they were recorded; everything else is."""
-    return _answered(appends) or _append(ledger, appends, cause, **chosen)
+    return _answered(appends, cause) or _append(ledger, appends, cause, **chosen)
 
 
 def _not_stored(
     ledger: Ledger, appends: Sequence[StreamAppend], cause: Cause, **chosen: Any
 ) -> tuple[Recorded, ...]:
     """Rows of many are made ready to be recorded: lines, salts, hashes and root."""
-    answer = _answered(appends)
+    answer = _answered(appends, cause)
     if answer:
         ledger._prepared(appends, cause, None, (), None, ())
         return answer
     return _append(ledger, appends, cause, **chosen)
 
 
-def _answered(appends: Sequence[StreamAppend]) -> tuple[Recorded, ...]:
+def _answered(appends: Sequence[StreamAppend], cause: Cause) -> tuple[Recorded, ...]:
     rows = [each for append in appends for each in append.events if isinstance(each, NewRows)]
-    return tuple(_entry(each) for each in rows for _ in range(len(each)))
+    return tuple(_entry(each, cause) for each in rows for _ in range(len(each)))
 
 
-def _entry(rows: NewRows) -> Recorded:
+def _entry(rows: NewRows, cause: Cause) -> Recorded:
     when = rows.occurred_at[0]
     return Recorded(
         position=0,
@@ -59,10 +61,28 @@ def _entry(rows: NewRows) -> Recorded:
         occurred_at=when,
         recorded_at=when,
         actor="",
-        correlation_id="",
+        correlation_id=cause.correlation_id,
         causation_id=None,
-        event=Erased(type="nothing", schema=1),
+        event=_event(rows) if isinstance(rows, NewPredictions) else Erased(type="", schema=1),
         rows=len(rows),
+        rows_apart=cast("RowsApart", rows),  # whoever answers looks only whether there are some
+    )
+
+
+def _event(rows: NewPredictions) -> PredictionsMade:
+    return PredictionsMade(
+        model=rows.model,
+        model_version=rows.model_version,
+        plan_sha256=rows.plan_sha256,
+        request_id=rows.request_id,
+        columns=tuple(rows.columns),
+        identity=rows.keys.identity,
+        event_time=TimeColumn(column=rows.keys.time_column, read_as=rows.keys.read_as),
+        row_schema=1,
+        rows=len(rows),
+        rows_root="",
+        occurred_from=rows.occurred_at[0],
+        occurred_until=rows.occurred_at[-1],
     )
 
 

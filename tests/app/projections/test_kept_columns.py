@@ -42,7 +42,7 @@ def columns_of(
 def test_columns_that_nobody_holds_any_more_are_collected_by_any_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of a cycle that failed, whose error holds them until it is told, a thread of a service may."""
+    """Of a cycle that failed, whose error holds them until it is told, a service's thread may."""
     monkeypatch.setattr(kept_columns, "_VALUES_HELD_MAX", 0)
     held = [columns_of([(1, 2, 0.5, "a")], [0], 1, [])]
     assert [*held[0]["text"]] == ["a"]
