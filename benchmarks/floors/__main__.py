@@ -19,7 +19,7 @@ from app.settings import Settings
 from benchmarks.databases import scratch
 from benchmarks.floors.intake import batches, uploads
 from benchmarks.floors.rebuilds import rebuilds
-from benchmarks.growth.extent import Extent
+from benchmarks.growth.extent import SHORT, Extent
 from benchmarks.growth.filling import Filling
 from benchmarks.growth.sold_cars import Rows
 from benchmarks.report import machine, report
@@ -32,17 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page: Path | None = asked.into
     if page is not None:
         into(page.read_text(encoding="utf-8"), "bench", "floors", "")
+    if asked.short:
+        asked.rows = SHORT.sizes[-1]
     begun = os.getloadavg()[0]
     with scratch() as directory:
         filling, settings = Filling(), Settings(state_dir=directory / "state")
         _say(f"filling a ledger with {asked.rows:,} rows")
         filling.begin(settings.state_dir)
         filling.grow(settings.state_dir, asked.rows, lambda _: None)
-        rows, extent = Rows(filling.cars), Extent()
+        rows, extent = Rows(filling.cars), SHORT if asked.short else Extent()
         _say("rebuild")
         with closing(open_ledger(settings)) as ledger:
             ledger.rows.catch_up()
-            tables = {"Rebuild": rebuilds(ledger, settings, directory)}
+            tables = {"Rebuild": rebuilds(ledger, settings, directory, extent)}
         _say("batches")
         tables["Batches of 1,000 rows"] = batches(settings, rows, directory, extent)
         _say("uploads")
@@ -69,6 +71,7 @@ def _say(what: str) -> None:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks floors", description=__doc__)
     parser.add_argument("--rows", type=int, default=30_000, help="that the ledger predicted")
+    parser.add_argument("--short", action="store_true", help="so little that a test can run it")
     parser.add_argument("--into", type=Path, help="the page whose table it is, docs/performance.md")
     return parser.parse_args(arguments)
 

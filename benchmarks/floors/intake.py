@@ -25,6 +25,7 @@ from benchmarks.servers import mlflow_model, service
 
 _BODIES: Final = 20
 _CSV: Final = "text/csv"
+_MLFLOW: Final = "mlflow models serve"
 _PARTS_ROWS: Final = 2_000
 _TOGETHER: Final = 500  # rows of a transaction of ours
 
@@ -37,15 +38,18 @@ def batches(settings: Settings, rows: Rows, directory: Path, extent: Extent) -> 
     designs: dict[str, Served] = {"as it is": lambda own: service(own.state_dir)}
     designs |= {name: _variant(name) for name in names}
     found: dict[str, dict[int, list[float]]] = {}
-    model = fitted()
-    categories = [each.name for each in model.contract.features if each.type == "category"]
-    features = model.contract.feature_names
     with ExitStack() as running:
         ports = {
             name: running.enter_context(served(_copied(settings, directory, f"batches {name}")))
             for name, served in designs.items()
         }
-        peer = running.enter_context(mlflow_model(model.pipeline, categories, directory))
+        peer: int | None = None
+        features: tuple[str, ...] = ()
+        if extent.peers:
+            model = fitted()
+            named = [each.name for each in model.contract.features if each.type == "category"]
+            peer = running.enter_context(mlflow_model(model.pipeline, named, directory))
+            features = model.contract.feature_names
         for _ in range(extent.rounds):
             for connections in (1, 4):
                 for name, port in ports.items():
@@ -53,20 +57,21 @@ def batches(settings: Settings, rows: Rows, directory: Path, extent: Extent) -> 
                     _note(found, name, connections, port, "/predictions", bodies, extent)
                     with client(port) as asking:
                         asking.wait_until_folded()
-                asked = rows.take(extent.batch_rows)
-                records = [{each: row.row.get(each) for each in features} for row in asked]
-                body: list[object] = [{"dataframe_records": records}]
-                _note(found, "mlflow models serve", connections, peer, "/invocations", body, extent)
+                if peer is not None:
+                    asked = rows.take(extent.batch_rows)
+                    records = [{each: row.row.get(each) for each in features} for row in asked]
+                    body: list[object] = [{"dataframe_records": records}]
+                    _note(found, _MLFLOW, connections, peer, "/invocations", body, extent)
     rates = {name: {at: median(each) for at, each in some.items()} for name, some in found.items()}
-    of = rates["mlflow models serve"]
+    of = rates.get(_MLFLOW)
     return [
         {
             "design": name,
             "rows/s, 1 connection": rate[1],
             "4 connections": rate[4],
             "µs a row": 1e6 / rate[1],
-            "of MLflow": rate[1] / of[1],
-            "of MLflow, 4": rate[4] / of[4],
+            "of MLflow": rate[1] / of[1] if of else "–",
+            "of MLflow, 4": rate[4] / of[4] if of else "–",
         }
         for name, rate in rates.items()
     ]
@@ -81,7 +86,10 @@ def uploads(settings: Settings, rows: Rows, directory: Path, extent: Extent) -> 
         ),
         "rows folded when it is over": lambda own: service(own.state_dir, rows_folded_beside=False),
     }
-    designs |= {name: _variant(name) for name in ("ids of rows not kept", "nothing kept")}
+    designs |= {
+        name: _variant(name)
+        for name in ("made ready, not stored", "ids of rows not kept", "nothing kept")
+    }
     found: dict[str, list[float]] = {}
     with ExitStack() as running:
         states = {name: _copied(settings, directory, f"uploads {name}") for name in designs}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from os import environ
 from pathlib import Path
+from statistics import median
 from typing import Final, cast
 
 import orjson
@@ -29,6 +30,7 @@ from app.projections.rows import ROWS
 from app.projections.runner import READ_MODELS
 from app.projections.zones import add_to_zones
 from app.settings import Settings
+from benchmarks.growth.extent import Extent
 from benchmarks.replay import peers_rate
 from benchmarks.report import Figure
 from benchmarks.servers import ROOT
@@ -40,33 +42,35 @@ from domain.identities import row_digest
 
 _REST: Final = [each for each in READ_MODELS if each is not ROWS]
 _PARTS: Final = {"rows": [ROWS], "rest": _REST}
+_READ: Final = "of which entries read and checked"
+_DIGESTS: Final = "of which digests of both"
+_INSERTED: Final = "what stands in the end, inserted in key order"
+_FLOOR: Final = "floor: read and checked, inserted in key order, digests of both"
 
 
-def rebuilds(ledger: Ledger, settings: Settings, directory: Path) -> list[Figure]:
+def rebuilds(ledger: Ledger, settings: Settings, directory: Path, extent: Extent) -> list[Figure]:
     """Microseconds an entry, and how many times the peer's rate that is."""
-    entries = ledger.size()
-    peer = [peers_rate(ledger, directory, entries)]
+    entries, peers = ledger.size(), 2 * extent.peers
+    before = [peers_rate(ledger, directory, entries) for _ in range(peers // 2)]
     found = {
         "as it is: page by page, digests of both": _seconds(lambda: rebuild(ledger)),
-        "  of which: entries read and checked": _seconds(lambda: _read(ledger)),
-        "  of which: digests of both": 2 * _seconds(lambda: _digests(ledger)),
+        _READ: _seconds(lambda: _read(ledger)),
+        _DIGESTS: 2 * _seconds(lambda: _digests(ledger)),
         "in two processes: rows, and the rest": _seconds(lambda: _side_by_side(settings)),
         "rows gathered in memory, inserted once in key order": _seconds(lambda: _gathered(ledger)),
-        "floor: bytes hashed and decoded": _seconds(lambda: _decoded(ledger)),
-        "floor: what stands in the end, inserted in key order": _inserted_again(ledger),
-        "floor: one digest": _seconds(lambda: _digests(ledger)),
+        "bytes hashed and decoded, nothing compared": _seconds(lambda: _decoded(ledger)),
+        _INSERTED: _inserted_again(ledger),
     }
-    found["floor: the three together"] = sum(
-        seconds for name, seconds in found.items() if name.startswith("floor")
-    )
-    peer.append(peers_rate(ledger, directory, entries))
-    rate = sum(peer) / len(peer)
-    found["pyeventsourcing, the same payloads"] = entries / rate
+    found[_FLOOR] = found[_READ] + found[_DIGESTS] + found[_INSERTED]
+    after = [peers_rate(ledger, directory, entries) for _ in range(peers // 2)]
+    rate = median([*before, *after]) if peers else 0.0
+    if rate:
+        found["pyeventsourcing, the same payloads"] = entries / rate
     return [
         {
             "design": name,
             "µs an entry": seconds / entries * 1e6,
-            "times pyeventsourcing": entries / seconds / rate,
+            "times pyeventsourcing": entries / seconds / rate if rate else "–",
         }
         for name, seconds in found.items()
     ]
