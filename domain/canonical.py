@@ -1,8 +1,8 @@
 """RFC 8785 canonical bytes: one JSON value, one byte string.
 
 The ordinary document takes orjson's fast path, with whole floats as integers; whatever orjson would
-write differently from RFC 8785 (tiny or huge floats, keys beyond U+FFFF) goes to `rfc8785`. A fuzz
-test holds the two byte-equal.
+write differently from RFC 8785 (floats from 1e-6 to 1e-5 and huge ones, keys beyond U+FFFF) goes to
+`rfc8785`. A fuzz test holds the two byte-equal.
 """
 
 from __future__ import annotations

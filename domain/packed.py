@@ -275,11 +275,7 @@ def times_at(moments: Moments) -> list[str]:
     return [f"{each}Z" for each in np.datetime_as_string(moments, unit="us").tolist()]
 
 
-@overload
-def one_by_one(numbers: Floats) -> Iterator[float]: ...
-@overload
-def one_by_one(numbers: Whole) -> Iterator[int]: ...
-def one_by_one(numbers: Floats | Whole) -> Iterator[float] | Iterator[int]:
+def one_by_one(numbers: Floats) -> Iterator[float]:
     """The numbers as Python has them, some thousand in memory at a time."""
     for start in range(0, len(numbers), _AT_ONCE):
         yield from numbers[start : start + _AT_ONCE].tolist()

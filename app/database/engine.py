@@ -29,7 +29,7 @@ READ_MODELS_SCHEMA: Final = "read_models"
 ROWS_SCHEMA: Final = "rows_apart"  # of those of rows; on PostgreSQL they stand with the others
 _POOL_SIZE: Final = 5  # connections kept open
 _POOL_OVERFLOW: Final = 45  # more than FastAPI has threads (40), opened and closed as needed
-_TAKES_WRITES: Final = {  # whether it is a file -> what to do when it takes none
+_REMEDY_UNWRITABLE: Final = {  # whether it is a file -> what to do when it takes none
     True: "Give this process the right to write the file, its -wal and -shm and their directory "
     "(only `whyledger verify`, `repair --plan` and `export` do without)",
     False: "Let WHYLEDGER_DATABASE_URL name the server that takes writes, no stand-by",
@@ -126,7 +126,7 @@ def _refusal(error: DBAPIError, seconds: float) -> LedgerBusy | StoredDamage | N
         case Meaning.NO_ROOM:
             return _cannot_write(said, "Make room on its disk, or mend it")
         case Meaning.READ_ONLY:
-            return _cannot_write(said, _TAKES_WRITES[isinstance(error.orig, sqlite3.Error)])
+            return _cannot_write(said, _REMEDY_UNWRITABLE[isinstance(error.orig, sqlite3.Error)])
         case Meaning.NOT_ALLOWED:
             return LedgerBusy(
                 f"this login may not use the ledger's database: {said}. Nothing was acknowledged. "
@@ -153,8 +153,9 @@ def fetch(
 ) -> list[tuple[Any, ...]]:
     """The rows of a statement in the driver's own words, given straight to the driver.
 
-    For the few statements of every append: SQLAlchemy's way to each takes longer than the
-    statement itself. It stays in charge of connections and transactions, and errors look like its.
+    For the statements of every append and of every page: SQLAlchemy's way to each takes longer than
+    the statement itself. It stays in charge of connections and transactions, and errors look like
+    its.
     """
     rows: list[tuple[Any, ...]] = _driven(connection, statement, values).fetchall()
     return rows

@@ -31,7 +31,7 @@ _NEWEST: Final = (  # made once: that takes longer than to run it
     .order_by(ENTRIES.c.stream_version.desc())
     .limit(1)
 )
-_ALONE: Final = (
+_ALONE: Final = (  # by the type beside the entry: so that entries of many are not read here
     f"SELECT {STORED_COLUMNS} FROM entries"  # noqa: S608 - our own names
     f" WHERE type = '{PredictionMade.type}' AND id {{}}"
 )

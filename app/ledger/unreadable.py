@@ -25,8 +25,7 @@ from domain.events.rows_apart import BlockOf
 from domain.events.unreadable import EntryUnreadable, Unreadable, said
 from domain.stored_damage import StoredDamage
 
-STORED_COLUMNS: Final = '"position", stream_version, bytes, leaf_hash, id, stream, type'
-STORED: Final = (  # the same: the columns of a `StoredRow`
+STORED: Final = (  # the columns of a `StoredRow`
     ENTRIES.c.position,
     ENTRIES.c.stream_version,
     ENTRIES.c.bytes,
@@ -35,6 +34,7 @@ STORED: Final = (  # the same: the columns of a `StoredRow`
     ENTRIES.c.stream,
     ENTRIES.c.type,
 )
+STORED_COLUMNS: Final = ", ".join(f'"{column.name}"' for column in STORED)  # for the drivers
 _TEXTS: Final = ("id", "stream", "type", "occurred_at", "recorded_at")
 
 

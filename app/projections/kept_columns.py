@@ -6,7 +6,6 @@ times as much as to read a column back.
 
 from __future__ import annotations
 
-import sqlite3
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -92,7 +91,7 @@ class _Apart(Mapping[str, Packed]):
     def __init__(self, names: Sequence[str]) -> None:
         self._tables = {name: f"column_{at}" for at, name in enumerate(names)}
         self._order: Whole | None = None
-        self._file: sqlite3.Connection = scratch_file()
+        self._file = scratch_file()
         weakref.finalize(self, self._file.close)
         for table in self._tables.values():
             self._file.execute(f"CREATE TABLE {table} (page BLOB)")

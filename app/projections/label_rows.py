@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Final, cast
 
@@ -120,19 +121,14 @@ def label_columns(
     places: Whole,
     names: Sequence[str],
 ) -> Columns:
-    """These columns of the labelled rows at these places, each read when it is asked for."""
+    """These columns of the labelled rows at these places, read together when the first of them is
+    asked for."""
 
     def read(connection: Connection, some: Sequence[str], keep: Callable[[Page], None]) -> Whole:
         order = array("q")
-        page: list[Row] = []
-        for index, _, row in _Labels(connection, places).rows():
-            order.append(index)
-            page.append(row)
-            if len(page) == _ROWS_AT_ONCE:
-                keep([[row.get(name) for row in page] for name in some])
-                page = []
-        if page:
-            keep([[row.get(name) for row in page] for name in some])
+        for indices, rows in _Labels(connection, places).pages():
+            order.extend(indices)
+            keep([[row.get(name) for row in rows] for name in some])
         return np.argsort(np.frombuffer(order, np.int64))
 
     return Columns(connect, read, len(places), names)
@@ -145,14 +141,9 @@ def columns_as_sent(connection: Connection, places: Whole) -> dict[str, Packed]:
     """
     columns: dict[str, Packing] = {}
     order = array("q")
-    page: list[Row] = []
-    for index, _, row in _Labels(connection, places).rows():
-        order.append(index)
-        page.append(row)
-        if len(page) == _ROWS_AT_ONCE:
-            _gather(columns, page, len(order))
-            page = []
-    _gather(columns, page, len(order))
+    for indices, rows in _Labels(connection, places).pages():
+        order.extend(indices)
+        _gather(columns, rows, len(order))
     back = np.argsort(np.frombuffer(order, np.int64))  # where each of them stands as it was read
     return {name: packing.packed().taken(back) for name, packing in columns.items()}
 
@@ -172,6 +163,12 @@ class _Labels:
     def label(self, index: int) -> float:
         """The label of one of them; NaN where its row lacks it."""
         return self._labels[index]
+
+    def pages(self) -> Iterator[tuple[list[int], list[Row]]]:
+        """The same without the events, some at a time."""
+        given = ((index, row) for index, _, row in self.rows())
+        while page := list(islice(given, _ROWS_AT_ONCE)):
+            yield [index for index, _ in page], [row for _, row in page]
 
     def rows(self) -> Iterator[tuple[int, Recorded, Row]]:
         """Of each its index, the event that its row stands in, and the row: in ledger order."""

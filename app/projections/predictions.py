@@ -215,11 +215,11 @@ def _runs(
     by: tuple[str, str] = ("", "")
     for entry in entries:
         event = cast(PredictionMade | PredictionsMade, entry.event)
-        of = (event.model, event.model_version)
-        if run and (entry.rows_apart is not None or of != by):
+        alone, of = type(event) is PredictionMade, (event.model, event.model_version)
+        if run and (not alone or of != by):
             yield True, by, run
             run = []
-        if type(event) is PredictionMade:
+        if alone:
             run.append(entry)
             by = of
         else:

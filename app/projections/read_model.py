@@ -83,7 +83,7 @@ class ReadModel:
     # Folded together with it. When one of them gets another number, all do: two versions of the
     # service may share what is folded alike, and nothing else.
     beside: tuple[Table, ...] = ()
-    # Nothing is folded into these; they are made and dropped with it.
+    # Nothing is folded into these: whoever keeps it makes them, and they are dropped with it.
     kept_with: tuple[Table, ...] = ()
 
     @property

@@ -1,8 +1,8 @@
 """The window a cycle judges: which predictions it holds, as arrays, and their columns as asked for.
 
 A window may hold millions of rows. None of them is kept as an object: 40 bytes each say which row
-it is, when it happened, where it stands and what was predicted. A column is read from the ledger
-when somebody looks at it.
+it is, when it happened, where it stands and what was predicted. Their columns are read from the
+ledger together, when somebody looks at the first of them.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def rows_answered(
 def prediction_columns(
     connect: Callable[[], AbstractContextManager[Connection]], window: Window, names: Sequence[str]
 ) -> Columns:
-    """These columns of the window's rows, each read when it is asked for."""
+    """These columns of the window's rows, read together when the first of them is asked for."""
 
     def read(connection: Connection, some: Sequence[str], keep: Callable[[Page], None]) -> Whole:
         order, back = in_ledger_order(window.places)

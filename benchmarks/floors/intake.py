@@ -28,6 +28,16 @@ _CSV: Final = "text/csv"
 _MLFLOW: Final = "mlflow models serve"
 _PARTS_ROWS: Final = 2_000
 _TOGETHER: Final = 500  # rows of a transaction of ours
+_TABLES: Final = {  # what an upload leaves rows in -> the last of them
+    "blocks": 'SELECT * FROM blocks WHERE "position" IN (SELECT "position" FROM row_ids'
+    ' ORDER BY "position" DESC LIMIT ?) ORDER BY "position" DESC',
+    "row_ids": 'SELECT * FROM row_ids ORDER BY "position" DESC, "row" DESC LIMIT ?',
+    "labels": "SELECT * FROM {table} ORDER BY place DESC LIMIT ?",
+}
+_SCHEMA: Final = (
+    "SELECT name, sql FROM sqlite_master WHERE tbl_name LIKE ? AND sql IS NOT NULL"
+    " AND type IN ('table', 'index') ORDER BY type DESC"
+)
 
 Served = Callable[[Settings], AbstractContextManager[int]]
 
@@ -126,28 +136,16 @@ def _sqlite_alone(settings: Settings, directory: Path, extent: Extent) -> float:
     """Seconds that SQLite takes for what the uploads left in both files, 500 rows a transaction."""
     rows, seconds = extent.rounds * extent.uploaded, 0.0
     for source in settings.state_dir.glob("ledger.db*"):
+        if source.name.endswith(("-wal", "-shm")):
+            continue
         with closing(sqlite3.connect(source)) as given:
-            for name, sql in (
-                _TABLES.items() if not source.suffix[1:].endswith(("wal", "shm")) else ()
-            ):
+            for name, sql in _TABLES.items():
                 schema = given.execute(_SCHEMA, (f"{name}%",)).fetchall()
                 if schema:
                     held = given.execute(sql.format(table=schema[0][0]), (rows,)).fetchall()[::-1]
                     path = directory / f"alone-{name}.db"
                     seconds += _inserted_again(schema, held, rows, path)
     return seconds
-
-
-_TABLES: Final = {  # what an upload leaves rows in -> the last of them
-    "blocks": 'SELECT * FROM blocks WHERE "position" IN (SELECT "position" FROM row_ids'
-    ' ORDER BY "position" DESC LIMIT ?) ORDER BY "position" DESC',
-    "row_ids": 'SELECT * FROM row_ids ORDER BY "position" DESC, "row" DESC LIMIT ?',
-    "labels": "SELECT * FROM {table} ORDER BY place DESC LIMIT ?",
-}
-_SCHEMA: Final = (
-    "SELECT name, sql FROM sqlite_master WHERE tbl_name LIKE ? AND sql IS NOT NULL"
-    " AND type IN ('table', 'index') ORDER BY type DESC"
-)
 
 
 def _inserted_again(

@@ -5,7 +5,7 @@ one group, that share their error are not, but their means are. A block is heard
 that had settled when its first did.
 
 There may be as many blocks as rows. None of either is kept as an object: 16 bytes a row that is
-heard, and of a block 24 and the identity of its first row.
+heard, and of a block 32 and the identity of its first row.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _OF_BLOCKS: Final = "blocks"  # where a set of identities has the model whose th
 _ROWS_AT_ONCE: Final = 8_192
 
 
-def set_of_blocks(names: Iterable[str] = ()) -> Identities:
-    """A set of blocks, in 16 bytes each."""
-    return Identities(_OF_BLOCKS, names)
+def set_of_blocks() -> Identities:
+    """A set of blocks, in 16 bytes each, that has none yet."""
+    return Identities(_OF_BLOCKS)
 
 
 class Hearing:

@@ -48,7 +48,7 @@ TEXTS = {
     33: "cfcad1926ef47283",
     34: "b3341291044725d8",
     35: "71fdf6f88a0e0ef6",
-    36: "fa71f103d895c755",
+    36: "aa38d36dc89538af",
 }
 PARTS = ("## Context", "## Decision", "## Consequences", "## Alternatives")
 

@@ -98,7 +98,7 @@ class ServedInReign:
             until=known.started.as_of,
             up_to=known.cutoff,
             by_time=True,
-            answers=known.answers(reign.champion.model_version),
+            answers=known.answers(connection, reign.champion.model_version),
         )
         self._up_to = known.cutoff
         self._log = log_scale(known, reign)

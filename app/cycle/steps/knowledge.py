@@ -18,7 +18,7 @@ from app.cycle.reigns import trained_on
 from app.cycle.steps.labelled_columns import LabelledColumns, Rows
 from app.cycle.steps.pool import Pool, as_they_are, hold_to_contract
 from app.cycle.steps.premises import Premises
-from app.ledger.store import Artefact
+from app.ledger.store import Artefact, Connection
 from app.projections.answered_rows import Reach
 from app.projections.kept_columns import Columns
 from app.projections.label_rows import columns_as_sent, each_labelled, label_columns
@@ -62,6 +62,7 @@ class Knowledge(Premises):
     """Everything one cycle looks at: what it starts from, and rows."""
 
     _answers: tuple[str, Answers] | None = None  # who answered, and what
+    _columns: tuple[Window, Columns] | None = None  # of which rows
 
     @cached_property
     def window(self) -> Window:
@@ -108,21 +109,29 @@ class Knowledge(Premises):
             )
 
     def columns(self, window: Window, names: Sequence[str]) -> Columns:
-        """These columns of the window's rows, each read when it is asked for."""
-        return prediction_columns(self.connect, window, names)
+        """These columns of the window's rows, read together when the first is asked for.
+
+        Two steps look at those of one window: they are kept until others are asked for.
+        """
+        if (
+            self._columns is None
+            or self._columns[0] is not window
+            or not (self._columns[1].keys() >= set(names))
+        ):
+            self._columns = (window, prediction_columns(self.connect, window, names))
+        return self._columns[1]
 
     def groups(self, window: Window, column: str) -> Whole:
         """The group of each of its rows, as a number, by the column that names it."""
         with self.connect() as connection:
             return groups_of(connection, window, column)
 
-    def answers(self, model_version: str) -> Answers:
+    def answers(self, connection: Connection, model_version: str) -> Answers:
         """All that a version answered before `as_of`; of the last that was asked for it is kept."""
         if self._answers is None or self._answers[0] != model_version:
             self._answers = None  # before others are read
             reach = Reach(start="", end=self.started.as_of, up_to=self.cutoff)
-            with self.connect() as connection:
-                read = Answers(connection, self.started.model, model_version, reach)
+            read = Answers(connection, self.started.model, model_version, reach)
             self._answers = (model_version, read)
         return self._answers[1]
 

@@ -17,7 +17,7 @@ from app.cycle.steps.scale import on_scale, rmse_on_scale, scale_of
 from app.cycle.value import Looked, measure_value
 from app.ledger.deciding import decide
 from app.ledger.reading import read_stream
-from app.ledger.store import StreamHistory
+from app.ledger.store import Connection, StreamHistory
 from app.ledger.streams import model_stream
 from app.projections.champions import ChampionView, get_champion
 from app.projections.cycles_that_count import ModelCounts, judged_next, model_counts
@@ -170,7 +170,7 @@ def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
     overdue = unlabelled = 0
     labels, kept, in_window = array("d"), bytearray(), bytearray()
     with known.connect() as connection:
-        window = no_window() if champion is None else _own_predictions(known, champion)
+        window = no_window() if champion is None else _own_predictions(known, connection, champion)
         for time, label in dated_labels(connection, window, before=as_of, up_to=known.cutoff):
             late = days_between(time, as_of) > due
             overdue += late
@@ -188,8 +188,9 @@ def _since_promotion(known: Knowledge, champion: ChampionView | None) -> _Since:
     )
 
 
-def _own_predictions(known: Knowledge, champion: ChampionView) -> Window:
-    return known.answers(champion.model_version).window(start=champion.trained_until)
+def _own_predictions(known: Knowledge, connection: Connection, champion: ChampionView) -> Window:
+    answers = known.answers(connection, champion.model_version)
+    return answers.window(start=champion.trained_until)
 
 
 def _rmse(known: Knowledge, champion: ChampionView | None, rows: Labelled) -> float | None:
@@ -228,7 +229,7 @@ def value_so_far(known: Knowledge, occasion: Literal["cycle", "promotion"]) -> V
         if reign is None:
             return None
         looked = Looked(occasion=occasion, as_of=known.started.as_of, up_to=known.cutoff)
-        answers = known.answers(reign.champion.model_version)
+        answers = known.answers(connection, reign.champion.model_version)
         return measure_value(connection, reign, known.contract, looked, answers)
 
 
