@@ -51,7 +51,9 @@ class Labelled:
     labels: Floats
 
     def only(self, rows: Flags) -> Labelled:
-        """Those of them."""
+        """Those of them; all of them are themselves, without a copy."""
+        if bool(rows.all()):
+            return self
         return Labelled(self.window.without(~rows), self.labels[rows])
 
     def without(self, seen: Identities) -> Labelled:

@@ -126,13 +126,12 @@ def pages_of_columns(
 
 def _entries(connection: Connection, places: Whole) -> Iterator[tuple[Recorded, list[int]]]:
     """Each entry, and which of its rows are asked for."""
-    positions = positions_of(places)
-    starts = np.flatnonzero(np.diff(positions, prepend=-1))
+    starts = np.flatnonzero(np.diff(positions_of(places), prepend=-1))
     for first in range(0, len(starts), _ROWS_AT_ONCE):
         begins = starts[first : first + _ROWS_AT_ONCE]
         last = first + len(begins)
         end = int(starts[last]) if last < len(starts) else len(places)
-        at = positions[begins].tolist()
+        at = positions_of(places[begins]).tolist()
         rows = rows_at_places(places[begins[0] : end]).tolist()
         cuts = [*(begins - begins[0]).tolist(), len(rows)]
         found = entries_at(connection, at)

@@ -53,14 +53,19 @@ class Window(Answered):
     left_out: dict[str, int]  # reason -> predictions; reasons that hold for none are left out
 
     def without(self, rows: Flags, reason: str | None = None) -> Window:
-        """The window less these rows, which are counted under `reason`; None: under none."""
-        left = int(np.count_nonzero(rows)) if reason is not None else 0
+        """The window less these rows, which are counted under `reason`; None: under none.
+
+        Without any of them it is the window itself: a copy would be held beside it.
+        """
+        left = int(np.count_nonzero(rows))
+        if not left:
+            return self
         return Window(
             places=self.places[~rows],
             predictions=self.predictions[~rows],
             row_digests=self.row_digests[~rows],
             event_times=self.event_times[~rows],
-            left_out=self.left_out | ({reason: left} if reason is not None and left else {}),
+            left_out=self.left_out | ({} if reason is None else {reason: left}),
         )
 
     def __len__(self) -> int:
@@ -169,7 +174,9 @@ def prediction_columns(
 
     def read(connection: Connection, some: Sequence[str], keep: Callable[[Page], None]) -> Whole:
         order, back = in_ledger_order(window.places)
-        for page in pages_of_columns(connection, window.places[order], some):
+        ascending = window.places[order]
+        del order  # or it were held while all rows are read
+        for page in pages_of_columns(connection, ascending, some):
             keep(page)
         return back
 

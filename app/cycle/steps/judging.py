@@ -102,6 +102,7 @@ def _drift(work: Work) -> Done:
     one: what cannot be measured is never 'no drift'.
     """
     known = work.known
+    known.let_go_of_window_labels()  # only the guard looks at them
     champion, window = known.champion, known.window
     if champion is not None and known.reference_erased and known.started.force is None:
         return _halted_by_erasure(work, champion)
@@ -195,7 +196,7 @@ def _halted(work: Work, reason: str) -> Done:
         event=CycleHalted(
             window_start=start,
             window_end=end,
-            rows=len(known.window),
+            rows=known.window_rows,
             refused_rows=guarded.refused_rows if guarded else known.counts.refused,
             checks=guarded.checks if guarded else (),
             labels=guarded.labels if guarded else None,
@@ -233,7 +234,7 @@ def decide(work: Work) -> Done:
         verdict,
         champion=started.champion,
         forced=force is not None,
-        window_rows=len(known.window),
+        window_rows=known.window_rows,
         report=report,
         first=form(started, "outcomes") == FIRST,
     )
@@ -309,6 +310,6 @@ def facts_of(known: Knowledge, report: DriftReport | None) -> tuple[Facts, bool]
         "label_shift_p": known.label_shift.ks_p_value if known.label_shift else None,
         "new_samples": float(known.new_samples),
         RETRAINING_FACT: (hours_between(since, known.started.as_of) if since is not None else None),
-        "window_rows": float(len(known.window)),
+        "window_rows": float(known.window_rows),
     }
     return facts, since is None

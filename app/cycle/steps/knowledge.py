@@ -64,10 +64,31 @@ class Knowledge(Premises):
     _answers: tuple[str, Answers] | None = None  # who answered, and what
     _columns: tuple[Window, Columns] | None = None  # of which rows
 
+    def let_go_of_window_labels(self) -> None:
+        """Hold the labels of rows in the window no longer; they are read again if asked for."""
+        self.__dict__.pop("_labels_within", None)
+
+    def hold_labelled_alone(self) -> None:
+        """Hold none of the window's rows but those with a label. As above; of the others it is
+        known how many they were."""
+        _ = self.window_rows, self.window_labelled
+        for name in ("window", "window_by_time"):
+            self.__dict__.pop(name, None)
+        self._columns = None
+
+    def let_go_of_labelled(self) -> None:
+        """Hold those with a label no longer, either. As above."""
+        self.__dict__.pop("window_labelled", None)
+
     @cached_property
     def window(self) -> Window:
         """The champion's latest prediction per row in the window; empty without a champion."""
         return self._window(by_time=False)
+
+    @cached_property
+    def window_rows(self) -> int:
+        """How many those are."""
+        return len(self.window)
 
     @cached_property
     def window_by_time(self) -> Window:

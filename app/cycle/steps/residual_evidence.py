@@ -36,13 +36,18 @@ def with_residuals(work: Work, done: Done) -> Done:
         judged = known.started.champion  # another than who serves, where a cycle is set aside
         if reign is None or reign.champion.model_version != judged:
             return done
+        # A window and a reign may have millions of rows each: one of them is held at a time.
+        known.hold_labelled_alone()
+        increase = error_increase(known, connection, reign)
+        comparison = refit_comparison(known, connection, reign)
+        known.let_go_of_labelled()
         evidence, artefacts = _evidence(known, connection, reign)
         measured = structs.replace(
             done.event,
-            error_increase=error_increase(known, connection, reign),
+            error_increase=increase,
             residual_evidence=evidence,
             residuals_sha256=artefacts[0].sha256 if artefacts else None,
-            refit_comparison=refit_comparison(known, connection, reign),
+            refit_comparison=comparison,
         )
     return Done(event=measured, artefacts=(*done.artefacts, *artefacts))
 

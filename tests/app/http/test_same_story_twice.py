@@ -58,7 +58,7 @@ def differing(two: tuple[Teller, Teller], by: Callable[[Teller], Any]) -> list[s
 
 
 @hypothesis(
-    max_examples=4,
+    max_examples=2,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(people=st.booleans(), steps=STEPS)
