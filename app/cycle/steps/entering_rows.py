@@ -19,7 +19,7 @@ from app.cycle.steps.knowledge import Knowledge
 from app.cycle.steps.residuals import log_scale, residual
 from app.ledger.store import Connection
 from app.projections.labels_in_force import corrected_among, first_labels
-from app.projections.windows import grouped_rows
+from app.projections.windows import grouped_rows, no_window
 from domain.identities import Identities
 from domain.packed import one_by_one
 from domain.residuals.front import Served, Settled
@@ -121,7 +121,9 @@ class ServedInReign:
             return
         apart = np.frombuffer(self._fresh)
         fresh = ~np.isnan(apart)
-        rows = grouped_rows(self._connection, self._window.places[fresh], group)
-        for (identity, time, named), each in zip(rows, one_by_one(apart[fresh]), strict=True):
+        places, apart = self._window.places[fresh], apart[fresh]
+        self._window, self._fresh = no_window(), array("d")  # they are held no longer
+        rows = grouped_rows(self._connection, places, group)
+        for (identity, time, named), each in zip(rows, one_by_one(apart), strict=True):
             if settled.enters(Served(time, labelled=True)):
                 yield Residual(identity, named, time, each)
