@@ -209,8 +209,9 @@ def _interval(
         return None
     scale = scale_of(known, champion.plan_sha256)
     try:
-        predicted = on_scale(scale, rows.window.predictions, "a prediction")
-        wrong = predicted - on_scale(scale, rows.labels, "a label")
+        wrong = on_scale(scale, rows.window.predictions, "a prediction") - on_scale(
+            scale, rows.labels, "a label"
+        )
     except PredictionsUnusable:
         return None
     groups = known.groups(rows.window, known.contract.group)
