@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -184,23 +184,20 @@ class Answered:
     event_times: Moments
 
 
-class LatestRows(AbstractContextManager["LatestRows"]):
-    """Rows of one model as they come; of each the prediction with the greatest place counts."""
+class LatestRows:
+    """Rows of one model as they come; of each the prediction with the greatest place counts.
+
+    Their file is gone when nobody holds them any more.
+    """
 
     def __init__(self, model: str) -> None:
         self.rows = 0
         self._model = model
-        self._file = scratch_file()
-        self._file.execute(
+        self._file = scratch_file(
             "CREATE TABLE answered (place INTEGER, identity TEXT, event_time TEXT, prediction REAL)"
         )
-        self._file.execute("BEGIN")  # one transaction: beginning one each time costs more
         weakref.finalize(self, self._file.close)
         self._waiting: list[AnsweredRow] = []
-
-    def __exit__(self, *raised: object) -> None:
-        """The file is gone."""
-        self._file.close()
 
     def add(self, row: AnsweredRow) -> None:
         """One row more."""
@@ -251,9 +248,8 @@ def named_rows(connection: Connection, places: Whole) -> Iterator[list[tuple[str
     if bool(np.all(order[1:] > order[:-1])):
         yield from _pages(rows)
         return
-    with closing(scratch_file()) as file:
-        file.execute("CREATE TABLE named (at INTEGER PRIMARY KEY, identity TEXT, event_time TEXT)")
-        file.execute("BEGIN")
+    made = "CREATE TABLE named (at INTEGER PRIMARY KEY, identity TEXT, event_time TEXT)"
+    with closing(scratch_file(made)) as file:
         at = iter(order.tolist())
         for page in _pages(rows):
             values = ((next(at), *row) for row in page)

@@ -91,11 +91,9 @@ class _Apart(Mapping[str, Packed]):
     def __init__(self, names: Sequence[str]) -> None:
         self._tables = {name: f"column_{at}" for at, name in enumerate(names)}
         self._order: Whole | None = None
-        self._file = scratch_file()
+        made = (f"CREATE TABLE {table} (page BLOB)" for table in self._tables.values())
+        self._file = scratch_file(*made)
         weakref.finalize(self, self._file.close)
-        for table in self._tables.values():
-            self._file.execute(f"CREATE TABLE {table} (page BLOB)")
-        self._file.execute("BEGIN")  # one transaction: beginning one each time costs more
 
     def add(self, page: Page) -> None:
         for table, values in zip(self._tables.values(), page, strict=True):

@@ -114,17 +114,17 @@ def window_predictions(
     asked = start if unclipped_start is None else unclipped_start
     reach = Reach(start=min(start, asked), end=end, up_to=up_to)
     others = before = 0
-    with LatestRows(model) as inside:
-        for version, row in answered_within(connection, model, reach):
-            if version == model_version and row.event_time >= start:
-                inside.add(row)
-            elif row.event_time < asked:
-                continue
-            elif version == model_version:
-                before += 1
-            else:
-                others += 1
-        latest = inside.latest(by_time=by_time)
+    inside = LatestRows(model)
+    for version, row in answered_within(connection, model, reach):
+        if version == model_version and row.event_time >= start:
+            inside.add(row)
+        elif row.event_time < asked:
+            continue
+        elif version == model_version:
+            before += 1
+        else:
+            others += 1
+    latest = inside.latest(by_time=by_time)
     counts = {
         OTHER_VERSION: others,
         BEFORE_TRAINING_ENDED: before,

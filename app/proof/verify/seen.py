@@ -51,10 +51,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._file = scratch_file()
-        for statement in _TABLES:
-            self._file.execute(statement)
-        self._file.execute("BEGIN")  # one transaction: beginning one each time costs more
+        self._file = scratch_file(*_TABLES)
 
     @classmethod
     @contextmanager
